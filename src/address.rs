@@ -1,0 +1,332 @@
+//! The forms in which a client may name an address → one address, in the normal form of the
+//! server that routes it.
+
+use crate::problem::Problem;
+
+/// What only the server that routes can tell about addresses.
+pub trait Server {
+    /// The VirtualHost that the request reached.
+    fn host(&self) -> &str;
+
+    /// The normal form of an address (`util.jid.prep`), or `None` where it is no address.
+    fn normal(&self, address: &str) -> Option<String>;
+
+    /// Whether a domain, in its normal form, is a host or component of this server.
+    fn serves(&self, domain: &str) -> bool;
+
+    /// Whether a domain, in its normal form, is a MUC service of this server (XEP-0045).
+    fn has_rooms(&self, domain: &str) -> bool;
+}
+
+/// The parts of an address as RFC 7622 names them. They are as written: nothing about them is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    pub localpart: Option<&'a str>,
+    pub domain: &'a str,
+    pub resource: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Splits as RFC 7622, section 3.1 does: the first `/` begins the resource, and an `@` before
+    /// it ends the localpart.
+    pub fn of(address: &'a str) -> Parts<'a> {
+        let (bare, resource) = match address.split_once('/') {
+            Some((bare, resource)) => (bare, Some(resource)),
+            None => (address, None),
+        };
+        let (localpart, domain) = match bare.split_once('@') {
+            Some((localpart, domain)) => (Some(localpart), domain),
+            None => (None, bare),
+        };
+        Parts {
+            localpart,
+            domain,
+            resource,
+        }
+    }
+
+    fn join(&self) -> String {
+        let mut address = String::new();
+        if let Some(localpart) = self.localpart {
+            address.push_str(localpart);
+            address.push('@');
+        }
+        address.push_str(self.domain);
+        if let Some(resource) = self.resource {
+            address.push('/');
+            address.push_str(resource);
+        }
+        address
+    }
+}
+
+/// An address in the normal form of the server that routes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address(String);
+
+impl Address {
+    /// Reads a recipient: `user@domain`, `user`, `domain`, each perhaps with a resource, or an
+    /// `xmpp:` URI (RFC 5122).
+    ///
+    /// # Errors
+    /// 422, naming the part that is wrong and the field `to`.
+    pub fn of_recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
+        recipient(written, server).map_err(|problem| problem.field("to"))
+    }
+
+    /// Reads the sender in Basic credentials: `user@virtualhost` or `user`, perhaps with a resource.
+    /// `None` where it is no address of an account.
+    pub fn of_sender(written: &str, server: &impl Server) -> Option<Address> {
+        let parts = Parts::of(written);
+        let address = match parts.localpart {
+            Some(_) => normal(written, server),
+            None => normal(
+                &Parts {
+                    localpart: Some(parts.domain),
+                    domain: server.host(),
+                    ..parts
+                }
+                .join(),
+                server,
+            ),
+        };
+        address.ok()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address without its resource.
+    pub fn bare(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(bare, _)| bare)
+    }
+
+    pub fn parts(&self) -> Parts<'_> {
+        Parts::of(&self.0)
+    }
+}
+
+fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
+    if written.is_empty() {
+        return Err(Problem::meaning(
+            "the recipient is empty; an address such as user@example.com is needed",
+        ));
+    }
+    if let Some((scheme, rest)) = split_scheme(written) {
+        if !scheme.eq_ignore_ascii_case("xmpp") {
+            return Err(Problem::meaning(format!(
+                "{} is not an XMPP address; write user@domain or xmpp:user@domain",
+                quote(written)
+            )));
+        }
+        return normal(&uri(rest)?, server);
+    }
+    let parts = Parts::of(written);
+    if parts.localpart.is_some() {
+        return normal(written, server);
+    }
+    // A host of this server, or a user of the host that was asked.
+    if let Ok(address) = normal(written, server) {
+        if server.serves(address.parts().domain) {
+            return Ok(address);
+        }
+    }
+    if parts.resource.is_some() {
+        return Err(Problem::meaning(format!(
+            "{} has a resource but no domain that this server serves; write user@domain/resource",
+            quote(written)
+        )));
+    }
+    let user = Parts {
+        localpart: Some(parts.domain),
+        domain: server.host(),
+        resource: None,
+    };
+    normal(&user.join(), server)
+}
+
+/// The scheme and the rest of what is written as a URI. No localpart and no domain has a colon
+/// behind nothing but a scheme's characters.
+fn split_scheme(written: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = written.split_once(':')?;
+    let known = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    known.then_some((scheme, rest))
+}
+
+/// The address in an `xmpp:` URI without authority, query and fragment (RFC 5122, section 2.2).
+fn uri(rest: &str) -> Result<String, Problem> {
+    let no = |what: &str| {
+        Problem::meaning(format!(
+            "an xmpp: URI that names a recipient has no {what}; write xmpp:user@domain"
+        ))
+    };
+    if rest.starts_with("//") {
+        return Err(no("authority (//)"));
+    }
+    if rest.contains('?') {
+        return Err(no("query (?)"));
+    }
+    if rest.contains('#') {
+        return Err(no("fragment (#)"));
+    }
+    let parts = Parts::of(rest);
+    let localpart = parts.localpart.map(|part| unescape(part, "localpart"));
+    let domain = unescape(parts.domain, "domain")?;
+    let resource = parts.resource.map(|part| unescape(part, "resource"));
+    let (localpart, resource) = (localpart.transpose()?, resource.transpose()?);
+    // Unescaped, these would move the borders between the parts.
+    for (part, name) in [
+        (localpart.as_deref(), "localpart"),
+        (Some(domain.as_str()), "domain"),
+    ] {
+        if part.is_some_and(|part| part.contains(['@', '/'])) {
+            return Err(Problem::meaning(format!(
+                "the {name} of an address cannot contain @ or /, not even percent-encoded"
+            )));
+        }
+    }
+    Ok(Parts {
+        localpart: localpart.as_deref(),
+        domain: &domain,
+        resource: resource.as_deref(),
+    }
+    .join())
+}
+
+fn unescape(part: &str, name: &str) -> Result<String, Problem> {
+    percent_decode(part.as_bytes())
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| {
+            Problem::meaning(format!(
+                "the {name} of the URI is not percent-encoded UTF-8; % is followed by two hex digits"
+            ))
+        })
+}
+
+/// The recipient that a path names, behind `base`: what is in `/msg/RECIPIENT`, as written.
+/// `path` is raw, as it was in the request line.
+///
+/// # Errors
+/// 400 where the path is not percent-encoded rightly, 422 where it is not UTF-8.
+pub fn in_path(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
+    let decoded = percent_decode(path).map_err(|_| {
+        Problem::syntax("the path is not percent-encoded rightly: % is followed by two hex digits")
+    })?;
+    let decoded = String::from_utf8(decoded)
+        .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;
+    // Prosody takes several slashes for one, where it looks for the base.
+    let recipient = match decoded.strip_prefix(base) {
+        Some(recipient) => recipient.to_owned(),
+        None => {
+            let single: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
+            let single = format!("/{}", single.join("/"));
+            single.strip_prefix(base).unwrap_or_default().to_owned()
+        }
+    };
+    let recipient = recipient.trim_start_matches('/');
+    Ok((!recipient.is_empty()).then(|| recipient.to_owned()))
+}
+
+/// Undoes percent-encoding (RFC 3986, section 2.1).
+///
+/// # Errors
+/// The offset of a `%` that is not followed by two hex digits.
+pub fn percent_decode(encoded: &[u8]) -> Result<Vec<u8>, usize> {
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut at = 0;
+    while let Some(&byte) = encoded.get(at) {
+        if byte == b'%' {
+            match (digit(encoded.get(at + 1)), digit(encoded.get(at + 2))) {
+                (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
+                _ => return Err(at),
+            }
+            at += 3;
+        } else {
+            decoded.push(byte);
+            at += 1;
+        }
+    }
+    Ok(decoded)
+}
+
+/// The normal form, where there is one and it is stable.
+fn normal(written: &str, server: &impl Server) -> Result<Address, Problem> {
+    let parts = Parts::of(written);
+    for (part, name) in [
+        (parts.localpart, "localpart"),
+        (Some(parts.domain), "domain"),
+        (parts.resource, "resource"),
+    ] {
+        if let Some(control) = part.and_then(|part| part.chars().find(|c| c.is_control())) {
+            return Err(Problem::meaning(format!(
+                "the {name} of the address contains the control character U+{:04X}; leave it out",
+                control as u32
+            )));
+        }
+    }
+    let Some(address) = server.normal(written) else {
+        return Err(refused(written, parts, server));
+    };
+    if server.normal(&address).as_ref() != Some(&address) {
+        return Err(Problem::meaning(format!(
+            "{} has no stable normal form; write it as {}",
+            quote(written),
+            quote(&address)
+        )));
+    }
+    Ok(Address(address))
+}
+
+/// Why the server refuses an address. The `jid` crate explains; where it would accept the
+/// address, the server tells by its parts.
+fn refused(written: &str, parts: Parts, server: &impl Server) -> Problem {
+    let name = if parts.localpart == Some("") {
+        "localpart"
+    } else if parts.domain.is_empty() || server.normal(parts.domain).is_none() {
+        "domain"
+    } else if parts.localpart.is_some_and(|part| {
+        let alone = Parts {
+            localpart: Some(part),
+            resource: None,
+            ..parts
+        };
+        server.normal(&alone.join()).is_none()
+    }) {
+        "localpart"
+    } else {
+        "resource"
+    };
+    let why = match jid::Jid::new(written) {
+        Err(error) => format!(" ({error})"),
+        Ok(_) => String::new(),
+    };
+    Problem::meaning(format!(
+        "{} is not an address: its {name} is not valid{why}; write user@domain",
+        quote(written)
+    ))
+}
+
+/// A value as an answer repeats it: on one line, and not at length.
+pub fn quote(value: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut shown: String = value
+        .chars()
+        .take(SHOWN)
+        .map(|c| match c {
+            // What was sent never comes back as markup.
+            '<' | '>' => '\u{FFFD}',
+            c if c.is_control() => '\u{FFFD}',
+            c => c,
+        })
+        .collect();
+    if value.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}

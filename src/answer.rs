@@ -1,0 +1,275 @@
+//! Problems and outcomes → the answer's status, media type and body.
+
+use serde::Serialize;
+
+use crate::media_type::SUPPORTED;
+use crate::problem::{Place, Problem};
+
+/// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub media_type: &'static str,
+    pub body: String,
+}
+
+/// Whether success is told in JSON: `Accept` names `application/json` (RFC 9110, section 12.5.1).
+pub fn wants_json(accept: &[u8]) -> bool {
+    accepts(accept, &["application/json"])
+}
+
+/// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
+/// a request that is JSON itself.
+fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) -> bool {
+    match accept {
+        Some(accept) if !says_nothing(accept) => {
+            accepts(accept, &["application/json", "application/problem+json"])
+        }
+        _ => {
+            let essence = content_type
+                .unwrap_or_default()
+                .split(|&b| b == b';')
+                .next();
+            let essence = essence.unwrap_or_default().trim_ascii();
+            essence.eq_ignore_ascii_case(b"application/json")
+                || essence.eq_ignore_ascii_case(b"application/x-ndjson")
+        }
+    }
+}
+
+fn says_nothing(accept: &[u8]) -> bool {
+    ranges(accept).all(|(range, _)| range.is_empty() || range == b"*/*")
+}
+
+fn accepts(accept: &[u8], media_types: &[&str]) -> bool {
+    ranges(accept).any(|(range, wanted)| {
+        wanted
+            && media_types
+                .iter()
+                .any(|t| range.eq_ignore_ascii_case(t.as_bytes()))
+    })
+}
+
+/// The media ranges of an Accept header, each with whether its quality is above 0.
+fn ranges(accept: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+    accept.split(|&b| b == b',').map(|item| {
+        let mut parts = item.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let range = parts.next().unwrap_or_default();
+        let refused = parts.any(|parameter| {
+            parameter
+                .to_ascii_lowercase()
+                .strip_prefix(b"q=")
+                .is_some_and(|quality| {
+                    quality.starts_with(b"0") && quality.iter().all(|b| matches!(b, b'0' | b'.'))
+                })
+        });
+        (range, !refused)
+    })
+}
+
+/// A problem as `application/problem+json` has it (RFC 9457, section 3.1).
+#[derive(Serialize)]
+struct Details<'a> {
+    status: u16,
+    title: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+impl<'a> Details<'a> {
+    fn of(problem: &'a Problem) -> Details<'a> {
+        let (offset, line, column) = match problem.place {
+            None => (None, None, None),
+            Some(Place::Offset(offset)) => (Some(offset), None, None),
+            Some(Place::Line { line, column }) => (None, Some(line), Some(column)),
+        };
+        Details {
+            status: problem.status,
+            title: title(problem.status),
+            detail: one_line(&problem.detail),
+            condition: problem.condition.as_deref(),
+            field: problem.field.as_deref().map(one_line),
+            offset,
+            line,
+            column,
+        }
+    }
+}
+
+/// Text on one line, not at length, and without what could be taken for markup.
+fn one_line(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    text.chars()
+        .take(LONGEST)
+        .map(|c| match c {
+            '<' => '‹',
+            '>' => '›',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+/// The reason phrase of a status code (RFC 9110, section 15; RFC 6585).
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Internal Server Error",
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Nothing that is serialised here can fail: no map has a key that is not a string.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Tells a problem. `accept` and `content_type` are the request's headers.
+pub fn refusal(problem: &Problem, accept: Option<&[u8]>, content_type: Option<&[u8]>) -> Answer {
+    let (media_type, body) = if wants_problem_json(accept, content_type) {
+        ("application/problem+json", json(&Details::of(problem)))
+    } else {
+        let mut line = one_line(&problem.detail);
+        line.push('\n');
+        ("text/plain; charset=utf-8", line)
+    };
+    Answer {
+        status: problem.status,
+        media_type,
+        body,
+    }
+}
+
+/// The text of `Accept` and `Accept-Post`.
+pub fn supported_media_types() -> &'static str {
+    SUPPORTED
+}
+
+/// What became of one message, as the answer tells it.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    id: &'a str,
+    from: &'a str,
+    to: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Details<'a>>,
+}
+
+/// What became of a request's messages, collected one by one.
+#[derive(Debug)]
+pub struct Report {
+    json: bool,
+    /// The outcomes so far, as members of an array or as lines.
+    body: String,
+    messages: usize,
+    /// The status of all of them, while it is one.
+    status: Option<u16>,
+    problem: Option<Problem>,
+}
+
+impl Report {
+    pub fn new(json: bool) -> Report {
+        Report {
+            json,
+            body: String::new(),
+            messages: 0,
+            status: None,
+            problem: None,
+        }
+    }
+
+    /// Adds a message: 201 (sent), 202 (sent, no receipt yet) or 200 (delivered), or its problem.
+    pub fn add(&mut self, id: &str, from: &str, to: &str, outcome: Result<u16, Problem>) {
+        let status = outcome
+            .as_ref()
+            .map_or_else(|problem| problem.status, |status| *status);
+        self.status = match self.status {
+            None if self.messages == 0 => Some(status),
+            Some(same) if same == status => Some(same),
+            _ => None,
+        };
+        self.messages += 1;
+        let word = match &outcome {
+            Ok(200) => "delivered",
+            Ok(_) => "sent",
+            Err(_) => "failed",
+        };
+        if self.json {
+            if self.messages > 1 {
+                self.body.push(',');
+            }
+            self.body.push_str(&json(&Outcome {
+                id,
+                from,
+                to,
+                status: word,
+                error: outcome.as_ref().err().map(Details::of),
+            }));
+        } else {
+            let detail = outcome
+                .as_ref()
+                .err()
+                .map(|problem| one_line(&problem.detail));
+            self.body.push_str(&one_line(to));
+            self.body.push_str(": ");
+            self.body.push_str(detail.as_deref().unwrap_or(word));
+            self.body.push('\n');
+        }
+        self.problem = outcome.err();
+    }
+
+    /// The answer. `many`: it is an array whatever the number of messages.
+    pub fn finish(self, many: bool, accept: Option<&[u8]>, content_type: Option<&[u8]>) -> Answer {
+        let status = self.status.unwrap_or(207);
+        if self.messages == 1 && !many {
+            if let Some(problem) = &self.problem {
+                return refusal(problem, accept, content_type);
+            }
+            return Answer {
+                status,
+                media_type: "application/json",
+                body: if self.json { self.body } else { String::new() },
+            };
+        }
+        if self.json {
+            return Answer {
+                status,
+                media_type: "application/json",
+                body: format!("[{}]", self.body),
+            };
+        }
+        Answer {
+            status,
+            media_type: "text/plain; charset=utf-8",
+            // Success has nothing to say.
+            body: if status < 207 {
+                String::new()
+            } else {
+                self.body
+            },
+        }
+    }
+}

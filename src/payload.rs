@@ -1,0 +1,204 @@
+//! The body of a request → drafts: what the client wrote, field by field.
+
+pub mod form;
+pub mod json;
+pub mod multipart;
+pub mod ndjson;
+
+use crate::content_coding::{self, Coding};
+use crate::media_type::{self, Format, MediaType};
+use crate::message::Content;
+use crate::problem::Problem;
+
+/// One message as the client wrote it: which fields, with which text. Nothing but the types is checked.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub to: Option<Vec<String>>,
+    pub kind: Option<String>,
+    pub body: Option<String>,
+    pub subject: Option<String>,
+    pub html: Option<String>,
+    pub thread: Option<String>,
+    pub id: Option<String>,
+    pub lang: Option<String>,
+    pub oob_url: Option<String>,
+    pub state: Option<String>,
+    pub replace: Option<String>,
+}
+
+impl Draft {
+    /// The place of a single-valued field; `None` where no field has this name (`to` is not single-valued).
+    pub fn field_mut(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name {
+            "type" => &mut self.kind,
+            "body" => &mut self.body,
+            "subject" => &mut self.subject,
+            "html" => &mut self.html,
+            "thread" => &mut self.thread,
+            "id" => &mut self.id,
+            "lang" => &mut self.lang,
+            "oob_url" => &mut self.oob_url,
+            "state" => &mut self.state,
+            "replace" => &mut self.replace,
+            _ => return None,
+        })
+    }
+
+    /// Adds one field of a form, whose `to` may be repeated and whose other known fields may not.
+    /// A name that no field has is ignored.
+    ///
+    /// # Errors
+    /// 422, naming the field that is given twice.
+    pub fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
+        if name == "to" {
+            self.to.get_or_insert_default().push(value);
+            return Ok(());
+        }
+        match self.field_mut(name) {
+            None => Ok(()),
+            Some(field @ None) => {
+                *field = Some(value);
+                Ok(())
+            }
+            Some(Some(_)) => Err(Problem::meaning(format!(
+                "`{name}` is given twice; only `to` may be repeated"
+            ))
+            .field(name.to_owned())),
+        }
+    }
+
+    /// Bytes of all fields that the stanza holds.
+    pub fn bytes(&self) -> usize {
+        [
+            &self.kind,
+            &self.body,
+            &self.subject,
+            &self.html,
+            &self.thread,
+            &self.id,
+            &self.lang,
+            &self.oob_url,
+            &self.state,
+            &self.replace,
+        ]
+        .into_iter()
+        .flatten()
+        .map(String::len)
+        .sum()
+    }
+}
+
+/// How much is too much.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of one message, serialised.
+    pub size: usize,
+    /// Recipients of one message, each counted once.
+    pub recipients: usize,
+    /// Messages × recipients of one array or NDJSON body.
+    pub batch: usize,
+    /// Bytes of a request's body, whatever its content coding.
+    pub body: usize,
+}
+
+/// A message of which all is checked but the addresses, which only the event loop can resolve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unaddressed {
+    /// As written; absent where the path names the recipient.
+    pub to: Option<Vec<String>>,
+    pub content: Content,
+}
+
+/// 422: an array or NDJSON with more than `limit` messages × recipients.
+pub fn too_many(limit: usize) -> Problem {
+    Problem::meaning(format!(
+        "the request makes more than {limit} messages, the most that one may make (post_msg_batch_limit)"
+    ))
+}
+
+/// What a body held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub messages: Vec<Unaddressed>,
+    /// Whether it was an array or NDJSON, which is answered with an array.
+    pub many: bool,
+}
+
+/// What the headers say of the body.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    media_type: MediaType,
+    codings: Vec<Coding>,
+}
+
+impl Reader {
+    /// # Errors
+    /// 415 where the media type, charset or content coding is not supported.
+    pub fn new(
+        content_type: Option<&[u8]>,
+        content_encoding: Option<&[u8]>,
+    ) -> Result<Reader, Problem> {
+        Ok(Reader {
+            media_type: MediaType::parse(content_type)?,
+            codings: content_coding::parse(content_encoding)?,
+        })
+    }
+
+    /// Whether a body of so many bytes may take longer to read than the event loop can wait.
+    pub fn is_slow(&self, bytes: usize) -> bool {
+        const QUICK: usize = 64 * 1024;
+        !self.codings.is_empty() || bytes > QUICK
+    }
+
+    /// Reads and checks a whole body. `receipt` asks for delivery receipts.
+    ///
+    /// # Errors
+    /// 413, 400 and 422, in this order of what is looked at.
+    pub fn read(&self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
+        let body = content_coding::undo(&self.codings, body, limits.body)?;
+        let charset = self.media_type.charset;
+        let (drafts, many) = match &self.media_type.format {
+            Format::Text => {
+                // No charset takes more than four bytes for a character of one.
+                if body.len() > limits.size.saturating_mul(4) {
+                    return Err(Problem::too_large(format!(
+                        "the text is larger than a message may be, {} bytes (post_msg_size_limit)",
+                        limits.size
+                    )));
+                }
+                let draft = Draft {
+                    body: Some(media_type::decode(charset, &body)?.into_owned()),
+                    ..Draft::default()
+                };
+                (vec![draft], false)
+            }
+            Format::Form => (vec![form::read(charset, &body)?], false),
+            Format::Multipart { boundary } => {
+                (vec![multipart::read(boundary, charset, &body)?], false)
+            }
+            Format::Json => json::read(&media_type::decode(charset, &body)?, limits.batch)?,
+            Format::Ndjson => {
+                let text = media_type::decode(charset, &body)?;
+                (ndjson::read(&text, limits.batch)?, true)
+            }
+        };
+
+        let messages = drafts
+            .into_iter()
+            .enumerate()
+            .map(|(index, mut draft)| {
+                Ok(Unaddressed {
+                    to: draft.to.take(),
+                    content: Content::of(draft, receipt, limits.size).map_err(|problem| {
+                        if many {
+                            problem.of_message(index)
+                        } else {
+                            problem
+                        }
+                    })?,
+                })
+            })
+            .collect::<Result<_, Problem>>()?;
+        Ok(Payload { messages, many })
+    }
+}

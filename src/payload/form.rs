@@ -1,0 +1,432 @@
+//! `application/x-www-form-urlencoded` → draft.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
+use memchr::{memchr, memchr2};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::Draft;
+use crate::media_type::{decode, decode_exactly, undecodable};
+use crate::problem::Problem;
+
+/// Reads the fields of a form (WHATWG URL, section 5.1), with nothing replaced in silence.
+///
+/// The charset holds for the bytes as they stand and for those that are percent-encoded.
+///
+/// # Errors
+///
+/// 400 with the offset in the body for a `%` without two hex digits and for bytes that are not valid
+/// in the charset; 422 for a field that is given twice.
+pub fn read(charset: &'static Encoding, body: &[u8]) -> Result<Draft, Problem> {
+    let utf8 = if is_text_first(charset, body) {
+        Cow::Owned(text_first(charset, body)?)
+    } else {
+        bytes_first(charset, body)?
+    };
+    let Fields(draft) = serde_urlencoded::from_bytes(&utf8)
+        .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))?;
+    draft
+}
+
+/// The fields of a form that is sound UTF-8: as [`Draft::add`] takes them.
+struct Fields(Result<Draft, Problem>);
+
+/// The name of a field, copied only where it is written with escapes.
+#[derive(Deserialize)]
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("the pairs of a form")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
+                let mut draft = Draft::default();
+                while let Some((Name(name), value)) = pairs.next_entry::<Name, String>()? {
+                    if let Err(problem) = draft.add(&name, value) {
+                        return Ok(Fields(Err(problem)));
+                    }
+                }
+                Ok(Fields(Ok(draft)))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// The same form in UTF-8, sound: each name and value percent-decoded, then decoded in the charset.
+/// That order matters, since a character may be half raw and half escaped (`%83A` in Shift_JIS).
+fn bytes_first<'a>(charset: &'static Encoding, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
+    let mark = match Encoding::for_bom(body) {
+        Some((marked, length)) if marked == charset => length,
+        _ => 0,
+    };
+    let form = body.get(mark..).unwrap_or_default();
+    let mut utf8 = Vec::new();
+    let mut unescaped = Vec::new();
+    let mut pairs = Some(form);
+    let mut at = mark;
+    while let Some(rest) = pairs {
+        let (pair, more) = split(rest, b'&');
+        let (name, value) = split(pair, b'=');
+        for (piece, end) in [(Some(name), b'='), (value, b'&')] {
+            let Some(piece) = piece else { continue };
+            let bytes = unescape(piece, &mut unescaped).map_err(|place| bad_escape(at + place))?;
+            let text = decode_exactly(charset, bytes)
+                .map_err(|index| undecodable(charset, at + place_in(piece, index)))?;
+            if charset != UTF_8 {
+                escape(&text, &mut utf8);
+                // A name without a value is the same as one with an empty value.
+                utf8.push(end);
+            }
+            at += piece.len() + 1;
+        }
+        if charset != UTF_8 && value.is_none() {
+            utf8.push(b'&');
+        }
+        pairs = more;
+    }
+    Ok(if charset == UTF_8 {
+        Cow::Borrowed(form)
+    } else {
+        Cow::Owned(utf8)
+    })
+}
+
+/// What stands before the first such byte, and behind it.
+fn split(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr(separator, bytes).and_then(|at| bytes.split_at_checked(at)) {
+        Some((before, behind)) => (before, behind.get(1..)),
+        None => (bytes, None),
+    }
+}
+
+/// A name or value without its escapes, made in `room` where it has any. The error is the place of a `%`.
+fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], usize> {
+    if memchr2(b'%', b'+', piece).is_none() {
+        return Ok(piece);
+    }
+    room.clear();
+    let mut rest = piece;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        room.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let place = piece.len() - behind.len() - 1;
+                let (escaped, behind) = escaped_byte(behind).ok_or(place)?;
+                rest = behind;
+                escaped
+            }
+            byte => byte,
+        });
+    }
+    Ok(room)
+}
+
+/// The byte that two hex digits stand for, and what follows them.
+fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    match text {
+        [high, low, rest @ ..] => Some((digit(*high)? << 4 | digit(*low)?, rest)),
+        _ => None,
+    }
+}
+
+/// Where in a piece the byte is written that is at this index when it has no escapes.
+fn place_in(piece: &[u8], index: usize) -> usize {
+    (0..index).fold(0, |at, _| match piece.get(at) {
+        Some(b'%') => at + 3,
+        _ => at + 1,
+    })
+}
+
+/// Text as a piece of a form: the bytes that mean something in one are escaped.
+fn escape(text: &str, form: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        match byte {
+            b'%' => form.extend(b"%25"),
+            b'&' => form.extend(b"%26"),
+            b'+' => form.extend(b"%2B"),
+            b'=' => form.extend(b"%3D"),
+            byte => form.push(byte),
+        }
+    }
+}
+
+fn bad_escape(offset: usize) -> Problem {
+    Problem::syntax(format!(
+        "the % at byte {offset} is not followed by two hex digits; a percent sign itself is written %25"
+    ))
+    .offset(offset)
+}
+
+fn is_utf16(charset: &'static Encoding) -> bool {
+    charset == UTF_16LE || charset == UTF_16BE
+}
+
+/// Whether the bytes `&`, `=`, `+` and `%` need not be these characters: in UTF-16, and in ISO-2022-JP
+/// behind a raw escape sequence.
+fn is_text_first(charset: &'static Encoding, body: &[u8]) -> bool {
+    is_utf16(charset) || charset == ISO_2022_JP && memchr(0x1B, body).is_some()
+}
+
+/// The same form in UTF-8, sound: the body decoded, and then each run of escapes.
+///
+/// No form can be written in UTF-16 without NUL bytes. An ASCII one labelled so has them in its escapes.
+fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let ascii = is_utf16(charset) && body.is_ascii() && memchr(0, body).is_none();
+    let whole = if ascii { UTF_8 } else { charset };
+    let text = decode(whole, body)?;
+    let (charset, mark) = match Encoding::for_bom(body) {
+        Some((marked, length)) if is_utf16(charset) && is_utf16(marked) => (marked, length),
+        _ => (charset, 0),
+    };
+    let place = |index| match ascii {
+        true => index,
+        false => mark + place_of_text(charset, body.get(mark..).unwrap_or_default(), index),
+    };
+
+    let mut utf8 = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((before, mut escapes)) =
+        memchr(b'%', rest).and_then(|at| rest.split_at_checked(at))
+    {
+        utf8.extend(before);
+        let start = text.len() - escapes.len();
+        let mut run = Vec::new();
+        while let Some(digits) = escapes.strip_prefix(b"%") {
+            let Some((byte, behind)) = escaped_byte(digits) else {
+                return Err(bad_escape(place(text.len() - escapes.len())));
+            };
+            run.push(byte);
+            escapes = behind;
+        }
+        let decoded = decode_exactly(charset, &run)
+            .map_err(|index| undecodable(charset, place(start + 3 * index)))?;
+        escape(&decoded, &mut utf8);
+        rest = escapes;
+    }
+    utf8.extend(rest);
+    Ok(utf8)
+}
+
+/// Where the bytes begin that are decoded to the text from this index on.
+fn place_of_text(charset: &'static Encoding, bytes: &[u8], index: usize) -> usize {
+    let mut decoder = charset.new_decoder_without_bom_handling();
+    let mut written = 0;
+    for (at, byte) in bytes.chunks(1).enumerate() {
+        if written >= index {
+            return at;
+        }
+        let (_, _, length, _) = decoder.decode_to_utf8(byte, &mut [0; 32], false);
+        written += length;
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::{SHIFT_JIS, WINDOWS_1252};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::problem::Place;
+
+    #[track_caller]
+    fn body(charset: &'static Encoding, form: &[u8], expected: &str) {
+        let draft = read(charset, form);
+        let shown = form.escape_ascii();
+        match draft {
+            Ok(draft) => assert_eq!(draft.body.as_deref(), Some(expected), "{shown}"),
+            Err(problem) => panic!("{shown}: {problem:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(charset: &'static Encoding, form: &[u8], offset: usize) {
+        let shown = form.escape_ascii();
+        match read(charset, form) {
+            Ok(draft) => panic!("{shown} is taken as {draft:?}"),
+            Err(problem) => {
+                let told = (problem.status, problem.place);
+                assert_eq!(told, (400, Some(Place::Offset(offset))), "{shown}");
+                assert!(problem.detail.contains(&offset.to_string()), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_land_where_they_are_named() {
+        let form = b"to=a%40example.org&type=chat&body=1&subject=2&html=3&thread=4&id=5&lang=6&oob_url=7&state=8&replace=9&to=b&x=y";
+        let text = |text: &str| Some(text.to_owned());
+        let expected = Draft {
+            to: Some(vec!["a@example.org".to_owned(), "b".to_owned()]),
+            kind: text("chat"),
+            body: text("1"),
+            subject: text("2"),
+            html: text("3"),
+            thread: text("4"),
+            id: text("5"),
+            lang: text("6"),
+            oob_url: text("7"),
+            state: text("8"),
+            replace: text("9"),
+        };
+        assert_eq!(read(UTF_8, form), Ok(expected.clone()));
+        assert_eq!(read(WINDOWS_1252, form), Ok(expected));
+    }
+
+    #[test]
+    fn plus_and_escapes_are_undone_once() {
+        body(UTF_8, "body=as+ü%C3%BC%2B%2525".as_bytes(), "as üü+%25");
+        body(UTF_8, b"b%6Fdy=a=b%26c%3D&&", "a=b&c=");
+        body(WINDOWS_1252, b"&b%6Fdy=a=b%26c%3D&x&", "a=b&c=");
+        body(UTF_8, b"body", "");
+        body(WINDOWS_1252, b"x&body", "");
+    }
+
+    #[test]
+    fn a_character_may_be_half_raw_and_half_escaped() {
+        body(UTF_8, b"body=\xC3%BC", "ü");
+        body(SHIFT_JIS, b"body=%83A+\x93%FA", "ア 日");
+    }
+
+    #[test]
+    fn a_form_that_is_sound_utf8_is_not_copied() {
+        for form in [
+            "body=x&to=y",
+            "body=as+%C3%BC%25",
+            "",
+            "ü",
+            "\u{FEFF}body=x",
+        ] {
+            let utf8 = bytes_first(UTF_8, form.as_bytes());
+            assert!(matches!(utf8, Ok(Cow::Borrowed(_))), "{form}: {utf8:?}");
+        }
+    }
+
+    #[test]
+    fn the_charset_holds_for_raw_and_escaped_bytes() {
+        body(WINDOWS_1252, b"body=x+\xFC%80&to=%FC", "x ü€");
+        body(ISO_2022_JP, b"body=%1B%24BF%7CK%5C%1B%28B%21", "日本!");
+        body(ISO_2022_JP, b"body=\x1b$BF|K\\\x1b(B%21&x=y", "日本!");
+        // The two-byte character that this sequence holds ends in the byte of `&`.
+        body(ISO_2022_JP, b"body=\x1b$B0&\x1b(B&x=y", "愛");
+    }
+
+    #[test]
+    fn utf16_is_read_as_text_first() {
+        let utf16 = |form: &str| {
+            form.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<_>>()
+        };
+        body(UTF_16LE, &utf16("to=%66%00&body=ü+🦀%FC%00&x"), "ü 🦀ü");
+        body(UTF_16LE, &utf16("\u{FEFF}body=x"), "x");
+        let swapped: Vec<u8> = "\u{FEFF}body=%00x%00"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        refused(UTF_16LE, &swapped, 12);
+        body(UTF_16LE, b"body=%FC%00%AC%20%3E%D8%80%DD", "ü€🦀");
+        body(UTF_16BE, b"body=x+%00%FC", "x ü");
+        refused(UTF_16LE, &utf16("🦀=%zz"), 6);
+        refused(UTF_16LE, &utf16("body=%66%00%00%D8"), 22);
+        refused(UTF_16LE, b"body=x%6", 6);
+    }
+
+    #[test]
+    fn a_percent_sign_without_two_hex_digits_is_refused() {
+        refused(UTF_8, b"body=%zz", 5);
+        refused(UTF_8, b"body=abc%2", 8);
+        refused(UTF_8, b"%", 0);
+        refused(UTF_8, b"a=%41&b=%41%%41", 11);
+        refused(UTF_8, b"x=%+1", 2);
+        refused(WINDOWS_1252, b"\xFC=1&body=%4g", 9);
+    }
+
+    #[test]
+    fn bytes_that_do_not_decode_are_refused_at_their_place() {
+        refused(UTF_8, b"body=%41\xFF", 8);
+        refused(UTF_8, b"body=%41%FFx", 8);
+        refused(UTF_8, b"x=%C3&y=%BC", 2);
+        refused(UTF_8, b"\xEF\xBB\xBFx=\xC3\xBC+%ED%A0%80", 8);
+        refused(SHIFT_JIS, b"body=ok%93", 7);
+        refused(ISO_2022_JP, b"body=ab%1B%24Z", 7);
+    }
+
+    #[test]
+    fn only_to_may_be_repeated() {
+        let twice = read(UTF_8, b"body=1&to=a&to=b&body=2").map_err(|p| (p.status, p.field));
+        assert_eq!(twice, Err((422, Some("body".into()))));
+        assert!(read(UTF_8, b"x=1&x=2").is_ok());
+    }
+
+    #[test]
+    fn a_leading_mark_is_dropped() {
+        body(UTF_8, b"\xEF\xBB\xBFbody=x", "x");
+        body(UTF_8, b"body=\xEF\xBB\xBFx", "\u{FEFF}x");
+    }
+
+    const CHARSETS: [&Encoding; 6] = [
+        UTF_8,
+        WINDOWS_1252,
+        SHIFT_JIS,
+        ISO_2022_JP,
+        UTF_16LE,
+        UTF_16BE,
+    ];
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_not_panic(form: Vec<u8>) {
+            for charset in CHARSETS {
+                let _ = read(charset, &form);
+            }
+        }
+
+        #[test]
+        fn a_damaged_form_does_not_panic(form in "(body|to|x)=([a-z&=+ü日\u{1b}\u{0}]|%[0-9A-F]{2}|%){0,20}", place: prop::sample::Index, byte: u8) {
+            let mut form = form.into_bytes();
+            let place = place.index(form.len());
+            form[place] = byte;
+            for charset in CHARSETS {
+                let _ = read(charset, &form);
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_read_again(text: String, to: Vec<String>, subject in "[ü€日本+&=% ]*") {
+            let mut pairs = vec![("body", &text), ("unknown", &subject)];
+            pairs.extend(to.iter().map(|to| ("to", to)));
+            let form = serde_urlencoded::to_string(pairs).unwrap();
+            let expected = Draft { to: (!to.is_empty()).then_some(to), body: Some(text), ..Draft::default() };
+            prop_assert_eq!(read(UTF_8, form.as_bytes()), Ok(expected));
+        }
+
+        #[test]
+        fn every_byte_escaped_is_read_in_the_charset(text in "[a-z日本語ア&=+% ]*") {
+            for charset in [UTF_8, SHIFT_JIS, ISO_2022_JP] {
+                let bytes = charset.encode(&text).0;
+                let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+                let draft = read(charset, format!("body={escaped}").as_bytes());
+                prop_assert_eq!(draft.unwrap().body, Some(text.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `application/x-ndjson` → drafts.
+
+use super::{Draft, json};
+use crate::problem::Problem;
+
+/// Reads one object per line, at most `limit` of them. Lines end in LF or CR LF; blank ones are skipped.
+///
+/// # Errors
+///
+/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422, naming the
+/// line, for one that is no object or has a field that is wrong; 422 where there is no line at all.
+pub fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
+    let mut drafts = Ok(Vec::new());
+    let mut count = 0;
+    for (index, line) in text.split('\n').enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line
+            .bytes()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+        {
+            continue;
+        }
+        if count == limit {
+            return Err(json::too_many(limit));
+        }
+        count += 1;
+        let number = index + 1;
+        // A line that is not JSON is told before one that is no message.
+        let draft = json::read_line(line, number)?;
+        if let Ok(read) = &mut drafts {
+            match draft {
+                Ok(draft) => read.push(draft),
+                Err(mut problem) => {
+                    problem.detail = format!("line {number}: {}", problem.detail);
+                    drafts = Err(problem);
+                }
+            }
+        }
+    }
+    match drafts {
+        Ok(drafts) if drafts.is_empty() => Err(Problem::meaning(
+            "no line holds anything; one object with the fields of a message is needed on each",
+        )),
+        drafts => drafts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::problem::Place;
+
+    fn bodies(text: &str) -> Vec<String> {
+        let drafts = read(text, 10).unwrap_or_else(|problem| panic!("{text:?}: {problem}"));
+        drafts.into_iter().flat_map(|draft| draft.body).collect()
+    }
+
+    #[track_caller]
+    fn meaningless(text: &str, field: Option<&str>, says: &str) {
+        let problem = read(text, 3).expect_err(text);
+        assert_eq!(
+            (problem.status, problem.field.as_deref()),
+            (422, field),
+            "{text}: {problem}"
+        );
+        assert!(problem.detail.contains(says), "{text}: {problem}");
+    }
+
+    #[track_caller]
+    fn malformed_at(text: &str, line: usize, column: usize) {
+        let problem = read(text, 10).expect_err(text);
+        let told = (problem.status, problem.place);
+        assert_eq!(
+            told,
+            (400, Some(Place::Line { line, column })),
+            "{text:?}: {problem}"
+        );
+        assert!(
+            problem
+                .detail
+                .contains(&format!("line {line}, column {column}")),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn each_line_is_a_message() {
+        assert_eq!(bodies("{\"body\":\"a\"}\n{\"body\":\"b\"}\n"), ["a", "b"]);
+        assert_eq!(bodies("{\"body\":\"a\"}\r\n {\"body\":\"b\"}"), ["a", "b"]);
+    }
+
+    #[test]
+    fn blank_lines_are_skipped() {
+        assert_eq!(
+            bodies("\n \t\r\n{\"body\":\"a\"}\n\r\n\n{\"body\":\"b\"}\n\n"),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn no_line_at_all_is_no_message() {
+        for text in ["", "\n", " \r\n\t\n"] {
+            meaningless(text, None, "object");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_json_is_told_with_its_place() {
+        malformed_at("{\n", 1, 2);
+        malformed_at("{}\n\n{\"ü\" 1}\n", 3, 6);
+        malformed_at("{}\r\n{\r\n", 2, 2);
+        malformed_at("{} {}", 1, 4);
+        malformed_at("{}\r{}", 1, 4);
+        malformed_at("{\"body\":\n\"x\"}", 1, 9);
+        malformed_at("{\"body\":1}\nx\n", 2, 1);
+        malformed_at("{}\n\u{A0}", 2, 1);
+    }
+
+    #[test]
+    fn a_line_that_is_no_message_is_named() {
+        meaningless("{}\n\n[{}]\n", None, "line 3: an array");
+        meaningless("1", None, "line 1: a number");
+        meaningless(
+            "{}\n{\"body\":1}\n{\"type\":1}",
+            Some("body"),
+            "line 2: `body` is a number",
+        );
+        meaningless("{\"x\":1,\"x\":2}", Some("x"), "line 1:");
+    }
+
+    #[test]
+    fn there_are_no_more_than_the_limit() {
+        assert_eq!(read("{}\n{}\n{}\n\n", 3).map(|drafts| drafts.len()), Ok(3));
+        meaningless("{}\n{}\n{}\n{}\n", None, "more than 3 messages");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_does_not_panic(text: String, lines in "([{}\\[\\]\":,a1ü]|\n|\r){0,30}") {
+            let _ = read(&text, 3);
+            let _ = read(&lines, 3);
+        }
+
+        #[test]
+        fn what_is_encoded_is_read_again(texts in prop::collection::vec(any::<String>(), 1..5), end in "\r?\n\n?") {
+            let lines: String = texts.iter().map(|text| json!({"body": text}).to_string() + &end).collect();
+            prop_assert_eq!(bodies(&lines), texts);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What was wrong with a request: the status, the field, the place.
+
+use std::borrow::Cow;
+
+/// Where in the request something is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Counted from 0: bytes of the request's body in a 400, characters of the field in a 422.
+    Offset(usize),
+    /// Both counted from 1, the column in characters.
+    Line { line: usize, column: usize },
+}
+
+/// A reason to refuse a request, or the failure of a message.
+///
+/// It is a value: made where the fault is found, and told in one place, by [`crate::answer`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// The HTTP status code (RFC 9110, section 15).
+    pub status: u16,
+    /// One line: what is wrong, and what would be right.
+    pub detail: String,
+    /// The name of the field that is wrong.
+    pub field: Option<Cow<'static, str>>,
+    pub place: Option<Place>,
+    /// The stanza error's defined condition (RFC 6120, section 8.3.3).
+    pub condition: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: u16, detail: impl Into<String>) -> Problem {
+        Problem {
+            status,
+            detail: detail.into(),
+            field: None,
+            place: None,
+            condition: None,
+        }
+    }
+
+    /// 400: the bytes cannot be read as what they claim to be.
+    pub fn syntax(detail: impl Into<String>) -> Problem {
+        Problem::new(400, detail)
+    }
+
+    /// 413: larger than a limit allows.
+    pub fn too_large(detail: impl Into<String>) -> Problem {
+        Problem::new(413, detail)
+    }
+
+    /// 415: a media type, charset or content coding that is not supported.
+    pub fn unsupported(detail: impl Into<String>) -> Problem {
+        Problem::new(415, detail)
+    }
+
+    /// 422: readable, but not a message that can be sent.
+    pub fn meaning(detail: impl Into<String>) -> Problem {
+        Problem::new(422, detail)
+    }
+
+    pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Problem {
+        self.field = Some(name.into());
+        self
+    }
+
+    /// Counted from 0; see [`Place::Offset`] for the unit.
+    pub fn offset(mut self, offset: usize) -> Problem {
+        self.place = Some(Place::Offset(offset));
+        self
+    }
+
+    /// Both counted from 1.
+    pub fn line(mut self, line: usize, column: usize) -> Problem {
+        self.place = Some(Place::Line { line, column });
+        self
+    }
+
+    /// Names the message of an array or NDJSON body that is meant; `index` counts from 0.
+    pub fn of_message(mut self, index: usize) -> Problem {
+        self.detail = format!("message {}: {}", index + 1, self.detail);
+        self
+    }
+}

@@ -1,0 +1,187 @@
+//! Message → stanza: the elements of a stanza, and `util.stanza` tables made of them.
+
+use std::fmt;
+
+use mlua::{Lua, Table};
+
+use crate::xhtml::Node;
+
+/// An XML element whose names are legal, and whose text consists of characters that XML can carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element<'a> {
+    name: &'static str,
+    attributes: Vec<(&'static str, &'a str)>,
+    children: Vec<Child<'a>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Child<'a> {
+    Element(Element<'a>),
+    Text(&'a str),
+}
+
+impl<'a> Element<'a> {
+    pub fn new(name: &'static str) -> Element<'a> {
+        Element {
+            name,
+            attributes: Vec::new(),
+            children: Vec::new(),
+        }
+    }
+
+    pub fn attribute(mut self, name: &'static str, value: &'a str) -> Element<'a> {
+        self.attributes.push((name, value));
+        self
+    }
+
+    pub fn child(mut self, child: Element<'a>) -> Element<'a> {
+        self.children.push(Child::Element(child));
+        self
+    }
+
+    pub fn text(mut self, text: &'a str) -> Element<'a> {
+        if !text.is_empty() {
+            self.children.push(Child::Text(text));
+        }
+        self
+    }
+
+    /// Adds the nodes of an XHTML fragment, whose depth is bounded.
+    pub fn fragment(mut self, nodes: &'a [Node]) -> Element<'a> {
+        for node in nodes {
+            self = match node {
+                Node::Text(text) => self.text(text),
+                Node::Element {
+                    name,
+                    attributes,
+                    children,
+                } => {
+                    let element = attributes
+                        .iter()
+                        .fold(Element::new(name), |e, (name, value)| {
+                            e.attribute(name, value)
+                        });
+                    self.child(element.fragment(children))
+                }
+            };
+        }
+        self
+    }
+
+    /// How many bytes this element takes on the wire, as Prosody writes it.
+    pub fn serialised_len(&self) -> usize {
+        let attributes: usize = self
+            .attributes
+            .iter()
+            .map(|(name, value)| " =''".len() + name.len() + escaped_len(value))
+            .sum();
+        if self.children.is_empty() {
+            return "</>".len() + self.name.len() + attributes;
+        }
+        let children: usize = self
+            .children
+            .iter()
+            .map(|child| match child {
+                Child::Element(element) => element.serialised_len(),
+                Child::Text(text) => escaped_len(text),
+            })
+            .sum();
+        "<></>".len() + 2 * self.name.len() + attributes + children
+    }
+
+    /// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable.
+    ///
+    /// # Errors
+    /// Lua's own, where memory runs out.
+    pub fn to_lua(&self, lua: &Lua, metatable: &Table) -> mlua::Result<Table> {
+        let attr = lua.create_table_with_capacity(0, self.attributes.len())?;
+        for (name, value) in &self.attributes {
+            attr.raw_set(*name, *value)?;
+        }
+        let elements = self
+            .children
+            .iter()
+            .filter(|child| matches!(child, Child::Element(_)))
+            .count();
+        let tags = lua.create_table_with_capacity(elements, 0)?;
+        let stanza = lua.create_table_with_capacity(self.children.len(), 3)?;
+        stanza.raw_set("name", self.name)?;
+        stanza.raw_set("attr", attr)?;
+        for child in &self.children {
+            match child {
+                Child::Element(element) => {
+                    let element = element.to_lua(lua, metatable)?;
+                    tags.raw_push(&element)?;
+                    stanza.raw_push(element)?;
+                }
+                Child::Text(text) => stanza.raw_push(*text)?,
+            }
+        }
+        stanza.raw_set("tags", tags)?;
+        stanza.set_metatable(Some(metatable.clone()))?;
+        Ok(stanza)
+    }
+}
+
+/// The bytes of text once `&`, `<`, `>`, `'` and `"` are escaped.
+pub fn escaped_len(text: &str) -> usize {
+    /// What escaping adds to each byte.
+    const ADDED: [u8; 256] = {
+        let mut added = [0; 256];
+        added[b'&' as usize] = 4;
+        added[b'<' as usize] = 3;
+        added[b'>' as usize] = 3;
+        added[b'\'' as usize] = 5;
+        added[b'"' as usize] = 5;
+        added
+    };
+    let added: usize = text
+        .bytes()
+        .map(|b| usize::from(ADDED[usize::from(b)]))
+        .sum();
+    text.len() + added
+}
+
+/// The element as XML.
+impl fmt::Display for Element<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}", self.name)?;
+        for (name, value) in &self.attributes {
+            write!(f, " {name}='{}'", Escaped(value))?;
+        }
+        if self.children.is_empty() {
+            return f.write_str("/>");
+        }
+        f.write_str(">")?;
+        for child in &self.children {
+            match child {
+                Child::Element(element) => element.fmt(f)?,
+                Child::Text(text) => Escaped(text).fmt(f)?,
+            }
+        }
+        write!(f, "</{}>", self.name)
+    }
+}
+
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(['&', '<', '>', '\'', '"']) {
+            let escaped = match part.as_bytes().last() {
+                Some(b'&') => "&amp;",
+                Some(b'<') => "&lt;",
+                Some(b'>') => "&gt;",
+                Some(b'\'') => "&apos;",
+                Some(b'"') => "&quot;",
+                _ => {
+                    f.write_str(part)?;
+                    continue;
+                }
+            };
+            f.write_str(&part[..part.len() - 1])?;
+            f.write_str(escaped)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! Work that would hold the event loop, done on native threads.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Names a piece of work whose end is awaited.
+pub type Ticket = u64;
+
+/// Tickets are told apart whichever worker they are of.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+/// A bounded queue and the threads that empty it. Those are started when there is work, so that
+/// they outlive a fork of the process between loading and the first request.
+pub struct Worker {
+    shared: Arc<Shared>,
+    /// Becomes readable when work has ended.
+    wake: UnixStream,
+    capacity: usize,
+    threads: usize,
+    started: usize,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    more: Condvar,
+    wake: UnixStream,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Job>,
+    ended: Vec<Ticket>,
+    closed: bool,
+}
+
+struct Job {
+    ticket: Ticket,
+    rank: u32,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+impl Shared {
+    /// A thread that panicked has left the state as it was: no change to it is half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Worker {
+    /// At most `capacity` pieces of work wait for `threads` threads.
+    ///
+    /// # Errors
+    /// Where the system has no more file descriptors.
+    pub fn new(threads: usize, capacity: usize) -> std::io::Result<Worker> {
+        let (wake, end) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        end.set_nonblocking(true)?;
+        Ok(Worker {
+            shared: Arc::new(Shared {
+                state: Mutex::default(),
+                more: Condvar::new(),
+                wake: end,
+            }),
+            wake,
+            capacity,
+            threads,
+            started: 0,
+        })
+    }
+
+    /// A file descriptor that becomes readable when work has ended.
+    pub fn wake_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    /// Queues a piece of work. A lower rank goes first; among equals, the first come.
+    ///
+    /// # Errors
+    /// `Busy` where the queue is full of work that is not of a higher rank; otherwise the piece
+    /// of the highest rank gives way, and ends without being run.
+    pub fn submit(
+        &mut self,
+        rank: u32,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<Ticket, Busy> {
+        if self.started < self.threads {
+            let shared = Arc::clone(&self.shared);
+            let name = "post_msg".to_owned();
+            if thread::Builder::new()
+                .name(name)
+                .spawn(move || work(&shared))
+                .is_ok()
+            {
+                self.started += 1;
+            } else if self.started == 0 {
+                return Err(Busy);
+            }
+        }
+        let mut state = self.shared.lock();
+        if state.waiting.len() >= self.capacity {
+            let last = (0..state.waiting.len()).max_by_key(|&i| state.waiting[i].rank);
+            match last {
+                Some(last) if state.waiting[last].rank > rank => {
+                    let given_up = state.waiting.remove(last);
+                    state.ended.push(given_up.ticket);
+                    wake(&self.shared.wake);
+                }
+                _ => return Err(Busy),
+            }
+        }
+        let ticket = NEXT.fetch_add(1, Ordering::Relaxed);
+        state.waiting.push(Job {
+            ticket,
+            rank,
+            run: Box::new(run),
+        });
+        drop(state);
+        self.shared.more.notify_one();
+        Ok(ticket)
+    }
+
+    /// The tickets of the work that has ended since this was asked last.
+    pub fn ended(&mut self) -> Vec<Ticket> {
+        let mut bytes = [0; 64];
+        while matches!(self.wake.read(&mut bytes), Ok(1..)) {}
+        std::mem::take(&mut self.shared.lock().ended)
+    }
+}
+
+/// Work that has not begun is dropped; threads end with what they are doing.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.waiting.clear();
+        drop(state);
+        self.shared.more.notify_all();
+    }
+}
+
+/// A full pipe is as good as one more byte in it.
+fn wake(mut end: &UnixStream) {
+    let _ = end.write(&[0]);
+}
+
+fn work(shared: &Shared) {
+    loop {
+        let mut state = shared.lock();
+        let job = loop {
+            if state.closed {
+                return;
+            }
+            // The first of the lowest rank.
+            let next = (0..state.waiting.len()).min_by_key(|&i| state.waiting[i].rank);
+            match next {
+                Some(next) => break state.waiting.remove(next),
+                None => {
+                    let waited = shared.more.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        };
+        drop(state);
+        // Whoever waits for the result finds none if the work panicked.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.run));
+        shared.lock().ended.push(job.ticket);
+        wake(&shared.wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn await_ended(worker: &mut Worker, count: usize) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        worker.wake.set_nonblocking(false).unwrap();
+        while tickets.len() < count {
+            worker.wake.read_exact(&mut [0]).unwrap();
+            tickets.append(&mut std::mem::take(&mut worker.shared.lock().ended));
+        }
+        worker.wake.set_nonblocking(true).unwrap();
+        tickets
+    }
+
+    /// A worker of one thread that is held up until the sender is dropped.
+    fn held_up(capacity: usize) -> (Worker, mpsc::Sender<()>) {
+        let mut worker = Worker::new(1, capacity).unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let hold = move || {
+            begun.send(()).unwrap();
+            let _ = held.recv();
+        };
+        worker.submit(0, hold).unwrap();
+        begins.recv().unwrap();
+        (worker, release)
+    }
+
+    #[test]
+    fn work_is_done_by_rank_and_then_in_order() {
+        let (mut worker, release) = held_up(10);
+        let tickets: Vec<_> = [3, 1, 2, 1]
+            .map(|r| worker.submit(r, || {}).unwrap())
+            .to_vec();
+        drop(release);
+        let ended = await_ended(&mut worker, 5);
+        assert_eq!(ended[1..], [tickets[1], tickets[3], tickets[2], tickets[0]]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_what_is_not_of_a_lower_rank() {
+        let (mut worker, release) = held_up(2);
+        worker.submit(1, || {}).unwrap();
+        let last = worker.submit(2, || panic!("it gave way")).unwrap();
+        assert_eq!(worker.submit(2, || {}), Err(Busy));
+        let first = worker.submit(0, || {}).unwrap();
+        assert_eq!(worker.ended(), [last]);
+        drop(release);
+        assert_eq!(await_ended(&mut worker, 3)[1], first);
+    }
+
+    #[test]
+    fn a_panic_ends_the_work_and_not_the_thread() {
+        let mut worker = Worker::new(1, 10).unwrap();
+        let first = worker.submit(0, || panic!("on purpose")).unwrap();
+        let second = worker.submit(0, || {}).unwrap();
+        assert_eq!(await_ended(&mut worker, 2), [first, second]);
+    }
+}
