@@ -1,0 +1,5 @@
+std = "max"
+max_line_length = 150
+files["lua/"] = { read_globals = { "prosody" }, globals = { "module" } }
+files["spec/"] = { std = "+busted" }
+files["spec/support/modules/"] = { read_globals = { "module", "prosody" } }

@@ -1,0 +1,106 @@
+-- Requests that wait: for work of the native half, for outcomes, for their turn. Each runs in the
+-- coroutine that Prosody's HTTP server gives it.
+
+local async = require "util.async";
+local now = require "util.time".monotonic or require "util.time".now; -- COMPAT 0.11 has no monotonic
+local server = require "net.server";
+local timer = require "util.timer";
+
+local slice = 0.001; -- seconds for which a request may hold the event loop
+local slice_end = 0;
+
+local core; -- given to init
+local stopped = false;
+local waiting = {}; -- wake → true
+local tickets = {}; -- ticket → the wakes of those who wait for it
+local unloaded = { status = 503, detail = "the module was unloaded meanwhile; try again" };
+
+-- Suspends the request until `wake` is called, which is given to `arm`.
+local function suspend(arm) --> boolean: whether it goes on
+	local wait, done = async.waiter();
+	local function wake()
+		if waiting[wake] then
+			waiting[wake] = nil;
+			done();
+		end
+	end
+	waiting[wake] = true;
+	arm(wake);
+	wait();
+	return not stopped;
+end
+
+-- Lets others have their turn, where this request has had its slice.
+local function breathe() --> boolean: whether it goes on
+	if now() >= slice_end then
+		suspend(function (wake)
+			timer.add_task(0, function () wake(); end);
+		end);
+		slice_end = now() + slice;
+	end
+	return not stopped;
+end
+
+-- Waits for a piece of work of the native half.
+local function await(ticket) --> boolean: whether it goes on
+	return suspend(function (wake)
+		local wakes = tickets[ticket] or {};
+		tickets[ticket] = wakes;
+		wakes[#wakes + 1] = wake;
+	end);
+end
+
+local function work_ended()
+	for _, ticket in ipairs(core.ended()) do
+		local wakes = tickets[ticket] or {};
+		tickets[ticket] = nil;
+		for _, wake in ipairs(wakes) do wake(); end
+	end
+end
+
+local watches = {};
+
+-- An outcome has a status or a problem, once there is one.
+local function settle(outcome, status, problem)
+	if outcome.status or outcome.problem then return; end
+	outcome.status, outcome.problem = status, problem;
+	if outcome.on_settled then outcome.on_settled(); end
+end
+
+-- Waits until all of these have a status or a problem.
+local function settled(outcomes) --> problem, where the request cannot go on
+	local pending = 0;
+	for _, outcome in ipairs(outcomes) do
+		if not outcome.status and not outcome.problem then pending = pending + 1; end
+	end
+	if pending == 0 then return nil; end
+	local goes_on = suspend(function (wake)
+		local function on_settled()
+			pending = pending - 1;
+			if pending == 0 then wake(); end
+		end
+		for _, outcome in ipairs(outcomes) do
+			outcome.on_settled = on_settled;
+		end
+	end);
+	return not goes_on and unloaded or nil;
+end
+
+-- Ends all that wait, with 503.
+local function stop()
+	stopped = true;
+	for _, watch in ipairs(watches) do watch:close(); end
+	local wakes = {};
+	for wake in pairs(waiting) do wakes[#wakes + 1] = wake; end
+	for _, wake in ipairs(wakes) do wake(); end
+end
+
+local function init(the_core)
+	core = the_core;
+	for index, fd in ipairs({ core.wake_fds() }) do
+		watches[index] = server.watchfd(fd, work_ended);
+	end
+	return { await = await; breathe = breathe; settle = settle; settled = settled; stop = stop; unloaded = unloaded };
+end
+
+return init;

@@ -1,0 +1,251 @@
+-- Messages to rooms (XEP-0045): joining under a resource of this module's own, speaking, being
+-- reflected, lingering, leaving.
+
+local jid_bare = require "util.jid".bare;
+local jid_node = require "util.jid".node;
+local jid_resource = require "util.jid".resource;
+local jid_host = require "util.jid".host;
+local new_id = require "util.id".medium;
+local st = require "util.stanza";
+local timer = require "util.timer";
+
+local hosts = prosody.hosts;
+local core_post_stanza = prosody.core_post_stanza;
+
+local settings, requests, problem_of; -- given to init
+
+local patience = 20; -- seconds for a room to answer
+
+local xmlns_muc = "http://jabber.org/protocol/muc";
+local xmlns_muc_user = xmlns_muc.."#user";
+
+-- An occupant is a sender in a room: { address, room, nick, joined, waiting, pending, spoke }.
+local by_address = {}; -- the occupant's own address → occupant
+local by_room = {}; -- account, room → occupant
+
+local function settle_all(outcomes, problem)
+	for _, outcome in ipairs(outcomes) do
+		requests.settle(outcome, nil, problem);
+	end
+end
+
+local function presence(occupant, type)
+	return st.presence({ from = occupant.address; to = occupant.room.."/"..occupant.nick; type = type; id = new_id() });
+end
+
+-- It is no longer in the room; what was said and not heard by then is told so.
+local function gone(occupant, problem)
+	if by_address[occupant.address] ~= occupant then return; end
+	by_address[occupant.address] = nil;
+	by_room[occupant.account.."\n"..occupant.room] = nil;
+	local outcomes = {};
+	for _, outcome in ipairs(occupant.waiting) do outcomes[#outcomes + 1] = outcome; end
+	for outcome in pairs(occupant.pending) do outcomes[#outcomes + 1] = outcome; end
+	occupant.waiting, occupant.pending = {}, {};
+	settle_all(outcomes, problem);
+end
+
+local function leave(occupant, problem)
+	if by_address[occupant.address] == occupant then
+		gone(occupant, problem);
+		core_post_stanza(occupant.origin, presence(occupant, "unavailable"), true);
+	end
+end
+
+-- Leaves once nothing was said for as long as it lingers.
+local function linger(occupant)
+	timer.add_task(settings.room_linger, function ()
+		if by_address[occupant.address] ~= occupant then return nil; end
+		local left = occupant.spoke + settings.room_linger - os.time();
+		if left > 0 or next(occupant.pending) then return math.max(left, 1); end
+		leave(occupant);
+	end);
+end
+
+local function say(occupant, outcome)
+	local stanza = outcome.stanza;
+	occupant.pending[outcome] = true;
+	occupant.spoke = os.time();
+	stanza.attr.from = occupant.address;
+	core_post_stanza(occupant.origin, stanza, true);
+end
+
+local function joined(occupant)
+	occupant.joined = true;
+	local waiting = occupant.waiting;
+	occupant.waiting = {};
+	for _, outcome in ipairs(waiting) do say(occupant, outcome); end
+	linger(occupant);
+end
+
+local function missing(room)
+	return { status = 404; condition = "item-not-found"; detail = room..": there is no such room" };
+end
+
+-- The room's word on a presence of the occupant's own.
+local function on_presence(occupant, stanza)
+	local attr = stanza.attr;
+	if attr.type == "error" then
+		gone(occupant, problem_of(stanza, occupant.room));
+		return;
+	end
+	local x = stanza:get_child("x", xmlns_muc_user);
+	local codes = {};
+	if x then
+		for status in x:childtags("status") do codes[status.attr.code or ""] = true; end
+	end
+	if attr.type == "unavailable" then
+		if jid_resource(attr.from) == occupant.nick or codes["110"] then
+			local destroyed = x and x:get_child("destroy");
+			gone(occupant, destroyed
+				and { status = 410; condition = "gone"; detail = occupant.room..": the room was destroyed" }
+				or { status = 403; condition = "forbidden"; detail = occupant.room..": the sender was removed from the room" });
+		end
+	elseif codes["110"] and not occupant.joined then
+		occupant.nick = jid_resource(attr.from) or occupant.nick;
+		if codes["201"] then -- made by the join
+			leave(occupant, missing(occupant.room));
+		else
+			joined(occupant);
+		end
+	end
+end
+
+local function is_reflection(occupant, outcome, stanza)
+	if jid_resource(stanza.attr.from) ~= occupant.nick then return false; end
+	local said = outcome.stanza;
+	local body, subject = said:get_child_text("body"), said:get_child_text("subject");
+	if body == nil and subject ~= nil then
+		return stanza:get_child_text("subject") == subject and not stanza:get_child("body");
+	end
+	-- A service may give it another id.
+	return stanza.attr.id == outcome.id or body ~= nil and stanza:get_child_text("body") == body;
+end
+
+local function on_message(occupant, stanza)
+	for outcome in pairs(occupant.pending) do
+		if stanza.attr.type == "error" then
+			if stanza.attr.id == outcome.id then
+				occupant.pending[outcome] = nil;
+				local problem = problem_of(stanza, occupant.room);
+				requests.settle(outcome, nil, problem);
+				return;
+			end
+		elseif stanza.attr.type == "groupchat" and is_reflection(occupant, outcome, stanza) then
+			occupant.pending[outcome] = nil;
+			requests.settle(outcome, 201);
+			return;
+		end
+	end
+end
+
+-- Takes whatever is sent to an occupant: nothing of the room reaches the account's clients.
+local function incoming(event)
+	local stanza = event.stanza;
+	local to, from = stanza.attr.to, stanza.attr.from;
+	local occupant = to and by_address[to];
+	if not occupant then return nil; end
+	if stanza.name == "iq" then
+		if stanza.attr.type == "get" or stanza.attr.type == "set" then
+			event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
+		end
+	elseif from and jid_bare(from) == occupant.room then
+		if stanza.name == "presence" then
+			on_presence(occupant, stanza);
+		else
+			on_message(occupant, stanza);
+		end
+	end
+	return true;
+end
+
+-- A room of this server that the join would make is not made, once the service itself would.
+local function before_creation(event)
+	local stanza = event.stanza;
+	local occupant = by_address[stanza.attr.from];
+	if occupant and not occupant.joined then
+		event.origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));
+		return true;
+	end
+end
+
+local watched = {}; -- host → its events
+
+local function watch(host, names, handler, priority)
+	local events = hosts[host] and hosts[host].events;
+	if events and watched[host..names[1]] ~= events then
+		watched[host..names[1]] = events;
+		for _, name in ipairs(names) do
+			module:hook_object_event(events, name, handler, priority);
+		end
+	end
+end
+
+local function origin_of(occupant, sender)
+	local origin = {
+		type = "c2s"; username = sender.username; host = sender.host; resource = jid_resource(occupant.address);
+		full_jid = occupant.address; secure = true; log = module._log; role = sender.role;
+	};
+	function origin.send(stanza)
+		incoming({ origin = origin; stanza = stanza });
+		return true;
+	end
+	return origin;
+end
+
+local function enter(sender, room) --> occupant
+	local occupant = {
+		address = sender.account.."/post_msg."..new_id(); account = sender.account; room = room;
+		nick = settings.nick or jid_node(sender.account); joined = false; waiting = {}; pending = {}; spoke = os.time();
+	};
+	occupant.origin = origin_of(occupant, sender);
+	by_address[occupant.address] = occupant;
+	by_room[sender.account.."\n"..room] = occupant;
+	watch(sender.host, { "message/full", "presence/full", "iq/full" }, incoming, 1000);
+	watch(jid_host(room), { "muc-room-pre-create" }, before_creation, -999);
+	return occupant;
+end
+
+local function join(occupant)
+	core_post_stanza(occupant.origin, presence(occupant)
+		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):up():up(), true);
+end
+
+local function send(sender, stanza) --> outcome
+	local room = stanza.attr.to;
+	local outcome = { id = stanza.attr.id; to = room; stanza = stanza };
+	local occupant = by_room[sender.account.."\n"..room];
+	if occupant and occupant.joined then
+		say(occupant, outcome);
+	elseif occupant then
+		table.insert(occupant.waiting, outcome);
+	else
+		occupant = enter(sender, room);
+		table.insert(occupant.waiting, outcome);
+		join(occupant);
+	end
+	if not outcome.status and not outcome.problem then
+		timer.add_task(patience, function ()
+			if outcome.status or outcome.problem then return nil; end
+			occupant.pending[outcome] = nil;
+			requests.settle(outcome, nil, {
+				status = 504; condition = "remote-server-timeout"; detail = room..": no answer of the room in "..patience.." seconds";
+			});
+			if not occupant.joined then leave(occupant); end
+		end);
+	end
+	return outcome;
+end
+
+local function stop()
+	local occupants = {};
+	for _, occupant in pairs(by_address) do occupants[#occupants + 1] = occupant; end
+	for _, occupant in ipairs(occupants) do leave(occupant, requests.unloaded); end
+end
+
+local function init(the_settings, the_requests, the_problem_of)
+	settings, requests, problem_of = the_settings, the_requests, the_problem_of;
+	return { send = send; stop = stop };
+end
+
+return init;
