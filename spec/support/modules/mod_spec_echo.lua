@@ -1,0 +1,55 @@
+-- A component that does to a message what the localpart of the address says:
+--   bounce.CONDITION     error, at once, to the session that sent
+--   routed.CONDITION     error, at once, routed to the sender's address
+--   later.MS.CONDITION   error, after that many milliseconds
+--   receipt.MS           delivery receipt (XEP-0184), after that many milliseconds, where one was asked for
+-- Any other address swallows it.
+
+local jid_node = require "util.jid".node;
+local st = require "util.stanza";
+
+local xmlns_receipts = "urn:xmpp:receipts";
+
+local function error_reply(stanza, condition)
+	return st.error_reply(stanza, "cancel", condition, "As asked for");
+end
+
+local function after(milliseconds, callback)
+	module:add_timer(tonumber(milliseconds) / 1000, callback);
+end
+
+local actions = {};
+
+function actions.bounce(event, condition)
+	event.origin.send(error_reply(event.stanza, condition));
+end
+
+function actions.routed(event, condition)
+	module:send(error_reply(event.stanza, condition));
+end
+
+function actions.later(event, argument)
+	local milliseconds, condition = argument:match("^(%d+)%.(.+)$");
+	after(milliseconds, function () module:send(error_reply(event.stanza, condition)); end);
+end
+
+function actions.receipt(event, milliseconds)
+	local stanza = event.stanza;
+	if not stanza:get_child("request", xmlns_receipts) then return; end
+	local receipt = st.message({ from = stanza.attr.to, to = stanza.attr.from, type = stanza.attr.type })
+		:tag("received", { xmlns = xmlns_receipts, id = stanza.attr.id }):up();
+	after(milliseconds, function () module:send(receipt); end);
+end
+
+local function handle_message(event)
+	if event.stanza.attr.type ~= "error" then
+		local name, argument = (jid_node(event.stanza.attr.to) or ""):match("^(%l+)%.(.+)$");
+		local action = actions[name];
+		if action then action(event, argument); end
+	end
+	return true;
+end
+
+module:hook("message/host", handle_message);
+module:hook("message/bare", handle_message);
+module:hook("message/full", handle_message);

@@ -1,0 +1,238 @@
+-- The busted side of spec/support/world.py: a throw-away Prosody, the module in it, and XMPP clients.
+-- Every function raises an error that says what went wrong; see `Control` in world.py for what each does.
+
+local json = require "dkjson";
+local mime = require "mime";
+local socket = require "socket";
+
+local world = {
+	-- The accounts that the specs speak of.
+	password = {
+		["me@example.com"] = "mypassword";
+		["user@example.com"] = "p4ss-of-user";
+		["other@example.com"] = "p4ss:of:other";
+		["carol@second.example"] = "p4ss-of-cärol";
+	};
+};
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/") or ".";
+local python = os.getenv("PYTHON") or "/usr/bin/python3";
+local process, control;
+
+local function accounts_of(host)
+	local accounts = {};
+	for address, password in pairs(world.password) do
+		local username, domain = address:match("^(.*)@(.*)$");
+		if domain == host then accounts[username] = password; end
+	end
+	return accounts;
+end
+
+-- What `start` starts when not told otherwise.
+function world.defaults()
+	return {
+		hosts = {
+			["example.com"] = { accounts = accounts_of("example.com") };
+			["second.example"] = { accounts = accounts_of("second.example") };
+		};
+		components = 'Component "echo.example.com" "spec_echo"';
+	};
+end
+
+local function connect()
+	process = assert(io.popen(python .. " '" .. here .. "/world.py'"));
+	local port = assert(process:read("*n"), python .. " " .. here .. "/world.py did not start");
+	control = assert(socket.connect("127.0.0.1", port));
+	control:setoption("tcp-nodelay", true);
+end
+
+local function ask(what, arguments)
+	local request = { ["do"] = what };
+	for name, value in pairs(arguments or {}) do request[name] = value; end
+	if not control then connect(); end
+	assert(control:send(json.encode(request) .. "\n"));
+	local line = assert(control:receive("*l"), "world.py has died");
+	local answer = json.decode(line);
+	if answer.problem then error(what .. ": " .. answer.problem, 3); end
+	return answer.result;
+end
+
+-- Starts Prosody, in place of one that runs. > { dir, plugins, http_port, c2s_port, version }
+function world.start(options)
+	local arguments = world.defaults();
+	for name, value in pairs(options or {}) do arguments[name] = value; end
+	world.server = ask("start", arguments);
+	world.server.plugins = world.server.dir .. "/plugins";
+	return world.server;
+end
+
+-- Ends everything; the next `start` begins anew.
+function world.stop()
+	if not control then return; end
+	control:close();
+	process:close();
+	control, process, world.server = nil, nil, nil;
+end
+
+function world.restart()
+	ask("restart");
+end
+
+-- Logs these accounts in; each can be named with a resource.
+function world.login(...)
+	ask("login", { addresses = { ... } });
+end
+
+function world.logout(...)
+	ask("logout", { addresses = { ... } });
+end
+
+-- The client sends this stanza.
+function world.send(address, stanza)
+	ask("send", { address = address, stanza = mime.b64(stanza) });
+end
+
+-- The next message that the client receives, as it came over the wire.
+function world.receive(address, timeout)
+	return mime.unb64(ask("receive", { address = address, timeout = timeout }));
+end
+
+-- What every client has received by now. > { [address] = { raw message, … } }, { what is wrong with a client, … }
+function world.collect()
+	local result = ask("collect");
+	for _, messages in pairs(result.messages) do
+		for i, raw in ipairs(messages) do messages[i] = mime.unb64(raw); end
+	end
+	return result.messages, result.trouble;
+end
+
+-- Sends the bytes of one request, or of several (`answers`), and reads as many answers.
+-- `connection` names a connection that is kept until `hang_up`.
+-- > { status = 201, headers = { ["content-type"] = "…" }, body = "…" }, …
+function world.http(request, answers, connection)
+	local found = ask("http", { request = mime.b64(request), answers = answers, connection = connection });
+	for _, answer in ipairs(found) do
+		local headers = {};
+		for _, pair in ipairs(answer.headers) do
+			local name = pair[1]:lower();
+			headers[name] = headers[name] and headers[name] .. ", " .. pair[2] or pair[2];
+		end
+		answer.headers, answer.body = headers, mime.unb64(answer.body) or "";
+	end
+	return (table.unpack or unpack)(found);
+end
+
+function world.hang_up(connection)
+	ask("hang_up", { connection = connection });
+end
+
+-- The bytes of a request to post `body` as me@example.com, unless `headers` say otherwise.
+function world.request(path, body, headers)
+	local all = {
+		["Host"] = "example.com";
+		["Authorization"] = world.basic("me@example.com");
+		["Content-Type"] = "text/plain";
+		["Content-Length"] = #body;
+	};
+	for name, value in pairs(headers or {}) do all[name] = value or nil; end
+	local lines = { "POST " .. path .. " HTTP/1.1" };
+	for name, value in pairs(all) do
+		if value then lines[#lines + 1] = name .. ": " .. value; end
+	end
+	return table.concat(lines, "\r\n") .. "\r\n\r\n" .. body;
+end
+
+function world.basic(address)
+	return "Basic " .. (mime.b64(address .. ":" .. world.password[address]));
+end
+
+-- Requests that go on in the background; eight zeros in one become its number.
+function world.flow(request, connections)
+	ask("flow", { request = mime.b64(request), connections = connections });
+end
+
+-- Waits until that many more requests of the flow have been answered.
+function world.flow_on(count)
+	ask("flow_on", { count = count });
+end
+
+-- > { ["201"] = { number, … }, … }
+function world.flow_stop()
+	return ask("flow_stop");
+end
+
+-- Runs a command line with curl in a shell; whatever host and port it names are this Prosody's. > status, body
+function world.curl(line)
+	local body_name, script_name = os.tmpname(), os.tmpname();
+	local script = assert(io.open(script_name, "w"));
+	script:write("curl() { env -u http_proxy -u all_proxy -u HTTP_PROXY -u ALL_PROXY curl -sS -o '", body_name,
+		"' -w '%{http_code}' --connect-to ::127.0.0.1:", tostring(world.server.http_port), " \"$@\"; }\n", line, "\n");
+	script:close();
+	local shell = assert(io.popen("sh '" .. script_name .. "' 2>&1"));
+	local output = shell:read("*a");
+	shell:close();
+	os.remove(script_name);
+	local file = assert(io.open(body_name, "rb"));
+	local body = file:read("*a");
+	file:close();
+	os.remove(body_name);
+	local status = tonumber(output);
+	if not status or status == 0 then error("curl: " .. output .. "\n" .. line, 2); end
+	return status, body;
+end
+
+-- Runs Lua inside Prosody and returns its result.
+function world.lua(code)
+	return ask("lua", { code = code });
+end
+
+-- "load", "unload" or "reload" of the module (or of another one) on a host. > true, or nil and the error
+function world.module(action, host, name)
+	local result = world.lua(("local ok, err = require 'core.modulemanager'.%s(%q, %q); return { ok = not not ok, err = err and tostring(err) }")
+		:format(action, host or "example.com", name or "post_msg"));
+	return result.ok or nil, result.err;
+end
+
+-- Prosody's log from that byte on.
+function world.log(from)
+	local file = assert(io.open(world.server.dir .. "/prosody.log", "rb"));
+	file:seek("set", from or 0);
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+-- Where the log ends now.
+function world.log_mark()
+	local file = assert(io.open(world.server.dir .. "/prosody.log", "rb"));
+	local size = file:seek("end");
+	file:close();
+	return size;
+end
+
+-- The lines of the log, from that byte on, that are errors or belong to a stack trace.
+function world.errors(from)
+	local found = {};
+	for line in world.log(from):gmatch("[^\n]+") do
+		if line:find("\terror\t", 1, true) or line:find("raceback", 1, true) then found[#found + 1] = line; end
+	end
+	return found;
+end
+
+-- Reads a file of the installed module, or replaces it as `install` does: by a new one of the same name.
+function world.plugin_file(name, content)
+	local path = world.server.plugins .. "/mod_post_msg/" .. name;
+	if content then
+		local file = assert(io.open(path .. ".new", "wb"));
+		file:write(content);
+		file:close();
+		assert(os.rename(path .. ".new", path));
+		return;
+	end
+	local file = assert(io.open(path, "rb"));
+	content = file:read("*a");
+	file:close();
+	return content;
+end
+
+return world;
