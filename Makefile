@@ -9,7 +9,9 @@ SHELL = /bin/bash
 .DELETE_ON_ERROR:
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-PROSODY_LUA = $(shell { prosodyctl about || true; } 2>/dev/null | sed -n 's/^Lua version:[^0-9]*\([0-9.]*\).*/\1/p')
+ABOUT = { prosodyctl about || true; } 2>/dev/null
+PROSODY_LUA = $(shell $(ABOUT) | sed -n 's/^Lua version:[^0-9]*\([0-9.]*\).*/\1/p')
+PROSODY_VERSION = $(shell $(ABOUT) | sed -n 's/^Prosody \([0-9]*[.][0-9]*\).*/\1/p')
 ifndef LUA_VERSION
 LUA_VERSION := $(or $(PROSODY_LUA),5.4)
 endif
@@ -18,10 +20,14 @@ CARGO ?= cargo
 PYTHON ?= /usr/bin/python3
 BUILD = build/$(LUA_VERSION)
 MODULE = $(BUILD)/mod_post_msg
-FEATURES = lua$(subst .,,$(LUA_VERSION))
-CARGO_LUA = --locked --no-default-features --features $(FEATURES)
+CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
+# The same bytes wherever they are built.
+export RUSTFLAGS := $(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/mod_post_msg \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install demo test test-native test-specs check deps bench clean
+.PHONY: all build build-panic install dist demo test test-native test-specs test-other check deps deps-matrix \
+	test-matrix test-fresh fuzz bench clean
 
 all: build
 
@@ -37,18 +43,25 @@ install: build
 	install -d "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg"
 	install -m 644 $(MODULE)/* "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg/"
 
+# A tarball of the module for each Lua.
+dist:
+	for lua in 5.1 5.2 5.3 5.4; do $(MAKE) build LUA_VERSION=$$lua; done
+	spec/targets/dist 5.1 5.2 5.3 5.4
+
 demo: deps
 	$(MAKE) build
 	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/demo.py
 
-# Everything that has to be installed may change which Lua it is, so make begins anew behind deps.
+# What is installed may change which Lua it is, so make begins anew behind deps.
 test: deps
-	$(MAKE) check test-native build
+	$(MAKE) check test-native
 	$(MAKE) test-specs
+	$(MAKE) test-other
 
 test-native:
 	$(CARGO) test $(CARGO_LUA)
 
+# Every spec, on the Prosody of this machine.
 test-specs: build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic busted
 
@@ -64,23 +77,78 @@ check:
 	$(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
 	luacheck -q lua spec
 
+# Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
+# on tests one of them, `make test-matrix` all.
+MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
+# native_spec runs in this machine's own Lua, so it is not of the matrix.
+END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
+
+test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%)
+
+test-prosody-0.12: test-prosody-0.12-lua5.4
+test-prosody-13: test-prosody-13-lua5.4
+
+test-prosody-0.12-lua5.4:
+	test "$(PROSODY_VERSION) $(PROSODY_LUA)" = "0.12 5.4" || { echo "not covered: Prosody 0.12 is not this machine's"; exit 77; }
+	$(MAKE) test-specs LUA_VERSION=5.4
+
+test-prosody-0.12-lua5.%:
+	spec/targets/prosody-from-source 5.$*
+	$(MAKE) build build-panic LUA_VERSION=5.$*
+	PROSODY=$(CURDIR)/target/prosody-5.$*/bin/prosody PLUGIN_DIR=build/5.$* PANIC_DIR=build/5.$*-panic busted $(END_TO_END)
+
+test-prosody-13-lua5.4:
+	spec/targets/debian-13-root
+	$(MAKE) build build-panic LUA_VERSION=5.4
+	PROSODY_ROOT=$(CURDIR)/target/roots/debian-13 PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic busted $(END_TO_END)
+
+# As much of the other supported Prosody as this machine can have; what it cannot is told in a line.
+test-other:
+	@case "$(PROSODY_VERSION)" in \
+		13) echo "not covered: Prosody 0.12, which this machine does not have" ;; \
+		*) status=0; spec/targets/debian-13-root || status=$$?; \
+			case $$status in \
+				0) $(MAKE) test-prosody-13 ;; \
+				77) echo "not covered: Prosody 13" ;; \
+				*) exit $$status ;; \
+			esac ;; \
+	esac
+
+# On a machine with nothing on it, what the README says.
+test-fresh: deps
+	spec/targets/fresh
+
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc prosodyctl:prosody busted:lua-busted \
-	luacheck:lua-check curl:curl wrk:wrk debootstrap:debootstrap $(PYTHON):python3
+	luacheck:lua-check curl:curl wrk:wrk $(PYTHON):python3 git:git \
+	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 NEEDED_MODULES = slixmpp:python3-slixmpp
-
-deps:
-	@missing=; \
-	for need in $(NEEDED); do command -v $${need%%:*} >/dev/null || missing="$$missing $${need#*:}"; done; \
-	for need in $(NEEDED_MODULES); do $(PYTHON) -c "import $${need%%:*}" 2>/dev/null || missing="$$missing $${need#*:}"; done; \
-	test -n "$$missing" || exit 0; \
-	if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+INSTALL = if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
 		echo "Installing$$missing"; \
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	else \
 		echo "Please install these packages (Debian's names) and try again:$$missing"; exit 1; \
 	fi
+
+deps:
+	@missing=; \
+	for need in $(NEEDED); do \
+		command -v $${need%%:*} >/dev/null || test -e $${need%%:*} || missing="$$missing $${need#*:}"; \
+	done; \
+	for need in $(NEEDED_MODULES); do \
+		$(PYTHON) -c "import $${need%%:*}" 2>/dev/null || missing="$$missing $${need#*:}"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	$(INSTALL)
+
+deps-matrix:
+	@missing=; \
+	for package in $$(spec/targets/prosody-from-source --packages); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	$(INSTALL)
 
 clean:
 	rm -rf target build dist

@@ -164,7 +164,7 @@ local function check_token(token)
 	local address, role;
 	if not tokens then
 		return unauthorized("this server takes no tokens; send an address and password (Basic)");
-	elseif tokens.get_token_session then
+	elseif rawget(tokens, "get_token_session") then -- a module is its environment, which is strict
 		local session = tokens.get_token_session(token);
 		if session then
 			local info = tokens.get_token_info(token);

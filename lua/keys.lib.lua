@@ -2,16 +2,18 @@
 
 local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
+local timer = require "util.timer";
 
 local kept_for = 24 * 60 * 60; -- seconds
 local kept_at_most = 100000; -- keys of a host
+local tidied_every = 60 * 60; -- seconds
 
 -- One entry for each key, named by the day on which it was made and a hash of sender and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
 local store = module:open_store("post_msg_keys");
 local recent = cache.new(10000); -- what was found lately; also keeps those that cannot be stored
 local under_way = {};
-local count;
+local count; -- of the keys that are kept, nearly
 
 local function day_of(time)
 	return math.floor(time / kept_for);
@@ -34,22 +36,27 @@ local function find(name) --> entry
 	end
 end
 
--- Drops the days that are over; says how many keys there are.
+-- Drops the days that are over and counts the keys that are kept, a few at a time.
 local function tidy()
-	count = 0;
 	local first = day_of(os.time()) - 1;
-	local over = {};
-	for name in store:users() do
-		local day = tonumber(name:match("^(%d+)-"));
-		if day and day < first then
-			over[#over + 1] = name;
-		else
-			count = count + 1;
+	local names, state, name = store:users();
+	local kept = 0;
+	timer.add_task(0, function ()
+		for _ = 1, 50 do
+			name = names(state, name);
+			if not name then
+				count = kept;
+				return nil;
+			end
+			local day = tonumber(name:match("^(%d+)-"));
+			if day and day < first then
+				store:set(name, nil);
+			else
+				kept = kept + 1;
+			end
 		end
-	end
-	for _, name in ipairs(over) do
-		store:set(name, nil);
-	end
+		return 0;
+	end);
 end
 
 local function keep(name, entry)
@@ -72,8 +79,9 @@ local function once(sender, key, request, send) --> problem, answer
 		return { status = 400; detail = "Idempotency-Key is 1 to 255 visible ASCII characters" };
 	end
 	if not count then
+		count = 0;
 		tidy();
-		module:add_timer(kept_for / 24, function () tidy(); return kept_for / 24; end);
+		module:add_timer(tidied_every, function () tidy(); return tidied_every; end);
 	end
 	local headers = request.headers;
 	local name = sha256(sender.account.."\n"..key, true);

@@ -273,7 +273,10 @@ module:wrap_object_event(http_server._events, false, function (handlers, event_n
 	return result;
 end);
 
-function module.unload()
+local function stop_all()
 	requests.stop();
 	delivery.stop();
 end
+
+module:hook_global("server-stopping", stop_all, 100);
+module.unload = stop_all;

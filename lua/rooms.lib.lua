@@ -19,7 +19,8 @@ local patience = 20; -- seconds for a room to answer
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = xmlns_muc.."#user";
 
--- An occupant is a sender in a room: { address, room, nick, joined, waiting, pending, spoke }.
+-- An occupant is a sender in a room. What waits for the join is in `waiting`; what was said and not
+-- heard yet is in `pending`, by outcome, and in `by_id`.
 local by_address = {}; -- the occupant's own address → occupant
 local by_room = {}; -- account, room → occupant
 
@@ -41,7 +42,7 @@ local function gone(occupant, problem)
 	local outcomes = {};
 	for _, outcome in ipairs(occupant.waiting) do outcomes[#outcomes + 1] = outcome; end
 	for outcome in pairs(occupant.pending) do outcomes[#outcomes + 1] = outcome; end
-	occupant.waiting, occupant.pending = {}, {};
+	occupant.waiting, occupant.pending, occupant.by_id = {}, {}, {};
 	settle_all(outcomes, problem);
 end
 
@@ -65,6 +66,7 @@ end
 local function say(occupant, outcome)
 	local stanza = outcome.stanza;
 	occupant.pending[outcome] = true;
+	occupant.by_id[outcome.id] = outcome;
 	occupant.spoke = os.time();
 	stanza.attr.from = occupant.address;
 	core_post_stanza(occupant.origin, stanza, true);
@@ -122,19 +124,26 @@ local function is_reflection(occupant, outcome, stanza)
 	return stanza.attr.id == outcome.id or body ~= nil and stanza:get_child_text("body") == body;
 end
 
+local function heard(occupant, outcome, status, problem)
+	occupant.pending[outcome] = nil;
+	if occupant.by_id[outcome.id] == outcome then occupant.by_id[outcome.id] = nil; end
+	requests.settle(outcome, status, problem);
+end
+
 local function on_message(occupant, stanza)
-	for outcome in pairs(occupant.pending) do
-		if stanza.attr.type == "error" then
-			if stanza.attr.id == outcome.id then
-				occupant.pending[outcome] = nil;
-				local problem = problem_of(stanza, occupant.room);
-				requests.settle(outcome, nil, problem);
+	local outcome = stanza.attr.id and occupant.by_id[stanza.attr.id];
+	if stanza.attr.type == "error" then
+		if outcome then heard(occupant, outcome, nil, problem_of(stanza, occupant.room)); end
+	elseif stanza.attr.type == "groupchat" then
+		if outcome and is_reflection(occupant, outcome, stanza) then
+			heard(occupant, outcome, 201);
+			return;
+		end
+		for other in pairs(occupant.pending) do
+			if is_reflection(occupant, other, stanza) then
+				heard(occupant, other, 201);
 				return;
 			end
-		elseif stanza.attr.type == "groupchat" and is_reflection(occupant, outcome, stanza) then
-			occupant.pending[outcome] = nil;
-			requests.settle(outcome, 201);
-			return;
 		end
 	end
 end
@@ -196,7 +205,7 @@ end
 local function enter(sender, room) --> occupant
 	local occupant = {
 		address = sender.account.."/post_msg."..new_id(); account = sender.account; room = room;
-		nick = settings.nick or jid_node(sender.account); joined = false; waiting = {}; pending = {}; spoke = os.time();
+		nick = settings.nick or jid_node(sender.account); joined = false; waiting = {}; pending = {}; by_id = {}; spoke = os.time();
 	};
 	occupant.origin = origin_of(occupant, sender);
 	by_address[occupant.address] = occupant;
@@ -227,8 +236,7 @@ local function send(sender, stanza) --> outcome
 	if not outcome.status and not outcome.problem then
 		timer.add_task(patience, function ()
 			if outcome.status or outcome.problem then return nil; end
-			occupant.pending[outcome] = nil;
-			requests.settle(outcome, nil, {
+			heard(occupant, outcome, nil, {
 				status = 504; condition = "remote-server-timeout"; detail = room..": no answer of the room in "..patience.." seconds";
 			});
 			if not occupant.joined then leave(occupant); end

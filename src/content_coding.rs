@@ -1,7 +1,8 @@
 //! `Content-Encoding`: the bytes that were sent → the bytes that were meant.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
+use std::time::{Duration, Instant};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
@@ -13,6 +14,10 @@ const CODINGS_LIMIT: usize = 5;
 /// More members of one gzip stream than anybody has a use for. Each costs a decoder, and an empty one
 /// only 20 bytes of the body: without a limit, a small body could take seconds.
 const MEMBERS_LIMIT: usize = 1000;
+
+/// How long undoing may take. A bomb is small before it is undone, and so is this: empty blocks cost
+/// time, and never reach a limit of size.
+const TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the output grows by at first; later it doubles.
 const CHUNK: usize = 16 * 1024;
@@ -72,21 +77,51 @@ pub fn undo<'a>(
     body: &'a [u8],
     limit: usize,
 ) -> Result<Cow<'a, [u8]>, Problem> {
+    let end = Instant::now() + TIME_LIMIT;
     let mut bytes = Cow::Borrowed(body);
     for coding in codings.iter().rev() {
+        let input = Input { rest: &bytes, end };
         bytes = Cow::Owned(match coding {
-            Coding::Gzip => gunzip(&bytes, limit)?,
-            Coding::Deflate => inflate(&bytes, limit)?,
+            Coding::Gzip => gunzip(input, limit)?,
+            Coding::Deflate => inflate(input, limit)?,
         });
     }
     Ok(bytes)
 }
 
+/// Bytes that are handed out in sips, for as long as there is time.
+struct Input<'a> {
+    rest: &'a [u8],
+    end: Instant,
+}
+
+impl BufRead for Input<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        const SIP: usize = 4096;
+        if Instant::now() > self.end {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(&self.rest[..self.rest.len().min(SIP)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.rest = self.rest.get(amount..).unwrap_or_default();
+    }
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
 /// One or more members (RFC 1952, section 2.2), one behind the other.
-fn gunzip(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
+fn gunzip(mut input: Input, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut output = Vec::new();
     for member in 0..MEMBERS_LIMIT {
-        match input {
+        match input.rest {
             [] if member == 0 => return Err(Problem::syntax("the body is empty, not gzip")),
             [] => return Ok(output),
             [0x1f, 0x8b, ..] | [0x1f] => {}
@@ -97,7 +132,7 @@ fn gunzip(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         read_to_end(&mut decoder, &mut output, limit, "gzip")?;
         input = decoder.into_inner();
     }
-    match input {
+    match input.rest {
         [] => Ok(output),
         _ => Err(Problem::too_large(format!(
             "the gzip stream has more than {MEMBERS_LIMIT} members"
@@ -106,8 +141,8 @@ fn gunzip(mut input: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
 }
 
 /// One zlib stream (RFC 1950, section 2.2).
-fn inflate(input: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
-    if input.is_empty() {
+fn inflate(input: Input, limit: usize) -> Result<Vec<u8>, Problem> {
+    if input.rest.is_empty() {
         return Err(Problem::syntax("the body is empty, not deflate"));
     }
     let mut output = Vec::new();
@@ -118,7 +153,7 @@ fn inflate(input: &[u8], limit: usize) -> Result<Vec<u8>, Problem> {
         limit,
         "deflate (a zlib stream, RFC 1950)",
     )?;
-    match decoder.into_inner() {
+    match decoder.into_inner().rest {
         [] => Ok(output),
         _ => Err(garbage("deflate")),
     }
@@ -154,6 +189,12 @@ fn read_to_end(
             Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {
                 return Err(Problem::syntax(format!(
                     "the body is cut off: not all of {coding}"
+                )));
+            }
+            Err(fault) if fault.kind() == ErrorKind::TimedOut => {
+                return Err(Problem::too_large(format!(
+                    "the body takes more than {} second to decode; send it without Content-Encoding",
+                    TIME_LIMIT.as_secs()
                 )));
             }
             Err(fault) => {
@@ -444,5 +485,17 @@ mod tests {
                 prop_assert_eq!(&*read, data.as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn blocks_that_hold_nothing_are_given_up_in_time() {
+        // Empty blocks with the fixed code, 10 bits each: eight of them are ten bytes.
+        let block = [0b00000010, 0b00001000, 0b00100000, 0b10000000, 0b00000000u8];
+        let mut body = vec![0x78, 0x9c];
+        for _ in 0..2_000_000 {
+            body.extend_from_slice(&block);
+        }
+        let problem = undo(&[Deflate], &body, LIMIT).unwrap_err();
+        assert_eq!(problem.status, 413, "{problem}");
     }
 }

@@ -452,7 +452,8 @@ impl Content {
                     .attribute("xmlns", "urn:xmpp:message-correct:0"),
             );
         }
-        if *receipt {
+        // A room sends none (XEP-0184, section 5.3).
+        if *receipt && kind != Kind::Groupchat {
             message =
                 message.child(Element::new("request").attribute("xmlns", "urn:xmpp:receipts"));
         }

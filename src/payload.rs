@@ -138,9 +138,11 @@ impl Reader {
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
     ) -> Result<Reader, Problem> {
+        // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
+        let codings = content_coding::parse(content_encoding)?;
         Ok(Reader {
             media_type: MediaType::parse(content_type)?,
-            codings: content_coding::parse(content_encoding)?,
+            codings,
         })
     }
 
