@@ -19,6 +19,7 @@ endif
 CARGO ?= cargo
 PYTHON ?= /usr/bin/python3
 BUILD = build/$(LUA_VERSION)
+TARGET = $(or $(CARGO_TARGET_DIR),target)
 MODULE = $(BUILD)/mod_post_msg
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
 # The same bytes wherever they are built.
@@ -36,7 +37,7 @@ build:
 	$(CARGO) build --release --lib $(CARGO_LUA)
 	install -d $(MODULE)
 	install -m 644 lua/*.lua $(MODULE)/
-	spec/support/label target/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
+	spec/support/label $(TARGET)/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
 
 install: build
 	@test -n "$(PLUGIN_DIR)" || { echo "Say where to: make install PLUGIN_DIR=DIR, one of Prosody's plugin_paths"; exit 1; }
@@ -70,7 +71,7 @@ build-panic:
 	$(CARGO) build --lib $(CARGO_LUA),deliberate-panic
 	install -d $(BUILD)-panic/mod_post_msg
 	install -m 644 lua/*.lua $(BUILD)-panic/mod_post_msg/
-	spec/support/label target/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
+	spec/support/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
 
 check:
 	$(CARGO) fmt --check
