@@ -33,24 +33,20 @@ local function problem_of(stanza, to) --> problem
 	};
 end
 
--- What is under way, by the sender's address and the id: outcomes chained by `chained`. Those of
--- whom something may come back after the answer are remembered, so that it reaches nobody else.
+-- Outcomes that are under way, by id; those of the same id are chained. An outcome is made for every
+-- message, so it is small: { id, to, sender }, and then `status` or `problem`.
 local under_way = {};
-local answered = cache.new(10000);
-
-local function key_of(from, id)
-	return from.."\n"..id;
-end
+-- Those of whom something may come back after the answer, so that it reaches nobody else.
+local answered = cache.new(10000); -- sender's address, id → recipient
 
 local function track(outcome)
-	local key = outcome.key;
-	outcome.chained = under_way[key];
-	under_way[key] = outcome;
+	local other = under_way[outcome.id];
+	if other then outcome.chained = other; end
+	under_way[outcome.id] = outcome;
 end
 
 local function untrack(outcome)
-	local key, last = outcome.key, nil;
-	local at = under_way[key];
+	local last, at = nil, under_way[outcome.id];
 	while at and at ~= outcome do
 		last, at = at, at.chained;
 	end
@@ -59,15 +55,15 @@ local function untrack(outcome)
 	elseif last then
 		last.chained = at.chained;
 	else
-		under_way[key] = at.chained;
+		under_way[outcome.id] = at.chained;
 	end
 end
 
--- The outcome that a stanza from `from` is about.
-local function find(key, from)
-	local outcome = under_way[key];
+-- The outcome of a message from `sender` (an address) that a stanza from `from` is about.
+local function find(id, sender, from) --> outcome
+	local outcome = under_way[id];
 	while outcome do
-		if from == outcome.to or jid_bare(from) == outcome.to_bare then
+		if outcome.sender.address == sender and (from == outcome.to or jid_bare(from) == jid_bare(outcome.to)) then
 			return outcome;
 		end
 		outcome = outcome.chained;
@@ -76,8 +72,9 @@ end
 
 local function settle(outcome, status, problem)
 	untrack(outcome);
-	if outcome.remember then
-		answered:set(outcome.key, outcome.to_bare);
+	local sender = outcome.sender;
+	if outcome.wait or sender.resource then
+		answered:set(sender.address.."\n"..outcome.id, outcome.to);
 	end
 	requests.settle(outcome, status, problem);
 end
@@ -95,10 +92,10 @@ local function came_back(event)
 	if not id or not attr.to or not attr.from then
 		return nil;
 	end
-	local key = key_of(attr.to, id);
-	local outcome = find(key, attr.from);
+	local outcome = find(id, attr.to, attr.from);
 	if not outcome then
-		return answered:get(key) == jid_bare(attr.from) or nil;
+		local to = answered:get(attr.to.."\n"..id);
+		return to and jid_bare(to) == jid_bare(attr.from) or nil;
 	elseif not receipt then
 		settle(outcome, nil, problem_of(stanza, outcome.to));
 	elseif outcome.wait then
@@ -131,9 +128,8 @@ local function origin_of(sender)
 	function origin.send(stanza)
 		local attr = stanza.attr;
 		if stanza.name == "message" and attr.type == "error" and attr.id then
-			local key = key_of(sender.address, attr.id);
-			local outcome = under_way[key];
-			if attr.from then outcome = find(key, attr.from) or outcome; end
+			-- An answer to a message to the sender itself has no `from`.
+			local outcome = find(attr.id, sender.address, attr.from or sender.account);
 			if outcome then
 				settle(outcome, nil, problem_of(stanza, outcome.to));
 			end
@@ -147,20 +143,15 @@ end
 -- Sends one message. `wait` is how many seconds to wait for a receipt, or nil.
 local function send(sender, stanza, wait) --> outcome
 	local attr = stanza.attr;
-	local to = attr.to;
 	if attr.type == "groupchat" then
 		return rooms.send(sender, stanza);
 	end
-	local outcome = {
-		id = attr.id; to = to; to_bare = jid_bare(to); key = key_of(sender.address, attr.id); wait = wait;
-		remember = wait ~= nil or sender.resource ~= nil;
-	};
+	local outcome = { id = attr.id; to = attr.to; sender = sender };
+	if wait then outcome.wait = wait; end
 	watch(sender.host);
 	track(outcome);
 	core_post_stanza(origin_of(sender), stanza, true);
-	if outcome.problem or outcome.status then
-		return outcome;
-	elseif not wait then
+	if not wait and not outcome.problem then
 		settle(outcome, 201);
 	end
 	return outcome;

@@ -182,9 +182,14 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		return problem;
 	end
 
+	local json = headers.accept and native.wants_json(headers.accept) or false;
 	local outcomes, many;
 	if stanza then
-		outcomes, many = { delivery.send(sender, stanza, wait) }, false;
+		local outcome = delivery.send(sender, stanza, wait);
+		if outcome.status == 201 and not json then
+			return nil, 201, true; -- the short way of most requests
+		end
+		outcomes, many = { outcome }, false;
 	else
 		problem, outcomes = delivery.send_all(sender, batch, wait);
 		if problem then return problem; end
@@ -196,10 +201,6 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	problem = requests.settled(outcomes);
 	if problem then return problem; end
 
-	local json = headers.accept and native.wants_json(headers.accept) or false;
-	if not many and not json and outcomes[1].status == 201 then
-		return nil, 201, true; -- the short way of most requests
-	end
 	local report = native.report(json);
 	for _, outcome in ipairs(outcomes) do
 		report:add(outcome.id, sender.address, outcome.to, outcome.problem or outcome.status);

@@ -105,9 +105,11 @@ impl<'a> Details<'a> {
     }
 }
 
+/// As many characters a line of text has at most.
+const LONGEST: usize = 1000;
+
 /// Text on one line, not at length, and without what could be taken for markup.
 fn one_line(text: &str) -> String {
-    const LONGEST: usize = 1000;
     text.chars()
         .take(LONGEST)
         .map(|c| match c {
@@ -183,10 +185,11 @@ struct Outcome<'a> {
 pub struct Report {
     json: bool,
     /// The outcomes so far, as members of an array or as lines.
-    body: String,
+    outcomes: String,
     messages: usize,
     /// The status of all of them, while it is one.
     status: Option<u16>,
+    /// What went wrong first; its detail goes on with what went wrong later.
     problem: Option<Problem>,
 }
 
@@ -194,14 +197,15 @@ impl Report {
     pub fn new(json: bool) -> Report {
         Report {
             json,
-            body: String::new(),
+            outcomes: String::new(),
             messages: 0,
             status: None,
             problem: None,
         }
     }
 
-    /// Adds a message: 201 (sent), 202 (sent, no receipt yet) or 200 (delivered), or its problem.
+    /// Adds a message: 201 (sent), 202 (sent, no receipt yet) or 200 (delivered), or its problem,
+    /// whose detail names the recipient.
     pub fn add(&mut self, id: &str, from: &str, to: &str, outcome: Result<u16, Problem>) {
         let status = outcome
             .as_ref()
@@ -219,9 +223,9 @@ impl Report {
         };
         if self.json {
             if self.messages > 1 {
-                self.body.push(',');
+                self.outcomes.push(',');
             }
-            self.body.push_str(&json(&Outcome {
+            self.outcomes.push_str(&json(&Outcome {
                 id,
                 from,
                 to,
@@ -229,47 +233,51 @@ impl Report {
                 error: outcome.as_ref().err().map(Details::of),
             }));
         } else {
-            let detail = outcome
-                .as_ref()
-                .err()
-                .map(|problem| one_line(&problem.detail));
-            self.body.push_str(&one_line(to));
-            self.body.push_str(": ");
-            self.body.push_str(detail.as_deref().unwrap_or(word));
-            self.body.push('\n');
+            self.outcomes.push_str(&match &outcome {
+                Ok(_) => one_line(&format!("{to}: {word}")),
+                Err(problem) => one_line(&problem.detail),
+            });
+            self.outcomes.push('\n');
         }
-        self.problem = outcome.err();
+        if let Err(problem) = outcome {
+            match &mut self.problem {
+                None => self.problem = Some(problem),
+                Some(first) if first.detail.len() < LONGEST => {
+                    first.detail.push_str("; ");
+                    first.detail.push_str(&problem.detail);
+                    if first.condition != problem.condition {
+                        first.condition = None;
+                    }
+                }
+                Some(_) => (),
+            }
+        }
     }
 
     /// The answer. `many`: it is an array whatever the number of messages.
     pub fn finish(self, many: bool, accept: Option<&[u8]>, content_type: Option<&[u8]>) -> Answer {
         let status = self.status.unwrap_or(207);
-        if self.messages == 1 && !many {
-            if let Some(problem) = &self.problem {
-                return refusal(problem, accept, content_type);
+        if let Some(problem) = self.problem.filter(|problem| problem.status == status) {
+            // All have failed alike.
+            let mut answer = refusal(&problem, accept, content_type);
+            if many && self.json && answer.body.pop().is_some() {
+                answer.body.push_str(",\"outcomes\":[");
+                answer.body.push_str(&self.outcomes);
+                answer.body.push_str("]}");
             }
-            return Answer {
-                status,
-                media_type: "application/json",
-                body: if self.json { self.body } else { String::new() },
-            };
+            return answer;
         }
-        if self.json {
-            return Answer {
-                status,
-                media_type: "application/json",
-                body: format!("[{}]", self.body),
-            };
-        }
+        let (media_type, body) = match (self.json, many) {
+            (true, true) => ("application/json", format!("[{}]", self.outcomes)),
+            (true, false) => ("application/json", self.outcomes),
+            (false, _) if status == 207 => ("text/plain; charset=utf-8", self.outcomes),
+            // Success has nothing to say.
+            (false, _) => ("text/plain; charset=utf-8", String::new()),
+        };
         Answer {
             status,
-            media_type: "text/plain; charset=utf-8",
-            // Success has nothing to say.
-            body: if status < 207 {
-                String::new()
-            } else {
-                self.body
-            },
+            media_type,
+            body,
         }
     }
 }

@@ -268,7 +268,7 @@ impl Instance {
                     let message = self.message(&batch.from, to, content)?;
                     return Ok(message
                         .element()
-                        .to_lua(lua, &self.stanza_metatable)
+                        .to_lua(lua, &self.stanza_metatable, Some(&body))
                         .and_then(|stanza| stanza.into_lua_multi(lua)));
                 }
             }
@@ -594,7 +594,7 @@ impl Batch {
                 };
                 return message
                     .element()
-                    .to_lua(lua, &self.instance.stanza_metatable)
+                    .to_lua(lua, &self.instance.stanza_metatable, None)
                     .map(Some);
             }
             self.next = (self.next.0 + 1, 0);

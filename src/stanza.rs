@@ -89,11 +89,17 @@ impl<'a> Element<'a> {
         "<></>".len() + 2 * self.name.len() + attributes + children
     }
 
-    /// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable.
+    /// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable. Where a
+    /// text is `known` to Lua already, that string is used, and not copied.
     ///
     /// # Errors
     /// Lua's own, where memory runs out.
-    pub fn to_lua(&self, lua: &Lua, metatable: &Table) -> mlua::Result<Table> {
+    pub fn to_lua(
+        &self,
+        lua: &Lua,
+        metatable: &Table,
+        known: Option<&mlua::String>,
+    ) -> mlua::Result<Table> {
         let attr = lua.create_table_with_capacity(0, self.attributes.len())?;
         for (name, value) in &self.attributes {
             attr.raw_set(*name, *value)?;
@@ -110,11 +116,16 @@ impl<'a> Element<'a> {
         for child in &self.children {
             match child {
                 Child::Element(element) => {
-                    let element = element.to_lua(lua, metatable)?;
+                    let element = element.to_lua(lua, metatable, known)?;
                     tags.raw_push(&element)?;
                     stanza.raw_push(element)?;
                 }
-                Child::Text(text) => stanza.raw_push(*text)?,
+                Child::Text(text) => match known {
+                    Some(known) if *known.as_bytes() == *text.as_bytes() => {
+                        stanza.raw_push(known)?;
+                    }
+                    _ => stanza.raw_push(*text)?,
+                },
             }
         }
         stanza.raw_set("tags", tags)?;
