@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::media_type::SUPPORTED;
 use crate::problem::{Place, Problem};
 
 /// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
@@ -162,11 +161,6 @@ pub fn refusal(problem: &Problem, accept: Option<&[u8]>, content_type: Option<&[
         media_type,
         body,
     }
-}
-
-/// The text of `Accept` and `Accept-Post`.
-pub fn supported_media_types() -> &'static str {
-    SUPPORTED
 }
 
 /// What became of one message, as the answer tells it.

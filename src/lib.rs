@@ -52,26 +52,13 @@ use problem::{Place, Problem};
 use verifier::{Hash, Recall, ScramCredentials, Tag, Verifier};
 use worker::{Ticket, Worker};
 
-/// The Lua that this library is built for.
-const LUA: &str = if cfg!(feature = "lua54") {
-    "5.4"
-} else if cfg!(feature = "lua53") {
-    "5.3"
-} else if cfg!(feature = "lua52") {
-    "5.2"
-} else {
-    "5.1"
-};
-
 type Bytes = mlua::String;
 
-/// What `luaopen_post_msg` returns: `version`, `lua`, `new` and the functions that need no host.
+/// What `luaopen_post_msg` returns: `media_types`, `new` and the functions that need no host.
 #[mlua::lua_module(name = "post_msg", skip_memory_check)]
 fn post_msg(lua: &Lua) -> Result<Table> {
     let library = lua.create_table()?;
-    library.set("version", env!("CARGO_PKG_VERSION"))?;
-    library.set("lua", LUA)?;
-    library.set("media_types", answer::supported_media_types())?;
+    library.set("media_types", media_type::SUPPORTED)?;
     let new = |lua: &Lua, settings: Table| Instance::open(lua, &settings);
     library.set("new", lua.create_function(new)?)?;
     // wants_json(accept) → boolean
@@ -135,7 +122,8 @@ struct Derivation {
 }
 
 impl Instance {
-    /// `new(settings)`: `settings` has `host`, `base`, the limits, `stanza_metatable`, and the functions `prep`, `serves` and `has_rooms`.
+    /// `new(settings)`: `settings` has `host`, `base`, the limits, `verify_threads`, `auth_failures`,
+    /// `stanza_metatable`, and the functions `prep`, `serves` and `has_rooms`.
     fn open(lua: &Lua, settings: &Table) -> Result<Table> {
         let verifier = Verifier::new(settings.get("auth_failures")?);
         let instance = Rc::new(Instance {
@@ -236,7 +224,7 @@ impl Instance {
             total: 0,
             next: (0, 0),
         };
-        if reader.is_slow(body.as_bytes().len()) {
+        if reader.is_slow(&body.as_bytes()) {
             batch.in_path = path?;
             let body = body.as_bytes().to_vec();
             let limits = self.limits;

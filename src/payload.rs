@@ -146,10 +146,17 @@ impl Reader {
         })
     }
 
-    /// Whether a body of so many bytes may take longer to read than the event loop can wait.
-    pub fn is_slow(&self, bytes: usize) -> bool {
+    /// Whether a body may take longer to read than the event loop can wait: a millisecond.
+    pub fn is_slow(&self, body: &[u8]) -> bool {
         const QUICK: usize = 64 * 1024;
-        !self.codings.is_empty() || bytes > QUICK
+        // Many small messages take longer than one large.
+        const QUICK_MANY: usize = 8 * 1024;
+        let many = match self.media_type.format {
+            Format::Ndjson => true,
+            Format::Json => body.trim_ascii_start().starts_with(b"["),
+            _ => false,
+        };
+        !self.codings.is_empty() || body.len() > if many { QUICK_MANY } else { QUICK }
     }
 
     /// Reads and checks a whole body. `receipt` asks for delivery receipts.
