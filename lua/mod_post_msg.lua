@@ -144,8 +144,14 @@ end
 
 local not_allowed = { status = 405, detail = "messages are sent with POST" };
 
--- What the framing of a request makes impossible to read. What follows such a request on its
--- connection may be anything, so that is the last.
+-- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
+-- connection. Closed twice at once, it would lose the answer.
+local function is_last(request, response)
+	response.persistent = true;
+	module:add_timer(1, function () request.conn:close(); end);
+end
+
+-- What the framing of a request makes impossible to read.
 local function framing(request, response) --> problem
 	local headers = request.headers;
 	if not headers.transfer_encoding then
@@ -154,10 +160,7 @@ local function framing(request, response) --> problem
 		response.persistent = false;
 		return { status = 400, detail = "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone" };
 	end
-	-- Prosody's parser takes the chunks for a request, finds that they are none, and closes. Closed
-	-- twice at once, the connection would lose the answer.
-	response.persistent = true;
-	module:add_timer(1, function () request.conn:close(); end);
+	is_last(request, response);
 	return { status = 411, detail = "the body must come with Content-Length; Transfer-Encoding is not supported" };
 end
 
@@ -268,7 +271,11 @@ module:wrap_object_event(http_server._events, false, function (handlers, event_n
 	if result == nil then
 		local method, rest = event_name:match("^(%w+)(.*)$");
 		if method and rest:sub(1, #place) == place and (rest == place or rest:sub(#place + 1, #place + 1) == "/") then
-			return refuse(event.request, not_allowed, { allow = allowed });
+			local request = event.request;
+			if request.headers.transfer_encoding and not request.headers.content_length then
+				is_last(request, event.response);
+			end
+			return refuse(request, not_allowed, { allow = allowed });
 		end
 	end
 	return result;

@@ -330,7 +330,7 @@ pub struct Content {
     replace: Option<AttributeText>,
     /// Whether a delivery receipt is asked for (XEP-0184).
     receipt: bool,
-    /// Bytes of the stanza without the addresses, serialised.
+    /// Bytes of the stanza without the addresses and the type, serialised.
     len: usize,
 }
 
@@ -343,6 +343,9 @@ impl Content {
     pub fn of(draft: Draft, receipt: bool, size_limit: usize) -> Result<Content, Problem> {
         if draft.bytes() > size_limit {
             return Err(too_large(size_limit));
+        }
+        if let Some(fault) = draft.fault {
+            return Err(fault);
         }
         // An empty text says nothing.
         let text = |field, value: Option<String>| {
@@ -381,10 +384,9 @@ impl Content {
             )
             .field("body"));
         }
-        content.len = content
-            .element("", "", content.kind.unwrap_or(Kind::Groupchat))
-            .serialised_len();
-        if content.len > size_limit {
+        let shortest = content.element("", "", Kind::Chat).serialised_len();
+        content.len = shortest - Kind::Chat.as_str().len();
+        if shortest > size_limit {
             return Err(too_large(size_limit));
         }
         Ok(content)
@@ -507,7 +509,8 @@ impl<'a> Message<'a> {
             None if like_a_room && server.has_rooms(parts.domain) => Kind::Groupchat,
             None => Kind::Chat,
         };
-        if content.len + escaped_len(from) + escaped_len(to.as_str()) > size_limit {
+        let addresses = escaped_len(from) + escaped_len(to.as_str());
+        if content.len + kind.as_str().len() + addresses > size_limit {
             return Err(too_large(size_limit));
         }
         Ok(Message {

@@ -10,7 +10,8 @@ use crate::media_type::{self, Format, MediaType};
 use crate::message::Content;
 use crate::problem::Problem;
 
-/// One message as the client wrote it: which fields, with which text. Nothing but the types is checked.
+/// One message as the client wrote it: which fields, with which text. Nothing but the types is
+/// checked, and what is wrong with them is only noted: how large the message is comes first.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub to: Option<Vec<String>>,
@@ -24,6 +25,8 @@ pub struct Draft {
     pub oob_url: Option<String>,
     pub state: Option<String>,
     pub replace: Option<String>,
+    /// 422: the first field that is given twice or is of another type, if any.
+    pub fault: Option<Problem>,
 }
 
 impl Draft {
@@ -46,25 +49,26 @@ impl Draft {
 
     /// Adds one field of a form, whose `to` may be repeated and whose other known fields may not.
     /// A name that no field has is ignored.
-    ///
-    /// # Errors
-    /// 422, naming the field that is given twice.
-    pub fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
+    pub fn add(&mut self, name: &str, value: String) {
         if name == "to" {
             self.to.get_or_insert_default().push(value);
-            return Ok(());
+            return;
         }
         match self.field_mut(name) {
-            None => Ok(()),
-            Some(field @ None) => {
-                *field = Some(value);
-                Ok(())
-            }
-            Some(Some(_)) => Err(Problem::meaning(format!(
-                "`{name}` is given twice; only `to` may be repeated"
-            ))
-            .field(name.to_owned())),
+            None => (),
+            Some(field @ None) => *field = Some(value),
+            Some(Some(_)) => self.note(
+                Problem::meaning(format!(
+                    "`{name}` is given twice; only `to` may be repeated"
+                ))
+                .field(name.to_owned()),
+            ),
         }
+    }
+
+    /// Notes a fault, unless there was one before.
+    pub fn note(&mut self, fault: Problem) {
+        self.fault.get_or_insert(fault);
     }
 
     /// Bytes of all fields that the stanza holds.

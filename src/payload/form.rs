@@ -19,7 +19,7 @@ use crate::problem::Problem;
 /// # Errors
 ///
 /// 400 with the offset in the body for a `%` without two hex digits and for bytes that are not valid
-/// in the charset; 422 for a field that is given twice.
+/// in the charset.
 pub fn read(charset: &'static Encoding, body: &[u8]) -> Result<Draft, Problem> {
     let utf8 = if is_text_first(charset, body) {
         Cow::Owned(text_first(charset, body)?)
@@ -28,11 +28,11 @@ pub fn read(charset: &'static Encoding, body: &[u8]) -> Result<Draft, Problem> {
     };
     let Fields(draft) = serde_urlencoded::from_bytes(&utf8)
         .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))?;
-    draft
+    Ok(draft)
 }
 
 /// The fields of a form that is sound UTF-8: as [`Draft::add`] takes them.
-struct Fields(Result<Draft, Problem>);
+struct Fields(Draft);
 
 /// The name of a field, copied only where it is written with escapes.
 #[derive(Deserialize)]
@@ -52,11 +52,9 @@ impl<'de> Deserialize<'de> for Fields {
             fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
                 let mut draft = Draft::default();
                 while let Some((Name(name), value)) = pairs.next_entry::<Name, String>()? {
-                    if let Err(problem) = draft.add(&name, value) {
-                        return Ok(Fields(Err(problem)));
-                    }
+                    draft.add(&name, value);
                 }
-                Ok(Fields(Ok(draft)))
+                Ok(Fields(draft))
             }
         }
 
@@ -142,7 +140,7 @@ fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
             .and_then(|d| u8::try_from(d).ok())
     };
     match text {
-        [high, low, rest @ ..] => Some((digit(*high)? << 4 | digit(*low)?, rest)),
+        [high, low, rest @ ..] => Some(((digit(*high)? << 4) | digit(*low)?, rest)),
         _ => None,
     }
 }
@@ -286,6 +284,7 @@ mod tests {
             oob_url: text("7"),
             state: text("8"),
             replace: text("9"),
+            fault: None,
         };
         assert_eq!(read(UTF_8, form), Ok(expected.clone()));
         assert_eq!(read(WINDOWS_1252, form), Ok(expected));
@@ -372,9 +371,10 @@ mod tests {
 
     #[test]
     fn only_to_may_be_repeated() {
-        let twice = read(UTF_8, b"body=1&to=a&to=b&body=2").map_err(|p| (p.status, p.field));
-        assert_eq!(twice, Err((422, Some("body".into()))));
-        assert!(read(UTF_8, b"x=1&x=2").is_ok());
+        let fault = |form| read(UTF_8, form).unwrap().fault;
+        let twice = fault(b"body=1&to=a&to=b&body=2").map(|p| (p.status, p.field));
+        assert_eq!(twice, Some((422, Some("body".into()))));
+        assert_eq!(fault(b"x=1&x=2"), None);
     }
 
     #[test]

@@ -15,17 +15,14 @@ use crate::problem::Problem;
 /// # Errors
 ///
 /// 400 with line and column for what is not JSON, lone surrogates and nesting deeper than 127 among
-/// it. 422 for anything but an object or an array of objects, for an empty array and for one that is
-/// too long; naming the field, for a key that is given twice and for a value of the wrong type.
+/// it. 422 for anything but an object or an array, for an empty array and for one that is too long.
 pub fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
     match parse(text, 1, Want::Messages { limit })? {
-        Value::Message(draft) => Ok((vec![*draft?], false)),
-        Value::Messages(drafts) => match drafts? {
-            drafts if drafts.is_empty() => Err(Problem::meaning(
-                "the array is empty; an object with the fields of a message is needed in it",
-            )),
-            drafts => Ok((drafts, true)),
-        },
+        Value::Message(draft) => Ok((vec![*draft], false)),
+        Value::Messages(drafts) if drafts.is_empty() => Err(Problem::meaning(
+            "the array is empty; an object with the fields of a message is needed in it",
+        )),
+        Value::Messages(drafts) => Ok((drafts, true)),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
             other.kind()
@@ -33,12 +30,9 @@ pub fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
     }
 }
 
-/// Reads one object on a line of its own. The outer error is a 400, the inner one a 422.
-pub(super) fn read_line(text: &str, line: usize) -> Result<Result<Draft, Problem>, Problem> {
-    Ok(match parse(text, line, Want::Message)? {
-        Value::Message(draft) => draft.map(|draft| *draft),
-        other => Err(no_message(&other)),
-    })
+/// Reads one object on a line of its own.
+pub(super) fn read_line(text: &str, line: usize) -> Result<Draft, Problem> {
+    Ok(draft_of(parse(text, line, Want::Message)?))
 }
 
 /// 422: more messages than a request may hold.
@@ -48,11 +42,17 @@ pub(super) fn too_many(limit: usize) -> Problem {
     ))
 }
 
-fn no_message(value: &Value) -> Problem {
-    Problem::meaning(format!(
-        "{} stands where an object with the fields of a message is needed",
-        value.kind()
-    ))
+fn draft_of(value: Value) -> Draft {
+    match value {
+        Value::Message(draft) => *draft,
+        other => Draft {
+            fault: Some(Problem::meaning(format!(
+                "{} stands where an object with the fields of a message is needed",
+                other.kind()
+            ))),
+            ..Draft::default()
+        },
+    }
 }
 
 /// `line` is the number of the text's first line.
@@ -96,8 +96,7 @@ fn malformed(text: &str, first_line: usize, error: &serde_json::Error) -> Proble
     .line(line, column)
 }
 
-/// What a place in the JSON is read for. The whole is parsed in any case: what is syntactically wrong
-/// behind a wrong value is told first.
+/// What a place in the JSON is read for.
 #[derive(Clone, Copy)]
 enum Want {
     Nothing,
@@ -114,8 +113,8 @@ enum Value {
     Strings(Vec<String>),
     /// An array that holds something else than strings, and what.
     Mixed(&'static str),
-    Message(Result<Box<Draft>, Problem>),
-    Messages(Result<Vec<Draft>, Problem>),
+    Message(Box<Draft>),
+    Messages(Vec<Draft>),
     /// Not what was wanted: its type.
     Other(&'static str),
 }
@@ -215,90 +214,58 @@ fn strings<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Value, A::Error> {
 /// # Errors
 /// Of its own only one: that there are more than `limit`.
 fn messages<'de, A: SeqAccess<'de>>(mut items: A, limit: usize) -> Result<Value, A::Error> {
-    let mut drafts = Ok(Vec::new());
-    let mut count = 0;
-    loop {
-        let want = if drafts.is_ok() && count < limit {
-            Want::Message
-        } else {
-            Want::Nothing
-        };
-        let Some(value) = items.next_element_seed(want)? else {
-            return Ok(Value::Messages(drafts));
-        };
-        if count == limit {
+    let mut drafts = Vec::new();
+    while let Some(value) = items.next_element_seed(Want::Message)? {
+        if drafts.len() == limit {
             return Err(A::Error::custom("too many messages"));
         }
-        if let Ok(read) = &mut drafts {
-            let draft = match value {
-                Value::Message(draft) => draft,
-                other => Err(no_message(&other)),
-            };
-            match draft {
-                Ok(draft) => read.push(*draft),
-                Err(problem) => drafts = Err(problem.of_message(count)),
-            }
-        }
-        count += 1;
+        drafts.push(draft_of(value));
     }
+    Ok(Value::Messages(drafts))
 }
 
-/// One object; the inner error is the first member that is wrong.
-fn message<'de, A: MapAccess<'de>>(
-    mut members: A,
-) -> Result<Result<Box<Draft>, Problem>, A::Error> {
-    let mut draft = Ok(Box::<Draft>::default());
+fn message<'de, A: MapAccess<'de>>(mut members: A) -> Result<Box<Draft>, A::Error> {
+    let mut draft = Box::<Draft>::default();
     let mut seen = HashSet::new();
     while let Some(Name(name)) = members.next_key()? {
-        let want = match &mut draft {
-            Ok(_) if name == "to" => Want::Strings,
-            Ok(draft) => match draft.field_mut(&name) {
-                Some(_) => Want::String,
-                None => Want::Nothing,
-            },
-            Err(_) => Want::Nothing,
+        let want = match draft.field_mut(&name) {
+            _ if name == "to" => Want::Strings,
+            Some(_) => Want::String,
+            None => Want::Nothing,
         };
         let value = members.next_value_seed(want)?;
-        if let Ok(read) = &mut draft {
-            let stored = if seen.contains(&name) {
-                Err(Problem::meaning(format!(
+        if seen.contains(&name) {
+            draft.note(
+                Problem::meaning(format!(
                     "a key of the object is given twice, and may be given once: `{name}`"
                 ))
-                .field(name.clone().into_owned()))
-            } else {
-                store(read, &name, value)
-            };
-            match stored {
-                Ok(()) => {
-                    seen.insert(name);
-                }
-                Err(problem) => draft = Err(problem),
-            }
+                .field(name.into_owned()),
+            );
+        } else {
+            store(&mut draft, &name, value);
+            seen.insert(name);
         }
     }
     Ok(draft)
 }
 
-/// # Errors
-/// 422 where the value is of a type that the field has not.
-fn store(draft: &mut Draft, name: &str, value: Value) -> Result<(), Problem> {
-    let wrong = |what: &str, needed: &str| {
-        Problem::meaning(format!("`{name}` {what}; {needed} is needed")).field(name.to_owned())
-    };
+/// Puts a value where it belongs, or notes that the field does not have such values.
+fn store(draft: &mut Draft, name: &str, value: Value) {
     const ADDRESSES: &str = "a string or an array of strings";
-    match (name, value) {
-        (_, Value::Null) => {}
-        ("to", Value::String(to)) => draft.to = Some(vec![to]),
-        ("to", Value::Strings(to)) => draft.to = Some(to),
-        ("to", Value::Mixed(kind)) => return Err(wrong(&format!("holds {kind}"), ADDRESSES)),
-        ("to", other) => return Err(wrong(&format!("is {}", other.kind()), ADDRESSES)),
+    let (what, needed) = match (name, value) {
+        (_, Value::Null) => return,
+        ("to", Value::String(to)) => return draft.to = Some(vec![to]),
+        ("to", Value::Strings(to)) => return draft.to = Some(to),
+        ("to", Value::Mixed(kind)) => (format!("holds {kind}"), ADDRESSES),
+        ("to", other) => (format!("is {}", other.kind()), ADDRESSES),
         (_, value) => match (draft.field_mut(name), value) {
-            (None, _) => {}
-            (Some(field), Value::String(text)) => *field = Some(text),
-            (Some(_), other) => return Err(wrong(&format!("is {}", other.kind()), "a string")),
+            (None, _) => return,
+            (Some(field), Value::String(text)) => return *field = Some(text),
+            (Some(_), other) => (format!("is {}", other.kind()), "a string"),
         },
-    }
-    Ok(())
+    };
+    let fault = Problem::meaning(format!("`{name}` {what}; {needed} is needed"));
+    draft.note(fault.field(name.to_owned()));
 }
 
 #[cfg(test)]
@@ -336,7 +303,13 @@ mod tests {
 
     #[track_caller]
     fn meaningless(text: &str, field: Option<&str>, says: &str) {
-        let problem = read(text, 3).expect_err(text);
+        let problem = match read(text, 3) {
+            Ok((drafts, _)) => drafts
+                .into_iter()
+                .find_map(|draft| draft.fault)
+                .expect(text),
+            Err(problem) => problem,
+        };
         assert_eq!(
             (problem.status, problem.field.as_deref()),
             (422, field),
@@ -364,6 +337,7 @@ mod tests {
             oob_url: text("7"),
             state: text("8"),
             replace: text("9"),
+            fault: None,
         };
         assert_eq!(draft, expected);
     }
@@ -422,11 +396,11 @@ mod tests {
             ("true", "a boolean"),
         ] {
             meaningless(text, None, &format!("the JSON is {kind}; an object"));
-            let says = format!("message 2: {kind} stands where an object");
+            let says = format!("{kind} stands where an object");
             meaningless(&format!("[{{}},{text}]"), None, &says);
         }
         meaningless("[]", None, "empty");
-        meaningless("[[{}]]", None, "message 1: an array");
+        meaningless("[[{}]]", None, "an array");
     }
 
     #[test]
@@ -434,7 +408,7 @@ mod tests {
         meaningless(
             r#"[{},{"body":1},{"type":2}]"#,
             Some("body"),
-            "message 2: `body` is a number",
+            "`body` is a number",
         );
     }
 

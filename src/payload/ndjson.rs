@@ -7,42 +7,27 @@ use crate::problem::Problem;
 ///
 /// # Errors
 ///
-/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422, naming the
-/// line, for one that is no object or has a field that is wrong; 422 where there is no line at all.
+/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 where there is
+/// no line at all, or more than `limit`.
 pub fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
-    let mut drafts = Ok(Vec::new());
-    let mut count = 0;
+    let mut drafts = Vec::new();
     for (index, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line
-            .bytes()
-            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-        {
+        let blank = |byte| matches!(byte, b' ' | b'\t' | b'\r');
+        if line.bytes().all(blank) {
             continue;
         }
-        if count == limit {
+        if drafts.len() == limit {
             return Err(json::too_many(limit));
         }
-        count += 1;
-        let number = index + 1;
-        // A line that is not JSON is told before one that is no message.
-        let draft = json::read_line(line, number)?;
-        if let Ok(read) = &mut drafts {
-            match draft {
-                Ok(draft) => read.push(draft),
-                Err(mut problem) => {
-                    problem.detail = format!("line {number}: {}", problem.detail);
-                    drafts = Err(problem);
-                }
-            }
-        }
+        drafts.push(json::read_line(line, index + 1)?);
     }
-    match drafts {
-        Ok(drafts) if drafts.is_empty() => Err(Problem::meaning(
+    if drafts.is_empty() {
+        return Err(Problem::meaning(
             "no line holds anything; one object with the fields of a message is needed on each",
-        )),
-        drafts => drafts,
+        ));
     }
+    Ok(drafts)
 }
 
 #[cfg(test)]
@@ -60,7 +45,13 @@ mod tests {
 
     #[track_caller]
     fn meaningless(text: &str, field: Option<&str>, says: &str) {
-        let problem = read(text, 3).expect_err(text);
+        let problem = match read(text, 3) {
+            Ok(drafts) => drafts
+                .into_iter()
+                .find_map(|draft| draft.fault)
+                .expect(text),
+            Err(problem) => problem,
+        };
         assert_eq!(
             (problem.status, problem.field.as_deref()),
             (422, field),
@@ -121,14 +112,14 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_message_is_named() {
-        meaningless("{}\n\n[{}]\n", None, "line 3: an array");
-        meaningless("1", None, "line 1: a number");
+        meaningless("{}\n\n[{}]\n", None, "an array");
+        meaningless("1", None, "a number");
         meaningless(
             "{}\n{\"body\":1}\n{\"type\":1}",
             Some("body"),
-            "line 2: `body` is a number",
+            "`body` is a number",
         );
-        meaningless("{\"x\":1,\"x\":2}", Some("x"), "line 1:");
+        meaningless("{\"x\":1,\"x\":2}", Some("x"), "twice");
     }
 
     #[test]
