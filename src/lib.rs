@@ -212,11 +212,10 @@ impl Instance {
                 Reader::new(content_type, coding)
             })
         })?;
-        let path = address::in_path(&path.as_bytes(), &self.base);
         let mut batch = Batch {
             instance: Rc::clone(self),
             from,
-            in_path: None,
+            in_path: address::in_path(&path.as_bytes(), &self.base),
             reading: None,
             unresolved: Vec::new().into_iter(),
             resolved: Vec::new(),
@@ -225,7 +224,6 @@ impl Instance {
             next: (0, 0),
         };
         if reader.is_slow(&body.as_bytes()) {
-            batch.in_path = path?;
             let body = body.as_bytes().to_vec();
             let limits = self.limits;
             let read = Arc::new(OnceLock::new());
@@ -242,13 +240,7 @@ impl Instance {
             batch.reading = Some((ticket, read));
             return Ok((Value::Nil, Value::Nil, batch).into_lua_multi(lua));
         }
-        let payload = reader.read(&body.as_bytes(), receipt, &self.limits);
-        // A path that cannot be read (400) is told before a field that is wrong (422).
-        batch.in_path = match (&payload, path) {
-            (Err(problem), Err(_)) if problem.status != 422 => None,
-            (_, path) => path?,
-        };
-        let payload = payload?;
+        let payload = batch.begin(reader.read(&body.as_bytes(), receipt, &self.limits))?;
         if !payload.many && payload.messages.len() == 1 {
             for Unaddressed { to, content } in &payload.messages {
                 let addresses = batch.addresses(to)?;
@@ -261,7 +253,7 @@ impl Instance {
                 }
             }
         }
-        batch.begin(payload);
+        batch.unresolved = payload.messages.into_iter();
         Ok((Value::Nil, Value::Nil, batch).into_lua_multi(lua))
     }
 
@@ -507,7 +499,7 @@ struct Batch {
     instance: Rc<Instance>,
     from: String,
     /// The recipient that the path names.
-    in_path: Option<String>,
+    in_path: std::result::Result<Option<String>, Problem>,
     reading: Option<(Ticket, Read)>,
     unresolved: std::vec::IntoIter<Unaddressed>,
     resolved: Vec<(Vec<Address>, Content)>,
@@ -519,9 +511,21 @@ struct Batch {
 }
 
 impl Batch {
-    fn begin(&mut self, payload: Payload) {
-        self.many = payload.many;
-        self.unresolved = payload.messages.into_iter();
+    /// Takes what was read. A path that cannot be read (400) is told before a field that is
+    /// wrong (422), and behind everything else.
+    fn begin(
+        &mut self,
+        payload: std::result::Result<Payload, Problem>,
+    ) -> std::result::Result<Payload, Problem> {
+        match (payload, &self.in_path) {
+            (Err(problem), Err(path)) if problem.status == 422 => Err(path.clone()),
+            (Ok(_), Err(path)) => Err(path.clone()),
+            (payload, _) => {
+                let payload = payload?;
+                self.many = payload.many;
+                Ok(payload)
+            }
+        }
     }
 
     fn addresses(&self, to: &Option<Vec<String>>) -> std::result::Result<Vec<Address>, Problem> {
@@ -529,7 +533,10 @@ impl Batch {
         let limit = self.instance.limits.recipients;
         match to {
             Some(to) => message::recipients(to.iter().map(String::as_str), server, limit),
-            None => message::recipients(self.in_path.as_deref(), server, limit),
+            None => {
+                let in_path = self.in_path.as_ref().ok().and_then(Option::as_deref);
+                message::recipients(in_path, server, limit)
+            }
         }
     }
 
@@ -537,13 +544,13 @@ impl Batch {
     fn resolve(&mut self) -> std::result::Result<bool, Problem> {
         if let Some((_, read)) = self.reading.take() {
             let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
-            let given_up = || {
+            let read = read.unwrap_or_else(|| {
                 Err(Problem::new(
                     503,
                     "the request could not be read in time; try again",
                 ))
-            };
-            self.begin(read.unwrap_or_else(given_up)?);
+            });
+            self.unresolved = self.begin(read)?.messages.into_iter();
         }
         let end = Instant::now() + SLICE;
         while let Some(Unaddressed { to, content }) = self.unresolved.next() {

@@ -341,7 +341,9 @@ impl Content {
     /// 413 where the message is too large, 422 where a value is out of its range or there is
     /// nothing to send.
     pub fn of(draft: Draft, receipt: bool, size_limit: usize) -> Result<Content, Problem> {
-        if draft.bytes() > size_limit {
+        // What is dropped of a fragment may be larger than what is kept, but not by that much.
+        let html = draft.html.as_ref().map_or(0, String::len);
+        if draft.bytes() > size_limit || html / 4 > size_limit {
             return Err(too_large(size_limit));
         }
         if let Some(fault) = draft.fault {

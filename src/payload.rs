@@ -9,6 +9,7 @@ use crate::content_coding::{self, Coding};
 use crate::media_type::{self, Format, MediaType};
 use crate::message::Content;
 use crate::problem::Problem;
+use crate::stanza::escaped_len;
 
 /// One message as the client wrote it: which fields, with which text. Nothing but the types is
 /// checked, and what is wrong with them is only noted: how large the message is comes first.
@@ -71,24 +72,22 @@ impl Draft {
         self.fault.get_or_insert(fault);
     }
 
-    /// Bytes of all fields that the stanza holds.
+    /// Bytes of the texts that the stanza will hold, serialised; of `html` nothing yet.
     pub fn bytes(&self) -> usize {
-        [
-            &self.kind,
+        let texts = [
             &self.body,
             &self.subject,
-            &self.html,
             &self.thread,
             &self.id,
-            &self.lang,
             &self.oob_url,
-            &self.state,
             &self.replace,
-        ]
-        .into_iter()
-        .flatten()
-        .map(String::len)
-        .sum()
+        ];
+        let line_ends = |text: &String| memchr::memmem::find_iter(text.as_bytes(), "\r\n").count();
+        texts
+            .into_iter()
+            .flatten()
+            .map(|text| escaped_len(text) - line_ends(text))
+            .sum()
     }
 }
 
@@ -196,22 +195,30 @@ impl Reader {
             }
         };
 
-        let messages = drafts
-            .into_iter()
-            .enumerate()
-            .map(|(index, mut draft)| {
-                Ok(Unaddressed {
-                    to: draft.to.take(),
-                    content: Content::of(draft, receipt, limits.size).map_err(|problem| {
-                        if many {
-                            problem.of_message(index)
-                        } else {
-                            problem
-                        }
-                    })?,
-                })
-            })
-            .collect::<Result<_, Problem>>()?;
+        let mut messages = Vec::with_capacity(drafts.len());
+        let mut fault = None;
+        for (index, mut draft) in drafts.into_iter().enumerate() {
+            let to = draft.to.take();
+            match Content::of(draft, receipt, limits.size) {
+                Ok(content) => messages.push(Unaddressed { to, content }),
+                Err(problem) => {
+                    let status = problem.status;
+                    let problem = if many {
+                        problem.of_message(index)
+                    } else {
+                        problem
+                    };
+                    // What is too large is told before what is wrong otherwise.
+                    if status == 413 {
+                        return Err(problem);
+                    }
+                    fault.get_or_insert(problem);
+                }
+            }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         Ok(Payload { messages, many })
     }
 }
