@@ -106,6 +106,33 @@ function world.collect()
 	return result.messages, result.trouble;
 end
 
+-- The next presence that the client receives.
+function world.receive_presence(address, timeout)
+	return mime.unb64(ask("receive_presence", { address = address, timeout = timeout }));
+end
+
+-- The presences that the client has received by now.
+function world.collect_presences(address)
+	local found = ask("collect_presences", { address = address });
+	for i, raw in ipairs(found) do found[i] = mime.unb64(raw); end
+	return found;
+end
+
+-- How many seconds the server took to answer the client's ping.
+function world.ping(address)
+	return ask("ping", { address = address });
+end
+
+-- kill -9; `restart` starts Prosody again, on the same data.
+function world.kill()
+	ask("kill_hard");
+end
+
+-- Runs prosodyctl beside the server, with these words and what it reads. > what it said
+function world.prosodyctl(words, feed)
+	return ask("prosodyctl", { words = words, feed = feed });
+end
+
 -- Sends the bytes of one request, or of several (`answers`), and reads as many answers.
 -- `connection` names a connection that is kept until `hang_up`.
 -- > { status = 201, headers = { ["content-type"] = "…" }, body = "…" }, …

@@ -156,6 +156,8 @@ class Flow(threading.Thread):
             except (OSError, Trouble):
                 status, connection = 0, None
             self.answers[status].append(number)
+            if not status:
+                time.sleep(0.02)  # nobody is there for a while
 
     def stop(self):
         self.going = False
@@ -232,12 +234,12 @@ class Stream(slixmpp.ClientXMPP):
 
 
 class Client:
-    """One logged-in account. `messages` holds the raw bytes of each; `trouble` says why it is of no more use."""
+    """One logged-in account. `messages` and `presences` hold the raw bytes of each; `trouble` says why it is of no more use."""
     ids = itertools.count(1)
 
     def __init__(self, address, password):
         self.address, self.lost, self.ready, self.leaving = address, None, False, False
-        self.messages, self.answered, self.news = [], set(), asyncio.Event()
+        self.messages, self.presences, self.answered, self.news = [], [], set(), asyncio.Event()
         self.tap = Tap(self.arrived)
         self.stream = Stream(address, password, self.tap)
         self.stream.add_event_handler("session_start", self.started)
@@ -260,6 +262,8 @@ class Client:
     def arrived(self, name, attributes, raw):
         if name == "message":
             self.messages.append(raw)
+        elif name == "presence":
+            self.presences.append(raw)
         elif name == "iq":
             self.answered.add(attributes.get("id"))
         self.news.set()
@@ -418,6 +422,16 @@ class Server:
             raise Trouble(f"Lua in Prosody: {result['problem']}")
         return result.get("result")
 
+    def prosodyctl(self, words, feed=""):
+        """Runs prosodyctl beside the server. > what it said"""
+        command = ["chroot", self.root] if self.root else []
+        executable = os.environ.get("PROSODY") or "prosody"
+        if not self.root and "/" in executable:
+            executable = os.path.abspath(executable)
+        command += [executable + "ctl", "--config", self.dir[len(self.root):] + "/prosody.cfg.lua", *words]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, input=feed.encode(), timeout=PATIENCE)
+        return done.stdout.decode("utf-8", "replace")
+
     async def login(self, address):
         user, _, host = address.partition("/")[0].rpartition("@")
         client = Client(address, self.hosts[host]["accounts"][user])
@@ -496,6 +510,34 @@ class Control:
             if client.trouble:
                 result["trouble"].append(f"{address}: {client.trouble}")
         return result
+
+    async def receive_presence(self, address, timeout=PATIENCE):
+        """The next presence that a client receives."""
+        client = self.server.clients[address]
+        await client.until(lambda: client.presences, "no presence", timeout)
+        return encode(client.presences.pop(0))
+
+    async def collect_presences(self, address):
+        """The presences that a client has received by now."""
+        client = self.server.clients[address]
+        await client.fence()
+        found = [encode(raw) for raw in client.presences]
+        client.presences.clear()
+        return found
+
+    async def ping(self, address):
+        """Returns how many seconds the server took to answer the client's ping."""
+        began = time.monotonic()
+        await self.server.clients[address].fence()
+        return time.monotonic() - began
+
+    async def kill_hard(self):
+        """kill -9. `restart` starts it again."""
+        self.server.process.kill()
+        self.server.process.wait()
+
+    async def prosodyctl(self, words, feed=""):
+        return await asyncio.to_thread(self.server.prosodyctl, words, feed)
 
     async def lua(self, code):
         return await self.server.lua(code)
