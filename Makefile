@@ -76,7 +76,7 @@ build-panic:
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
-	luacheck -q lua spec
+	luacheck -q lua spec benches
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.
@@ -118,6 +118,12 @@ test-other:
 # On a machine with nothing on it, what the README says.
 test-fresh: deps
 	spec/targets/fresh
+
+# The figures of the README, measured here.
+bench: deps
+	$(MAKE) build
+	$(CARGO) bench --bench reading $(CARGO_LUA)
+	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc prosodyctl:prosody busted:lua-busted \

@@ -54,22 +54,21 @@ local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
 
 -- What a backend holds of a user's password, as strings: the same as before, and the password is
 -- the same. Nothing where it does not tell.
-local function held_by(handler, user, host) --> kind of backend, { what it holds }
+local function held_by(handler, user, host) --> { what it holds }, the hash where it is derived
 	local profile = handler.profile or {};
 	for name, hash in pairs(scram) do
 		if profile[name] then
 			local stored_key, _, iterations, salt, enabled = profile[name](handler, user);
 			if stored_key and salt and iterations and enabled then
-				return hash, { hash, stored_key, salt, ("%d"):format(iterations) };
+				return { hash, stored_key, salt, ("%d"):format(iterations) }, hash;
 			end
-			return hash, nil;
+			return nil, hash;
 		end
 	end
 	if profile.plain then
 		local password, enabled = profile.plain(handler, user, host);
-		return "plain", password and enabled and { "plain", password } or nil;
+		return password and enabled and { "plain", password } or nil;
 	end
-	return "other", nil;
 end
 
 local function verify_derived(attempt, host, hash, held) --> boolean, or nil where it was given up
@@ -84,9 +83,14 @@ local function verify_derived(attempt, host, hash, held) --> boolean, or nil whe
 		iterations = module:context(host):get_option_number("default_iteration_count", 10000);
 	end
 	local ticket = attempt:derive(prepared, hash, stored_key, salt, iterations);
-	if ticket and requests.await(ticket) then
-		return attempt:derived();
+	if not ticket or not requests.await(ticket) then
+		return nil;
 	end
+	local pause = attempt:pause();
+	if pause > 0 and not requests.sleep(pause) then
+		return nil;
+	end
+	return attempt:derived();
 end
 
 local function verify_plain(attempt, handler, user)
@@ -109,13 +113,13 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	end
 	local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
 	local handler = usermanager.get_sasl_handler(host, session);
-	local backend, held = held_by(handler, user, host);
+	local held, hash = held_by(handler, user, host);
 	if held and attempt:holds(unpack(held)) then
 		return true;
 	elseif seconds then
 		return false, seconds;
-	elseif scram["scram_"..backend:lower():gsub("-", "_")] then
-		return verify_derived(attempt, host, backend, held);
+	elseif hash then
+		return verify_derived(attempt, host, hash, held);
 	end
 	return verify_plain(attempt, handler, user);
 end
@@ -123,8 +127,8 @@ end
 -- How many seconds a password of an account is trusted: what its own host says of it.
 local function recheck_of(account) --> number
 	local host = jid_host(account);
-	if host == module.host then return settings.credential_recheck; end
-	return tonumber(module:context(host):get_option("post_msg_credential_recheck")) or settings.credential_recheck;
+	local seconds = host ~= module.host and tonumber(module:context(host):get_option("post_msg_credential_recheck"));
+	return seconds or settings.credential_recheck;
 end
 
 local function forget(event)
@@ -154,7 +158,10 @@ local function sender_of(address, role) --> sender, problem
 	if not permitted(account, host, role) then
 		return nil, { status = 403; detail = account.." may not send messages with this module" };
 	end
-	return { address = address; account = account; username = user; host = host; resource = resource };
+	if not role and usermanager.get_user_role then -- COMPAT 0.12 has no roles of sessions
+		role = usermanager.get_user_role(user, host);
+	end
+	return { address = address; account = account; username = user; host = host; resource = resource; role = role };
 end
 
 -- Tokens
@@ -206,7 +213,7 @@ local function authenticate(request) --> sender, problem, headers
 		return nil, unauthorized("this server takes no passwords; send a token (Bearer)");
 	end
 	local known = address and senders:get(address);
-	if known then
+	if known and hosts[known.host] then
 		return known;
 	elseif attempt then
 		local _, account;
@@ -216,6 +223,7 @@ local function authenticate(request) --> sender, problem, headers
 			return nil, { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" },
 				{ retry_after = tostring(seconds) };
 		elseif right == nil then
+			attempt:give_up();
 			return nil, busy();
 		elseif not right then
 			attempt:reject();
@@ -223,7 +231,7 @@ local function authenticate(request) --> sender, problem, headers
 			return nil, not_authorized();
 		end
 		attempt:accept(recheck_of(account));
-	elseif not address then
+	elseif not address or not hosts[jid_host(address)] then
 		return nil, not_authorized();
 	end
 	local sender, problem = sender_of(address);

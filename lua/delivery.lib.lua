@@ -157,35 +157,41 @@ local function send(sender, stanza, wait) --> outcome
 	return outcome;
 end
 
--- Ends the wait for receipts.
+-- Ends the wait for receipts. The newest is settled first: of those with one id it is found at once.
 local function limit(outcomes, wait)
 	timer.add_task(wait, function ()
-		for _, outcome in ipairs(outcomes) do
+		local index = #outcomes + 1;
+		requests.in_slices(function ()
+			index = index - 1;
+			return outcomes[index];
+		end, function (outcome)
 			if outcome.wait and not outcome.status and not outcome.problem then
 				settle(outcome, 202);
 			end
-		end
+		end);
 	end);
 end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved.
-local function send_all(sender, batch, wait) --> problem, outcomes
+local function send_all(sender, batch, wait) --> problem, outcomes so far
+	local outcomes = {};
 	local ticket = batch:ticket();
 	if ticket and not requests.await(ticket) then
-		return requests.unloaded;
+		return requests.unloaded, outcomes;
 	end
 	repeat
 		local done, problem = batch:resolve();
-		if problem then return problem; end
+		if problem then return problem, outcomes; end
 		if not done and not requests.breathe() then
-			return requests.unloaded;
+			return requests.unloaded, outcomes;
 		end
 	until done;
-	local outcomes = {};
 	for stanza in batch.next, batch do
 		outcomes[#outcomes + 1] = send(sender, stanza, wait);
 		if not requests.breathe() then
-			return requests.unloaded;
+			return {
+				status = 503; detail = "the module was unloaded when "..#outcomes.." messages of the request were sent, the rest was not";
+			}, outcomes;
 		end
 	end
 	return nil, outcomes;

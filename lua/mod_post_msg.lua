@@ -70,7 +70,7 @@ local settings = {
 	size_limit = whole_number("post_msg_size_limit", 1)(196608);
 	recipient_limit = whole_number("post_msg_recipient_limit", 1)(100);
 	batch_limit = whole_number("post_msg_batch_limit", 1)(10000);
-	max_wait = number("post_msg_max_wait", "a number of seconds", 0)(60);
+	max_wait = whole_number("post_msg_max_wait", 0)(60);
 	nick = option("post_msg_nick", "a nickname", function (value)
 		local nick = type(value) == "string" and resourceprep(value);
 		if nick and nick ~= "" then return nick; end
@@ -121,7 +121,7 @@ local core = native.new {
 local requests = module:require "requests" (core);
 local auth = module:require "auth" (settings, core, requests);
 local delivery = module:require "delivery" (settings, requests);
-local keys = module:require "keys";
+local keys = module:require "keys" (native, requests);
 
 -- Answers
 
@@ -154,9 +154,13 @@ end
 -- What the framing of a request makes impossible to read.
 local function framing(request, response) --> problem
 	local headers = request.headers;
-	if not headers.transfer_encoding then
+	local length = headers.content_length;
+	if length and not length:find("^%d+$") then
+		is_last(request, response);
+		return { status = 400, detail = "Content-Length is no number of bytes, or given twice" };
+	elseif not headers.transfer_encoding then
 		return nil;
-	elseif headers.content_length then
+	elseif length then
 		response.persistent = false;
 		return { status = 400, detail = "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone" };
 	end
@@ -173,7 +177,8 @@ end
 
 -- Requests
 
--- Sends what a request says.
+-- Sends what a request says. A request that was sent and is cut short by an unload has both, a
+-- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
 	local headers = request.headers;
 	local wait = headers.prefer and native.prefers_wait(headers.prefer);
@@ -195,22 +200,22 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		outcomes, many = { outcome }, false;
 	else
 		problem, outcomes = delivery.send_all(sender, batch, wait);
-		if problem then return problem; end
+		if problem then return problem, nil, #outcomes > 0; end
 		many = batch:many();
 	end
 	if wait then
 		delivery.limit(outcomes, wait);
 	end
 	problem = requests.settled(outcomes);
-	if problem then return problem; end
 
 	local report = native.report(json);
 	for _, outcome in ipairs(outcomes) do
-		report:add(outcome.id, sender.address, outcome.to, outcome.problem or outcome.status);
+		-- What nobody knows of when the module is unloaded was sent all the same.
+		report:add(outcome.id, sender.address, outcome.to, outcome.problem or outcome.status or 202);
 		requests.breathe();
 	end
 	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);
-	return nil, {
+	return problem, {
 		status_code = status;
 		headers = { content_type = media_type; preference_applied = wait and ("wait=%d"):format(wait) or nil };
 		body = body;
@@ -219,8 +224,10 @@ end
 
 local function post(event)
 	local request, response = event.request, event.response;
-	if request.body_sink then
-		return true; -- the rest of a body that was refused
+	if request.body_sink then -- the rest of a body that was refused
+		response.finished = true;
+		response:finish_cb();
+		return true;
 	end
 	local problem = framing(request, response);
 	if problem then
@@ -231,8 +238,11 @@ local function post(event)
 		request.body_sink = { write = function () return true; end };
 		response.persistent = false;
 	end
+	if not requests.let_timers_run() then
+		return refuse(request, requests.unloaded);
+	end
 	local sender, headers;
-	sender, problem, headers = auth.authenticate(request, response);
+	sender, problem, headers = auth.authenticate(request);
 	if problem then
 		return refuse(request, problem, headers);
 	elseif request.body == false then

@@ -2,7 +2,7 @@
 -- coroutine that Prosody's HTTP server gives it.
 
 local async = require "util.async";
-local now = require "util.time".monotonic or require "util.time".now; -- COMPAT 0.11 has no monotonic
+local now = require "util.time".monotonic;
 local server = require "net.server";
 local timer = require "util.timer";
 
@@ -17,6 +17,7 @@ local unloaded = { status = 503, detail = "the module was unloaded meanwhile; tr
 
 -- Suspends the request until `wake` is called, which is given to `arm`.
 local function suspend(arm) --> boolean: whether it goes on
+	if stopped then return false; end
 	local wait, done = async.waiter();
 	local function wake()
 		if waiting[wake] then
@@ -30,15 +31,36 @@ local function suspend(arm) --> boolean: whether it goes on
 	return not stopped;
 end
 
+local function sleep(seconds) --> boolean: whether it goes on
+	return suspend(function (wake)
+		timer.add_task(seconds, function () wake(); end);
+	end);
+end
+
 -- Lets others have their turn, where this request has had its slice.
 local function breathe() --> boolean: whether it goes on
 	if now() >= slice_end then
-		suspend(function (wake)
-			timer.add_task(0, function () wake(); end);
-		end);
+		sleep(0);
 		slice_end = now() + slice;
 	end
 	return not stopped;
+end
+
+-- Prosody looks at its timers only when no connection has anything to read, so a flood of requests
+-- holds up whatever waits for one: clients that are slowed down, timeouts, these requests themselves.
+-- Where a timer is late by this much, requests wait until it had its turn.
+local late = 0.05; -- seconds
+local timer_set; -- when, or nil
+
+local function let_timers_run() --> boolean: whether it goes on
+	local time = now();
+	if not timer_set then
+		timer_set = time;
+		timer.add_task(late / 2, function () timer_set = nil; end);
+	elseif time - timer_set > late then
+		return sleep(0);
+	end
+	return true;
 end
 
 -- Waits for a piece of work of the native half.
@@ -86,6 +108,21 @@ local function settled(outcomes) --> problem, where the request cannot go on
 	return not goes_on and unloaded or nil;
 end
 
+-- Does something with each item, in slices that leave the event loop free. Unlike `breathe`, it is
+-- not part of a request. The first slice is at once.
+local function in_slices(next_item, handle)
+	local function slice_of_it()
+		local ends = now() + slice;
+		for item in next_item do
+			handle(item);
+			if now() >= ends then return 0; end
+		end
+	end
+	if slice_of_it() then
+		timer.add_task(0, slice_of_it);
+	end
+end
+
 -- Ends all that wait, with 503.
 local function stop()
 	stopped = true;
@@ -100,7 +137,10 @@ local function init(the_core)
 	for index, fd in ipairs({ core.wake_fds() }) do
 		watches[index] = server.watchfd(fd, work_ended);
 	end
-	return { await = await; breathe = breathe; settle = settle; settled = settled; stop = stop; unloaded = unloaded };
+	return {
+		await = await; breathe = breathe; in_slices = in_slices; let_timers_run = let_timers_run; settle = settle;
+		settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+	};
 end
 
 return init;

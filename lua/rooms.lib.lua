@@ -2,7 +2,6 @@
 -- reflected, lingering, leaving.
 
 local jid_bare = require "util.jid".bare;
-local jid_node = require "util.jid".node;
 local jid_resource = require "util.jid".resource;
 local jid_host = require "util.jid".host;
 local new_id = require "util.id".medium;
@@ -19,38 +18,56 @@ local patience = 20; -- seconds for a room to answer
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = xmlns_muc.."#user";
 
--- An occupant is a sender in a room. What waits for the join is in `waiting`; what was said and not
--- heard yet is in `pending`, by outcome, and in `by_id`.
+-- An occupant is a sender in a room. What is to be said in the room, and is not yet, is in `queue`;
+-- what was said and not heard yet is in `pending`, by outcome, and in `by_id`.
 local by_address = {}; -- the occupant's own address → occupant
 local by_room = {}; -- account, room → occupant
-
-local function settle_all(outcomes, problem)
-	for _, outcome in ipairs(outcomes) do
-		requests.settle(outcome, nil, problem);
-	end
-end
 
 local function presence(occupant, type)
 	return st.presence({ from = occupant.address; to = occupant.room.."/"..occupant.nick; type = type; id = new_id() });
 end
 
--- It is no longer in the room; what was said and not heard by then is told so.
+local function new_queue()
+	return { first = 1; last = 0 };
+end
+
+local function push(queue, outcome)
+	queue.last = queue.last + 1;
+	queue[queue.last] = outcome;
+end
+
+local function pop(queue) --> outcome
+	local outcome = queue[queue.first];
+	if outcome then
+		queue[queue.first] = nil;
+		queue.first = queue.first + 1;
+	end
+	return outcome;
+end
+
+-- It is no longer in the room; whoever waits for it is told why.
 local function gone(occupant, problem)
 	if by_address[occupant.address] ~= occupant then return; end
 	by_address[occupant.address] = nil;
 	by_room[occupant.account.."\n"..occupant.room] = nil;
-	local outcomes = {};
-	for _, outcome in ipairs(occupant.waiting) do outcomes[#outcomes + 1] = outcome; end
-	for outcome in pairs(occupant.pending) do outcomes[#outcomes + 1] = outcome; end
-	occupant.waiting, occupant.pending, occupant.by_id = {}, {}, {};
-	settle_all(outcomes, problem);
+	local queue, pending = occupant.queue, occupant.pending;
+	occupant.queue, occupant.pending, occupant.by_id = new_queue(), {}, {};
+	for outcome in pairs(pending) do push(queue, outcome); end
+	requests.in_slices(function () return pop(queue); end, function (outcome)
+		requests.settle(outcome, nil, problem);
+	end);
 end
 
 local function leave(occupant, problem)
-	if by_address[occupant.address] == occupant then
-		gone(occupant, problem);
+	if by_address[occupant.address] ~= occupant then return; end
+	gone(occupant, problem);
+	if hosts[occupant.origin.host] then
 		core_post_stanza(occupant.origin, presence(occupant, "unavailable"), true);
 	end
+end
+
+local function is_busy(occupant)
+	return next(occupant.pending) ~= nil or occupant.queue[occupant.queue.first] ~= nil;
 end
 
 -- Leaves once nothing was said for as long as it lingers.
@@ -58,26 +75,37 @@ local function linger(occupant)
 	timer.add_task(settings.room_linger, function ()
 		if by_address[occupant.address] ~= occupant then return nil; end
 		local left = occupant.spoke + settings.room_linger - os.time();
-		if left > 0 or next(occupant.pending) then return math.max(left, 1); end
-		leave(occupant);
+		if left > 0 or is_busy(occupant) then return math.max(left, 1); end
+		leave(occupant, requests.unloaded);
 	end);
 end
 
 local function say(occupant, outcome)
-	local stanza = outcome.stanza;
+	if outcome.problem then return; end -- given up meanwhile
 	occupant.pending[outcome] = true;
 	occupant.by_id[outcome.id] = outcome;
 	occupant.spoke = os.time();
+	local stanza = st.clone(outcome.stanza);
 	stanza.attr.from = occupant.address;
 	core_post_stanza(occupant.origin, stanza, true);
 end
 
-local function joined(occupant)
-	occupant.joined = true;
-	local waiting = occupant.waiting;
-	occupant.waiting = {};
-	for _, outcome in ipairs(waiting) do say(occupant, outcome); end
-	linger(occupant);
+-- Says what is to be said, in order, while it is in the room.
+local function speak(occupant)
+	if occupant.speaking then return; end
+	occupant.speaking = true;
+	requests.in_slices(function ()
+		local outcome = occupant.joined and pop(occupant.queue);
+		if not outcome then occupant.speaking = nil; end
+		return outcome or nil;
+	end, function (outcome)
+		say(occupant, outcome);
+	end);
+end
+
+local function join(occupant)
+	core_post_stanza(occupant.origin, presence(occupant)
+		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):up():up(), true);
 end
 
 local function missing(room)
@@ -108,13 +136,14 @@ local function on_presence(occupant, stanza)
 		if codes["201"] then -- made by the join
 			leave(occupant, missing(occupant.room));
 		else
-			joined(occupant);
+			occupant.joined = true;
+			speak(occupant);
 		end
 	end
 end
 
-local function is_reflection(occupant, outcome, stanza)
-	if jid_resource(stanza.attr.from) ~= occupant.nick then return false; end
+-- Whether a message that the occupant's nickname has said in the room is this one.
+local function is_reflection(outcome, stanza)
 	local said = outcome.stanza;
 	local body, subject = said:get_child_text("body"), said:get_child_text("subject");
 	if body == nil and subject ~= nil then
@@ -130,17 +159,33 @@ local function heard(occupant, outcome, status, problem)
 	requests.settle(outcome, status, problem);
 end
 
+-- The room knows the occupant no more, since its service was restarted: joins and says it again.
+local function say_again(occupant, outcome)
+	outcome.again = true;
+	occupant.pending[outcome] = nil;
+	push(occupant.queue, outcome);
+	if occupant.joined then
+		occupant.joined = false;
+		join(occupant);
+	end
+end
+
 local function on_message(occupant, stanza)
 	local outcome = stanza.attr.id and occupant.by_id[stanza.attr.id];
 	if stanza.attr.type == "error" then
-		if outcome then heard(occupant, outcome, nil, problem_of(stanza, occupant.room)); end
-	elseif stanza.attr.type == "groupchat" then
-		if outcome and is_reflection(occupant, outcome, stanza) then
+		local problem = problem_of(stanza, occupant.room);
+		if outcome and problem.condition == "not-acceptable" and not outcome.again then
+			say_again(occupant, outcome);
+		elseif outcome then
+			heard(occupant, outcome, nil, problem);
+		end
+	elseif stanza.attr.type == "groupchat" and jid_resource(stanza.attr.from) == occupant.nick then
+		if outcome and is_reflection(outcome, stanza) then
 			heard(occupant, outcome, 201);
 			return;
 		end
 		for other in pairs(occupant.pending) do
-			if is_reflection(occupant, other, stanza) then
+			if is_reflection(other, stanza) then
 				heard(occupant, other, 201);
 				return;
 			end
@@ -202,45 +247,64 @@ local function origin_of(occupant, sender)
 	return origin;
 end
 
+-- A nickname that none of the others who are in the room through this module has.
+local function nick_for(sender, room) --> string
+	local wanted = settings.nick or sender.username;
+	local taken = {};
+	for _, occupant in pairs(by_address) do
+		if occupant.room == room then taken[occupant.nick] = true; end
+	end
+	local nick, number = wanted, 1;
+	while taken[nick] do
+		number = number + 1;
+		nick = wanted.."-"..number;
+	end
+	return nick;
+end
+
 local function enter(sender, room) --> occupant
 	local occupant = {
 		address = sender.account.."/post_msg."..new_id(); account = sender.account; room = room;
-		nick = settings.nick or jid_node(sender.account); joined = false; waiting = {}; pending = {}; by_id = {}; spoke = os.time();
+		nick = nick_for(sender, room); joined = false; queue = new_queue(); pending = {}; by_id = {}; spoke = os.time();
 	};
 	occupant.origin = origin_of(occupant, sender);
 	by_address[occupant.address] = occupant;
 	by_room[sender.account.."\n"..room] = occupant;
 	watch(sender.host, { "message/full", "presence/full", "iq/full" }, incoming, 1000);
 	watch(jid_host(room), { "muc-room-pre-create" }, before_creation, -999);
+	linger(occupant);
 	return occupant;
 end
 
-local function join(occupant)
-	core_post_stanza(occupant.origin, presence(occupant)
-		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):up():up(), true);
+-- What the room has not reflected in time is told so.
+local function limit(occupant, outcome)
+	timer.add_task(patience, function ()
+		if outcome.status or outcome.problem then return nil; end
+		local problem = {
+			status = 504; condition = "remote-server-timeout";
+			detail = outcome.to..": no answer of the room in "..patience.." seconds";
+		};
+		heard(occupant, outcome, nil, problem);
+		if not occupant.joined then leave(occupant, problem); end
+	end);
 end
 
 local function send(sender, stanza) --> outcome
 	local room = stanza.attr.to;
 	local outcome = { id = stanza.attr.id; to = room; stanza = stanza };
 	local occupant = by_room[sender.account.."\n"..room];
-	if occupant and occupant.joined then
-		say(occupant, outcome);
-	elseif occupant then
-		table.insert(occupant.waiting, outcome);
-	else
+	local is_new = not occupant;
+	if is_new then
 		occupant = enter(sender, room);
-		table.insert(occupant.waiting, outcome);
+	end
+	push(occupant.queue, outcome);
+	if is_new then
 		join(occupant);
+	else
+		speak(occupant);
 	end
 	if not outcome.status and not outcome.problem then
-		timer.add_task(patience, function ()
-			if outcome.status or outcome.problem then return nil; end
-			heard(occupant, outcome, nil, {
-				status = 504; condition = "remote-server-timeout"; detail = room..": no answer of the room in "..patience.." seconds";
-			});
-			if not occupant.joined then leave(occupant); end
-		end);
+		limit(occupant, outcome);
 	end
 	return outcome;
 end

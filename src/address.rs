@@ -77,6 +77,9 @@ impl Address {
     /// Reads the sender in Basic credentials: `user@virtualhost` or `user`, perhaps with a resource.
     /// `None` where it is no address of an account.
     pub fn of_sender(written: &str, server: &impl Server) -> Option<Address> {
+        if written.len() > LONGEST {
+            return None;
+        }
         let parts = Parts::of(written);
         let address = match parts.localpart {
             Some(_) => normal(written, server),
@@ -107,7 +110,14 @@ impl Address {
     }
 }
 
+/// As many bytes an address has at most: three parts of 1023, and what separates them (RFC 7622,
+/// section 3.1). Percent-encoded in a URI it may have more.
+const LONGEST: usize = 3 * 1023 + 2;
+
 fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
+    if written.len() > 3 * LONGEST {
+        return Err(too_long(written));
+    }
     if written.is_empty() {
         return Err(Problem::meaning(
             "the recipient is empty; an address such as user@example.com is needed",
@@ -255,8 +265,18 @@ pub fn percent_decode(encoded: &[u8]) -> Result<Vec<u8>, usize> {
     Ok(decoded)
 }
 
+fn too_long(written: &str) -> Problem {
+    Problem::meaning(format!(
+        "{} is too long for an address; each of its parts has 1023 bytes at most",
+        quote(written)
+    ))
+}
+
 /// The normal form, where there is one and it is stable.
 fn normal(written: &str, server: &impl Server) -> Result<Address, Problem> {
+    if written.len() > LONGEST {
+        return Err(too_long(written));
+    }
     let parts = Parts::of(written);
     for (part, name) in [
         (parts.localpart, "localpart"),
@@ -329,4 +349,211 @@ pub fn quote(value: &str) -> String {
         shown.push('…');
     }
     format!("\"{shown}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server of two domains, which knows ASCII: in lower case, without a dot at the end.
+    struct Ascii;
+
+    impl Server for Ascii {
+        fn host(&self) -> &str {
+            "example.com"
+        }
+
+        fn normal(&self, address: &str) -> Option<String> {
+            let Parts {
+                localpart,
+                domain,
+                resource,
+            } = Parts::of(address);
+            let domain = domain
+                .strip_suffix('.')
+                .unwrap_or(domain)
+                .to_ascii_lowercase();
+            let bad = |part: &str| part.is_empty() || part.contains([' ', '&', '@']);
+            if bad(&domain)
+                || localpart.is_some_and(bad)
+                || resource == Some("")
+                || !address.is_ascii()
+            {
+                return None;
+            }
+            let localpart = localpart.map(str::to_ascii_lowercase);
+            Some(
+                Parts {
+                    localpart: localpart.as_deref(),
+                    domain: &domain,
+                    resource,
+                }
+                .join(),
+            )
+        }
+
+        fn serves(&self, domain: &str) -> bool {
+            matches!(domain, "example.com" | "echo.example.com")
+        }
+
+        fn has_rooms(&self, _: &str) -> bool {
+            false
+        }
+    }
+
+    #[track_caller]
+    fn is(written: &str, address: &str) {
+        let read = Address::of_recipient(written, &Ascii);
+        assert_eq!(
+            read.as_ref().map(Address::as_str),
+            Ok(address),
+            "{written:?}"
+        );
+    }
+
+    #[track_caller]
+    fn refused(written: &str, says: &str) {
+        let problem = Address::of_recipient(written, &Ascii).expect_err(written);
+        assert_eq!(
+            (problem.status, problem.field.as_deref()),
+            (422, Some("to")),
+            "{written:?}"
+        );
+        assert!(problem.detail.contains(says), "{written:?}: {problem}");
+        assert!(
+            !problem.detail.contains(char::is_control),
+            "{written:?}: {problem}"
+        );
+    }
+
+    #[test]
+    fn an_address_is_itself_in_its_normal_form() {
+        is("user@example.com", "user@example.com");
+        is("USER@Example.COM./Desk 1/@x", "user@example.com/Desk 1/@x");
+        is("user@elsewhere.example", "user@elsewhere.example");
+    }
+
+    #[test]
+    fn a_word_is_a_domain_that_is_served_or_else_a_user_of_the_host() {
+        is("user", "user@example.com");
+        is("Echo.example.com", "echo.example.com");
+        is("echo.example.com/a/b", "echo.example.com/a/b");
+        is("elsewhere.example", "elsewhere.example@example.com");
+        refused("user/desk", "no domain");
+        refused("elsewhere.example/desk", "no domain");
+    }
+
+    #[test]
+    fn a_uri_is_exactly_its_address() {
+        is("xmpp:user@example.com", "user@example.com");
+        is("XMPP:elsewhere.example", "elsewhere.example");
+        is("xmpp:user", "user");
+        is(
+            "xmpp:us%65r@example.com/a%20b%2Fc",
+            "user@example.com/a b/c",
+        );
+        refused("xmpp://user@example.com", "authority");
+        refused("xmpp:user@example.com?message", "query");
+        refused("xmpp:user@example.com#x", "fragment");
+        refused("xmpp:us%er@example.com", "localpart");
+        refused("xmpp:user@example.com/%FF", "resource");
+        refused("xmpp:us%40er@example.com", "localpart");
+        refused("xmpp:us%2Fer@example.com", "localpart");
+        refused("xmpp:user@example.com%2Fx", "domain");
+        refused("mailto:user@example.com", "not an XMPP address");
+        refused("a:b", "not an XMPP address");
+    }
+
+    #[test]
+    fn the_part_that_is_wrong_is_named() {
+        refused("@example.com", "localpart");
+        refused("us&er@example.com", "localpart");
+        refused("user@", "domain");
+        refused("user@ex ample.com", "domain");
+        refused("user@example.com/", "resource");
+        refused("user@example.com..", "no stable normal form");
+        refused("", "empty");
+    }
+
+    #[test]
+    fn control_characters_are_in_no_part_of_an_address() {
+        refused(
+            "us\0er@example.com",
+            "localpart of the address contains the control character U+0000",
+        );
+        refused(
+            "user@exam\u{85}ple.com",
+            "domain of the address contains the control character U+0085",
+        );
+        refused(
+            "user@example.com/\u{7F}",
+            "resource of the address contains the control character U+007F",
+        );
+        refused("xmpp:user@example.com/%0A", "U+000A");
+    }
+
+    #[test]
+    fn a_sender_is_an_account_and_never_a_domain() {
+        let sender = |written| Address::of_sender(written, &Ascii).map(|address| address.0);
+        assert_eq!(sender("ME").as_deref(), Some("me@example.com"));
+        assert_eq!(sender("me/cron").as_deref(), Some("me@example.com/cron"));
+        assert_eq!(
+            sender("echo.example.com").as_deref(),
+            Some("echo.example.com@example.com")
+        );
+        assert_eq!(
+            sender("me@other.example/x").as_deref(),
+            Some("me@other.example/x")
+        );
+        assert_eq!(sender("@example.com"), None);
+        assert_eq!(sender(""), None);
+    }
+
+    #[test]
+    fn a_bare_address_has_no_resource() {
+        let address = |text: &str| Address(text.to_owned());
+        assert_eq!(address("a@b/c@d/e").bare(), "a@b");
+        assert_eq!(address("a@b").bare(), "a@b");
+        let parts = Parts {
+            localpart: Some("a"),
+            domain: "b",
+            resource: Some("c@d/e"),
+        };
+        assert_eq!(address("a@b/c@d/e").parts(), parts);
+    }
+
+    #[test]
+    fn the_path_names_a_recipient_once_decoded() {
+        let to =
+            |path: &str, base| in_path(path.as_bytes(), base).map_err(|problem| problem.status);
+        let some = |to: &str| Ok(Some(to.to_owned()));
+        assert_eq!(to("/msg", "/msg"), Ok(None));
+        assert_eq!(to("/msg/", "/msg"), Ok(None));
+        assert_eq!(
+            to("/msg/user@example.com/a%20b%2Fc+d", "/msg"),
+            some("user@example.com/a b/c+d")
+        );
+        assert_eq!(to("/msg/100%2525", "/msg"), some("100%25"));
+        assert_eq!(to("//msg//user", "/msg"), some("user"));
+        assert_eq!(to("/a/b/user", "/a/b"), some("user"));
+        assert_eq!(to("/user", ""), some("user"));
+        assert_eq!(to("/msg/%zz", "/msg"), Err(400));
+        assert_eq!(to("/msg/a%2", "/msg"), Err(400));
+        assert_eq!(to("/msg/%FF", "/msg"), Err(422));
+    }
+
+    #[test]
+    fn percent_decoding_tells_where_it_fails() {
+        assert_eq!(percent_decode(b"a%41%c3%BC+%25"), Ok("aAü+%".into()));
+        assert_eq!(percent_decode(b"a%"), Err(1));
+        assert_eq!(percent_decode(b"%41%4"), Err(3));
+        assert_eq!(percent_decode(b"%+1"), Err(0));
+    }
+
+    #[test]
+    fn what_is_repeated_is_short_and_no_markup() {
+        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
+        assert_eq!(quote(&"ü".repeat(60)), format!("\"{}\"", "ü".repeat(60)));
+        assert_eq!(quote(&"ü".repeat(61)), format!("\"{}…\"", "ü".repeat(60)));
+    }
 }

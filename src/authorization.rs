@@ -81,3 +81,110 @@ fn basic(value: &str) -> Option<Credentials> {
         password: Secret::new(password),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(scheme: &str, decoded: &[u8]) -> Vec<u8> {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(decoded);
+        format!("{scheme} {encoded}").into_bytes()
+    }
+
+    fn basic_of(decoded: &[u8]) -> Option<(String, String)> {
+        match Credentials::parse(&header("Basic", decoded))? {
+            Credentials::Basic { address, password } => {
+                Some((address, password.expose().to_owned()))
+            }
+            Credentials::Bearer { .. } => None,
+        }
+    }
+
+    #[test]
+    fn the_first_colon_ends_the_address() {
+        let is = |address: &str, password: &str| Some((address.to_owned(), password.to_owned()));
+        assert_eq!(
+            basic_of(b"me@example.com:a:b:"),
+            is("me@example.com", "a:b:")
+        );
+        assert_eq!(
+            basic_of("jürgen:pässword ".as_bytes()),
+            is("jürgen", "pässword ")
+        );
+    }
+
+    #[test]
+    fn scheme_names_are_known_in_any_case() {
+        for scheme in ["basic", "BASIC", "Basic "] {
+            let parsed = Credentials::parse(&header(scheme, b"me:pw"));
+            assert!(
+                matches!(parsed, Some(Credentials::Basic { .. })),
+                "{scheme}"
+            );
+        }
+        let token = Secret::new("secret-token:a.b==");
+        for written in ["bearer secret-token:a.b==", " Bearer  secret-token:a.b== "] {
+            let parsed = Credentials::parse(written.as_bytes());
+            assert_eq!(
+                parsed,
+                Some(Credentials::Bearer {
+                    token: token.clone()
+                }),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn padding_may_be_left_out() {
+        assert!(Credentials::parse(b"Basic bWU6cHc=").is_some());
+        assert!(Credentials::parse(b"Basic bWU6cHc").is_some());
+    }
+
+    #[test]
+    fn what_holds_no_credentials_is_none() {
+        for written in [
+            "",
+            " ",
+            "Basic",
+            "Basic ",
+            "Bearer",
+            "Bearer ",
+            "Bearer a b",
+            "Bearer ä",
+            "Basic !",
+            "Basic bWU6cHc=x",
+            "Digest bWU6cHc=",
+            "bWU6cHc=",
+            "Basic\tbWU6cHc=",
+        ] {
+            assert_eq!(Credentials::parse(written.as_bytes()), None, "{written:?}");
+        }
+        assert_eq!(Credentials::parse(b"Bearer \xFF"), None);
+        for decoded in [
+            &b"me"[..],
+            b":pw",
+            b"me:",
+            b"me\0:pw",
+            b"me:p\0w",
+            b"me:\xFF",
+            b"",
+        ] {
+            assert_eq!(basic_of(decoded), None, "{}", decoded.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_secret_is_in_no_debug_output() {
+        let secret = Secret::new("hunter2");
+        let basic = Credentials::parse(&header("Basic", b"me:hunter2"));
+        let bearer = Credentials::parse(b"Bearer hunter2");
+        for shown in [
+            format!("{secret:?}"),
+            format!("{basic:?}"),
+            format!("{bearer:#?}"),
+        ] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+}

@@ -35,6 +35,7 @@ pub mod xhtml;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -43,10 +44,12 @@ use mlua::{
     UserDataMethods, Value,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use address::{Address, Server};
 use answer::{Answer, Report};
 use authorization::{Credentials, Secret};
-use message::{Content, Message};
+use message::{Content, Kind, Message};
 use payload::{Limits, Payload, Reader, Unaddressed};
 use problem::{Place, Problem};
 use verifier::{Hash, Recall, ScramCredentials, Tag, Verifier};
@@ -77,6 +80,9 @@ fn post_msg(lua: &Lua) -> Result<Table> {
     // prefers_wait(prefer) → seconds, or nil
     let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
     library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
+    // digest() → takes bytes, and tells their hash
+    let digest = |_: &Lua, ()| Ok(Digest(Sha256::new()));
+    library.set("digest", lua.create_function(digest)?)?;
     // report(json) → collects outcomes
     library.set(
         "report",
@@ -111,14 +117,18 @@ struct Instance {
     deriving: RefCell<Worker>,
     /// Reads large bodies.
     reading: RefCell<Worker>,
-    /// The passwords that are being derived now.
-    under_way: RefCell<HashMap<Tag, Derivation>>,
+    /// The passwords that are being derived now, each with what the backend holds.
+    under_way: RefCell<HashMap<(Tag, Option<Tag>), Derivation>>,
+    /// Microseconds that a derivation takes, as those before did; 0 before the first.
+    derivation_time: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
 struct Derivation {
     ticket: Ticket,
     right: Arc<OnceLock<bool>>,
+    /// For how long its end is kept back.
+    pause: Duration,
 }
 
 impl Instance {
@@ -149,6 +159,7 @@ impl Instance {
             )?),
             reading: RefCell::new(Worker::new(1, READING_AT_MOST)?),
             under_way: RefCell::default(),
+            derivation_time: Arc::default(),
         });
 
         let functions = lua.create_table()?;
@@ -288,7 +299,6 @@ impl Instance {
             recall => Identified::Attempt(Attempt {
                 instance: Rc::clone(self),
                 pair: verifier.pair(&client, sender.bare()),
-                strangers: verifier.pair(&client, ""),
                 mark: verifier.mark(),
                 stale: recall == Recall::Stale,
                 sender,
@@ -331,9 +341,8 @@ struct Attempt {
     sender: Address,
     password: Secret,
     tag: Tag,
-    /// The client's address with this account, and with all that do not exist.
+    /// The client's address with this account.
     pair: Tag,
-    strangers: Tag,
     mark: u64,
     /// It is remembered, but the backend may hold something else by now.
     stale: bool,
@@ -372,12 +381,8 @@ impl UserData for Attempt {
         });
         // wait() → seconds, where too many attempts have failed
         methods.add_method("wait", |_, attempt, ()| {
-            if attempt
-                .instance
-                .under_way
-                .borrow()
-                .contains_key(&attempt.tag)
-            {
+            let under_way = attempt.instance.under_way.borrow();
+            if under_way.keys().any(|(tag, _)| *tag == attempt.tag) {
                 return Ok(None);
             }
             Ok(attempt
@@ -391,6 +396,11 @@ impl UserData for Attempt {
         // Without a stored key there is no such account, which takes as long to find out.
         methods.add_method_mut("derive", |_, attempt, credentials: Derive| {
             Ok(attempt.derive(credentials))
+        });
+        // pause() → seconds to wait behind the ticket
+        methods.add_method("pause", |_, attempt, ()| {
+            let derivation = attempt.derivation.as_ref();
+            Ok(derivation.map_or(0.0, |derivation| derivation.pause.as_secs_f64()))
         });
         // derived() → whether the password is right, once the ticket has ended; nil if it was given up
         methods.add_method("derived", |_, attempt, ()| {
@@ -407,7 +417,7 @@ impl UserData for Attempt {
             if attempt.counted {
                 verifier.failures().take_back(attempt.pair);
             }
-            let fresh_for = Duration::from_secs_f64(recheck.clamp(0.0, 1e9));
+            let fresh_for = Duration::try_from_secs_f64(recheck).unwrap_or_default();
             let (account, now) = (attempt.sender.bare(), Instant::now());
             verifier.remember(
                 account,
@@ -417,6 +427,14 @@ impl UserData for Attempt {
                 fresh_for,
                 now,
             );
+            Ok(())
+        });
+        // give_up(): nobody knows
+        methods.add_method("give_up", |_, attempt, ()| {
+            if attempt.counted {
+                let mut verifier = attempt.instance.verifier.borrow_mut();
+                verifier.failures().take_back(attempt.pair);
+            }
             Ok(())
         });
         // reject(): it is wrong
@@ -442,8 +460,10 @@ impl Attempt {
     }
 
     fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Option<Ticket> {
+        // What the backend holds may have changed since the same password was tried.
+        let key = (self.tag, self.backend);
         let mut under_way = self.instance.under_way.borrow_mut();
-        if let Some(derivation) = under_way.get(&self.tag) {
+        if let Some(derivation) = under_way.get(&key) {
             self.derivation = Some(derivation.clone());
             return Some(derivation.ticket);
         }
@@ -452,37 +472,49 @@ impl Attempt {
         } else {
             Hash::Sha1
         };
-        let known = stored_key.is_some();
-        let credentials = match (stored_key, salt) {
-            (Some(stored_key), Some(salt)) => ScramCredentials {
-                hash,
-                stored_key: stored_key.as_bytes().to_vec(),
-                salt: salt.as_bytes().to_vec(),
-                iterations,
-            },
-            _ => ScramCredentials::nobody(hash, iterations),
+        let time = &self.instance.derivation_time;
+        let usual = Duration::from_micros(time.load(Ordering::Relaxed));
+        let (credentials, pause) = match (stored_key, salt) {
+            (Some(stored_key), Some(salt)) => {
+                let held = ScramCredentials {
+                    hash,
+                    stored_key: stored_key.as_bytes().to_vec(),
+                    salt: salt.as_bytes().to_vec(),
+                    iterations,
+                };
+                (Some(held), Duration::ZERO)
+            }
+            // There is nothing to derive for an account that does not exist. It waits for its turn as
+            // others do, and then for as long as they take.
+            _ if !usual.is_zero() => (None, usual),
+            _ => (
+                Some(ScramCredentials::nobody(hash, iterations)),
+                Duration::ZERO,
+            ),
         };
         let prepared = prepared.as_bytes();
         let prepared = Secret::new(std::str::from_utf8(&prepared).ok()?);
-        let rank = {
-            let mut verifier = self.instance.verifier.borrow_mut();
-            let (failures, now) = (verifier.failures(), Instant::now());
-            let rank = failures.count(if known { self.pair } else { self.strangers }, now);
-            if !known {
-                failures.add(self.strangers, now);
-            }
-            rank
-        };
+        let failures =
+            |verifier: &mut Verifier| verifier.failures().count(self.pair, Instant::now());
+        let rank = failures(&mut self.instance.verifier.borrow_mut());
         let right = Arc::new(OnceLock::new());
-        let result = Arc::clone(&right);
+        let (result, time) = (Arc::clone(&right), Arc::clone(time));
         let ticket = self.instance.deriving.borrow_mut().submit(rank, move || {
-            let _ = result.set(credentials.verify(&prepared));
+            let began = Instant::now();
+            let right = credentials.is_some_and(|held| {
+                let right = held.verify(&prepared);
+                let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                time.store(took.max(1), Ordering::Relaxed);
+                right
+            });
+            let _ = result.set(right);
         });
         let derivation = Derivation {
             ticket: ticket.ok()?,
             right,
+            pause,
         };
-        under_way.insert(self.tag, derivation.clone());
+        under_way.insert(key, derivation.clone());
         let ticket = derivation.ticket;
         self.derivation = Some(derivation);
         drop(under_way);
@@ -502,7 +534,8 @@ struct Batch {
     in_path: std::result::Result<Option<String>, Problem>,
     reading: Option<(Ticket, Read)>,
     unresolved: std::vec::IntoIter<Unaddressed>,
-    resolved: Vec<(Vec<Address>, Content)>,
+    /// Each recipient with the type that the message to it has.
+    resolved: Vec<(Vec<(Address, Kind)>, Content)>,
     many: bool,
     /// Messages × recipients so far.
     total: usize,
@@ -554,14 +587,14 @@ impl Batch {
         }
         let end = Instant::now() + SLICE;
         while let Some(Unaddressed { to, content }) = self.unresolved.next() {
-            let addresses = self
+            let typed = |to: Address| {
+                let message = self.instance.message(&self.from, &to, &content)?;
+                let kind = message.kind();
+                Ok((to, kind))
+            };
+            let addresses: Vec<_> = self
                 .addresses(&to)
-                .and_then(|addresses| {
-                    for to in &addresses {
-                        self.instance.message(&self.from, to, &content)?;
-                    }
-                    Ok(addresses)
-                })
+                .and_then(|addresses| addresses.into_iter().map(typed).collect())
                 .map_err(|problem| match self.many {
                     true => problem.of_message(self.resolved.len()),
                     false => problem,
@@ -581,13 +614,9 @@ impl Batch {
     /// The next stanza.
     fn next(&mut self, lua: &Lua) -> Result<Option<Table>> {
         while let Some((addresses, content)) = self.resolved.get(self.next.0) {
-            if let Some(to) = addresses.get(self.next.1) {
+            if let Some((to, kind)) = addresses.get(self.next.1) {
                 self.next.1 += 1;
-                // It was made once already, when it was resolved.
-                let Ok(message) = self.instance.message(&self.from, to, content) else {
-                    continue;
-                };
-                return message
+                return Message::again(&self.from, to, *kind, content)
                     .element()
                     .to_lua(lua, &self.instance.stanza_metatable, None)
                     .map(Some);
@@ -613,6 +642,27 @@ impl UserData for Batch {
         methods.add_method_mut("next", |lua, batch, ()| batch.next(lua));
         // many() → whether the answer is an array, even for one message
         methods.add_method("many", |_, batch, ()| Ok(batch.many || batch.total > 1));
+    }
+}
+
+/// The SHA-256 of bytes, taken in pieces that leave the event loop free.
+struct Digest(Sha256);
+
+impl UserData for Digest {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // add(bytes, from) → where to go on, or nil at the end; `from` counts from 0
+        methods.add_method_mut("add", |_, digest, (bytes, from): (Bytes, usize)| {
+            const PIECE: usize = 128 * 1024;
+            let bytes = bytes.as_bytes();
+            let rest = bytes.get(from..).unwrap_or_default();
+            let piece = &rest[..rest.len().min(PIECE)];
+            digest.0.update(piece);
+            Ok((piece.len() < rest.len()).then_some(from + piece.len()))
+        });
+        // finish() → the hash, in hexadecimal digits
+        methods.add_method("finish", |_, digest, ()| {
+            Ok(format!("{:x}", digest.0.clone().finalize()))
+        });
     }
 }
 

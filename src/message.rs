@@ -523,6 +523,20 @@ impl<'a> Message<'a> {
         })
     }
 
+    /// The same as it was found right before, with the type that was decided then.
+    pub fn again(from: &'a str, to: &'a Address, kind: Kind, content: &'a Content) -> Message<'a> {
+        Message {
+            from,
+            to,
+            kind,
+            content,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The stanza (RFC 6121, section 5.2).
     pub fn element(&self) -> Element<'a> {
         self.content.element(self.from, self.to.as_str(), self.kind)
@@ -546,10 +560,7 @@ pub fn recipients<'w>(
             addresses.push(address);
         }
         if addresses.len() > limit {
-            return Err(Problem::meaning(format!(
-                "`to` names more than {limit} recipients, the most that one message may have (post_msg_recipient_limit)"
-            ))
-            .field("to"));
+            return Err(too_many_recipients(limit));
         }
     }
     if addresses.is_empty() {
@@ -559,4 +570,441 @@ pub fn recipients<'w>(
         .field("to"));
     }
     Ok(addresses)
+}
+
+/// 422: more recipients than one message may have.
+pub fn too_many_recipients(limit: usize) -> Problem {
+    Problem::meaning(format!(
+        "`to` names more than {limit} recipients, the most that one message may have (post_msg_recipient_limit)"
+    ))
+    .field("to")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Place;
+
+    const LIMIT: usize = 1000;
+
+    struct Rooms;
+
+    impl Server for Rooms {
+        fn host(&self) -> &str {
+            "example.com"
+        }
+
+        fn normal(&self, address: &str) -> Option<String> {
+            Some(address.to_lowercase())
+        }
+
+        fn serves(&self, domain: &str) -> bool {
+            domain == "rooms.example.com"
+        }
+
+        fn has_rooms(&self, domain: &str) -> bool {
+            domain == "rooms.example.com"
+        }
+    }
+
+    fn draft(fields: &[(&str, &str)]) -> Draft {
+        let mut draft = Draft::default();
+        for (name, value) in fields {
+            *draft.field_mut(name).expect(name) = Some((*value).to_owned());
+        }
+        draft
+    }
+
+    fn content(fields: &[(&str, &str)]) -> Result<Content, Problem> {
+        Content::of(draft(fields), false, LIMIT)
+    }
+
+    fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
+        (problem.status, problem.field.as_deref(), problem.place)
+    }
+
+    #[track_caller]
+    fn refused(fields: &[(&str, &str)], field: &str) {
+        let problem = content(fields).expect_err(field);
+        assert_eq!(
+            (problem.status, problem.field.as_deref()),
+            (422, Some(field)),
+            "{problem}"
+        );
+    }
+
+    /// The stanza to an address, as XML.
+    fn sent(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
+        let (content, to) = (content(fields)?, Address::of_recipient(to, &Rooms)?);
+        let message = Message::new("me@example.com", &to, &content, &Rooms, LIMIT)?;
+        Ok(message.element().to_string())
+    }
+
+    #[test]
+    fn text_is_what_xml_can_carry() {
+        for text in [
+            "",
+            "a\tb\nc",
+            "\u{7F}\u{85}\u{D7FF}\u{E000}\u{FFFD}\u{10000}\u{1FFFE}\u{10FFFF}",
+        ] {
+            assert_eq!(
+                Text::new("body", text.to_owned()),
+                Ok(Text(text.to_owned()))
+            );
+        }
+        for (text, offset, name) in [
+            ("ü🦀\0", 2, "U+0000"),
+            ("\u{1B}", 0, "U+001B"),
+            ("a\r\n\u{FFFE}\u{1}", 3, "U+FFFE"),
+            ("\u{FFFF}", 0, "U+FFFF"),
+        ] {
+            let problem = Text::new("body", text.to_owned()).expect_err(name);
+            assert_eq!(
+                told(&problem),
+                (422, Some("body"), Some(Place::Offset(offset))),
+                "{problem}"
+            );
+            assert!(problem.detail.contains(name), "{problem}");
+        }
+    }
+
+    #[test]
+    fn line_ends_of_text_are_lf() {
+        let text = Text::new("body", "a\r\nb\rc\n\rd\r\r\n".to_owned());
+        assert_eq!(text.as_ref().map(Text::as_str), Ok("a\nb\nc\n\nd\n\n"));
+    }
+
+    #[test]
+    fn text_of_an_attribute_has_neither_tab_nor_line_end() {
+        assert!(AttributeText::new("id", " a'\"<&>ü ".to_owned()).is_ok());
+        for text in ["ü\t", "ü\n", "ü\r\n", "ü\u{1}"] {
+            let problem = AttributeText::new("id", text.to_owned()).expect_err(text);
+            assert_eq!(
+                told(&problem),
+                (422, Some("id"), Some(Place::Offset(1))),
+                "{problem}"
+            );
+        }
+        assert!(AttributeText::new("id", String::new()).is_err());
+    }
+
+    #[test]
+    fn a_generated_id_is_made_once() {
+        let ids: std::collections::HashSet<_> =
+            (0..1000).map(|_| AttributeText::random().0).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| {
+            id.len() == 16
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        }));
+    }
+
+    #[test]
+    fn words_are_known_as_they_are_written() {
+        for word in Kind::WORDS {
+            assert_eq!(Kind::new(word).map(Kind::as_str).as_ref(), Ok(word));
+        }
+        for word in State::WORDS {
+            assert_eq!(State::new(word).map(State::as_str).as_ref(), Ok(word));
+        }
+        for word in ["", "Chat", "chat ", "error", "<b>\n"] {
+            let problem = Kind::new(word).expect_err(word);
+            assert_eq!(told(&problem), (422, Some("type"), None));
+            assert!(
+                problem
+                    .detail
+                    .ends_with("one of chat, normal, headline, groupchat"),
+                "{problem}"
+            );
+            assert!(!problem.detail.contains(['<', '\n']), "{problem}");
+        }
+        assert!(State::new("typing").is_err_and(|problem| problem.detail.contains("composing")));
+    }
+
+    #[test]
+    fn a_language_is_a_well_formed_tag() {
+        // RFC 5646, appendix A, and the irregular ones.
+        for tag in [
+            "de",
+            "zh-Hant",
+            "zh-cmn-Hans-CN",
+            "sr-Latn-RS",
+            "sl-rozaj-biske",
+            "de-CH-1901",
+            "hy-Latn-IT-arevela",
+            "es-419",
+            "x-whatever",
+            "qaa-Qaaa-QM-x-southern",
+            "en-US-u-islamcal",
+            "en-a-myext-b-another",
+            "zh-yue-HK",
+            "i-klingon",
+            "sgn-BE-FR",
+            "en-GB-oed",
+            "art-lojban",
+            "zh-min-nan",
+            "abcd",
+            "abcdefgh",
+        ] {
+            assert!(Lang::new(tag.to_owned()).is_ok(), "{tag}");
+        }
+        for tag in [
+            "",
+            "a",
+            "a-DE",
+            "de_CH",
+            "de-",
+            "-de",
+            "de--CH",
+            "abcdefghi",
+            "de-419-DE",
+            "ar-a-aaa-b-bbb-a-ccc",
+            "en-a",
+            "en-x",
+            "x",
+            "dé",
+            "de CH",
+            "12",
+            "de-abcdefghi",
+            "de-1901-1901",
+            "en-aaa-bbb-ccc-ddd",
+            "abcd-aaa",
+            "i-unknown",
+            "d1",
+        ] {
+            let problem = Lang::new(tag.to_owned()).expect_err(tag);
+            assert_eq!(told(&problem), (422, Some("lang"), None), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_uri_has_a_scheme_and_the_form_of_rfc_3986() {
+        for uri in [
+            "https://example.com/a;b,c/(d)'!*~?e=f/?#g/?",
+            "http://[2001:db8::1]:80/",
+            "http://[v1.a:b]/",
+            "http://user:pw@h:/",
+            "file:///etc/x",
+            "mailto:a@b",
+            "urn:a:b",
+            "a:",
+            "x+y-z.1://",
+            "http://a/%C3%bc",
+            "http://a?b",
+            "http://a#b",
+            "tel:+1",
+        ] {
+            assert!(Uri::new("oob_url", uri.to_owned()).is_ok(), "{uri}");
+        }
+        for uri in [
+            "",
+            "a",
+            "/a",
+            "//a/b",
+            "?a",
+            "#a",
+            ":a",
+            "1a:b",
+            "é:b",
+            "http://[::1",
+            "http://::1]/",
+            "http://[1]/",
+            "http://[::1]x/",
+            "http://a:b/",
+            "http://a@b@c/",
+            "http://a/[b]",
+            "http://a/?[b]",
+            "http://a/#b#c",
+            "http://a/%",
+            "http://a/%zz",
+            "http://a b/",
+            "http://a/\\",
+            "http://a/\"",
+            "http://a/{}",
+            "http://a/\n",
+            "http://ü/",
+        ] {
+            let problem = Uri::new("oob_url", uri.to_owned()).expect_err(uri);
+            assert_eq!(
+                (problem.status, problem.field.as_deref()),
+                (422, Some("oob_url")),
+                "{uri}"
+            );
+        }
+        let problem = Uri::new("oob_url", "http://ü/".to_owned()).expect_err("an umlaut");
+        assert_eq!(problem.place, Some(Place::Offset(7)));
+    }
+
+    #[test]
+    fn a_message_must_carry_something() {
+        for fields in [
+            &[("body", "x")][..],
+            &[("subject", "x")],
+            &[("html", "<p>x</p>")],
+            &[("html", "<img src='https://a/'/>")],
+            &[("oob_url", "a:b")],
+            &[("state", "gone")],
+            &[("body", ""), ("state", "active")],
+        ] {
+            assert!(content(fields).is_ok(), "{fields:?}");
+        }
+        for fields in [
+            &[][..],
+            &[("body", "")],
+            &[("subject", "")],
+            &[("html", "")],
+            &[("html", "<p> </p>")],
+            &[
+                ("thread", "x"),
+                ("id", "x"),
+                ("lang", "de"),
+                ("type", "chat"),
+            ],
+            &[("replace", "x")],
+        ] {
+            assert!(
+                content(fields).is_err_and(|problem| problem.status == 422),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_is_named() {
+        for (field, value) in [
+            ("type", "x"),
+            ("subject", "\0"),
+            ("html", "<p>"),
+            ("thread", "\u{1B}"),
+            ("id", "a\nb"),
+            ("lang", "_"),
+            ("oob_url", "x"),
+            ("state", "x"),
+            ("replace", "\t"),
+        ] {
+            refused(&[("body", "x"), (field, value)], field);
+        }
+        refused(&[("body", "\u{FFFF}")], "body");
+    }
+
+    #[test]
+    fn every_field_has_its_place_in_the_stanza() {
+        let fields = [
+            ("type", "headline"),
+            ("id", "i'"),
+            ("lang", "de"),
+            ("subject", "s"),
+            ("body", "b<"),
+            ("thread", "t"),
+            ("html", "<em>h</em>"),
+            ("oob_url", "a:b"),
+            ("state", "gone"),
+            ("replace", "r"),
+        ];
+        assert_eq!(
+            sent("you@example.com", &fields).as_deref(),
+            Ok(
+                "<message from='me@example.com' to='you@example.com' type='headline' id='i&apos;' xml:lang='de'>\
+                <subject>s</subject><body>b&lt;</body><thread>t</thread>\
+                <html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><em>h</em></body></html>\
+                <x xmlns='jabber:x:oob'><url>a:b</url></x><gone xmlns='http://jabber.org/protocol/chatstates'/>\
+                <replace id='r' xmlns='urn:xmpp:message-correct:0'/></message>"
+            )
+        );
+    }
+
+    #[test]
+    fn a_body_is_made_of_html_where_there_is_none() {
+        let xml = sent("you@example.com", &[("html", "<p>a <b>c</b></p>")]);
+        assert!(
+            xml.as_ref()
+                .is_ok_and(|xml| xml.contains("<body>a c</body>")),
+            "{xml:?}"
+        );
+        let xml = sent("you@example.com", &[("html", "<p>a</p>"), ("body", "b")]);
+        assert!(
+            xml.as_ref()
+                .is_ok_and(|xml| xml.contains("<body>b</body>") && !xml.contains("<body>a")),
+            "{xml:?}"
+        );
+    }
+
+    #[test]
+    fn a_message_to_a_room_is_said_in_it_unless_it_has_a_type() {
+        let kind = |to, fields: &[_]| {
+            let xml = sent(to, &[&[("body", "x")][..], fields].concat())
+                .map_err(|problem| problem.status)?;
+            Ok(xml
+                .split("type='")
+                .nth(1)
+                .and_then(|rest| rest.split('\'').next())
+                .map(str::to_owned))
+        };
+        let is = |kind: &str| Ok::<_, u16>(Some(kind.to_owned()));
+        assert_eq!(kind("room@rooms.example.com", &[]), is("groupchat"));
+        assert_eq!(
+            kind("room@rooms.example.com", &[("type", "normal")]),
+            is("normal")
+        );
+        assert_eq!(kind("room@rooms.example.com/nick", &[]), is("chat"));
+        assert_eq!(kind("rooms.example.com", &[]), is("chat"));
+        assert_eq!(kind("room@elsewhere.example", &[]), is("chat"));
+        assert_eq!(
+            kind("room@elsewhere.example", &[("type", "groupchat")]),
+            is("groupchat")
+        );
+        assert_eq!(
+            kind("room@elsewhere.example/nick", &[("type", "groupchat")]),
+            Err(422)
+        );
+        assert_eq!(
+            kind("rooms.example.com", &[("type", "groupchat")]),
+            Err(422)
+        );
+    }
+
+    #[test]
+    fn the_limit_is_of_bytes_as_serialised() {
+        for kind in [None, Some("chat"), Some("headline")] {
+            let size = |body: &str| {
+                let mut fields = vec![("id", "i"), ("body", body)];
+                fields.extend(kind.map(|kind| ("type", kind)));
+                sent("you@example.com", &fields)
+                    .map(|xml| xml.len())
+                    .map_err(|problem| problem.status)
+            };
+            let fixed = size("x").expect("a message") - 1;
+            assert_eq!(size(&"x".repeat(LIMIT - fixed)), Ok(LIMIT), "{kind:?}");
+            assert_eq!(size(&"x".repeat(LIMIT - fixed + 1)), Err(413), "{kind:?}");
+            let quotes = (LIMIT - fixed) / 6;
+            assert!(size(&"'".repeat(quotes)).is_ok());
+            assert_eq!(size(&"'".repeat(quotes + 1)), Err(413));
+            assert!(
+                size(&"\r\n".repeat(LIMIT - fixed)).is_ok(),
+                "CR LF is one byte"
+            );
+        }
+    }
+
+    #[test]
+    fn recipients_are_each_named_once_in_the_order_given() {
+        let named = |written: &[&str]| {
+            recipients(written.iter().copied(), &Rooms, 2)
+                .map(|addresses| {
+                    addresses
+                        .iter()
+                        .map(|a| a.as_str().to_owned())
+                        .collect::<Vec<_>>()
+                })
+                .map_err(|problem| (problem.status, problem.field))
+        };
+        let wrong = Err((422, Some("to".into())));
+        let both = vec!["b@c".to_owned(), "a@example.com".to_owned()];
+        assert_eq!(named(&["B@c", "a", "b@C", "A@example.com"]), Ok(both));
+        assert_eq!(named(&["a", "b", "c"]), wrong);
+        assert_eq!(named(&["a", ""]), wrong);
+        assert_eq!(named(&[]), wrong);
+    }
 }

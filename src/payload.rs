@@ -7,7 +7,7 @@ pub mod ndjson;
 
 use crate::content_coding::{self, Coding};
 use crate::media_type::{self, Format, MediaType};
-use crate::message::Content;
+use crate::message::{self, Content};
 use crate::problem::Problem;
 use crate::stanza::escaped_len;
 
@@ -119,6 +119,23 @@ pub fn too_many(limit: usize) -> Problem {
     ))
 }
 
+/// Recipients as written, each spelling once.
+///
+/// # Errors
+/// 422 where there are too many spellings for `limit` recipients.
+fn once_each(to: Vec<String>, limit: usize) -> Result<Vec<String>, Problem> {
+    let mut known = std::collections::HashSet::new();
+    let kept: Vec<bool> = to.iter().map(|to| known.insert(to.as_str())).collect();
+    // `user`, `user@host`, `xmpp:user@host` and one with capitals may be the same.
+    if known.len() > limit.saturating_mul(4) {
+        return Err(message::too_many_recipients(limit));
+    }
+    let spellings = to.into_iter().zip(kept);
+    Ok(spellings
+        .filter_map(|(to, keep)| keep.then_some(to))
+        .collect())
+}
+
 /// What a body held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
@@ -151,15 +168,15 @@ impl Reader {
 
     /// Whether a body may take longer to read than the event loop can wait: a millisecond.
     pub fn is_slow(&self, body: &[u8]) -> bool {
-        const QUICK: usize = 64 * 1024;
-        // Many small messages take longer than one large.
-        const QUICK_MANY: usize = 8 * 1024;
-        let many = match self.media_type.format {
-            Format::Ndjson => true,
-            Format::Json => body.trim_ascii_start().starts_with(b"["),
-            _ => false,
+        // Many small things take longer than one large.
+        let quick = match self.media_type.format {
+            Format::Text => 64,
+            Format::Json if body.trim_ascii_start().starts_with(b"[") => 8,
+            Format::Json if memchr::memmem::find(body, b"html").is_none() => 64,
+            Format::Ndjson => 8,
+            _ => 16,
         };
-        !self.codings.is_empty() || body.len() > if many { QUICK_MANY } else { QUICK }
+        !self.codings.is_empty() || body.len() > quick * 1024
     }
 
     /// Reads and checks a whole body. `receipt` asks for delivery receipts.
@@ -198,9 +215,10 @@ impl Reader {
         let mut messages = Vec::with_capacity(drafts.len());
         let mut fault = None;
         for (index, mut draft) in drafts.into_iter().enumerate() {
-            let to = draft.to.take();
-            match Content::of(draft, receipt, limits.size) {
-                Ok(content) => messages.push(Unaddressed { to, content }),
+            let to = draft.to.take().map(|to| once_each(to, limits.recipients));
+            let content = Content::of(draft, receipt, limits.size);
+            match content.and_then(|content| Ok((to.transpose()?, content))) {
+                Ok((to, content)) => messages.push(Unaddressed { to, content }),
                 Err(problem) => {
                     let status = problem.status;
                     let problem = if many {

@@ -1,0 +1,50 @@
+-- What a module can reach at best: routes that do nothing but answer, or route a ready message.
+--   POST /ceiling/answer       answers at once
+--   POST /ceiling/send         answers after module:send
+--   POST /ceiling/route        answers after routing as the sender's client would, with all its checks
+--   POST /ceiling/route-large  the same with the large text
+--   POST /ceiling/loop/COUNT   answers after so many times module:send
+
+module:depends "http";
+
+local st = require "util.stanza";
+
+local core_post_stanza = prosody.core_post_stanza;
+
+local sender, recipient = "sender@"..module.host, "recipient@"..module.host;
+local origin = {
+	type = "c2s"; username = "sender"; host = module.host; full_jid = sender; secure = true; log = module._log;
+	send = function () return true; end;
+};
+
+local function message(text)
+	return st.message({ from = sender; to = recipient; type = "chat"; id = "0123456789abcdef" }):text_tag("body", text);
+end
+
+local small, large = message(module:get_option_string("bench_small")), message(module:get_option_string("bench_large"));
+
+local function send()
+	module:send(st.clone(small));
+	return 201;
+end
+
+local function routes(ready)
+	return function ()
+		core_post_stanza(origin, st.clone(ready), true);
+		return 201;
+	end
+end
+
+module:provides("http", {
+	default_path = "/ceiling";
+	route = {
+		["POST /answer"] = function () return 201; end;
+		["POST /send"] = send;
+		["POST /route"] = routes(small);
+		["POST /route-large"] = routes(large);
+		["POST /loop/*"] = function (_, count)
+			for _ = 1, tonumber(count) do send(); end
+			return 201;
+		end;
+	};
+});

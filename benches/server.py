@@ -1,0 +1,532 @@
+#!/usr/bin/python3
+"""Measures mod_post_msg on a throw-away Prosody: `make bench`, or `server.py [SECTION…]`.
+
+Sections: rates, first_use, batches, pings, posts, failures, waiting. With all of them (no argument) the
+result is written to RESULTS.md and rates.svg beside this file, with --readme into README.markdown too.
+PLUGIN_DIR, PROSODY and PROSODY_ROOT are as in spec/support/world.py.
+
+A machine is never quiet: what is compared was measured in turns, and what is told is the median of
+the rounds, of each round's ratio where it is a ratio.
+"""
+import argparse
+import asyncio
+import base64
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE + "/../spec/support")
+import world  # noqa: E402
+
+HOST = "example.com"
+CHEAP = "cheap.example"  # its passwords take no time, so that many failures do not either
+FIRST_USERS = 20000
+MESSAGES = 10000
+WAITING = 1000
+LINE = 'Backup of "db-1" finished: 12 tables & 3 views in 42 seconds, no error.\n'
+SMALL, LARGE = (LINE * 700)[:100], (LINE * 700)[:48 * 1024]
+MODULES = """modules_enabled = {
+	"admin_shell", "blocklist", "bookmarks", "carbons", "csi_simple", "dialback", "disco", "http", "invites", "limits", "message",
+	"offline", "pep", "ping", "presence", "private", "register", "roster", "saslauth", "smacks", "time", "uptime", "vcard4",
+	"vcard_legacy", "version",
+}
+limits = { c2s = { rate = "10mb/s" } }
+"""  # those of the configuration that Debian installs, whose 10kb/s for a client the pings would exceed
+
+# Accounts whose password is "secret", made without deriving it for each.
+MAKE_ACCOUNTS = """
+local datamanager = require "util.datamanager"
+local host, count = "%s", %d
+local data = datamanager.load("sender", host, "accounts")
+for number = 0, count - 1 do datamanager.store("first" .. number, host, "accounts", data) end
+return data.iteration_count
+"""
+
+
+class Server(world.Server):
+    def configure(self):
+        shutil.copytree(HERE + "/modules", self.dir + "/helpers", dirs_exist_ok=True)
+        super().configure()
+
+    def seconds(self):
+        """Processor time of the thread that serves all."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[0]) / 1e9
+
+    async def resident(self):
+        """Megabytes."""
+        await self.lua("collectgarbage() collectgarbage()")
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmRSS:\s*(\d+)", file.read())[1]) / 1024
+
+    def failures(self):
+        return self.log().count("Failed authentication attempt")
+
+
+# Clients on a bare socket, each in a process of its own
+
+
+def login(port, user):
+    """A socket that has logged in."""
+    stream = socket.create_connection(("127.0.0.1", port), world.PATIENCE)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    head = (f"<?xml version='1.0'?><stream:stream to='{HOST}' version='1.0' xmlns='jabber:client' "
+            "xmlns:stream='http://etherx.jabber.org/streams'>")
+    plain = base64.b64encode(f"\0{user}\0secret".encode()).decode()
+    for line, answer in (
+            (head, b"</stream:features>"),
+            (f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>", b"<success"),
+            (head, b"</stream:features>"),
+            ("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", b"</iq>"),
+            ("<presence/>", b"<presence")):
+        stream.sendall(line.encode())
+        seen = b""
+        while answer not in seen:
+            seen += stream.recv(65536)
+    stream.settimeout(None)
+    return stream
+
+
+def receive(port, user, received, ready):
+    """Counts the messages that arrive."""
+    stream = login(port, user)
+    ready.set()
+    end = b""
+    while data := stream.recv(1 << 20):
+        data = end + data
+        received.value += data.count(b"<message ")
+        end = data[-len(b"<message ") + 1:]
+
+
+def ping(port, user, pipe):
+    """Pings the server all the time; sends the milliseconds that each took since it was asked last."""
+    with contextlib.suppress(PermissionError):
+        os.nice(-10)  # what is measured is the server, not when this process has its turn
+    stream = login(port, user)
+    stream.settimeout(world.PATIENCE)
+    pings, number = [], 0
+    pipe.send(None)
+    while True:
+        number += 1
+        begin = time.monotonic()
+        stream.sendall(b"<iq type='get' id='p%d' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>" % (number, HOST.encode()))
+        seen = b""
+        while b"p%d'" % number not in seen and b'p%d"' % number not in seen:
+            seen += stream.recv(65536)
+        pings.append((time.monotonic() - begin) * 1000)
+        if pipe.poll(0.003):
+            pipe.recv()
+            pipe.send(pings)
+            pings = []
+
+
+# The measurements
+
+
+def at(values, share):
+    """A percentile."""
+    values = sorted(values)
+    return values[min(int(len(values) * share), len(values) - 1)]
+
+
+def median(rounds, name):
+    return statistics.median(entry[name] for entry in rounds)
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.out = []  # lines of Markdown
+        self.targets = []  # (what, target, measured, held)
+        self.bars = []  # (label, share of the routing ceiling, whether it is ours)
+        self.route_rate = None
+        self.first_user = 0
+
+    def target(self, what, target, measured, held):
+        self.targets.append((what, target, measured, held))
+
+    def table(self, title, head, rows, note=""):
+        self.out += ["", f"### {title}", ""] + ([note, ""] if note else [])
+        self.out += ["| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
+        self.out += ["| " + " | ".join(row) + " |" for row in rows]
+        print("\n".join(self.out[-len(rows) - 4:]), flush=True)
+
+    async def run(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)) if hard != -1 else 4096, hard))
+        lines = f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}"
+        accounts = {"sender": "secret", "recipient": "secret", "pinger": "secret", "victim": "secret"}
+        self.server = Server({HOST: {"accounts": accounts, "modules": ["post_msg", "bench_ceiling"], "lines": lines},
+                              CHEAP: {"modules": [], "lines": "default_iteration_count = 1"}}, extra=MODULES, level="info")
+        self.files = tempfile.mkdtemp(prefix="post_msg-bench-")
+        spawn = multiprocessing.get_context("spawn")
+        clients = []
+        try:
+            await self.server.start()
+            self.bodies = {}
+            for name, body in (("small", SMALL), ("json", json.dumps({"to": "recipient", "body": LARGE}))):
+                self.bodies[name] = f"{self.files}/{name}"
+                with open(self.bodies[name], "w", encoding="utf-8") as file:
+                    file.write(body)
+            self.received, ready = spawn.Value("q"), spawn.Event()
+            self.pinger, pipe = spawn.Pipe()
+            for target, *arguments in ((receive, "recipient", self.received, ready), (ping, "pinger", pipe)):
+                client = spawn.Process(target=target, args=(self.server.c2s_port, *arguments), daemon=True)
+                client.start()
+                clients.append(client)
+            if not ready.wait(world.PATIENCE) or not self.pinger.poll(world.PATIENCE):
+                raise world.Trouble("the clients could not log in")
+            self.pinger.recv()
+            self.rounds = await self.server.lua(MAKE_ACCOUNTS % (HOST, FIRST_USERS))
+            self.lua_version = await self.server.lua("return _VERSION")
+            for section in self.options.section or SECTIONS:
+                await getattr(self, section)()
+        finally:
+            for client in clients:
+                client.kill()
+            await self.server.stop()
+            shutil.rmtree(self.files)
+
+    def pinged(self):
+        """The pings since this was called last."""
+        self.pinger.send(None)
+        return self.pinger.recv()
+
+    def wrk(self, path, body="small", user="sender", password="secret", connections=8, seconds=None, first=0):
+        """Starts wrk; the result has `requests`, `seconds`, `refused`, `p50`, `p99` (milliseconds), `rate`, `cost`."""
+        begin = self.server.seconds()
+        media_type = "application/json" if body == "json" else "text/plain"
+        process = subprocess.Popen(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds or self.options.seconds}s", "-s", HERE + "/requests.lua",
+             f"http://127.0.0.1:{self.server.http_port}{path}", "--",
+             HOST, media_type, self.bodies[body], f"{user}@{HOST}" if "@" not in user else user, password, str(first)],
+            stdout=subprocess.PIPE, text=True)
+
+        def end():
+            output = process.communicate()[0]
+            result = json.loads(output.splitlines()[-1])
+            result["rate"] = (result["requests"] - result["refused"]) / result["seconds"]
+            result["cost"] = (self.server.seconds() - begin) / max(result["requests"], 1) * 1e6
+            return result
+
+        return end
+
+    def request(self, path, body, media_type="text/plain", user="sender", password="secret", more=""):
+        basic = base64.b64encode(f"{user}@{HOST}:{password}".encode()).decode()
+        return (f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Basic {basic}\r\nContent-Type: {media_type}\r\n"
+                f"{more}Content-Length: {len(body.encode())}\r\n\r\n{body}").encode()
+
+    def another_user(self):
+        self.first_user += 1
+        assert self.first_user < FIRST_USERS
+        return f"first{self.first_user}"
+
+    async def rates(self):
+        """Rates, in turns with the ceilings."""
+        cases = {
+            "ceiling: answer at once": ("/ceiling/answer", "small"),
+            "ceiling: answer after `module:send`": ("/ceiling/send", "small"),
+            "ceiling: answer after routing a ready message": ("/ceiling/route", "small"),
+            "**100 bytes of text, password remembered**": ("/msg/recipient", "small"),
+            "ceiling: answer after routing a ready message of 48 KB": ("/ceiling/route-large", "json"),
+            "**48 KB of JSON, password remembered**": ("/msg", "json"),
+        }
+        answer, send, route, small, route_large, large = cases
+        self.wrk("/msg/recipient")()
+        found = {name: [] for name in cases}
+        for _ in range(self.options.rounds):
+            for name, arguments in cases.items():
+                result = await asyncio.to_thread(self.wrk(*arguments))
+                if result["refused"] or result["lost"]:
+                    raise world.Trouble(f"{name}: {result}")
+                found[name].append(result)
+
+        def ratio(a, b, key="rate"):
+            return statistics.median(x[key] / y[key] for x, y in zip(found[a], found[b]))
+
+        self.table(
+            "Rates", ["8 keep-alive connections", "requests/s", "p50 ms", "p99 ms", "of routing", "of `module:send`", "server's µs/request"],
+            [[name, f"{median(found[name], 'rate'):,.0f}", f"{median(found[name], 'p50'):.2f}", f"{median(found[name], 'p99'):.2f}",
+              f"{ratio(name, route):.2f}", f"{ratio(name, send):.2f}", f"{median(found[name], 'cost'):.0f}"] for name in cases],
+            f"Of 48 KB, ours is {ratio(large, route_large):.2f} of its ceiling. In processor time of the server, the ceilings take "
+            f"{ratio(route, small, 'cost'):.2f} (100 bytes) and {ratio(route_large, large, 'cost'):.2f} (48 KB) of what ours take.")
+        self.bars += [(re.sub(r"[*`]|ceiling: ", "", name), ratio(name, route), name.startswith("**")) for name in cases]
+        self.route_rate = median(found[route], "rate")
+        measured = ratio(small, route)
+        self.target("Small text, password remembered: share of the routing ceiling's rate", "at least 0.80", f"{measured:.2f}", measured >= 0.8)
+
+    async def first_use(self):
+        """Passwords that are used for the first time."""
+        found = []
+        for _ in range(self.options.rounds):
+            result = await asyncio.to_thread(self.wrk("/msg/recipient", user="first%d", first=self.first_user))
+            self.first_user += result["requests"] + 8
+            found.append(result)
+        self.table("First use of a password", ["8 keep-alive connections, each request another account", "requests/s", "p50 ms", "p99 ms"],
+                   [[f"{self.rounds:,} rounds of PBKDF2, one thread", f"{median(found, 'rate'):,.0f}", f"{median(found, 'p50'):.1f}",
+                     f"{median(found, 'p99'):.1f}"]])
+        if self.route_rate:
+            self.bars.append(("first use of a password", median(found, "rate") / self.route_rate, True))
+
+    async def batches(self):
+        """Many messages in one request, in turns with a plain loop."""
+        line = json.dumps({"to": "recipient", "body": SMALL}) + "\n"
+        requests = {"loop": self.request(f"/ceiling/loop/{MESSAGES}", ""),
+                    "ndjson": self.request("/msg", line * MESSAGES, "application/x-ndjson")}
+        found = {"loop": [], "ndjson": []}
+        for _ in range(self.options.rounds):
+            for name, request in requests.items():
+                goal = self.received.value + MESSAGES
+                self.pinged()
+                cpu, begin = self.server.seconds(), time.monotonic()
+                answer = (await asyncio.to_thread(world.http, self.server.http_port, request, 1, 60))[0]
+                answered = time.monotonic() - begin
+                while self.received.value < goal and time.monotonic() - begin < 60:
+                    time.sleep(0.001)
+                found[name].append({"answered": answered, "arrived": time.monotonic() - begin, "cpu": self.server.seconds() - cpu,
+                                    "ping": max(self.pinged()), "status": answer["status"], "missing": goal - self.received.value})
+        rows = []
+        for name, label in (("loop", "ceiling: loop of `module:send`"), ("ndjson", "**NDJSON**")):
+            rows.append([label, f"{MESSAGES / median(found[name], 'cpu'):,.0f}", f"{MESSAGES / median(found[name], 'arrived'):,.0f}",
+                         f"{median(found[name], 'cpu'):.2f}", f"{median(found[name], 'arrived'):.2f}", f"{median(found[name], 'ping'):.1f}",
+                         f"{max(entry['ping'] for entry in found[name]):.1f}"])
+        self.table(f"{MESSAGES:,} messages in one request, recipient online",
+                   ["", "messages per second of the server", "of the clock", "server's s", "clock s", "longest ping ms", "in all rounds"], rows)
+        seconds = median(found["ndjson"], "cpu")
+        share = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(found["loop"], found["ndjson"]))
+        longest = median(found["ndjson"], "ping")
+        good = all(entry["status"] == 201 and entry["missing"] == 0 for entry in found["ndjson"])
+        self.target("NDJSON of 10,000: all arrive, the server's time", "under 1.5 s", f"{seconds:.2f} s" + ("" if good else " (not all)"),
+                    good and seconds < 1.5)
+        self.target("NDJSON of 10,000: share of the rate of a loop of `module:send`", "at least 0.50", f"{share:.2f}", share >= 0.5)
+        self.target("NDJSON of 10,000: longest ping of another user", "at most 50 ms", f"{longest:.1f} ms", longest <= 50)
+
+    async def first_uses(self, busy):
+        """Posts with a password that was not used before, for as long as `busy()`; milliseconds and statuses."""
+        times, statuses = [], []
+        while busy():
+            request = self.request("/msg/recipient", SMALL, user=self.another_user())
+            begin = time.monotonic()
+            answer = (await asyncio.to_thread(world.http, self.server.http_port, request))[0]
+            times.append((time.monotonic() - begin) * 1000)
+            statuses.append(answer["status"])
+        return times, statuses
+
+    async def pings(self):
+        """Pings of another user while others keep the server busy."""
+        kinds = {
+            "idle": None,
+            "ceiling: answer at once": {"path": "/ceiling/answer"},
+            "ceiling: answer after routing a ready message": {"path": "/ceiling/route"},
+            "**posting**": {"path": "/msg/recipient"},
+            "**wrong: one password for one account**": {"user": "victim", "password": "wrong"},
+            "**wrong: another password each time for one account**": {"user": "victim", "password": "wrong%d"},
+            "**wrong: another unknown account each time**": {"user": "nobody%d", "password": "wrong"},
+        }
+        found = {name: [] for name in kinds}
+        seconds = max(3, self.options.seconds)
+        first = 0
+        for _ in range(max(1, self.options.rounds // 3)):
+            for name, flood in kinds.items():
+                failures, begin, uses = self.server.failures(), time.monotonic(), ([], [])
+                if flood is None:
+                    self.pinged()
+                    await asyncio.sleep(seconds)
+                    pings, rate = self.pinged(), 0
+                else:
+                    first += 1_000_000
+                    end = asyncio.create_task(asyncio.to_thread(
+                        self.wrk(**{"path": "/msg/recipient", **flood}, connections=64, seconds=seconds, first=first)))
+                    self.pinged()
+                    if name.startswith("**wrong"):
+                        uses = await self.first_uses(lambda end=end: not end.done())
+                    result = await end
+                    pings, rate = self.pinged(), result["requests"] / result["seconds"]
+                found[name].append({
+                    "p50": at(pings, 0.5), "p99": at(pings, 0.99), "max": max(pings), "rate": rate,
+                    "failures": (self.server.failures() - failures) / (time.monotonic() - begin), "uses": uses[0],
+                    "unsent": sum(status != 201 for status in uses[1])})
+        idle, answer, route = (median(found[name], "p99") for name in list(kinds)[:3])
+        beside = f"(idle {idle:.1f}, ceilings {answer:.1f} and {route:.1f})"
+        rows = []
+        for name, rounds in found.items():
+            uses = [use for entry in rounds for use in entry["uses"]]
+            unsent = sum(entry["unsent"] for entry in rounds)
+            rows.append([name] + [f"{median(rounds, key):.1f}" for key in ("p50", "p99")] + [f"{max(e['max'] for e in rounds):.1f}"]
+                        + [f"{median(rounds, 'rate'):,.0f}", f"{median(rounds, 'failures'):,.0f}"]
+                        + ([f"{at(uses, 0.5):.1f}", f"{at(uses, 0.99):.1f}", f"{max(uses):.1f}", f"{unsent} of {len(uses)}"]
+                           if uses else ["", "", "", ""]))
+            if name.startswith("**wrong"):
+                what = re.sub(r"\*", "", name)
+                p99, used = median(rounds, "p99"), at(uses, 0.99)
+                self.target(f"XMPP ping under 64 connections, {what}: p99", "at most 15 ms", f"{p99:.1f} ms {beside}", p99 <= 15)
+                self.target(f"First use of a right password meanwhile, {what}: p99", "under 50 ms",
+                            f"{used:.1f} ms" + (f", {unsent} of {len(uses)} refused" if unsent else ""), used < 50 and not unsent)
+            elif name == "**posting**":
+                p99 = median(rounds, "p99")
+                self.target("XMPP ping under 64 connections posting: p99", "at most 25 ms", f"{p99:.1f} ms {beside}", p99 <= 25)
+        self.table("XMPP pings of another user, under 64 connections",
+                   ["", "p50 ms", "p99 ms", "max ms", "requests/s", "of them failed attempts", "first use of a right password p50 ms", "p99 ms",
+                    "max ms", "refused"], rows, "What is a failed attempt no more is answered 429 (too many) or 503 (too many at once).")
+
+    async def posts(self):
+        """Memory over many posts."""
+        await asyncio.to_thread(self.wrk("/msg/recipient", seconds=5))
+        before, count = await self.server.resident(), 0
+        while count < 100_000:
+            count += (await asyncio.to_thread(self.wrk("/msg/recipient", seconds=5)))["requests"]
+        self.grown("posts", count, before, await self.server.resident())
+
+    async def failures(self):
+        """Memory over many failures."""
+        before, count, first = await self.server.resident(), self.server.failures(), 0
+        begin, failed = count, 0
+        while failed < 100_000:
+            result = await asyncio.to_thread(self.wrk("/msg/recipient", user="nobody%d@" + CHEAP, password="wrong", seconds=5, first=first))
+            first += result["requests"] + 8
+            failed = self.server.failures() - begin
+            if result["requests"] < 100:
+                raise world.Trouble(f"failures: {result}")
+        self.grown("failures from as many accounts", failed, before, await self.server.resident())
+
+    def grown(self, what, count, before, after):
+        self.table(f"Resident memory over {what}", [what, "before MB", "after MB", "growth MB"],
+                   [[f"{count:,}", f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"]])
+        self.target(f"Memory over 100,000 {what}", "at most 10 MB more", f"{after - before:+.1f} MB", after - before <= 10)
+
+    async def waiting(self):
+        """Many requests that wait for a receipt which never comes."""
+        plain = self.request("/ceiling/route", SMALL)
+        patient = self.request("/msg/recipient", SMALL, more="Prefer: wait=30\r\n")
+        self.pinged()
+        alone = await asyncio.to_thread(self.wrk("/msg/recipient"))
+        idle = self.pinged()
+        memory = [await self.server.resident()]
+        connections = [world.Http(self.server.http_port, 60) for _ in range(WAITING)]
+        for connection in connections:
+            connection.exchange(plain)
+        memory.append(await self.server.resident())
+        goal = self.received.value + WAITING
+        for connection in connections:
+            connection.socket.sendall(patient)
+        while self.received.value < goal:
+            time.sleep(0.001)
+        memory.append(await self.server.resident())
+        self.pinged()
+        crowd = await asyncio.to_thread(self.wrk("/msg/recipient"))
+        busy = self.pinged()
+        statuses = [connection.answer()["status"] for connection in connections]
+        ending = self.pinged()
+        for connection in connections:
+            connection.close()
+        self.table(f"{WAITING:,} requests waiting (`Prefer: wait=30`)",
+                   ["", "resident MB", "posts/s meanwhile (8 connections)", "p50 ms", "p99 ms", "ping p50 ms", "ping p99 ms", "ping max ms"],
+                   [["before", f"{memory[0]:.1f}", f"{alone['rate']:,.0f}", f"{alone['p50']:.2f}", f"{alone['p99']:.2f}"]
+                    + [f"{at(idle, share):.1f}" for share in (0.5, 0.99, 1)],
+                    ["connected, each having posted once to the routing ceiling", f"{memory[1]:.1f}"] + [""] * 6,
+                    ["waiting", f"{memory[2]:.1f}", f"{crowd['rate']:,.0f}", f"{crowd['p50']:.2f}", f"{crowd['p99']:.2f}"]
+                    + [f"{at(busy, share):.1f}" for share in (0.5, 0.99, 1)],
+                    ["idle, then all ending at once", "", "", "", ""] + [f"{at(ending, share):.1f}" for share in (0.5, 0.99, 1)]],
+                   f"Answered: {', '.join(f'{statuses.count(status)} × {status}' for status in sorted(set(statuses)))}.")
+        cost = memory[2] - memory[1]
+        self.target("1,000 requests waiting: memory beyond that of their connections", "under 20 MB",
+                    f"{cost:.1f} MB ({memory[2] - memory[0]:.1f} with them)", cost < 20)
+
+    # What becomes of it
+
+    def circumstances(self):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            model = re.search(r"model name\s*:\s*(.*)", file.read())
+        return (f"{len(os.sched_getaffinity(0))} cores ({model[1] if model else 'unknown'}), shared with the clients and whatever else runs; "
+                f"Prosody {self.server.version}, {self.lua_version}; passwords of {self.rounds:,} rounds (internal_hashed); rounds: {self.options.rounds}, "
+                "in turns, medians.")
+
+    def markdown(self):
+        lines = ["| target | aim | measured | held |", "|---|--:|--:|---|"]
+        lines += [f"| {what} | {target} | {measured} | {'yes' if held else '**no**'} |" for what, target, measured, held in self.targets]
+        return "\n".join([self.circumstances(), "", *lines, *self.out, ""])
+
+
+
+SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting"]
+
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" viewBox="0 0 760 {height}" role="img">
+<title>Requests per second, as a share of the routing ceiling</title>
+<style>
+text {{ font: 13px sans-serif; fill: #1f2328 }}
+.ours {{ fill: #0969da }} .ceiling {{ fill: #8c959f }} line {{ stroke: #8c959f }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #e6edf3 }} .ours {{ fill: #4493f8 }} .ceiling {{ fill: #6e7681 }} line {{ stroke: #6e7681 }}
+}}
+</style>
+<text x="0" y="16">Requests per second, as a share of a route that only routes a ready message of 100 bytes</text>
+{bars}
+</svg>
+"""
+
+
+def chart(bars):
+    widest = max(share for _, share, _ in bars)
+    lines = []
+    for row, (label, share, ours) in enumerate(bars):
+        y = 32 + 26 * row
+        width = share / widest * 340
+        lines.append(f'<text x="350" y="{y + 13}" text-anchor="end">{label}</text>'
+                     f'<rect class="{"ours" if ours else "ceiling"}" x="360" y="{y}" width="{width:.0f}" height="18"/>'
+                     f'<text x="{366 + width:.0f}" y="{y + 13}">{share:.2f}</text>')
+    x = 360 + 340 / widest
+    lines.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="26" y2="{32 + 26 * len(bars)}" stroke-dasharray="3 3"/>')
+    return SVG.format(height=40 + 26 * len(bars), bars="\n".join(lines))
+
+
+def write(bench, readme):
+    text = bench.markdown()
+    with open(HERE + "/RESULTS.md", "w", encoding="utf-8") as file:
+        file.write("# What `make bench` measured\n\n![Rates](rates.svg)\n\n" + text)
+    with open(HERE + "/rates.svg", "w", encoding="utf-8") as file:
+        file.write(chart(bench.bars))
+    if readme:
+        with open(HERE + "/../README.markdown", "r+", encoding="utf-8") as file:
+            old = file.read()
+            begin, end = "<!-- bench -->", "<!-- /bench -->"
+            if begin not in old or end not in old:
+                raise world.Trouble(f"README.markdown has no {begin} … {end}")
+            before, after = old.split(begin)[0], old.split(end)[1]
+            file.seek(0)
+            file.write(f"{before}{begin}\n\n![Rates](benches/rates.svg)\n\n{text}\n{end}{after}")
+            file.truncate()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")
+    parser.add_argument("section", nargs="*", help="default: all, which also writes RESULTS.md and rates.svg")
+    parser.add_argument("--rounds", type=int, default=9, help="of each figure that is compared (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each run of wrk (%(default)s)")
+    parser.add_argument("--readme", action="store_true", help="write the tables into README.markdown too")
+    options = parser.parse_args()
+    for section in options.section:
+        if section not in SECTIONS:
+            parser.error(f"{section} is none of {', '.join(SECTIONS)}")
+    bench = Bench(options)
+    try:
+        asyncio.run(bench.run())
+    except (world.Trouble, OSError) as error:
+        sys.exit(f"bench: {error}")
+    print(bench.markdown())
+    if not options.section:
+        write(bench, options.readme)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+//! From the bytes of a request to its messages.
+//!
+//! The first line of the input is the Content-Type, the second the Content-Encoding (where it is
+//! empty, there is no such header), and the rest is the body.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use post_msg::address::Server;
+use post_msg::answer;
+use post_msg::message::{self, Message};
+use post_msg::payload::{Limits, Reader};
+use post_msg::problem::{Place, Problem};
+
+const LIMITS: Limits = Limits {
+    size: 196_608,
+    recipients: 100,
+    batch: 100,
+    body: 1 << 20,
+};
+
+/// A server that takes every address as it is, in lower case, but for what every stringprep profile
+/// prohibits (RFC 3454, section C.4).
+struct AnyAddress;
+
+impl Server for AnyAddress {
+    fn host(&self) -> &str {
+        "example.com"
+    }
+
+    fn normal(&self, address: &str) -> Option<String> {
+        let address = address.to_lowercase();
+        (!address.contains(['\u{FFFE}', '\u{FFFF}'])).then_some(address)
+    }
+
+    fn serves(&self, domain: &str) -> bool {
+        domain.ends_with(".com")
+    }
+
+    fn has_rooms(&self, domain: &str) -> bool {
+        domain.starts_with("rooms.")
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut lines = input.splitn(3, |&byte| byte == b'\n');
+    let mut header = || lines.next().filter(|line| !line.is_empty());
+    let (content_type, coding) = (header(), header());
+    let body = lines.next().unwrap_or_default();
+    if let Err(problem) = compose(content_type, coding, body) {
+        tell(&problem, content_type, body);
+    }
+});
+
+/// What Prosody would route must be what its recipient's XML parser takes.
+fn compose(
+    content_type: Option<&[u8]>,
+    coding: Option<&[u8]>,
+    body: &[u8],
+) -> Result<(), Problem> {
+    let payload = Reader::new(content_type, coding)?.read(body, body.len() % 2 == 0, &LIMITS)?;
+    assert!(!payload.messages.is_empty());
+    assert!(payload.many || payload.messages.len() == 1);
+    for unaddressed in &payload.messages {
+        let to = unaddressed.to.as_deref();
+        let to: Vec<&str> = match to {
+            Some(to) => to.iter().map(String::as_str).collect(),
+            None => vec!["user"],
+        };
+        for to in &message::recipients(to, &AnyAddress, LIMITS.recipients)? {
+            let from = "me@example.com";
+            let content = &unaddressed.content;
+            let element = Message::new(from, to, content, &AnyAddress, LIMITS.size)?.element();
+            let xml = element.to_string();
+            assert_eq!(xml.len(), element.serialised_len());
+            assert!(xml.len() <= LIMITS.size);
+            let legal = |c| matches!(c, '\t' | '\n' | ' '..='\u{FFFD}' | '\u{10000}'..);
+            assert!(xml.chars().all(legal), "{xml:?}");
+            let document = roxmltree::Document::parse(&xml).expect(&xml);
+            let message = document.root_element();
+            assert_eq!(message.attribute("to"), Some(to.as_str()));
+            assert!(message.children().any(|child| child.is_element()), "{xml}");
+        }
+    }
+    Ok(())
+}
+
+/// Every refusal is one line, and points into what was sent.
+fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
+    assert!(
+        matches!(problem.status, 400 | 413 | 415 | 422),
+        "{problem:?}"
+    );
+    if let (400, Some(Place::Offset(offset))) = (problem.status, problem.place) {
+        // Of a body that came compressed it is the place in what it held.
+        assert!(offset <= body.len().max(LIMITS.body), "{problem:?}");
+    }
+    if let Some(Place::Line { line, column }) = problem.place {
+        assert!(line > 0 && column > 0, "{problem:?}");
+    }
+    let answer = answer::refusal(problem, Some(b"text/plain"), content_type);
+    assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
+    let answer = answer::refusal(problem, Some(b"application/problem+json"), content_type);
+    assert!(!answer.body.contains(['<', '\n']), "{}", answer.body);
+}
