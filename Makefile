@@ -125,8 +125,19 @@ bench: deps
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
+# Random requests, for so many SECONDS. What makes it fail is left in fuzz/artifacts, what it learned
+# in target/fuzz/found.
+SECONDS ?= 60
+fuzz: deps
+	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
+		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
+	mkdir -p target/fuzz/found
+	PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
+		$(CARGO) fuzz run --strip-dead-code --sanitizer none request target/fuzz/found fuzz/corpus/request \
+		-- -dict=fuzz/request.dict -max_len=16384 -timeout=5 -max_total_time=$(SECONDS)
+
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
-NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc prosodyctl:prosody busted:lua-busted \
+NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
 	luacheck:lua-check curl:curl wrk:wrk $(PYTHON):python3 git:git \
 	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 NEEDED_MODULES = slixmpp:python3-slixmpp
