@@ -71,7 +71,7 @@ local function held_by(handler, user, host) --> { what it holds }, the hash wher
 	end
 end
 
-local function verify_derived(attempt, host, hash, held) --> boolean, or nil where it was given up
+local function verify_derived(attempt, request, host, hash, held) --> boolean, or nil where it was given up
 	local prepared = saslprep(attempt:password());
 	if not prepared or prepared == "" then
 		return false;
@@ -82,15 +82,14 @@ local function verify_derived(attempt, host, hash, held) --> boolean, or nil whe
 	else
 		iterations = module:context(host):get_option_number("default_iteration_count", 10000);
 	end
-	local ticket = attempt:derive(prepared, hash, stored_key, salt, iterations);
-	if not ticket or not requests.await(ticket) then
-		return nil;
+	local ticket, seconds = attempt:derive(prepared, hash, stored_key, salt, iterations);
+	if seconds then
+		requests.sleep(math.max(seconds, requests.refusal_delay()));
+		request.delayed = true;
+		return false;
+	elseif ticket and requests.await(ticket) then
+		return attempt:derived();
 	end
-	local pause = attempt:pause();
-	if pause > 0 and not requests.sleep(pause) then
-		return nil;
-	end
-	return attempt:derived();
 end
 
 local function verify_plain(attempt, handler, user)
@@ -119,7 +118,7 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	elseif seconds then
 		return false, seconds;
 	elseif hash then
-		return verify_derived(attempt, host, hash, held);
+		return verify_derived(attempt, request, host, hash, held);
 	end
 	return verify_plain(attempt, handler, user);
 end
@@ -197,8 +196,7 @@ local function is_loopback(ip)
 	return ip == "::1" or ip:find("^127%.") ~= nil or ip:find("^::ffff:127%.") ~= nil;
 end
 
--- The sender of a request: { address, account, username, host, resource }.
-local function authenticate(request) --> sender, problem, headers
+local function identify(request) --> sender, problem, headers
 	local authorization = request.headers.authorization;
 	if authorization and settings.require_encryption and not request.secure and not is_loopback(request.ip) then
 		return nil, { status = 403; detail = "credentials are taken over HTTPS only (post_msg_require_encryption)" };
@@ -237,6 +235,16 @@ local function authenticate(request) --> sender, problem, headers
 	local sender, problem = sender_of(address);
 	senders:set(address, sender);
 	return sender, problem;
+end
+
+-- The sender of a request: { address, account, username, host, resource, role }.
+local function authenticate(request) --> sender, problem, headers
+	local sender, problem, headers = identify(request);
+	if problem and not request.delayed then
+		local seconds = requests.refusal_delay();
+		if seconds > 0 then requests.pause(request.conn, seconds); end
+	end
+	return sender, problem, headers;
 end
 
 local function init(the_settings, the_core, the_requests)

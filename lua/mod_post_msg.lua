@@ -238,9 +238,7 @@ local function post(event)
 		request.body_sink = { write = function () return true; end };
 		response.persistent = false;
 	end
-	if not requests.let_timers_run() then
-		return refuse(request, requests.unloaded);
-	end
+	requests.let_timers_run(request.conn);
 	local sender, headers;
 	sender, problem, headers = auth.authenticate(request);
 	if problem then

@@ -46,21 +46,40 @@ local function breathe() --> boolean: whether it goes on
 	return not stopped;
 end
 
+-- To suspend a request costs more than to answer most. A connection that reads no other for a while
+-- costs a timer.
+local function pause(conn, seconds)
+	if conn.pausefor then -- not in the select and libevent backends
+		conn:pausefor(seconds);
+	end
+end
+
 -- Prosody looks at its timers only when no connection has anything to read, so a flood of requests
--- holds up whatever waits for one: clients that are slowed down, timeouts, these requests themselves.
--- Where a timer is late by this much, requests wait until it had its turn.
+-- holds up whatever waits for one: clients that are slowed down, timeouts, requests that wait. Where a
+-- timer is late by this much, connections wait until it had its turn.
 local late = 0.05; -- seconds
 local timer_set; -- when, or nil
 
-local function let_timers_run() --> boolean: whether it goes on
+local function let_timers_run(conn)
 	local time = now();
 	if not timer_set then
 		timer_set = time;
 		timer.add_task(late / 2, function () timer_set = nil; end);
 	elseif time - timer_set > late then
-		return sleep(0);
+		pause(conn, 0);
 	end
-	return true;
+end
+
+-- Requests whose credentials are refused are answered at this rate, once so many were at once: a flood
+-- of them leaves the server to others.
+local refusals_per_second = 500;
+local refusals_at_once = 100;
+local next_refusal = 0;
+
+local function refusal_delay() --> seconds
+	local time = now();
+	next_refusal = math.max(next_refusal, time - refusals_at_once / refusals_per_second) + 1 / refusals_per_second;
+	return math.max(next_refusal - time, 0);
 end
 
 -- Waits for a piece of work of the native half.
@@ -138,8 +157,8 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; in_slices = in_slices; let_timers_run = let_timers_run; settle = settle;
-		settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+		await = await; breathe = breathe; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
+		refusal_delay = refusal_delay; settle = settle; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end
 

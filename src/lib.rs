@@ -127,8 +127,6 @@ struct Instance {
 struct Derivation {
     ticket: Ticket,
     right: Arc<OnceLock<bool>>,
-    /// For how long its end is kept back.
-    pause: Duration,
 }
 
 impl Instance {
@@ -392,15 +390,10 @@ impl UserData for Attempt {
                 .failures()
                 .wait(attempt.pair, Instant::now()))
         });
-        // derive(prepared password, hash, stored key, salt, iterations) → ticket, or nil if busy.
-        // Without a stored key there is no such account, which takes as long to find out.
+        // derive(prepared password, hash, stored key, salt, iterations) → ticket; or `nil` and the
+        // seconds to wait before it is wrong, where there is no stored key; or nothing, if busy.
         methods.add_method_mut("derive", |_, attempt, credentials: Derive| {
             Ok(attempt.derive(credentials))
-        });
-        // pause() → seconds to wait behind the ticket
-        methods.add_method("pause", |_, attempt, ()| {
-            let derivation = attempt.derivation.as_ref();
-            Ok(derivation.map_or(0.0, |derivation| derivation.pause.as_secs_f64()))
         });
         // derived() → whether the password is right, once the ticket has ended; nil if it was given up
         methods.add_method("derived", |_, attempt, ()| {
@@ -459,13 +452,13 @@ impl Attempt {
         }
     }
 
-    fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Option<Ticket> {
+    fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Derived {
         // What the backend holds may have changed since the same password was tried.
         let key = (self.tag, self.backend);
         let mut under_way = self.instance.under_way.borrow_mut();
         if let Some(derivation) = under_way.get(&key) {
             self.derivation = Some(derivation.clone());
-            return Some(derivation.ticket);
+            return Derived::Ticket(derivation.ticket);
         }
         let hash = if hash == "SHA-256" {
             Hash::Sha256
@@ -474,26 +467,25 @@ impl Attempt {
         };
         let time = &self.instance.derivation_time;
         let usual = Duration::from_micros(time.load(Ordering::Relaxed));
-        let (credentials, pause) = match (stored_key, salt) {
-            (Some(stored_key), Some(salt)) => {
-                let held = ScramCredentials {
-                    hash,
-                    stored_key: stored_key.as_bytes().to_vec(),
-                    salt: salt.as_bytes().to_vec(),
-                    iterations,
-                };
-                (Some(held), Duration::ZERO)
+        let credentials = match (stored_key, salt) {
+            (Some(stored_key), Some(salt)) => ScramCredentials {
+                hash,
+                stored_key: stored_key.as_bytes().to_vec(),
+                salt: salt.as_bytes().to_vec(),
+                iterations,
+            },
+            // There is nothing to derive for an account that does not exist; it only takes as long.
+            _ if !usual.is_zero() => {
+                let waiting = self.instance.deriving.borrow().waiting();
+                let turns = u32::try_from(waiting + 1).unwrap_or(u32::MAX);
+                drop(under_way);
+                self.count();
+                return Derived::Pause(usual.saturating_mul(turns));
             }
-            // There is nothing to derive for an account that does not exist. It waits for its turn as
-            // others do, and then for as long as they take.
-            _ if !usual.is_zero() => (None, usual),
-            _ => (
-                Some(ScramCredentials::nobody(hash, iterations)),
-                Duration::ZERO,
-            ),
+            _ => ScramCredentials::nobody(hash, iterations),
         };
         let prepared = prepared.as_bytes();
-        let prepared = Secret::new(std::str::from_utf8(&prepared).ok()?);
+        let prepared = Secret::new(&String::from_utf8_lossy(&prepared));
         let failures =
             |verifier: &mut Verifier| verifier.failures().count(self.pair, Instant::now());
         let rank = failures(&mut self.instance.verifier.borrow_mut());
@@ -501,25 +493,37 @@ impl Attempt {
         let (result, time) = (Arc::clone(&right), Arc::clone(time));
         let ticket = self.instance.deriving.borrow_mut().submit(rank, move || {
             let began = Instant::now();
-            let right = credentials.is_some_and(|held| {
-                let right = held.verify(&prepared);
-                let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                time.store(took.max(1), Ordering::Relaxed);
-                right
-            });
+            let right = credentials.verify(&prepared);
+            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            time.store(took.max(1), Ordering::Relaxed);
             let _ = result.set(right);
         });
-        let derivation = Derivation {
-            ticket: ticket.ok()?,
-            right,
-            pause,
+        let Ok(ticket) = ticket else {
+            return Derived::Busy;
         };
+        let derivation = Derivation { ticket, right };
         under_way.insert(key, derivation.clone());
-        let ticket = derivation.ticket;
         self.derivation = Some(derivation);
         drop(under_way);
         self.count();
-        Some(ticket)
+        Derived::Ticket(ticket)
+    }
+}
+
+enum Derived {
+    Ticket(Ticket),
+    Pause(Duration),
+    Busy,
+}
+
+/// The ticket; `nil` and seconds; or nothing.
+impl IntoLuaMulti for Derived {
+    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
+        match self {
+            Derived::Ticket(ticket) => ticket.into_lua_multi(lua),
+            Derived::Pause(pause) => (Value::Nil, pause.as_secs_f64()).into_lua_multi(lua),
+            Derived::Busy => Ok(MultiValue::new()),
+        }
     }
 }
 

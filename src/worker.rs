@@ -127,6 +127,11 @@ impl Worker {
         Ok(ticket)
     }
 
+    /// How much work waits.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().waiting.len()
+    }
+
     /// The tickets of the work that has ended since this was asked last.
     pub fn ended(&mut self) -> Vec<Ticket> {
         let mut bytes = [0; 64];
