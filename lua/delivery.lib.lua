@@ -172,29 +172,36 @@ local function limit(outcomes, wait)
 	end);
 end
 
--- Sends the messages of a batch, in order, once all its recipients are resolved.
-local function send_all(sender, batch, wait) --> problem, outcomes so far
-	local outcomes = {};
+-- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is told of
+-- those that have their outcome at once, as long as none before them waits for one.
+local function send_all(sender, batch, wait, tell) --> problem, how many were sent, outcomes not told
+	local count, outcomes = 0, {};
 	local ticket = batch:ticket();
 	if ticket and not requests.await(ticket) then
-		return requests.unloaded, outcomes;
+		return requests.unloaded, count, outcomes;
 	end
 	repeat
 		local done, problem = batch:resolve();
-		if problem then return problem, outcomes; end
+		if problem then return problem, count, outcomes; end
 		if not done and not requests.breathe() then
-			return requests.unloaded, outcomes;
+			return requests.unloaded, count, outcomes;
 		end
 	until done;
 	for stanza in batch.next, batch do
-		outcomes[#outcomes + 1] = send(sender, stanza, wait);
+		local outcome = send(sender, stanza, wait);
+		count = count + 1;
+		if outcomes[1] or not outcome.status and not outcome.problem then
+			outcomes[#outcomes + 1] = outcome;
+		else
+			tell(outcome);
+		end
 		if not requests.breathe() then
 			return {
-				status = 503; detail = "the module was unloaded when "..#outcomes.." messages of the request were sent, the rest was not";
-			}, outcomes;
+				status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
+			}, count, outcomes;
 		end
 	end
-	return nil, outcomes;
+	return nil, count, outcomes;
 end
 
 local function init(settings, the_requests)

@@ -191,27 +191,30 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	end
 
 	local json = headers.accept and native.wants_json(headers.accept) or false;
-	local outcomes, many;
-	if stanza then
-		local outcome = delivery.send(sender, stanza, wait);
-		if outcome.status == 201 and not json then
-			return nil, 201, true; -- the short way of most requests
-		end
-		outcomes, many = { outcome }, false;
-	else
-		problem, outcomes = delivery.send_all(sender, batch, wait);
-		if problem then return problem, nil, #outcomes > 0; end
+	local outcome = stanza and delivery.send(sender, stanza, wait);
+	if outcome and outcome.status == 201 and not json then
+		return nil, 201, true; -- the short way of most requests
+	end
+
+	local report = native.report(json);
+	local function tell(told)
+		-- What nobody knows of when the module is unloaded was sent all the same.
+		report:add(told.id, sender.address, told.to, told.problem or told.status or 202);
+	end
+
+	local outcomes, many = { outcome }, false;
+	if batch then
+		local count;
+		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell);
+		if problem then return problem, nil, count > 0; end
 		many = batch:many();
 	end
 	if wait then
 		delivery.limit(outcomes, wait);
 	end
 	problem = requests.settled(outcomes);
-
-	local report = native.report(json);
-	for _, outcome in ipairs(outcomes) do
-		-- What nobody knows of when the module is unloaded was sent all the same.
-		report:add(outcome.id, sender.address, outcome.to, outcome.problem or outcome.status or 202);
+	for _, waited in ipairs(outcomes) do
+		tell(waited);
 		requests.breathe();
 	end
 	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);

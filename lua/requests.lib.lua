@@ -37,10 +37,29 @@ local function sleep(seconds) --> boolean: whether it goes on
 	end);
 end
 
+-- Suspends the request until the event loop has looked at every connection. A timer would do, but
+-- the loop waits a millisecond for one that is due at once, and looks at none while there is more to
+-- read; so each way has its turn.
+local ticks = {}; -- the wakes of those who wait for a look
+local timers_looked_at = 0;
+
+local function yield()
+	local time = now();
+	if time - timers_looked_at > 0.02 then
+		sleep(0);
+		timers_looked_at = now();
+		return;
+	end
+	suspend(function (wake)
+		ticks[#ticks + 1] = wake;
+		core.tick();
+	end);
+end
+
 -- Lets others have their turn, where this request has had its slice.
 local function breathe() --> boolean: whether it goes on
 	if now() >= slice_end then
-		sleep(0);
+		yield();
 		slice_end = now() + slice;
 	end
 	return not stopped;
@@ -97,6 +116,9 @@ local function work_ended()
 		tickets[ticket] = nil;
 		for _, wake in ipairs(wakes) do wake(); end
 	end
+	local woken = ticks;
+	ticks = {};
+	for _, wake in ipairs(woken) do wake(); end
 end
 
 local watches = {};

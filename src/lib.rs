@@ -179,6 +179,13 @@ impl Instance {
         let wake_fds =
             move |_: &Lua, ()| Ok((i.deriving.borrow().wake_fd(), i.reading.borrow().wake_fd()));
         functions.set("wake_fds", lua.create_function(wake_fds)?)?;
+        // tick() → a wake_fd becomes readable
+        let i = Rc::clone(&instance);
+        let tick = move |_: &Lua, ()| {
+            i.reading.borrow().tick();
+            Ok(())
+        };
+        functions.set("tick", lua.create_function(tick)?)?;
         // ended() → the tickets of work that has ended
         let i = instance;
         let ended = move |_: &Lua, ()| {

@@ -132,6 +132,11 @@ impl Worker {
         self.shared.lock().waiting.len()
     }
 
+    /// Makes the file descriptor readable, as if work had ended.
+    pub fn tick(&self) {
+        wake(&self.shared.wake);
+    }
+
     /// The tickets of the work that has ended since this was asked last.
     pub fn ended(&mut self) -> Vec<Ticket> {
         let mut bytes = [0; 64];
