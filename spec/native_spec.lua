@@ -339,7 +339,11 @@ describe("an address", function ()
 	local function to_of(written)
 		local stanza, problem, batch = core.compose(me, "/msg", "application/x-www-form-urlencoded", nil,
 			"type=chat&body=x&to=" .. escape(written), false);
-		if batch then error("a batch for one recipient: " .. shown(written)); end
+		if batch then -- it is long, and read off the event loop
+			local stanzas;
+			stanzas, problem = stanzas_of(batch);
+			stanza = stanzas and stanzas[1];
+		end
 		return stanza and stanza.attr.to, problem;
 	end
 

@@ -111,11 +111,11 @@ impl Address {
 }
 
 /// As many bytes an address has at most: three parts of 1023, and what separates them (RFC 7622,
-/// section 3.1). Percent-encoded in a URI it may have more.
+/// section 3.1). A URI may have more, percent-encoded.
 const LONGEST: usize = 3 * 1023 + 2;
 
 fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
-    if written.len() > 3 * LONGEST {
+    if written.len() > 4 * LONGEST {
         return Err(too_long(written));
     }
     if written.is_empty() {
