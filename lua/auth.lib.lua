@@ -93,7 +93,7 @@ local function verify_derived(attempt, request, host, hash, held) --> boolean, o
 end
 
 local function verify_plain(attempt, handler, user)
-	attempt:begin();
+	attempt:count();
 	if not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
 		return false;
 	end
@@ -224,7 +224,7 @@ local function identify(request) --> sender, problem, headers
 			attempt:give_up();
 			return nil, busy();
 		elseif not right then
-			attempt:reject();
+			attempt:count();
 			failed(account, request.ip);
 			return nil, not_authorized();
 		end

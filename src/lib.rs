@@ -407,7 +407,8 @@ impl UserData for Attempt {
             let derivation = attempt.derivation.as_ref();
             Ok(derivation.and_then(|derivation| derivation.right.get().copied()))
         });
-        methods.add_method_mut("begin", |_, attempt, ()| {
+        // count(): as a failed attempt, once, unless it turns out right or is given up
+        methods.add_method_mut("count", |_, attempt, ()| {
             attempt.count();
             Ok(())
         });
@@ -435,11 +436,6 @@ impl UserData for Attempt {
                 let mut verifier = attempt.instance.verifier.borrow_mut();
                 verifier.failures().take_back(attempt.pair);
             }
-            Ok(())
-        });
-        // reject(): it is wrong
-        methods.add_method_mut("reject", |_, attempt, ()| {
-            attempt.count();
             Ok(())
         });
     }

@@ -105,7 +105,7 @@ function case.read(text)
 			sections.last, lines = what, {};
 		elseif sections and line == "---" then
 			finish_step();
-		elseif not sections and #lines == 0 and (line == "" or line:sub(1, 1) == "#") then -- luacheck: ignore 542
+		elseif not sections and #lines == 0 and (line == "" or line:sub(1, 1) == "#") then
 			found.title = found.title or line:match("^# (.+)$");
 		else
 			lines[#lines + 1] = line;
