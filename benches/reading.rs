@@ -5,10 +5,11 @@
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
-use post_msg::address::{Address, Server};
-use post_msg::authorization::Credentials;
+use post_msg::credentials::authorization::Credentials;
 use post_msg::message::Message;
-use post_msg::payload::{Limits, Payload, Reader};
+use post_msg::message::address::{Address, Server};
+use post_msg::message::limits::Limits;
+use post_msg::payload::reader::{Payload, Reader};
 
 fn main() {
     divan::main();
@@ -131,7 +132,7 @@ fn element(bencher: Bencher, bytes: usize) {
     let payload = read("text/plain", &prose(bytes));
     let content = &payload.messages[0].content;
     bencher.bench_local(|| {
-        let message = Message::new("sender@example.com", &to, content, &Example, LIMITS.size);
+        let message = Message::new("sender@example.com", &to, content, &Example, &LIMITS);
         message.expect("a message").element().serialised_len()
     });
 }

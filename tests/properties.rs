@@ -3,11 +3,12 @@
 
 use std::io::Write;
 
-use post_msg::address::{Address, Parts, Server};
-use post_msg::answer;
+use post_msg::http::answer;
+use post_msg::http::problem::{Place, Problem};
+use post_msg::message::address::{Address, Parts, Server};
+use post_msg::message::limits::Limits;
 use post_msg::message::{self, Message};
-use post_msg::payload::{Limits, Payload, Reader};
-use post_msg::problem::{Place, Problem};
+use post_msg::payload::reader::{Payload, Reader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -53,10 +54,10 @@ fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
     let mut stanzas = Vec::new();
     for unaddressed in &payload.messages {
         let to = unaddressed.to.clone().unwrap_or(vec!["user".to_owned()]);
-        let to = message::recipients(to.iter().map(String::as_str), &Known, LIMITS.recipients)?;
+        let to = message::recipients(to.iter().map(String::as_str), &Known, &LIMITS)?;
         for to in &to {
             let content = &unaddressed.content;
-            let message = Message::new("me@example.com", to, content, &Known, LIMITS.size)?;
+            let message = Message::new("me@example.com", to, content, &Known, &LIMITS)?;
             let xml = message.element().to_string();
             assert_eq!(xml.len(), message.element().serialised_len(), "{xml}");
             assert!(xml.len() <= LIMITS.size);

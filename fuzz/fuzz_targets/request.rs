@@ -6,11 +6,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use post_msg::address::Server;
-use post_msg::answer;
+use post_msg::message::address::Server;
+use post_msg::http::answer;
 use post_msg::message::{self, Message};
-use post_msg::payload::{Limits, Reader};
-use post_msg::problem::{Place, Problem};
+use post_msg::message::limits::Limits;
+use post_msg::payload::reader::Reader;
+use post_msg::http::problem::{Place, Problem};
 
 const LIMITS: Limits = Limits {
     size: 196_608,
@@ -67,10 +68,10 @@ fn compose(
             Some(to) => to.iter().map(String::as_str).collect(),
             None => vec!["user"],
         };
-        for to in &message::recipients(to, &AnyAddress, LIMITS.recipients)? {
+        for to in &message::recipients(to, &AnyAddress, &LIMITS)? {
             let from = "me@example.com";
             let content = &unaddressed.content;
-            let element = Message::new(from, to, content, &AnyAddress, LIMITS.size)?.element();
+            let element = Message::new(from, to, content, &AnyAddress, &LIMITS)?.element();
             let xml = element.to_string();
             assert_eq!(xml.len(), element.serialised_len());
             assert!(xml.len() <= LIMITS.size);

@@ -5,12 +5,15 @@ use std::fmt;
 
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr2};
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::Draft;
-use crate::media_type::{decode, decode_exactly, undecodable};
-use crate::problem::Problem;
+use super::body::{Body, Drafts};
+use super::name::Name;
+use crate::http::charset::{decode, decode_exactly, undecodable};
+use crate::http::problem::Problem;
+use crate::message::draft::Draft;
+use crate::message::field;
+use crate::message::limits::Limits;
 
 /// Reads the fields of a form (WHATWG URL, section 5.1), with nothing replaced in silence.
 ///
@@ -20,45 +23,46 @@ use crate::problem::Problem;
 ///
 /// 400 with the offset in the body for a `%` without two hex digits and for bytes that are not valid
 /// in the charset.
-pub fn read(charset: &'static Encoding, body: &[u8]) -> Result<Draft, Problem> {
+pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    let (charset, body) = (body.charset, body.bytes);
     let utf8 = if is_text_first(charset, body) {
         Cow::Owned(text_first(charset, body)?)
     } else {
         bytes_first(charset, body)?
     };
-    let Fields(draft) = serde_urlencoded::from_bytes(&utf8)
+    let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&utf8));
+    let draft = Fields(limits)
+        .deserialize(deserializer)
         .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))?;
-    Ok(draft)
+    Ok(draft.into())
 }
 
-/// The fields of a form that is sound UTF-8: as [`Draft::add`] takes them.
-struct Fields(Draft);
+/// Takes the pairs of a form that is sound UTF-8, as [`Draft::add`] does.
+struct Fields<'a>(&'a Limits);
 
-/// The name of a field, copied only where it is written with escapes.
-#[derive(Deserialize)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = Draft;
 
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
-        struct Pairs;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Draft, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = Fields;
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = Draft;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("the pairs of a form")
-            }
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("the pairs of a form")
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
-                let mut draft = Draft::default();
-                while let Some((Name(name), value)) = pairs.next_entry::<Name, String>()? {
-                    draft.add(&name, value);
-                }
-                Ok(Fields(draft))
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Draft, A::Error> {
+        let mut draft = Draft::default();
+        while let Some((Name(name), value)) = pairs.next_entry::<Name, String>()? {
+            if let Some(field) = field::named(&name) {
+                draft.add(field, value, self.0);
             }
         }
-
-        deserializer.deserialize_map(Pairs)
+        Ok(draft)
     }
 }
 
@@ -243,14 +247,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::problem::Place;
+    use crate::http::problem::Place;
+    use crate::message::limits::EXAMPLE as LIMITS;
+
+    fn read(charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
+        let body = Body {
+            bytes,
+            charset,
+            boundary: None,
+        };
+        super::read(&body, &LIMITS).map(|mut read| read.drafts.remove(0))
+    }
+
+    fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
+        draft.values[field::named(field)?].as_deref()
+    }
 
     #[track_caller]
     fn body(charset: &'static Encoding, form: &[u8], expected: &str) {
         let draft = read(charset, form);
         let shown = form.escape_ascii();
         match draft {
-            Ok(draft) => assert_eq!(draft.body.as_deref(), Some(expected), "{shown}"),
+            Ok(draft) => assert_eq!(text(&draft, "body"), Some(expected), "{shown}"),
             Err(problem) => panic!("{shown}: {problem:?}"),
         }
     }
@@ -271,21 +289,20 @@ mod tests {
     #[test]
     fn fields_land_where_they_are_named() {
         let form = b"to=a%40example.org&type=chat&body=1&subject=2&html=3&thread=4&id=5&lang=6&oob_url=7&state=8&replace=9&to=b&x=y";
-        let text = |text: &str| Some(text.to_owned());
-        let expected = Draft {
-            to: Some(vec!["a@example.org".to_owned(), "b".to_owned()]),
-            kind: text("chat"),
-            body: text("1"),
-            subject: text("2"),
-            html: text("3"),
-            thread: text("4"),
-            id: text("5"),
-            lang: text("6"),
-            oob_url: text("7"),
-            state: text("8"),
-            replace: text("9"),
-            fault: None,
-        };
+        let expected = Draft::of(&[
+            ("to", "a@example.org"),
+            ("type", "chat"),
+            ("body", "1"),
+            ("subject", "2"),
+            ("html", "3"),
+            ("thread", "4"),
+            ("id", "5"),
+            ("lang", "6"),
+            ("oob_url", "7"),
+            ("state", "8"),
+            ("replace", "9"),
+            ("to", "b"),
+        ]);
         assert_eq!(read(UTF_8, form), Ok(expected.clone()));
         assert_eq!(read(WINDOWS_1252, form), Ok(expected));
     }
@@ -415,7 +432,9 @@ mod tests {
             let mut pairs = vec![("body", &text), ("unknown", &subject)];
             pairs.extend(to.iter().map(|to| ("to", to)));
             let form = serde_urlencoded::to_string(pairs).unwrap();
-            let expected = Draft { to: (!to.is_empty()).then_some(to), body: Some(text), ..Draft::default() };
+            let mut fields = vec![("body", text.as_str())];
+            fields.extend(to.iter().map(|to| ("to", to.as_str())));
+            let expected = Draft::of(&fields);
             prop_assert_eq!(read(UTF_8, form.as_bytes()), Ok(expected));
         }
 
@@ -425,7 +444,7 @@ mod tests {
                 let bytes = charset.encode(&text).0;
                 let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
                 let draft = read(charset, format!("body={escaped}").as_bytes());
-                prop_assert_eq!(draft.unwrap().body, Some(text.clone()));
+                prop_assert_eq!(draft, Ok(Draft::of(&[("body", &text)])));
             }
         }
     }

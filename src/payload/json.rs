@@ -5,24 +5,30 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::Draft;
-use super::form::Name;
-use crate::problem::Problem;
+use super::body::{Body, Drafts};
+use super::name::Name;
+use crate::http::charset;
+use crate::http::problem::Problem;
+use crate::message::draft::{Draft, Recipients};
+use crate::message::field::{self, FIELDS, Takes};
+use crate::message::limits::Limits;
 
 /// Reads one object with the fields of a message, or an array of such objects (RFC 8259), at most
-/// `limit` of them. The flag says that it was an array.
+/// `limits.batch` of them.
 ///
 /// # Errors
 ///
 /// 400 with line and column for what is not JSON, lone surrogates and nesting deeper than 127 among
-/// it. 422 for anything but an object or an array, for an empty array and for one that is too long.
-pub fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
-    match parse(text, 1, Want::Messages { limit })? {
-        Value::Message(draft) => Ok((vec![*draft], false)),
+/// it. 422 for anything but an
+/// object or an array, for an empty array and for one that is too long.
+pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    let text = charset::decode(body.charset, body.bytes)?;
+    match parse(&text, 1, Want::Messages(limits))? {
+        Value::Message(draft) => Ok(Drafts::from(*draft)),
         Value::Messages(drafts) if drafts.is_empty() => Err(Problem::meaning(
             "the array is empty; an object with the fields of a message is needed in it",
         )),
-        Value::Messages(drafts) => Ok((drafts, true)),
+        Value::Messages(drafts) => Ok(Drafts { drafts, many: true }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
             other.kind()
@@ -31,15 +37,8 @@ pub fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
 }
 
 /// Reads one object on a line of its own.
-pub(super) fn read_line(text: &str, line: usize) -> Result<Draft, Problem> {
-    Ok(draft_of(parse(text, line, Want::Message)?))
-}
-
-/// 422: more messages than a request may hold.
-pub(super) fn too_many(limit: usize) -> Problem {
-    Problem::meaning(format!(
-        "more than {limit} messages in one request; {limit} is the most (post_msg_batch_limit)"
-    ))
+pub(super) fn read_line(text: &str, line: usize, limits: &Limits) -> Result<Draft, Problem> {
+    Ok(draft_of(parse(text, line, Want::Message(limits))?))
 }
 
 fn draft_of(value: Value) -> Draft {
@@ -57,39 +56,76 @@ fn draft_of(value: Value) -> Draft {
 
 /// `line` is the number of the text's first line.
 fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    want.deserialize(&mut json)
-        .and_then(|value| json.end().map(|()| value))
-        .map_err(|error| match want {
-            // The one error that is not about syntax is made by the visitor, to stop.
-            Want::Messages { limit } if error.is_data() => too_many(limit),
-            _ => malformed(text, line, &error),
-        })
+    let error = match parse_once(text, want) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // serde_json reads no number beyond a double. It is a number all the same, and no field takes one.
+    if error.is_syntax() && error.to_string().starts_with("number out of range") {
+        if let Ok(value) = parse_once(&without_numbers(text), want) {
+            return Ok(value);
+        }
+    }
+    Err(match want {
+        // The one error that is not about syntax is made by the visitor, to stop.
+        Want::Messages(limits) if error.is_data() => limits.too_many_messages(),
+        _ => {
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            malformed(text, line, place_of(text, &error), what)
+        }
+    })
 }
 
-/// 400: where the text is no JSON. serde_json tells the line, and how many of its bytes it has read.
-fn malformed(text: &str, first_line: usize, error: &serde_json::Error) -> Problem {
-    let mut offset = if error.is_eof() {
-        text.len()
-    } else {
-        let lines = text
-            .split_inclusive('\n')
-            .take(error.line().saturating_sub(1));
-        (lines.map(str::len).sum::<usize>() + error.column()).saturating_sub(1)
-    };
+fn parse_once(text: &str, want: Want) -> serde_json::Result<Value> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = want.deserialize(&mut json)?;
+    json.end().map(|()| value)
+}
+
+/// The same text with a 0 for each number; whatever stands elsewhere stays where it is.
+fn without_numbers(text: &str) -> String {
+    let (mut in_string, mut escaped, mut in_number) = (false, false, false);
+    text.chars()
+        .map(|c| {
+            if in_string {
+                in_string = escaped || c != '"';
+                escaped = !escaped && c == '\\';
+                return c;
+            }
+            let begun = in_number;
+            in_number = c.is_ascii_digit() || begun && matches!(c, '.' | 'e' | 'E' | '+' | '-');
+            in_string = c == '"';
+            match (in_number, begun) {
+                (true, false) => '0',
+                (true, true) => ' ',
+                (false, _) => c,
+            }
+        })
+        .collect()
+}
+
+/// The offset of an error. serde_json tells the line, and how many of its bytes it has read.
+fn place_of(text: &str, error: &serde_json::Error) -> usize {
+    if error.is_eof() {
+        return text.len();
+    }
+    let lines = text
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1));
+    let mut offset = (lines.map(str::len).sum::<usize>() + error.column()).saturating_sub(1);
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
+    offset
+}
+
+/// 400: where the text is no JSON.
+fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Problem {
     let before = text.get(..offset).unwrap_or(text);
     let line = first_line + before.matches('\n').count();
-    let column = before
-        .chars()
-        .rev()
-        .take_while(|&char| char != '\n')
-        .count()
-        + 1;
-    let what = error.to_string();
-    let what = what.split(" at line ").next().unwrap_or_default();
+    let behind_line_end = before.rfind('\n').map_or(0, |at| at + 1);
+    let column = before[behind_line_end..].chars().count() + 1;
     Problem::syntax(format!(
         "malformed JSON at line {line}, column {column}: {what}"
     ))
@@ -98,19 +134,19 @@ fn malformed(text: &str, first_line: usize, error: &serde_json::Error) -> Proble
 
 /// What a place in the JSON is read for.
 #[derive(Clone, Copy)]
-enum Want {
+enum Want<'a> {
     Nothing,
     String,
-    Strings,
-    Message,
-    Messages { limit: usize },
+    Recipients(&'a Limits),
+    Message(&'a Limits),
+    Messages(&'a Limits),
 }
 
 /// What stands there.
 enum Value {
     Null,
     String(String),
-    Strings(Vec<String>),
+    Recipients(Recipients),
     /// An array that holds something else than strings, and what.
     Mixed(&'static str),
     Message(Box<Draft>),
@@ -124,22 +160,23 @@ impl Value {
         match self {
             Value::Null => "null",
             Value::String(_) => "a string",
-            Value::Strings(_) | Value::Mixed(_) | Value::Messages(_) => "an array",
+            Value::Recipients(_) | Value::Mixed(_) | Value::Messages(_) => "an array",
             Value::Message(_) => "an object",
             Value::Other(kind) => kind,
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Want {
+impl<'de> DeserializeSeed<'de> for Want<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        // Also what is of no interest must be JSON, which `IgnoredAny` does not look at that closely.
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Want {
+impl<'de> Visitor<'de> for Want<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -168,15 +205,15 @@ impl<'de> Visitor<'de> for Want {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(match self {
-            Want::String | Want::Strings => Value::String(text.to_owned()),
+            Want::String | Want::Recipients(_) => Value::String(text.to_owned()),
             _ => Value::Other("a string"),
         })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         match self {
-            Want::Strings => strings(items),
-            Want::Messages { limit } => messages(items, limit),
+            Want::Recipients(limits) => recipients(items, limits),
+            Want::Messages(limits) => messages(items, limits),
             _ => {
                 while items.next_element_seed(Want::Nothing)?.is_some() {}
                 Ok(Value::Other("an array"))
@@ -186,7 +223,9 @@ impl<'de> Visitor<'de> for Want {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         match self {
-            Want::Message | Want::Messages { .. } => Ok(Value::Message(message(members)?)),
+            Want::Message(limits) | Want::Messages(limits) => {
+                Ok(Value::Message(message(members, limits)?))
+            }
             _ => {
                 while members.next_key::<Name>()?.is_some() {
                     members.next_value_seed(Want::Nothing)?;
@@ -197,43 +236,49 @@ impl<'de> Visitor<'de> for Want {
     }
 }
 
-fn strings<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Value, A::Error> {
-    let mut strings = Vec::new();
+fn recipients<'de, A: SeqAccess<'de>>(mut items: A, limits: &Limits) -> Result<Value, A::Error> {
+    let mut recipients = Recipients::default();
     while let Some(value) = items.next_element_seed(Want::String)? {
         match value {
-            Value::String(string) => strings.push(string),
+            Value::String(string) => recipients.add(string, limits),
             other => {
                 while items.next_element_seed(Want::Nothing)?.is_some() {}
                 return Ok(Value::Mixed(other.kind()));
             }
         }
     }
-    Ok(Value::Strings(strings))
+    Ok(Value::Recipients(recipients))
 }
 
 /// # Errors
-/// Of its own only one: that there are more than `limit`.
-fn messages<'de, A: SeqAccess<'de>>(mut items: A, limit: usize) -> Result<Value, A::Error> {
+/// Of its own only one: that there are too many.
+fn messages<'de, A: SeqAccess<'de>>(mut items: A, limits: &Limits) -> Result<Value, A::Error> {
     let mut drafts = Vec::new();
-    while let Some(value) = items.next_element_seed(Want::Message)? {
-        if drafts.len() == limit {
+    let mut spellings = 0;
+    while let Some(value) = items.next_element_seed(Want::Message(limits))? {
+        let draft = draft_of(value);
+        spellings += draft.to.as_ref().map_or(0, Recipients::count);
+        if drafts.len() == limits.batch || spellings > limits.batch_spellings() {
             return Err(A::Error::custom("too many messages"));
         }
-        drafts.push(draft_of(value));
+        drafts.push(draft);
     }
     Ok(Value::Messages(drafts))
 }
 
-fn message<'de, A: MapAccess<'de>>(mut members: A) -> Result<Box<Draft>, A::Error> {
+fn message<'de, A: MapAccess<'de>>(
+    mut members: A,
+    limits: &Limits,
+) -> Result<Box<Draft>, A::Error> {
     let mut draft = Box::<Draft>::default();
     let mut seen = HashSet::new();
     while let Some(Name(name)) = members.next_key()? {
-        let want = match draft.field_mut(&name) {
-            _ if name == "to" => Want::Strings,
+        let field = field::named(&name);
+        let value = members.next_value_seed(match field.map(|field| &FIELDS[field].takes) {
+            Some(Takes::Addresses) => Want::Recipients(limits),
             Some(_) => Want::String,
             None => Want::Nothing,
-        };
-        let value = members.next_value_seed(want)?;
+        })?;
         if seen.contains(&name) {
             draft.note(
                 Problem::meaning(format!(
@@ -241,272 +286,34 @@ fn message<'de, A: MapAccess<'de>>(mut members: A) -> Result<Box<Draft>, A::Erro
                 ))
                 .field(name.into_owned()),
             );
-        } else {
-            store(&mut draft, &name, value);
-            seen.insert(name);
+            continue;
         }
+        if let Some(field) = field {
+            store(&mut draft, field, value, limits);
+        }
+        seen.insert(name);
     }
     Ok(draft)
 }
 
 /// Puts a value where it belongs, or notes that the field does not have such values.
-fn store(draft: &mut Draft, name: &str, value: Value) {
-    const ADDRESSES: &str = "a string or an array of strings";
-    let (what, needed) = match (name, value) {
+fn store(draft: &mut Draft, field: usize, value: Value, limits: &Limits) {
+    let (name, takes) = (FIELDS[field].name, &FIELDS[field].takes);
+    let (what, needed) = match (takes, value) {
         (_, Value::Null) => return,
-        ("to", Value::String(to)) => return draft.to = Some(vec![to]),
-        ("to", Value::Strings(to)) => return draft.to = Some(to),
-        ("to", Value::Mixed(kind)) => (format!("holds {kind}"), ADDRESSES),
-        ("to", other) => (format!("is {}", other.kind()), ADDRESSES),
-        (_, value) => match (draft.field_mut(name), value) {
-            (None, _) => return,
-            (Some(field), Value::String(text)) => return *field = Some(text),
-            (Some(_), other) => (format!("is {}", other.kind()), "a string"),
-        },
+        (_, Value::String(text)) => return draft.add(field, text, limits),
+        (_, Value::Recipients(recipients)) => return draft.to = Some(recipients),
+        (Takes::Addresses, Value::Mixed(kind)) => {
+            (format!("holds {kind}"), "a string or an array of strings")
+        }
+        (Takes::Addresses, other) => (
+            format!("is {}", other.kind()),
+            "a string or an array of strings",
+        ),
+        (_, other) => (format!("is {}", other.kind()), "a string"),
     };
-    let fault = Problem::meaning(format!("`{name}` {what}; {needed} is needed"));
-    draft.note(fault.field(name.to_owned()));
+    draft.note(Problem::meaning(format!("`{name}` {what}; {needed} is needed")).field(name));
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::problem::Place;
-
-    #[track_caller]
-    fn one(text: &str) -> Draft {
-        match read(text, 10) {
-            Ok((drafts, false)) => drafts.into_iter().next().unwrap(),
-            other => panic!("{text}: {other:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn malformed_at(text: &str, line: usize, column: usize) {
-        let problem = read(text, 10).expect_err(text);
-        let told = (problem.status, problem.place);
-        assert_eq!(
-            told,
-            (400, Some(Place::Line { line, column })),
-            "{text:?}: {problem}"
-        );
-        assert!(
-            problem
-                .detail
-                .contains(&format!("line {line}, column {column}")),
-            "{problem}"
-        );
-    }
-
-    #[track_caller]
-    fn meaningless(text: &str, field: Option<&str>, says: &str) {
-        let problem = match read(text, 3) {
-            Ok((drafts, _)) => drafts
-                .into_iter()
-                .find_map(|draft| draft.fault)
-                .expect(text),
-            Err(problem) => problem,
-        };
-        assert_eq!(
-            (problem.status, problem.field.as_deref()),
-            (422, field),
-            "{text}: {problem}"
-        );
-        assert!(problem.detail.contains(says), "{text}: {problem}");
-    }
-
-    #[test]
-    fn fields_land_where_they_are_named() {
-        let draft = one(
-            r#"{"to":"a","type":"chat","body":"\u00fc\n\ud83e\udd80","subject":"2","html":"3","thread":"4","id":"5",
-                "lang":"6","oob_url":"7","state":"8","replace":"9","x":{"body":[1,null]}}"#,
-        );
-        let text = |text: &str| Some(text.to_owned());
-        let expected = Draft {
-            to: Some(vec!["a".to_owned()]),
-            kind: text("chat"),
-            body: text("ü\n🦀"),
-            subject: text("2"),
-            html: text("3"),
-            thread: text("4"),
-            id: text("5"),
-            lang: text("6"),
-            oob_url: text("7"),
-            state: text("8"),
-            replace: text("9"),
-            fault: None,
-        };
-        assert_eq!(draft, expected);
-    }
-
-    #[test]
-    fn to_is_a_string_or_an_array_of_strings() {
-        assert_eq!(
-            one(r#"{"to":["a","b"]}"#).to,
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
-        assert_eq!(one(r#"{"to":[]}"#).to, Some(vec![]));
-        meaningless(
-            r#"{"to":1}"#,
-            Some("to"),
-            "`to` is a number; a string or an array of strings is needed",
-        );
-        meaningless(r#"{"to":{}}"#, Some("to"), "is an object");
-        meaningless(r#"{"to":["a",null,"b"]}"#, Some("to"), "`to` holds null");
-        meaningless(r#"{"to":[["a"]]}"#, Some("to"), "`to` holds an array");
-    }
-
-    #[test]
-    fn null_is_an_absent_field() {
-        assert_eq!(one(r#"{"to":null,"body":null,"x":null}"#), Draft::default());
-    }
-
-    #[test]
-    fn a_field_of_the_wrong_type_is_named() {
-        for (value, kind) in [
-            ("1", "a number"),
-            ("-1.5e3", "a number"),
-            ("true", "a boolean"),
-            (r#"["x"]"#, "an array"),
-            (r#"{"a":{}}"#, "an object"),
-        ] {
-            let says = format!("`body` is {kind}; a string is needed");
-            meaningless(&format!(r#"{{"body":{value},"x":1}}"#), Some("body"), &says);
-        }
-    }
-
-    #[test]
-    fn a_key_is_given_once() {
-        meaningless(r#"{"body":"a","body":"a"}"#, Some("body"), "twice");
-        meaningless(r#"{"body":null,"b\u006fdy":"a"}"#, Some("body"), "twice");
-        meaningless(r#"{"to":"a","to":"b"}"#, Some("to"), "twice");
-        meaningless(r#"{"x y":1,"x y":1}"#, Some("x y"), "twice");
-        assert_eq!(one(r#"{"x":{"a":1,"a":2}}"#), Draft::default());
-    }
-
-    #[test]
-    fn only_objects_are_messages() {
-        for (text, kind) in [
-            ("1", "a number"),
-            ("null", "null"),
-            (r#""x""#, "a string"),
-            ("true", "a boolean"),
-        ] {
-            meaningless(text, None, &format!("the JSON is {kind}; an object"));
-            let says = format!("{kind} stands where an object");
-            meaningless(&format!("[{{}},{text}]"), None, &says);
-        }
-        meaningless("[]", None, "empty");
-        meaningless("[[{}]]", None, "an array");
-    }
-
-    #[test]
-    fn an_error_in_an_array_names_the_message() {
-        meaningless(
-            r#"[{},{"body":1},{"type":2}]"#,
-            Some("body"),
-            "`body` is a number",
-        );
-    }
-
-    #[test]
-    fn an_array_holds_no_more_than_the_limit() {
-        let (drafts, many) = read(r#"[{"body":"a"},{},{}]"#, 3).unwrap();
-        assert_eq!((drafts.len(), many), (3, true));
-        meaningless("[{},{},{},{}]", None, "more than 3 messages");
-        meaningless("[{},{},{},1,", None, "more than 3 messages");
-    }
-
-    #[test]
-    fn what_is_not_json_is_told_with_its_place() {
-        malformed_at("", 1, 1);
-        malformed_at("{", 1, 2);
-        malformed_at("{\"body\": ", 1, 10);
-        malformed_at("{\n", 2, 1);
-        malformed_at("{\"ü🦀\" 1}", 1, 7);
-        malformed_at("{\n  \"ü\": x}", 2, 8);
-        malformed_at("{} {}", 1, 4);
-        malformed_at("[{},]", 1, 5);
-        malformed_at("{\"a\":\"ü\nb\"}", 1, 8);
-        malformed_at("{\"a\":01}", 1, 7);
-        malformed_at("\u{FEFF}{}", 1, 1);
-        malformed_at("nul", 1, 4);
-    }
-
-    #[test]
-    fn a_lone_surrogate_is_malformed_wherever_it_stands() {
-        for text in [
-            r#"{"body":"\ud800"}"#,
-            r#"{"x":"\udc00"}"#,
-            r#"{"x":[{"y":"\ud800\u0041"}]}"#,
-            r#"{"\ud800":1}"#,
-            r#"{"x":{"\ud800x":1}}"#,
-            r#"{"body":1,"x":"\ud800"}"#,
-            r#"[1,"\ud800"]"#,
-        ] {
-            let problem = read(text, 10).expect_err(text);
-            assert_eq!(problem.status, 400, "{text}: {problem}");
-            assert!(
-                matches!(problem.place, Some(Place::Line { line: 1, .. })),
-                "{text}: {problem:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn deep_nesting_is_malformed() {
-        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
-            let nested = |depth| {
-                let text = format!("{{\"x\":{}1{}}}", open.repeat(depth), close.repeat(depth));
-                read(&text, 10)
-                    .map(|_| ())
-                    .map_err(|problem| problem.status)
-            };
-            assert_eq!(
-                (nested(126), nested(127), nested(100_000)),
-                (Ok(()), Err(400), Err(400))
-            );
-        }
-    }
-
-    #[test]
-    fn malformed_is_told_before_meaningless() {
-        malformed_at("{\"body\":1,\"body\":2", 1, 19);
-        malformed_at("[1,{\"body\":2},", 1, 15);
-        malformed_at("1 2", 1, 3);
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_text_does_not_panic(text: String) {
-            let _ = read(&text, 3);
-        }
-
-        #[test]
-        fn a_damaged_object_does_not_panic(
-            text in r#"[\[{]{1,2}("(body|to|x|ü)":("[a-zü]*"|[0-9]{1,3}|null|\["a"\]|\{\}),){0,4}"x":"\\ud83e\\udd80"[}\]]{0,2}"#,
-            place: prop::sample::Index,
-            written in "[\\PC\n]",
-        ) {
-            let mut text: Vec<char> = text.chars().collect();
-            let place = place.index(text.len());
-            text.splice(place..=place, written.chars());
-            let text: String = text.into_iter().collect();
-            if let Err(Problem { place: Some(Place::Line { line, column }), .. }) = read(&text, 3) {
-                let written = text.split('\n').nth(line - 1).map(|line| line.chars().count());
-                prop_assert!(written.is_some_and(|written| (1..=written + 1).contains(&column)), "{line}:{column} of {text:?}");
-            }
-        }
-
-        #[test]
-        fn what_is_encoded_is_read_again(body: String, to: Vec<String>, unknown: Option<f64>) {
-            let object = json!({"body": body, "to": to, "x": unknown});
-            let draft = Draft { to: Some(to), body: Some(body), ..Draft::default() };
-            prop_assert_eq!(read(&object.to_string(), 3), Ok((vec![draft.clone()], false)));
-            prop_assert_eq!(read(&json!([object, object]).to_string(), 3), Ok((vec![draft.clone(), draft], true)));
-        }
-    }
-}
+mod tests;

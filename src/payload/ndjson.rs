@@ -1,33 +1,42 @@
 //! `application/x-ndjson` → drafts.
 
-use super::{Draft, json};
-use crate::problem::Problem;
+use super::body::{Body, Drafts};
+use super::json;
+use crate::http::charset;
+use crate::http::problem::Problem;
+use crate::message::draft::Recipients;
+use crate::message::limits::Limits;
 
-/// Reads one object per line, at most `limit` of them. Lines end in LF or CR LF; blank ones are skipped.
+/// Reads one object per line, at most `limits.batch` of them. Lines end in LF or CR LF; blank ones are
+/// skipped.
 ///
 /// # Errors
 ///
 /// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 where there is
-/// no line at all, or more than `limit`.
-pub fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
+/// no line at all, or more than may be.
+pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    let text = charset::decode(body.charset, body.bytes)?;
     let mut drafts = Vec::new();
+    let mut spellings = 0;
     for (index, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let blank = |byte| matches!(byte, b' ' | b'\t' | b'\r');
         if line.bytes().all(blank) {
             continue;
         }
-        if drafts.len() == limit {
-            return Err(json::too_many(limit));
+        let draft = json::read_line(line, index + 1, limits)?;
+        spellings += draft.to.as_ref().map_or(0, Recipients::count);
+        if drafts.len() == limits.batch || spellings > limits.batch_spellings() {
+            return Err(limits.too_many_messages());
         }
-        drafts.push(json::read_line(line, index + 1)?);
+        drafts.push(draft);
     }
     if drafts.is_empty() {
         return Err(Problem::meaning(
             "no line holds anything; one object with the fields of a message is needed on each",
         ));
     }
-    Ok(drafts)
+    Ok(Drafts { drafts, many: true })
 }
 
 #[cfg(test)]
@@ -36,11 +45,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::problem::Place;
+    use crate::http::problem::Place;
+    use crate::message::draft::Draft;
+    use crate::message::field::BODY;
+    use crate::message::limits::EXAMPLE as LIMITS;
+
+    /// Reads UTF-8, at most `limit` messages of it.
+    fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
+        let body = Body {
+            bytes: text.as_bytes(),
+            charset: encoding_rs::UTF_8,
+            boundary: None,
+        };
+        let limits = Limits {
+            batch: limit,
+            ..LIMITS
+        };
+        super::read(&body, &limits).map(|read| read.drafts)
+    }
 
     fn bodies(text: &str) -> Vec<String> {
         let drafts = read(text, 10).unwrap_or_else(|problem| panic!("{text:?}: {problem}"));
-        drafts.into_iter().flat_map(|draft| draft.body).collect()
+        let bodies = drafts
+            .into_iter()
+            .flat_map(|mut draft| draft.values[BODY].take());
+        bodies.collect()
     }
 
     #[track_caller]

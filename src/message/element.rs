@@ -1,27 +1,26 @@
-//! Message → stanza: the elements of a stanza, and `util.stanza` tables made of them.
+//! XML elements, of which a stanza consists.
 
 use std::fmt;
 
-use mlua::{Lua, Table};
-
-use crate::xhtml::Node;
+use super::xhtml::Node;
 
 /// An XML element whose names are legal, and whose text consists of characters that XML can carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element<'a> {
-    name: &'static str,
+    name: &'a str,
     attributes: Vec<(&'static str, &'a str)>,
     children: Vec<Child<'a>>,
 }
 
+/// What is in an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Child<'a> {
+pub enum Child<'a> {
     Element(Element<'a>),
     Text(&'a str),
 }
 
 impl<'a> Element<'a> {
-    pub fn new(name: &'static str) -> Element<'a> {
+    pub fn new(name: &'a str) -> Element<'a> {
         Element {
             name,
             attributes: Vec::new(),
@@ -68,6 +67,18 @@ impl<'a> Element<'a> {
         self
     }
 
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    pub fn attributes(&self) -> &[(&'static str, &'a str)] {
+        &self.attributes
+    }
+
+    pub fn children(&self) -> &[Child<'a>] {
+        &self.children
+    }
+
     /// How many bytes this element takes on the wire, as Prosody writes it.
     pub fn serialised_len(&self) -> usize {
         let attributes: usize = self
@@ -87,50 +98,6 @@ impl<'a> Element<'a> {
             })
             .sum();
         "<></>".len() + 2 * self.name.len() + attributes + children
-    }
-
-    /// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable. Where a
-    /// text is `known` to Lua already, that string is used, and not copied.
-    ///
-    /// # Errors
-    /// Lua's own, where memory runs out.
-    pub fn to_lua(
-        &self,
-        lua: &Lua,
-        metatable: &Table,
-        known: Option<&mlua::String>,
-    ) -> mlua::Result<Table> {
-        let attr = lua.create_table_with_capacity(0, self.attributes.len())?;
-        for (name, value) in &self.attributes {
-            attr.raw_set(*name, *value)?;
-        }
-        let elements = self
-            .children
-            .iter()
-            .filter(|child| matches!(child, Child::Element(_)))
-            .count();
-        let tags = lua.create_table_with_capacity(elements, 0)?;
-        let stanza = lua.create_table_with_capacity(self.children.len(), 3)?;
-        stanza.raw_set("name", self.name)?;
-        stanza.raw_set("attr", attr)?;
-        for child in &self.children {
-            match child {
-                Child::Element(element) => {
-                    let element = element.to_lua(lua, metatable, known)?;
-                    tags.raw_push(&element)?;
-                    stanza.raw_push(element)?;
-                }
-                Child::Text(text) => match known {
-                    Some(known) if *known.as_bytes() == *text.as_bytes() => {
-                        stanza.raw_push(known)?;
-                    }
-                    _ => stanza.raw_push(*text)?,
-                },
-            }
-        }
-        stanza.raw_set("tags", tags)?;
-        stanza.set_metatable(Some(metatable.clone()))?;
-        Ok(stanza)
     }
 }
 

@@ -4,7 +4,7 @@
 //! allows. Nothing is copied that is not named here: an element, an attribute or a style property
 //! that nobody thought of is left out.
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 const BEFORE: &str = "<body xmlns='http://www.w3.org/1999/xhtml'>";
@@ -707,7 +707,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Place;
+    use crate::http::problem::Place;
     use proptest::prelude::*;
 
     fn escape(text: &str) -> String {

@@ -1,7 +1,8 @@
 //! The forms in which a client may name an address → one address, in the normal form of the
 //! server that routes it.
 
-use crate::problem::Problem;
+use crate::http::percent;
+use crate::http::problem::{Problem, quote};
 
 /// What only the server that routes can tell about addresses.
 pub trait Server {
@@ -208,7 +209,7 @@ fn uri(rest: &str) -> Result<String, Problem> {
 }
 
 fn unescape(part: &str, name: &str) -> Result<String, Problem> {
-    percent_decode(part.as_bytes())
+    percent::decode(part.as_bytes())
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| {
@@ -216,53 +217,6 @@ fn unescape(part: &str, name: &str) -> Result<String, Problem> {
                 "the {name} of the URI is not percent-encoded UTF-8; % is followed by two hex digits"
             ))
         })
-}
-
-/// The recipient that a path names, behind `base`: what is in `/msg/RECIPIENT`, as written.
-/// `path` is raw, as it was in the request line.
-///
-/// # Errors
-/// 400 where the path is not percent-encoded rightly, 422 where it is not UTF-8.
-pub fn in_path(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
-    let decoded = percent_decode(path).map_err(|_| {
-        Problem::syntax("the path is not percent-encoded rightly: % is followed by two hex digits")
-    })?;
-    let decoded = String::from_utf8(decoded)
-        .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;
-    // Prosody takes several slashes for one, where it looks for the base.
-    let recipient = match decoded.strip_prefix(base) {
-        Some(recipient) => recipient.to_owned(),
-        None => {
-            let single: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
-            let single = format!("/{}", single.join("/"));
-            single.strip_prefix(base).unwrap_or_default().to_owned()
-        }
-    };
-    let recipient = recipient.trim_start_matches('/');
-    Ok((!recipient.is_empty()).then(|| recipient.to_owned()))
-}
-
-/// Undoes percent-encoding (RFC 3986, section 2.1).
-///
-/// # Errors
-/// The offset of a `%` that is not followed by two hex digits.
-pub fn percent_decode(encoded: &[u8]) -> Result<Vec<u8>, usize> {
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut at = 0;
-    while let Some(&byte) = encoded.get(at) {
-        if byte == b'%' {
-            match (digit(encoded.get(at + 1)), digit(encoded.get(at + 2))) {
-                (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
-                _ => return Err(at),
-            }
-            at += 3;
-        } else {
-            decoded.push(byte);
-            at += 1;
-        }
-    }
-    Ok(decoded)
 }
 
 fn too_long(written: &str) -> Problem {
@@ -330,25 +284,6 @@ fn refused(written: &str, parts: Parts, server: &impl Server) -> Problem {
         "{} is not an address: its {name} is not valid{why}; write user@domain",
         quote(written)
     ))
-}
-
-/// A value as an answer repeats it: on one line, and not at length.
-pub fn quote(value: &str) -> String {
-    const SHOWN: usize = 60;
-    let mut shown: String = value
-        .chars()
-        .take(SHOWN)
-        .map(|c| match c {
-            // What was sent never comes back as markup.
-            '<' | '>' => '\u{FFFD}',
-            c if c.is_control() => '\u{FFFD}',
-            c => c,
-        })
-        .collect();
-    if value.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    format!("\"{shown}\"")
 }
 
 #[cfg(test)]
@@ -520,40 +455,5 @@ mod tests {
             resource: Some("c@d/e"),
         };
         assert_eq!(address("a@b/c@d/e").parts(), parts);
-    }
-
-    #[test]
-    fn the_path_names_a_recipient_once_decoded() {
-        let to =
-            |path: &str, base| in_path(path.as_bytes(), base).map_err(|problem| problem.status);
-        let some = |to: &str| Ok(Some(to.to_owned()));
-        assert_eq!(to("/msg", "/msg"), Ok(None));
-        assert_eq!(to("/msg/", "/msg"), Ok(None));
-        assert_eq!(
-            to("/msg/user@example.com/a%20b%2Fc+d", "/msg"),
-            some("user@example.com/a b/c+d")
-        );
-        assert_eq!(to("/msg/100%2525", "/msg"), some("100%25"));
-        assert_eq!(to("//msg//user", "/msg"), some("user"));
-        assert_eq!(to("/a/b/user", "/a/b"), some("user"));
-        assert_eq!(to("/user", ""), some("user"));
-        assert_eq!(to("/msg/%zz", "/msg"), Err(400));
-        assert_eq!(to("/msg/a%2", "/msg"), Err(400));
-        assert_eq!(to("/msg/%FF", "/msg"), Err(422));
-    }
-
-    #[test]
-    fn percent_decoding_tells_where_it_fails() {
-        assert_eq!(percent_decode(b"a%41%c3%BC+%25"), Ok("aAü+%".into()));
-        assert_eq!(percent_decode(b"a%"), Err(1));
-        assert_eq!(percent_decode(b"%41%4"), Err(3));
-        assert_eq!(percent_decode(b"%+1"), Err(0));
-    }
-
-    #[test]
-    fn what_is_repeated_is_short_and_no_markup() {
-        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
-        assert_eq!(quote(&"ü".repeat(60)), format!("\"{}\"", "ü".repeat(60)));
-        assert_eq!(quote(&"ü".repeat(61)), format!("\"{}…\"", "ü".repeat(60)));
     }
 }

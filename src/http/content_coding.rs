@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-use crate::problem::Problem;
+use super::problem::Problem;
 
 /// More codings in a row than anybody has a use for.
 const CODINGS_LIMIT: usize = 5;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::problem::{Place, Problem};
+use super::problem::{Place, Problem};
 
 /// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub enum Place {
 
 /// A reason to refuse a request, or the failure of a message.
 ///
-/// It is a value: made where the fault is found, and told in one place, by [`crate::answer`].
+/// It is a value: made where the fault is found, and told in one place, by [`super::answer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
@@ -80,5 +80,36 @@ impl Problem {
     pub fn of_message(mut self, index: usize) -> Problem {
         self.detail = format!("message {}: {}", index + 1, self.detail);
         self
+    }
+}
+
+/// A value as an answer repeats it: on one line, and not at length.
+pub fn quote(value: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut shown: String = value
+        .chars()
+        .take(SHOWN)
+        .map(|c| match c {
+            // What was sent never comes back as markup.
+            '<' | '>' => '\u{FFFD}',
+            c if c.is_control() => '\u{FFFD}',
+            c => c,
+        })
+        .collect();
+    if value.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_is_short_and_no_markup() {
+        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
+        assert_eq!(quote(&"ü".repeat(60)), format!("\"{}\"", "ü".repeat(60)));
+        assert_eq!(quote(&"ü".repeat(61)), format!("\"{}…\"", "ü".repeat(60)));
     }
 }

@@ -1,0 +1,25 @@
+//! Passwords and tokens, which are never shown.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A password or token: never shown, and wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(secret: &str) -> Secret {
+        Secret(Zeroizing::new(secret.to_owned()))
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,166 @@
+//! Passwords that were found right: remembered, so that none is derived twice.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+use super::tag::Tag;
+
+/// Whether a password is one that was found right before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    /// It is, and was looked at within the interval.
+    Fresh,
+    /// It is, if the backend still holds what it held then.
+    Stale,
+    Unknown,
+}
+
+struct Remembered {
+    password: Tag,
+    /// What the backend held then; `None` where it does not tell.
+    backend: Option<Tag>,
+    checked: Instant,
+    /// How long it is right from then on without another look.
+    fresh_for: Duration,
+}
+
+/// The passwords that were found right.
+pub struct Verifier {
+    key: Zeroizing<[u8; 32]>,
+    remembered: HashMap<Tag, Remembered>,
+    /// Grows whenever an account is forgotten.
+    forgotten: u64,
+}
+
+/// As many accounts are remembered at most; the one that was looked at longest ago gives way.
+const MOST_REMEMBERED: usize = 10_000;
+
+impl Verifier {
+    /// # Errors
+    /// Where the system has no random bytes.
+    pub fn new() -> Result<Verifier, getrandom::Error> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key)?;
+        Ok(Verifier {
+            key,
+            remembered: HashMap::new(),
+            forgotten: 0,
+        })
+    }
+
+    fn tag(&self, parts: &[&[u8]]) -> Tag {
+        // HMAC takes a key of any length: this cannot fail.
+        let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&*self.key) else {
+            return Tag([0; 32]);
+        };
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        Tag(mac.finalize().into_bytes().into())
+    }
+
+    /// The keyed hash of an account (its bare address) and a password.
+    pub fn password(&self, account: &str, password: &Secret) -> Tag {
+        self.tag(&[
+            b"password",
+            account.as_bytes(),
+            password.expose().as_bytes(),
+        ])
+    }
+
+    /// The keyed hash of what a backend holds.
+    pub fn backend(&self, held: &[&[u8]]) -> Tag {
+        self.tag(held)
+    }
+
+    fn account(&self, account: &str) -> Tag {
+        self.tag(&[b"account", account.as_bytes()])
+    }
+
+    pub fn recall(&self, account: &str, password: Tag, now: Instant) -> Recall {
+        match self.remembered.get(&self.account(account)) {
+            Some(known) if bool::from(known.password.0.ct_eq(&password.0)) => {
+                if now.saturating_duration_since(known.checked) < known.fresh_for {
+                    Recall::Fresh
+                } else if known.backend.is_some() {
+                    Recall::Stale
+                } else {
+                    Recall::Unknown
+                }
+            }
+            _ => Recall::Unknown,
+        }
+    }
+
+    /// Whether a remembered password is still right, now that the backend was looked at.
+    pub fn confirm(&mut self, account: &str, password: Tag, backend: Tag, now: Instant) -> bool {
+        let account = self.account(account);
+        let Some(known) = self.remembered.get_mut(&account) else {
+            return false;
+        };
+        let same = known.password.0.ct_eq(&password.0)
+            & known
+                .backend
+                .map_or(subtle::Choice::from(0), |held| held.0.ct_eq(&backend.0));
+        if same.into() {
+            known.checked = now;
+        }
+        same.into()
+    }
+
+    /// A mark of now, for [`Verifier::remember`].
+    pub fn mark(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Remembers a password that was found right, unless an account was forgotten since `mark`.
+    /// For as long as `fresh_for` no other look at the backend is needed.
+    pub fn remember(
+        &mut self,
+        account: &str,
+        password: Tag,
+        backend: Option<Tag>,
+        mark: u64,
+        fresh_for: Duration,
+        now: Instant,
+    ) {
+        if mark != self.forgotten {
+            return;
+        }
+        let account = self.account(account);
+        if self.remembered.len() >= MOST_REMEMBERED && !self.remembered.contains_key(&account) {
+            let oldest = self
+                .remembered
+                .iter()
+                .min_by_key(|(_, known)| known.checked);
+            if let Some(oldest) = oldest.map(|(&account, _)| account) {
+                self.remembered.remove(&oldest);
+            }
+        }
+        let known = Remembered {
+            password,
+            backend,
+            checked: now,
+            fresh_for,
+        };
+        self.remembered.insert(account, known);
+    }
+
+    /// Forgets the password of an account: it changed, or the account did.
+    pub fn forget(&mut self, account: &str) {
+        self.forgotten += 1;
+        self.remembered.remove(&self.account(account));
+    }
+
+    /// The name under which failed attempts of one client address at one account are counted.
+    pub fn pair(&self, client: &str, account: &str) -> Tag {
+        self.tag(&[b"pair", client.as_bytes(), account.as_bytes()])
+    }
+}

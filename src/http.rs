@@ -1,0 +1,20 @@
+//! HTTP: what the headers of a request say, and how it is answered.
+//!
+//! | from | to | module |
+//! |---|---|---|
+//! | Content-Type | media type and parameters, charset | [`media_type`], [`parameters`] |
+//! | a charset and bytes | text | [`charset`] |
+//! | Content-Encoding | the body as it was before | [`content_coding`] |
+//! | the path | the recipient that it names | [`path`], [`percent`] |
+//! | Prefer | how long to wait | [`prefer`] |
+//! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
+
+pub mod answer;
+pub mod charset;
+pub mod content_coding;
+pub mod media_type;
+pub mod parameters;
+pub mod path;
+pub mod percent;
+pub mod prefer;
+pub mod problem;

@@ -1,0 +1,65 @@
+//! `Content-Type`: what a body is.
+
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
+
+use super::charset;
+use super::parameters::{Parameters, parameters};
+use super::problem::Problem;
+
+/// The value of a Content-Type header (RFC 9110, section 8.3).
+pub struct MediaType<'a> {
+    /// The type and subtype, as written: it may be none that there is.
+    pub essence: &'a [u8],
+    rest: Parameters<'a>,
+}
+
+/// The parameters that have a meaning for a body.
+pub struct BodyParameters<'a> {
+    pub charset: Option<&'static Encoding>,
+    pub boundary: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> MediaType<'a> {
+    pub fn of(content_type: &'a [u8]) -> MediaType<'a> {
+        let (essence, rest) = parameters(content_type);
+        MediaType { essence, rest }
+    }
+
+    /// # Errors
+    ///
+    /// 415 for a charset that is unknown, or two that differ; 400 for parameters that are not
+    /// well-formed, and for two boundaries that differ.
+    pub fn parameters(self) -> Result<BodyParameters<'a>, Problem> {
+        let mut found = BodyParameters {
+            charset: None,
+            boundary: None,
+        };
+        for parameter in self.rest {
+            let (name, value) = parameter.map_err(|fault| {
+                Problem::syntax(format!("the parameters of Content-Type: {fault}"))
+            })?;
+            if name.eq_ignore_ascii_case(b"charset") {
+                let charset = charset::named(&value)?;
+                if found
+                    .charset
+                    .replace(charset)
+                    .is_some_and(|other| other != charset)
+                {
+                    return Err(Problem::unsupported(
+                        "Content-Type names two charsets that differ",
+                    ));
+                }
+            } else if name.eq_ignore_ascii_case(b"boundary") {
+                if found.boundary.as_ref().is_some_and(|other| *other != value) {
+                    return Err(Problem::syntax(
+                        "Content-Type names two boundaries that differ",
+                    ));
+                }
+                found.boundary = Some(value);
+            }
+        }
+        Ok(found)
+    }
+}

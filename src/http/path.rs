@@ -1,0 +1,53 @@
+//! The path of a request → the recipient that it names.
+
+use super::percent;
+use super::problem::Problem;
+
+/// The recipient that a path names, behind `base`: what is in `/msg/RECIPIENT`, as written.
+/// `path` is raw, as it was in the request line.
+///
+/// # Errors
+/// 400 where the path is not percent-encoded rightly, 422 where it is not UTF-8.
+pub fn recipient(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
+    let decoded = percent::decode(path).map_err(|_| {
+        Problem::syntax("the path is not percent-encoded rightly: % is followed by two hex digits")
+    })?;
+    let decoded = String::from_utf8(decoded)
+        .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;
+    // Prosody takes several slashes for one, where it looks for the base.
+    let recipient = match decoded.strip_prefix(base) {
+        Some(recipient) => recipient.to_owned(),
+        None => {
+            let single: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
+            let single = format!("/{}", single.join("/"));
+            single.strip_prefix(base).unwrap_or_default().to_owned()
+        }
+    };
+    let recipient = recipient.trim_start_matches('/');
+    Ok((!recipient.is_empty()).then(|| recipient.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_names_a_recipient_once_decoded() {
+        let to =
+            |path: &str, base| recipient(path.as_bytes(), base).map_err(|problem| problem.status);
+        let some = |to: &str| Ok(Some(to.to_owned()));
+        assert_eq!(to("/msg", "/msg"), Ok(None));
+        assert_eq!(to("/msg/", "/msg"), Ok(None));
+        assert_eq!(
+            to("/msg/user@example.com/a%20b%2Fc+d", "/msg"),
+            some("user@example.com/a b/c+d")
+        );
+        assert_eq!(to("/msg/100%2525", "/msg"), some("100%25"));
+        assert_eq!(to("//msg//user", "/msg"), some("user"));
+        assert_eq!(to("/a/b/user", "/a/b"), some("user"));
+        assert_eq!(to("/user", ""), some("user"));
+        assert_eq!(to("/msg/%zz", "/msg"), Err(400));
+        assert_eq!(to("/msg/a%2", "/msg"), Err(400));
+        assert_eq!(to("/msg/%FF", "/msg"), Err(422));
+    }
+}

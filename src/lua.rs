@@ -1,0 +1,43 @@
+//! All that Lua can call. Nothing is decided here: what comes from Lua is taken apart, handed down,
+//! and what comes back is made into Lua's values.
+
+mod attempt;
+mod batch;
+mod composer;
+mod digest;
+mod host;
+mod problem;
+mod report;
+mod server;
+mod stanza;
+
+use mlua::{Lua, Result, Table};
+
+use crate::http::{answer, prefer};
+use crate::payload::format;
+
+type Bytes = mlua::String;
+
+/// What `luaopen_post_msg` returns: `media_types`, `new(settings)`, which makes the functions of a
+/// VirtualHost, and the functions that need no host.
+///
+/// # Errors
+/// Lua's own, where memory runs out.
+pub fn library(lua: &Lua) -> Result<Table> {
+    let library = lua.create_table()?;
+    library.set("media_types", format::media_types())?;
+    library.set("new", lua.create_function(host::new)?)?;
+    // wants_json(accept) → boolean
+    let wants_json = |_: &Lua, accept: Bytes| Ok(answer::wants_json(&accept.as_bytes()));
+    library.set("wants_json", lua.create_function(wants_json)?)?;
+    // refusal(problem, accept, content_type) → status, media type, body
+    library.set("refusal", lua.create_function(problem::refusal)?)?;
+    // prefers_wait(prefer) → seconds, or nil
+    let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
+    library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
+    // digest() → takes bytes, and tells their hash
+    library.set("digest", lua.create_function(digest::new)?)?;
+    // report(json) → collects outcomes
+    library.set("report", lua.create_function(report::new)?)?;
+    Ok(library)
+}

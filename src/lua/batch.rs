@@ -1,0 +1,82 @@
+//! The messages of a request, for Lua.
+
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
+
+use super::server::LuaServer;
+use super::stanza;
+use crate::credentials::worker::Ticket;
+use crate::http::problem::Problem;
+use crate::payload::batch::Batch;
+use crate::payload::reader::Payload;
+
+/// How long a slice of a batch may hold the event loop.
+pub const SLICE: Duration = Duration::from_micros(500);
+
+/// What a thread has read, once it has.
+type Read = Arc<OnceLock<Result<Payload, Problem>>>;
+
+/// A [`Batch`] with what it needs of this server.
+pub struct LuaBatch {
+    batch: Batch,
+    reading: Option<(Ticket, Read)>,
+    server: Rc<LuaServer>,
+    stanza_metatable: Table,
+}
+
+impl LuaBatch {
+    pub fn new(
+        batch: Batch,
+        reading: Option<(Ticket, Read)>,
+        server: Rc<LuaServer>,
+        stanza_metatable: Table,
+    ) -> LuaBatch {
+        LuaBatch {
+            batch,
+            reading,
+            server,
+            stanza_metatable,
+        }
+    }
+
+    /// Resolves recipients for as long as a slice lasts; says whether all are.
+    fn resolve(&mut self) -> Result<bool, Problem> {
+        if let Some((_, read)) = self.reading.take() {
+            let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
+            self.batch.take(read.unwrap_or_else(|| {
+                Err(Problem::new(
+                    503,
+                    "the request could not be read in time; try again",
+                ))
+            }))?;
+        }
+        let end = Instant::now() + SLICE;
+        self.batch.resolve(&*self.server, || Instant::now() < end)
+    }
+}
+
+impl UserData for LuaBatch {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // ticket() → what to wait for before anything else, or nil
+        methods.add_method("ticket", |_, this, ()| {
+            Ok(this.reading.as_ref().map(|(ticket, _)| *ticket))
+        });
+        // resolve() → whether all recipients are resolved; or nil and a problem
+        methods.add_method_mut("resolve", |lua, this, ()| match this.resolve() {
+            Ok(done) => done.into_lua_multi(lua),
+            Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+        });
+        // next() → the next stanza, or nil
+        methods.add_method_mut("next", |lua, this, ()| {
+            let message = this.batch.next_message();
+            message
+                .map(|message| stanza::table(&message.element(), lua, &this.stanza_metatable, None))
+                .transpose()
+        });
+        // many() → whether the answer is an array, even for one message
+        methods.add_method("many", |_, this, ()| Ok(this.batch.is_many()));
+    }
+}

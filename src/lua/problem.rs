@@ -1,0 +1,77 @@
+//! Problems and answers as Lua's values.
+
+use mlua::{FromLua, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
+
+use crate::http::answer::{self, Answer};
+use crate::http::problem::{Place, Problem};
+
+type Bytes = mlua::String;
+
+/// Hands on the bytes of a string that may be absent.
+pub fn with_bytes<T>(bytes: &Option<Bytes>, f: impl FnOnce(Option<&[u8]>) -> T) -> T {
+    match bytes {
+        Some(bytes) => f(Some(&bytes.as_bytes())),
+        None => f(None),
+    }
+}
+
+/// `refusal(problem, accept, content_type)` → status, media type, body
+pub fn refusal(
+    _: &Lua,
+    (problem, accept, content_type): (Problem, Option<Bytes>, Option<Bytes>),
+) -> Result<Answer> {
+    Ok(with_bytes(&accept, |accept| {
+        with_bytes(&content_type, |content_type| {
+            answer::refusal(&problem, accept, content_type)
+        })
+    }))
+}
+
+/// A table with the members of a problem.
+impl IntoLua for Problem {
+    fn into_lua(self, lua: &Lua) -> Result<Value> {
+        let problem = lua.create_table()?;
+        problem.set("status", self.status)?;
+        problem.set("detail", self.detail)?;
+        problem.set("field", self.field.as_deref())?;
+        problem.set("condition", self.condition)?;
+        match self.place {
+            None => (),
+            Some(Place::Offset(offset)) => problem.set("offset", offset)?,
+            Some(Place::Line { line, column }) => {
+                problem.set("line", line)?;
+                problem.set("column", column)?;
+            }
+        }
+        problem.into_lua(lua)
+    }
+}
+
+impl FromLua for Problem {
+    fn from_lua(value: Value, lua: &Lua) -> Result<Problem> {
+        let problem = Table::from_lua(value, lua)?;
+        let detail: Bytes = problem.get("detail")?;
+        let condition: Option<Bytes> = problem.get("condition")?;
+        let mut known = Problem::new(problem.get("status")?, detail.to_string_lossy());
+        known.condition = condition.map(|condition| condition.to_string_lossy());
+        known.field = problem.get::<Option<String>>("field")?.map(Into::into);
+        known.place = match (
+            problem.get("offset")?,
+            problem.get("line")?,
+            problem.get("column")?,
+        ) {
+            (Some(offset), _, _) => Some(Place::Offset(offset)),
+            (_, Some(line), Some(column)) => Some(Place::Line { line, column }),
+            _ => None,
+        };
+        Ok(known)
+    }
+}
+
+/// The status, the media type (`nil` for an empty body), and the body.
+impl IntoLuaMulti for Answer {
+    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
+        let media_type = (!self.body.is_empty()).then_some(self.media_type);
+        (self.status, media_type, self.body).into_lua_multi(lua)
+    }
+}

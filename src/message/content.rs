@@ -1,0 +1,118 @@
+//! Draft → content: what a message says, whoever gets it.
+
+use super::draft::Draft;
+use super::element::Element;
+use super::field::{BODY, COUNT, FIELDS, ID, TYPE, Value};
+use super::kind::Kind;
+use super::limits::Limits;
+use super::text::{AttributeText, Text};
+use crate::http::problem::Problem;
+
+/// What a message says. Every value can be written as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Each in the place that its field has in [`FIELDS`].
+    values: [Option<Value>; COUNT],
+    /// Whether a delivery receipt is asked for (XEP-0184).
+    receipt: bool,
+    /// Bytes of the stanza without the addresses and the type, serialised.
+    len: usize,
+}
+
+impl Content {
+    /// Checks every field but `to`.
+    ///
+    /// # Errors
+    /// 413 where the message is too large, 422 where a value is out of its range or there is
+    /// nothing to send.
+    pub fn of(draft: Draft, receipt: bool, limits: &Limits) -> Result<Content, Problem> {
+        if draft.is_too_large(limits) {
+            return Err(limits.too_large());
+        }
+        if let Some(fault) = draft.fault {
+            return Err(fault);
+        }
+        let mut values = [const { None }; COUNT];
+        for ((field, value), written) in FIELDS.iter().zip(&mut values).zip(draft.values) {
+            if let Some(written) = written {
+                *value = field.check(written)?;
+            }
+        }
+        if !FIELDS
+            .iter()
+            .zip(&values)
+            .any(|(field, value)| field.suffices && value.is_some())
+        {
+            return Err(nothing_to_send());
+        }
+        if values[BODY].is_none() {
+            values[BODY] = values.iter().find_map(body_of).map(Value::Text);
+        }
+        values[ID].get_or_insert_with(|| Value::AttributeText(AttributeText::random()));
+        let mut content = Content {
+            values,
+            receipt,
+            len: 0,
+        };
+        let shortest = content.element("", "", Kind::Chat).serialised_len();
+        content.len = shortest - Kind::Chat.as_str().len();
+        if shortest > limits.size {
+            return Err(limits.too_large());
+        }
+        Ok(content)
+    }
+
+    /// The type that the client chose.
+    pub fn kind(&self) -> Option<Kind> {
+        self.values[TYPE]
+            .as_ref()
+            .and_then(|word| Kind::named(word.as_str()))
+    }
+
+    /// Bytes of the stanza without the addresses and the type, serialised.
+    pub fn serialised_len(&self) -> usize {
+        self.len
+    }
+
+    /// The stanza (RFC 6121, section 5.2) from and to these addresses.
+    pub fn element<'a>(&'a self, from: &'a str, to: &'a str, kind: Kind) -> Element<'a> {
+        let mut message = Element::new("message")
+            .attribute("from", from)
+            .attribute("to", to)
+            .attribute("type", kind.as_str());
+        for (field, value) in FIELDS.iter().zip(&self.values) {
+            if let Some(value) = value {
+                message = (field.write)(message, value);
+            }
+        }
+        // A room sends none (XEP-0184, section 5.3).
+        if self.receipt && kind != Kind::Groupchat {
+            message =
+                message.child(Element::new("request").attribute("xmlns", "urn:xmpp:receipts"));
+        }
+        message
+    }
+}
+
+/// For those who cannot show XHTML (XEP-0071, section 8).
+fn body_of(value: &Option<Value>) -> Option<Text> {
+    match value {
+        Some(Value::Xhtml(fragment)) => Text::new("body", fragment.to_text())
+            .ok()
+            .filter(|text| !text.as_str().is_empty()),
+        _ => None,
+    }
+}
+
+fn nothing_to_send() -> Problem {
+    let others = FIELDS
+        .iter()
+        .filter(|field| field.suffices && field.name != "body");
+    let mut others: Vec<&str> = others.map(|field| field.name).collect();
+    let last = others.pop().unwrap_or_default();
+    Problem::meaning(format!(
+        "there is nothing to send; a body, {} or {last} that is not empty is needed",
+        others.join(", ")
+    ))
+    .field("body")
+}

@@ -1,0 +1,254 @@
+use super::*;
+use crate::http::problem::Place;
+use crate::message::draft::Draft;
+use crate::message::limits::EXAMPLE as LIMITS;
+
+const LIMIT: usize = LIMITS.size;
+
+struct Rooms;
+
+impl Server for Rooms {
+    fn host(&self) -> &str {
+        "example.com"
+    }
+
+    fn normal(&self, address: &str) -> Option<String> {
+        Some(address.to_lowercase())
+    }
+
+    fn serves(&self, domain: &str) -> bool {
+        domain == "rooms.example.com"
+    }
+
+    fn has_rooms(&self, domain: &str) -> bool {
+        domain == "rooms.example.com"
+    }
+}
+
+fn content(fields: &[(&str, &str)]) -> Result<Content, Problem> {
+    Content::of(Draft::of(fields), false, &LIMITS)
+}
+
+fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
+    (problem.status, problem.field.as_deref(), problem.place)
+}
+
+#[track_caller]
+fn refused(fields: &[(&str, &str)], field: &str) {
+    let problem = content(fields).expect_err(field);
+    assert_eq!(
+        (problem.status, problem.field.as_deref()),
+        (422, Some(field)),
+        "{problem}"
+    );
+}
+
+/// The stanza to an address, as XML.
+fn sent(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
+    let (content, to) = (content(fields)?, Address::of_recipient(to, &Rooms)?);
+    let message = Message::new("me@example.com", &to, &content, &Rooms, &LIMITS)?;
+    Ok(message.element().to_string())
+}
+
+#[test]
+fn words_are_known_as_they_are_written() {
+    for field in field::FIELDS {
+        let field::Takes::Word(words) = field.takes else {
+            continue;
+        };
+        for word in words {
+            assert!(
+                content(&[("body", "x"), (field.name, word)]).is_ok(),
+                "{word}"
+            );
+        }
+        for word in ["", "Chat", "chat ", "error", "typing", "<b>\n"] {
+            let problem = content(&[("body", "x"), (field.name, word)]).expect_err(word);
+            assert_eq!(told(&problem), (422, Some(field.name), None));
+            let right = format!("one of {}", words.join(", "));
+            assert!(problem.detail.ends_with(&right), "{problem}");
+            assert!(!problem.detail.contains(['<', '\n']), "{problem}");
+        }
+    }
+    for word in Kind::WORDS {
+        assert_eq!(Kind::named(word).map(Kind::as_str), Some(word));
+    }
+}
+
+#[test]
+fn a_message_must_carry_something() {
+    for fields in [
+        &[("body", "x")][..],
+        &[("subject", "x")],
+        &[("html", "<p>x</p>")],
+        &[("html", "<img src='https://a/'/>")],
+        &[("oob_url", "a:b")],
+        &[("state", "gone")],
+        &[("body", ""), ("state", "active")],
+    ] {
+        assert!(content(fields).is_ok(), "{fields:?}");
+    }
+    for fields in [
+        &[][..],
+        &[("body", "")],
+        &[("subject", "")],
+        &[("html", "")],
+        &[("html", "<p> </p>")],
+        &[
+            ("thread", "x"),
+            ("id", "x"),
+            ("lang", "de"),
+            ("type", "chat"),
+        ],
+        &[("replace", "x")],
+    ] {
+        assert!(
+            content(fields).is_err_and(|problem| problem.status == 422),
+            "{fields:?}"
+        );
+    }
+}
+
+#[test]
+fn a_field_that_is_wrong_is_named() {
+    for (field, value) in [
+        ("type", "x"),
+        ("subject", "\0"),
+        ("html", "<p>"),
+        ("thread", "\u{1B}"),
+        ("id", "a\nb"),
+        ("lang", "_"),
+        ("oob_url", "x"),
+        ("state", "x"),
+        ("replace", "\t"),
+    ] {
+        refused(&[("body", "x"), (field, value)], field);
+    }
+    refused(&[("body", "\u{FFFF}")], "body");
+}
+
+#[test]
+fn every_field_has_its_place_in_the_stanza() {
+    let fields = [
+        ("type", "headline"),
+        ("id", "i'"),
+        ("lang", "de"),
+        ("subject", "s"),
+        ("body", "b<"),
+        ("thread", "t"),
+        ("html", "<em>h</em>"),
+        ("oob_url", "a:b"),
+        ("state", "gone"),
+        ("replace", "r"),
+    ];
+    assert_eq!(
+        sent("you@example.com", &fields).as_deref(),
+        Ok(
+            "<message from='me@example.com' to='you@example.com' type='headline' id='i&apos;' xml:lang='de'>\
+            <subject>s</subject><body>b&lt;</body><thread>t</thread>\
+            <html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><em>h</em></body></html>\
+            <x xmlns='jabber:x:oob'><url>a:b</url></x><gone xmlns='http://jabber.org/protocol/chatstates'/>\
+            <replace id='r' xmlns='urn:xmpp:message-correct:0'/></message>"
+        )
+    );
+}
+
+#[test]
+fn a_body_is_made_of_html_where_there_is_none() {
+    let xml = sent("you@example.com", &[("html", "<p>a <b>c</b></p>")]);
+    assert!(
+        xml.as_ref()
+            .is_ok_and(|xml| xml.contains("<body>a c</body>")),
+        "{xml:?}"
+    );
+    let xml = sent("you@example.com", &[("html", "<p>a</p>"), ("body", "b")]);
+    assert!(
+        xml.as_ref()
+            .is_ok_and(|xml| xml.contains("<body>b</body>") && !xml.contains("<body>a")),
+        "{xml:?}"
+    );
+}
+
+#[test]
+fn a_message_to_a_room_is_said_in_it_unless_it_has_a_type() {
+    let kind = |to, fields: &[_]| {
+        let xml =
+            sent(to, &[&[("body", "x")][..], fields].concat()).map_err(|problem| problem.status)?;
+        Ok(xml
+            .split("type='")
+            .nth(1)
+            .and_then(|rest| rest.split('\'').next())
+            .map(str::to_owned))
+    };
+    let is = |kind: &str| Ok::<_, u16>(Some(kind.to_owned()));
+    assert_eq!(kind("room@rooms.example.com", &[]), is("groupchat"));
+    assert_eq!(
+        kind("room@rooms.example.com", &[("type", "normal")]),
+        is("normal")
+    );
+    assert_eq!(kind("room@rooms.example.com/nick", &[]), is("chat"));
+    assert_eq!(kind("rooms.example.com", &[]), is("chat"));
+    assert_eq!(kind("room@elsewhere.example", &[]), is("chat"));
+    assert_eq!(
+        kind("room@elsewhere.example", &[("type", "groupchat")]),
+        is("groupchat")
+    );
+    assert_eq!(
+        kind("room@elsewhere.example/nick", &[("type", "groupchat")]),
+        Err(422)
+    );
+    assert_eq!(
+        kind("rooms.example.com", &[("type", "groupchat")]),
+        Err(422)
+    );
+}
+
+#[test]
+fn the_limit_is_of_bytes_as_serialised() {
+    for kind in [None, Some("chat"), Some("headline")] {
+        let size = |body: &str| {
+            let mut fields = vec![("id", "i"), ("body", body)];
+            fields.extend(kind.map(|kind| ("type", kind)));
+            sent("you@example.com", &fields)
+                .map(|xml| xml.len())
+                .map_err(|problem| problem.status)
+        };
+        let fixed = size("x").expect("a message") - 1;
+        assert_eq!(size(&"x".repeat(LIMIT - fixed)), Ok(LIMIT), "{kind:?}");
+        assert_eq!(size(&"x".repeat(LIMIT - fixed + 1)), Err(413), "{kind:?}");
+        let quotes = (LIMIT - fixed) / 6;
+        assert!(size(&"'".repeat(quotes)).is_ok());
+        assert_eq!(size(&"'".repeat(quotes + 1)), Err(413));
+        assert!(
+            size(&"\r\n".repeat(LIMIT - fixed)).is_ok(),
+            "CR LF is one byte"
+        );
+    }
+}
+
+#[test]
+fn recipients_are_each_named_once_in_the_order_given() {
+    let named = |written: &[&str]| {
+        recipients(
+            written.iter().copied(),
+            &Rooms,
+            &Limits {
+                recipients: 2,
+                ..LIMITS
+            },
+        )
+        .map(|addresses| {
+            addresses
+                .iter()
+                .map(|a| a.as_str().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .map_err(|problem| (problem.status, problem.field))
+    };
+    let wrong = Err((422, Some("to".into())));
+    let both = vec!["b@c".to_owned(), "a@example.com".to_owned()];
+    assert_eq!(named(&["B@c", "a", "b@C", "A@example.com"]), Ok(both));
+    assert_eq!(named(&["a", "b", "c"]), wrong);
+    assert_eq!(named(&["a", ""]), wrong);
+    assert_eq!(named(&[]), wrong);
+}

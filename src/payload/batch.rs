@@ -1,0 +1,144 @@
+//! The messages of one request, from what was read to what is sent.
+
+use std::vec;
+
+use super::reader::{Payload, Unaddressed};
+use crate::http::problem::Problem;
+use crate::message::address::{Address, Server};
+use crate::message::content::Content;
+use crate::message::kind::Kind;
+use crate::message::limits::Limits;
+use crate::message::{Message, recipients};
+
+/// The messages of a request: read, then all resolved, then handed out one by one.
+///
+/// Only the server knows what an address means, and asking it takes time: a caller resolves in
+/// slices that leave the event loop free.
+pub struct Batch {
+    from: String,
+    /// The recipient that the path names.
+    in_path: Result<Option<String>, Problem>,
+    limits: Limits,
+    unresolved: vec::IntoIter<Unaddressed>,
+    /// Each recipient with the type that the message to it has.
+    resolved: Vec<(Vec<(Address, Kind)>, Content)>,
+    many: bool,
+    /// Messages × recipients so far.
+    total: usize,
+    /// The message and the recipient that come next.
+    next: (usize, usize),
+}
+
+impl Batch {
+    /// What a sender's request will mean, once it is read. `from` is the sender's address, `in_path`
+    /// the recipient that the path names.
+    pub fn new(from: String, in_path: Result<Option<String>, Problem>, limits: Limits) -> Batch {
+        Batch {
+            from,
+            in_path,
+            limits,
+            unresolved: Vec::new().into_iter(),
+            resolved: Vec::new(),
+            many: false,
+            total: 0,
+            next: (0, 0),
+        }
+    }
+
+    /// Takes what was read.
+    ///
+    /// # Errors
+    /// The problem of the body, or of the path: a path that cannot be read (400) is told before a
+    /// field that is wrong (422), and behind everything else.
+    pub fn take(&mut self, payload: Result<Payload, Problem>) -> Result<(), Problem> {
+        let payload = match (payload, &self.in_path) {
+            (Err(problem), Err(path)) if problem.status == 422 => return Err(path.clone()),
+            (Ok(_), Err(path)) => return Err(path.clone()),
+            (payload, _) => payload?,
+        };
+        self.many = payload.many;
+        self.unresolved = payload.messages.into_iter();
+        Ok(())
+    }
+
+    /// Resolves the recipients of one message after the other while `goes_on()`; says whether all
+    /// are resolved.
+    ///
+    /// # Errors
+    /// 422, and 413 for a message that its addresses make too large.
+    pub fn resolve(
+        &mut self,
+        server: &impl Server,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<bool, Problem> {
+        while let Some(Unaddressed { to, content }) = self.unresolved.next() {
+            let addresses =
+                self.addresses(to, &content, server)
+                    .map_err(|problem| match self.many {
+                        true => problem.of_message(self.resolved.len()),
+                        false => problem,
+                    })?;
+            self.total += addresses.len();
+            if self.many && self.total > self.limits.batch {
+                return Err(self.limits.too_many_messages());
+            }
+            self.resolved.push((addresses, content));
+            if !goes_on() {
+                break;
+            }
+        }
+        Ok(self.unresolved.len() == 0)
+    }
+
+    fn addresses(
+        &self,
+        to: Option<Vec<String>>,
+        content: &Content,
+        server: &impl Server,
+    ) -> Result<Vec<(Address, Kind)>, Problem> {
+        let addresses = match &to {
+            Some(to) => recipients(to.iter().map(String::as_str), server, &self.limits)?,
+            None => {
+                let in_path = self.in_path.as_ref().ok().and_then(Option::as_deref);
+                recipients(in_path, server, &self.limits)?
+            }
+        };
+        addresses
+            .into_iter()
+            .map(|to| {
+                let message = Message::new(&self.from, &to, content, server, &self.limits)?;
+                let kind = message.kind();
+                Ok((to, kind))
+            })
+            .collect()
+    }
+
+    /// The next message.
+    pub fn next_message(&mut self) -> Option<Message<'_>> {
+        while let Some((addresses, _)) = self.resolved.get(self.next.0) {
+            if self.next.1 < addresses.len() {
+                break;
+            }
+            self.next = (self.next.0 + 1, 0);
+        }
+        let (addresses, content) = self.resolved.get(self.next.0)?;
+        let (to, kind) = addresses.get(self.next.1)?;
+        self.next.1 += 1;
+        Some(Message::again(&self.from, to, *kind, content))
+    }
+
+    /// Whether it is exactly one message that is not answered with an array.
+    pub fn is_single(&self) -> bool {
+        !self.many && self.total == 1 && self.unresolved.len() == 0
+    }
+
+    /// Whether the answer is an array, even for one message.
+    pub fn is_many(&self) -> bool {
+        self.many || self.total > 1
+    }
+
+    /// How many messages are not resolved.
+    pub fn unresolved(&self) -> usize {
+        self.unresolved.len()
+    }
+}

@@ -1,0 +1,75 @@
+//! The formats in which a message can be written.
+
+use super::body::{Body, Drafts};
+use super::{form, json, multipart, ndjson, text};
+use crate::http::problem::Problem;
+use crate::message::limits::Limits;
+
+/// The formats, in the order in which answers list them.
+pub static FORMATS: [Format; 5] = [
+    Format {
+        media_type: "text/plain",
+        read: text::read,
+        quick: |_| 64,
+    },
+    Format {
+        media_type: "application/x-www-form-urlencoded",
+        read: form::read,
+        quick: |_| 16,
+    },
+    Format {
+        media_type: "multipart/form-data",
+        read: multipart::read,
+        quick: |_| 16,
+    },
+    Format {
+        media_type: "application/json",
+        read: json::read,
+        // Many small things take longer than one large, and XHTML longer than text.
+        quick: |body| match body.trim_ascii_start() {
+            [b'[', ..] => 8,
+            body if memchr::memmem::find(body, b"html").is_some() => 16,
+            _ => 64,
+        },
+    },
+    Format {
+        media_type: "application/x-ndjson",
+        read: ndjson::read,
+        quick: |_| 8,
+    },
+];
+
+/// What is particular to one format.
+pub struct Format {
+    pub media_type: &'static str,
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// 413, 400, 415 and 422, as each format's module says.
+    pub read: fn(&Body, &Limits) -> Result<Drafts, Problem>,
+    /// Up to how many kilobytes this body is surely read within a millisecond, which is as long
+    /// as the event loop can wait.
+    quick: fn(&[u8]) -> usize,
+}
+
+impl Format {
+    /// The format of a media type, in any case.
+    pub fn named(media_type: &[u8]) -> Option<&'static Format> {
+        FORMATS
+            .iter()
+            .find(|format| media_type.eq_ignore_ascii_case(format.media_type.as_bytes()))
+    }
+
+    /// Whether a body may take longer to read than the event loop can wait.
+    pub fn is_slow(&self, body: &[u8]) -> bool {
+        body.len() > 8 * 1024 && body.len() > (self.quick)(body) * 1024
+    }
+}
+
+/// The media types of the formats, as headers list them.
+pub fn media_types() -> String {
+    FORMATS
+        .each_ref()
+        .map(|format| format.media_type)
+        .join(", ")
+}

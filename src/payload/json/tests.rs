@@ -1,0 +1,298 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::http::problem::Place;
+use crate::message::limits::EXAMPLE as LIMITS;
+
+/// Reads UTF-8, at most `limit` messages of it.
+fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
+    let body = Body {
+        bytes: text.as_bytes(),
+        charset: encoding_rs::UTF_8,
+        boundary: None,
+    };
+    let limits = Limits {
+        batch: limit,
+        ..LIMITS
+    };
+    super::read(&body, &limits).map(|read| (read.drafts, read.many))
+}
+
+fn spellings(draft: Draft) -> Option<Vec<String>> {
+    draft.to.map(|to| to.into_spellings(&LIMITS).unwrap())
+}
+
+#[track_caller]
+fn one(text: &str) -> Draft {
+    match read(text, 10) {
+        Ok((drafts, false)) => drafts.into_iter().next().unwrap(),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn malformed_at(text: &str, line: usize, column: usize) {
+    let problem = read(text, 10).expect_err(text);
+    let told = (problem.status, problem.place);
+    assert_eq!(
+        told,
+        (400, Some(Place::Line { line, column })),
+        "{text:?}: {problem}"
+    );
+    assert!(
+        problem
+            .detail
+            .contains(&format!("line {line}, column {column}")),
+        "{problem}"
+    );
+}
+
+#[track_caller]
+fn meaningless(text: &str, field: Option<&str>, says: &str) {
+    let problem = match read(text, 3) {
+        Ok((drafts, _)) => drafts
+            .into_iter()
+            .find_map(|draft| draft.fault)
+            .expect(text),
+        Err(problem) => problem,
+    };
+    assert_eq!(
+        (problem.status, problem.field.as_deref()),
+        (422, field),
+        "{text}: {problem}"
+    );
+    assert!(problem.detail.contains(says), "{text}: {problem}");
+}
+
+#[test]
+fn fields_land_where_they_are_named() {
+    let draft = one(
+        r#"{"to":"a","type":"chat","body":"\u00fc\n\ud83e\udd80","subject":"2","html":"3","thread":"4","id":"5",
+            "lang":"6","oob_url":"7","state":"8","replace":"9","x":{"body":[1,null]}}"#,
+    );
+    let expected = Draft::of(&[
+        ("to", "a"),
+        ("type", "chat"),
+        ("body", "ü\n🦀"),
+        ("subject", "2"),
+        ("html", "3"),
+        ("thread", "4"),
+        ("id", "5"),
+        ("lang", "6"),
+        ("oob_url", "7"),
+        ("state", "8"),
+        ("replace", "9"),
+    ]);
+    assert_eq!(draft, expected);
+}
+
+#[test]
+fn to_is_a_string_or_an_array_of_strings() {
+    let both = vec!["a".to_owned(), "b".to_owned()];
+    assert_eq!(spellings(one(r#"{"to":["a","b","a"]}"#)), Some(both));
+    assert_eq!(spellings(one(r#"{"to":[]}"#)), Some(vec![]));
+    meaningless(
+        r#"{"to":1}"#,
+        Some("to"),
+        "`to` is a number; a string or an array of strings is needed",
+    );
+    meaningless(r#"{"to":{}}"#, Some("to"), "is an object");
+    meaningless(r#"{"to":["a",null,"b"]}"#, Some("to"), "`to` holds null");
+    meaningless(r#"{"to":[["a"]]}"#, Some("to"), "`to` holds an array");
+}
+
+#[test]
+fn null_is_an_absent_field() {
+    assert_eq!(one(r#"{"to":null,"body":null,"x":null}"#), Draft::default());
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_named() {
+    for (value, kind) in [
+        ("1", "a number"),
+        ("-1.5e3", "a number"),
+        ("true", "a boolean"),
+        (r#"["x"]"#, "an array"),
+        (r#"{"a":{}}"#, "an object"),
+    ] {
+        let says = format!("`body` is {kind}; a string is needed");
+        meaningless(&format!(r#"{{"body":{value},"x":1}}"#), Some("body"), &says);
+    }
+}
+
+#[test]
+fn a_key_is_given_once() {
+    meaningless(r#"{"body":"a","body":"a"}"#, Some("body"), "twice");
+    meaningless(r#"{"body":null,"b\u006fdy":"a"}"#, Some("body"), "twice");
+    meaningless(r#"{"to":"a","to":"b"}"#, Some("to"), "twice");
+    meaningless(r#"{"x y":1,"x y":1}"#, Some("x y"), "twice");
+    assert_eq!(one(r#"{"x":{"a":1,"a":2}}"#), Draft::default());
+}
+
+#[test]
+fn only_objects_are_messages() {
+    for (text, kind) in [
+        ("1", "a number"),
+        ("null", "null"),
+        (r#""x""#, "a string"),
+        ("true", "a boolean"),
+    ] {
+        meaningless(text, None, &format!("the JSON is {kind}; an object"));
+        let says = format!("{kind} stands where an object");
+        meaningless(&format!("[{{}},{text}]"), None, &says);
+    }
+    meaningless("[]", None, "empty");
+    meaningless("[[{}]]", None, "an array");
+}
+
+#[test]
+fn an_error_in_an_array_names_the_message() {
+    meaningless(
+        r#"[{},{"body":1},{"type":2}]"#,
+        Some("body"),
+        "`body` is a number",
+    );
+}
+
+#[test]
+fn an_array_holds_no_more_than_the_limit() {
+    let (drafts, many) = read(r#"[{"body":"a"},{},{}]"#, 3).unwrap();
+    assert_eq!((drafts.len(), many), (3, true));
+    meaningless("[{},{},{},{}]", None, "more than 3 messages");
+    meaningless("[{},{},{},1,", None, "more than 3 messages");
+    let to: Vec<_> = (0..13).map(|number| number.to_string()).collect();
+    let many = json!([{ "to": to[..7] }, { "to": to[7..] }]);
+    meaningless(&many.to_string(), None, "more than 3 messages");
+}
+
+#[test]
+fn what_is_not_json_is_told_with_its_place() {
+    malformed_at("", 1, 1);
+    malformed_at("{", 1, 2);
+    malformed_at("{\"body\": ", 1, 10);
+    malformed_at("{\n", 2, 1);
+    malformed_at("{\"ü🦀\" 1}", 1, 7);
+    malformed_at("{\n  \"ü\": x}", 2, 8);
+    malformed_at("{} {}", 1, 4);
+    malformed_at("[{},]", 1, 5);
+    malformed_at("{\"a\":\"ü\nb\"}", 1, 8);
+    malformed_at("{\"body\":\"ü\nb\"}", 1, 11);
+    malformed_at("{\"a\":01}", 1, 7);
+    malformed_at("\u{FEFF}\u{FEFF}{}", 1, 1);
+    malformed_at("nul", 1, 4);
+}
+
+#[test]
+fn a_lone_surrogate_is_malformed_wherever_it_stands() {
+    for text in [
+        r#"{"body":"\ud800"}"#,
+        r#"{"x":"\udc00"}"#,
+        r#"{"x":[{"y":"\ud800\u0041"}]}"#,
+        r#"{"\ud800":1}"#,
+        r#"{"x":{"\ud800x":1}}"#,
+        r#"{"body":1,"x":"\ud800"}"#,
+        r#"[1,"\ud800"]"#,
+    ] {
+        let problem = read(text, 10).expect_err(text);
+        assert_eq!(problem.status, 400, "{text}: {problem}");
+        assert!(
+            matches!(problem.place, Some(Place::Line { line: 1, .. })),
+            "{text}: {problem:?}"
+        );
+    }
+}
+
+#[test]
+fn deep_nesting_is_malformed() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let nested = |depth| {
+            let text = format!("{{\"x\":{}1{}}}", open.repeat(depth), close.repeat(depth));
+            read(&text, 10)
+                .map(|_| ())
+                .map_err(|problem| problem.status)
+        };
+        assert_eq!(
+            (nested(126), nested(127), nested(100_000)),
+            (Ok(()), Err(400), Err(400))
+        );
+    }
+}
+
+#[test]
+fn unknown_members_hold_whatever_json_may() {
+    let digits = "9".repeat(400);
+    let numbers = [&digits, "-1e999", "1E+400", &format!("0.{digits}e400")];
+    for (open, close) in [("", ""), ("[", "]"), ("{\"a\":", "}")] {
+        for depth in [1, 126] {
+            for number in numbers {
+                let (open, close) = (open.repeat(depth), close.repeat(depth));
+                let text = format!("{{\"x\":{open}{number}{close}}}");
+                assert_eq!(read(&text, 1), Ok((vec![Draft::default()], false)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_beyond_a_double_is_a_number() {
+    for number in ["1e999", "-1e999", &"9".repeat(400)] {
+        let says = "`body` is a number; a string is needed";
+        meaningless(
+            &format!("{{\"body\":{number},\"x\\\"1e\":\"\"}}"),
+            Some("body"),
+            says,
+        );
+        meaningless(
+            &format!("{{\"to\":[{number}]}}"),
+            Some("to"),
+            "`to` holds a number",
+        );
+        meaningless(number, None, "the JSON is a number");
+        let line = format!("{{\"body\":{number},}}");
+        let problem = read(&line, 1).expect_err("a comma");
+        assert_eq!(problem.status, 400, "{problem}");
+    }
+}
+
+#[test]
+fn malformed_is_told_before_meaningless() {
+    malformed_at("{\"body\":1,\"body\":2", 1, 19);
+    malformed_at("[1,{\"body\":2},", 1, 15);
+    malformed_at("1 2", 1, 3);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_does_not_panic(text: String) {
+        let _ = read(&text, 3);
+    }
+
+    #[test]
+    fn a_damaged_object_does_not_panic(
+        text in r#"[\[{]{1,2}("(body|to|x|ü)":("[a-zü]*"|[0-9]{1,3}|null|\["a"\]|\{\}),){0,4}"x":"\\ud83e\\udd80"[}\]]{0,2}"#,
+        place: prop::sample::Index,
+        written in "[\\PC\n]",
+    ) {
+        let mut text: Vec<char> = text.chars().collect();
+        let place = place.index(text.len());
+        text.splice(place..=place, written.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(Problem { place: Some(Place::Line { line, column }), .. }) = read(&text, 3) {
+            let written = text.split('\n').nth(line - 1).map(|line| line.chars().count());
+            prop_assert!(written.is_some_and(|written| (1..=written + 1).contains(&column)), "{line}:{column} of {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_again(body: String, to: Vec<String>, unknown: Option<f64>) {
+        let object = json!({"body": body, "to": to, "x": unknown});
+        let mut draft = Draft::of(&[("body", &body)]);
+        let recipients = draft.to.get_or_insert_default();
+        for to in to {
+            recipients.add(to, &LIMITS);
+        }
+        prop_assert_eq!(read(&object.to_string(), 1000), Ok((vec![draft.clone()], false)));
+        prop_assert_eq!(read(&json!([object, object]).to_string(), 1000), Ok((vec![draft.clone(), draft], true)));
+    }
+}

@@ -1,0 +1,9 @@
+//! The name of a field in a form or in JSON.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// A name, copied only where it is written with escapes.
+#[derive(Deserialize)]
+pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);

@@ -1,0 +1,109 @@
+//! The headers and the body of a request → what its messages say.
+
+use encoding_rs::{Encoding, UTF_8};
+
+use super::body::Body;
+use super::format::{Format, media_types};
+use crate::http::content_coding::{self, Coding};
+use crate::http::media_type::MediaType;
+use crate::http::problem::Problem;
+use crate::message::content::Content;
+use crate::message::limits::Limits;
+
+/// What the headers say of the body.
+pub struct Reader {
+    format: &'static Format,
+    charset: &'static Encoding,
+    boundary: Option<Vec<u8>>,
+    codings: Vec<Coding>,
+}
+
+/// A message of which all is checked but the addresses, which only the event loop can resolve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unaddressed {
+    /// As written, each spelling once; absent where the path names the recipient.
+    pub to: Option<Vec<String>>,
+    pub content: Content,
+}
+
+/// What a body means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub messages: Vec<Unaddressed>,
+    /// Whether it was an array or NDJSON, which is answered with an array.
+    pub many: bool,
+}
+
+impl Reader {
+    /// # Errors
+    /// 415, listing what is supported, where there is no media type or another one, or the charset
+    /// or content coding is not supported; 400 for parameters that cannot be read.
+    pub fn new(
+        content_type: Option<&[u8]>,
+        content_encoding: Option<&[u8]>,
+    ) -> Result<Reader, Problem> {
+        // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
+        let codings = content_coding::parse(content_encoding)?;
+        let unsupported = |what: &str| Problem::unsupported(format!("{what}: {}", media_types()));
+        let content_type =
+            content_type.ok_or_else(|| unsupported("a Content-Type is needed, one of"))?;
+        let media_type = MediaType::of(content_type);
+        let format = Format::named(media_type.essence)
+            .ok_or_else(|| unsupported("this Content-Type is not supported; these are"))?;
+        let parameters = media_type.parameters()?;
+        Ok(Reader {
+            format,
+            charset: parameters.charset.unwrap_or(UTF_8),
+            boundary: parameters.boundary.map(|boundary| boundary.into_owned()),
+            codings,
+        })
+    }
+
+    /// Whether a body may take longer to read than the event loop can wait: a millisecond.
+    pub fn is_slow(&self, body: &[u8]) -> bool {
+        !self.codings.is_empty() || self.format.is_slow(body)
+    }
+
+    /// Reads and checks a whole body. `receipt` asks for delivery receipts.
+    ///
+    /// # Errors
+    /// 413, 400 and 422, in this order of what is looked at.
+    pub fn read(&self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
+        let bytes = content_coding::undo(&self.codings, body, limits.body)?;
+        let body = Body {
+            bytes: &bytes,
+            charset: self.charset,
+            boundary: self.boundary.as_deref(),
+        };
+        let read = (self.format.read)(&body, limits)?;
+        let many = read.many;
+        let mut messages = Vec::with_capacity(read.drafts.len());
+        let mut fault = None;
+        for (index, mut draft) in read.drafts.into_iter().enumerate() {
+            let to = draft.to.take();
+            let message = Content::of(draft, receipt, limits).and_then(|content| {
+                let to = to.map(|to| to.into_spellings(limits)).transpose()?;
+                Ok(Unaddressed { to, content })
+            });
+            match message {
+                Ok(message) => messages.push(message),
+                Err(problem) => {
+                    let status = problem.status;
+                    let problem = match many {
+                        true => problem.of_message(index),
+                        false => problem,
+                    };
+                    // What is too large is told before what is wrong otherwise.
+                    if status == 413 {
+                        return Err(problem);
+                    }
+                    fault.get_or_insert(problem);
+                }
+            }
+        }
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(Payload { messages, many }),
+        }
+    }
+}

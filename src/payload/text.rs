@@ -1,0 +1,22 @@
+//! `text/plain` → draft.
+
+use super::body::{Body, Drafts};
+use crate::http::charset;
+use crate::http::problem::Problem;
+use crate::message::draft::Draft;
+use crate::message::field::BODY;
+use crate::message::limits::Limits;
+
+/// Takes the text as the `body` of one message.
+///
+/// # Errors
+/// 413 where it is larger than any message; 400 for bytes that are not valid in the charset.
+pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    // No charset takes more than four bytes for a character of one.
+    if body.bytes.len() > limits.size.saturating_mul(4) {
+        return Err(limits.too_large());
+    }
+    let mut draft = Draft::default();
+    draft.values[BODY] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
+    Ok(draft.into())
+}
