@@ -14,15 +14,15 @@ use crate::payload::batch::Batch;
 use crate::payload::reader::Payload;
 
 /// How long a slice of a batch may hold the event loop.
-pub const SLICE: Duration = Duration::from_micros(500);
+const SLICE: Duration = Duration::from_micros(500);
 
-/// What a thread has read, once it has.
-type Read = Arc<OnceLock<Result<Payload, Problem>>>;
+/// A body that a thread reads: what to wait for, and what it has read then.
+pub type Reading = (Ticket, Arc<OnceLock<Result<Payload, Problem>>>);
 
 /// A [`Batch`] with what it needs of this server.
 pub struct LuaBatch {
     batch: Batch,
-    reading: Option<(Ticket, Read)>,
+    reading: Option<Reading>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -30,7 +30,7 @@ pub struct LuaBatch {
 impl LuaBatch {
     pub fn new(
         batch: Batch,
-        reading: Option<(Ticket, Read)>,
+        reading: Option<Reading>,
         server: Rc<LuaServer>,
         stanza_metatable: Table,
     ) -> LuaBatch {

@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
 
-use super::batch::{LuaBatch, SLICE};
+use super::batch::{LuaBatch, Reading};
 use super::problem::with_bytes;
 use super::server::LuaServer;
 use super::stanza;
@@ -37,12 +36,6 @@ pub struct Composer {
     reading: RefCell<Worker>,
 }
 
-/// What a request makes.
-enum Composed {
-    Stanza(Table),
-    Batch(LuaBatch),
-}
-
 impl Composer {
     pub fn new(
         server: Rc<LuaServer>,
@@ -62,19 +55,27 @@ impl Composer {
     /// `compose(…)` → the stanza where the request makes one; otherwise `nil` and a problem, or
     /// `nil`, `nil` and a batch.
     pub fn compose(&self, lua: &Lua, request: Request) -> Result<MultiValue> {
-        match self.read(lua, request) {
-            Ok(Ok(Composed::Stanza(stanza))) => stanza.into_lua_multi(lua),
-            Ok(Ok(Composed::Batch(batch))) => (Value::Nil, Value::Nil, batch).into_lua_multi(lua),
-            Ok(Err(error)) => Err(error),
-            Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+        let body = request.4.clone();
+        let (mut batch, reading) = match self.read(request) {
+            Ok(read) => read,
+            Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
+        };
+        if batch.is_single() {
+            if let Some(message) = batch.next_message() {
+                let metatable = &self.stanza_metatable;
+                let stanza = stanza::table(&message.element(), lua, metatable, Some(&body))?;
+                return stanza.into_lua_multi(lua);
+            }
         }
+        let (server, metatable) = (Rc::clone(&self.server), self.stanza_metatable.clone());
+        let batch = LuaBatch::new(batch, reading, server, metatable);
+        (Value::Nil, Value::Nil, batch).into_lua_multi(lua)
     }
 
     fn read(
         &self,
-        lua: &Lua,
         (from, path, content_type, content_encoding, body, receipt): Request,
-    ) -> std::result::Result<Result<Composed>, Problem> {
+    ) -> std::result::Result<(Batch, Option<Reading>), Problem> {
         #[cfg(feature = "deliberate-panic")]
         if content_type
             .as_ref()
@@ -89,39 +90,27 @@ impl Composer {
         })?;
         let in_path = path::recipient(&path.as_bytes(), &self.base);
         let mut batch = Batch::new(from, in_path, self.limits);
-        let handed_out = |batch, reading| {
-            let (server, metatable) = (Rc::clone(&self.server), self.stanza_metatable.clone());
-            Composed::Batch(LuaBatch::new(batch, reading, server, metatable))
-        };
-        if reader.is_slow(&body.as_bytes()) {
-            let body = body.as_bytes().to_vec();
-            let limits = self.limits;
-            let read = Arc::new(OnceLock::new());
-            let result = Arc::clone(&read);
-            let submitted = self.reading.borrow_mut().submit(0, move || {
-                let _ = result.set(reader.read(&body, receipt, &limits));
-            });
-            let ticket = submitted.map_err(|_| {
-                Problem::new(
-                    503,
-                    "too many large requests at once; try again in a moment",
-                )
-            })?;
-            return Ok(Ok(handed_out(batch, Some((ticket, read)))));
-        }
-        batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
-        if batch.unresolved() == 1 {
-            let end = Instant::now() + SLICE;
-            batch.resolve(&*self.server, || Instant::now() < end)?;
-        }
-        if batch.is_single() {
-            if let Some(message) = batch.next_message() {
-                let known = Some(&body);
-                let stanza = stanza::table(&message.element(), lua, &self.stanza_metatable, known);
-                return Ok(stanza.map(Composed::Stanza));
+        if !reader.is_slow(&body.as_bytes()) {
+            batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
+            if batch.unresolved() == 1 {
+                batch.resolve(&*self.server, || false)?;
             }
+            return Ok((batch, None));
         }
-        Ok(Ok(handed_out(batch, None)))
+        let body = body.as_bytes().to_vec();
+        let limits = self.limits;
+        let read = Arc::new(OnceLock::new());
+        let result = Arc::clone(&read);
+        let submitted = self.reading.borrow_mut().submit(0, move || {
+            let _ = result.set(reader.read(&body, receipt, &limits));
+        });
+        match submitted {
+            Ok(ticket) => Ok((batch, Some((ticket, read)))),
+            Err(_) => Err(Problem::new(
+                503,
+                "too many large requests at once; try again in a moment",
+            )),
+        }
     }
 
     /// A file descriptor that becomes readable when a body was read.

@@ -33,6 +33,7 @@ impl Text {
     }
 }
 
+/// Whether XML 1.0 allows it (section 2.2).
 pub fn is_xml(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => true,

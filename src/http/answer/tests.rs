@@ -1,0 +1,224 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn told(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
+    refusal(
+        problem,
+        accept.map(str::as_bytes),
+        content_type.map(str::as_bytes),
+    )
+}
+
+fn parsed(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+fn gone() -> Problem {
+    let mut problem = Problem::new(410, "a@b: gone");
+    problem.condition = Some("gone".to_owned());
+    problem
+}
+
+#[test]
+fn json_is_wanted_where_accept_names_it() {
+    for accept in [
+        "application/json",
+        "text/html, Application/JSON;q=0.001",
+        "*/*;q=0.1,application/json ; x=y",
+    ] {
+        assert!(wants_json(accept.as_bytes()), "{accept}");
+    }
+    for accept in [
+        "",
+        "*/*",
+        "application/*",
+        "application/problem+json",
+        "application/json;q=0",
+        "application/json; Q=0.000",
+        "application/jsonp",
+        ",;,",
+    ] {
+        assert!(!wants_json(accept.as_bytes()), "{accept}");
+    }
+    assert!(!wants_json(b"\xFF\0"));
+}
+
+#[test]
+fn a_problem_has_the_form_that_was_asked_for() {
+    let problem = Problem::meaning("x");
+    let (text, json) = ("text/plain", "application/json");
+    for (accept, content_type, is_json) in [
+        (Some(json), Some(text), true),
+        (Some("application/problem+json"), None, true),
+        (
+            Some("text/html, application/problem+json;q=0.2"),
+            Some(text),
+            true,
+        ),
+        (None, Some(json), true),
+        (None, Some("Application/JSON;charset=utf-8"), true),
+        (Some("*/*"), Some("application/x-ndjson"), true),
+        (Some(""), Some(json), true),
+        (Some("text/plain"), Some(json), false),
+        (Some("text/plain, */*"), Some(json), false),
+        (Some("application/json;q=0"), Some(json), false),
+        (None, Some(text), false),
+        (
+            Some("*/*"),
+            Some("application/x-www-form-urlencoded"),
+            false,
+        ),
+        (None, None, false),
+    ] {
+        let media_type = told(&problem, accept, content_type).media_type;
+        assert_eq!(
+            media_type == "application/problem+json",
+            is_json,
+            "{accept:?} {content_type:?}"
+        );
+        assert!(is_json || media_type.starts_with("text/plain"));
+    }
+}
+
+#[test]
+fn problem_json_has_the_members_that_apply() {
+    let accept = Some("application/json");
+    let problem = Problem::meaning("d").field("body").offset(3);
+    assert_eq!(
+        parsed(&told(&problem, accept, None)),
+        json!({"status": 422, "title": "Unprocessable Content", "detail": "d", "field": "body", "offset": 3})
+    );
+    let problem = Problem::syntax("d").line(2, 5);
+    assert_eq!(
+        parsed(&told(&problem, accept, None)),
+        json!({"status": 400, "title": "Bad Request", "detail": "d", "line": 2, "column": 5})
+    );
+    assert_eq!(
+        parsed(&told(&gone(), accept, None)),
+        json!({"status": 410, "title": "Gone", "detail": "a@b: gone", "condition": "gone"})
+    );
+}
+
+#[test]
+fn a_problem_in_text_is_one_line_without_markup() {
+    let problem = Problem::meaning("<b>\r\n\u{1B}[31m\u{85}</b>".to_owned() + &"x".repeat(5000));
+    let answer = told(&problem, None, None);
+    assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
+    assert!(
+        !answer
+            .body
+            .trim_end()
+            .contains(|c: char| c.is_control() || c == '<' || c == '>')
+    );
+    assert!(answer.body.chars().count() < 1010);
+    let answer = told(&problem, Some("application/json"), None);
+    assert!(!answer.body.contains(['<', '\n']));
+}
+
+#[test]
+fn every_status_of_the_contract_has_its_title() {
+    for status in [
+        400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 422, 429, 502, 503, 504,
+    ] {
+        assert_ne!(title(status), title(500), "{status}");
+    }
+}
+
+type Said<'a> = (&'a str, Result<u16, Problem>);
+
+fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
+    let mut report = Report::new(json);
+    for (to, outcome) in outcomes {
+        report.add("i", "me@b", to, outcome);
+    }
+    let accept = json.then_some(&b"application/json"[..]);
+    report.finish(many, accept, None)
+}
+
+#[test]
+fn one_that_was_sent_is_told_in_json_only_where_it_is_asked_for() {
+    for (status, word) in [(201, "sent"), (202, "sent"), (200, "delivered")] {
+        let answer = report(false, false, vec![("a@b", Ok(status))]);
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""));
+        let answer = report(true, false, vec![("a@b", Ok(status))]);
+        assert_eq!(
+            (answer.status, answer.media_type),
+            (status, "application/json")
+        );
+        assert_eq!(
+            parsed(&answer),
+            json!({"id": "i", "from": "me@b", "to": "a@b", "status": word})
+        );
+    }
+}
+
+#[test]
+fn one_that_failed_is_answered_with_its_problem() {
+    let answer = report(false, false, vec![("a@b", Err(gone()))]);
+    assert_eq!((answer.status, answer.body.as_str()), (410, "a@b: gone\n"));
+    let answer = report(true, false, vec![("a@b", Err(gone()))]);
+    assert_eq!(
+        (answer.status, answer.media_type),
+        (410, "application/problem+json")
+    );
+    assert_eq!(parsed(&answer)["condition"], "gone");
+}
+
+#[test]
+fn an_array_is_answered_with_an_array_in_its_order() {
+    let answer = report(true, true, vec![("a@b", Ok(201))]);
+    assert_eq!(
+        (answer.status, &parsed(&answer)[0]["to"]),
+        (201, &json!("a@b"))
+    );
+    let answer = report(true, true, vec![("c@d", Ok(201)), ("a@b", Ok(201))]);
+    assert_eq!(
+        (
+            answer.status,
+            &parsed(&answer)[0]["to"],
+            &parsed(&answer)[1]["to"]
+        ),
+        (201, &json!("c@d"), &json!("a@b"))
+    );
+    let answer = report(false, true, vec![("c@d", Ok(201)), ("a@b", Ok(201))]);
+    assert_eq!((answer.status, answer.body.as_str()), (201, ""));
+}
+
+#[test]
+fn different_outcomes_are_207_each_with_its_own() {
+    let outcomes = || {
+        vec![
+            ("a@b", Err(gone())),
+            ("c@d", Ok(201)),
+            ("e@f", Err(Problem::new(404, "e@f: item-not-found"))),
+        ]
+    };
+    let answer = report(true, true, outcomes());
+    assert_eq!(
+        (answer.status, answer.media_type),
+        (207, "application/json")
+    );
+    let array = parsed(&answer);
+    assert_eq!(array[0]["status"], "failed");
+    assert_eq!(
+        (&array[0]["error"]["status"], &array[0]["error"]["title"]),
+        (&json!(410), &json!("Gone"))
+    );
+    assert_eq!(
+        (&array[1]["status"], &array[1]["error"]),
+        (&json!("sent"), &Value::Null)
+    );
+    assert_eq!(array[2]["error"]["status"], 404);
+    let answer = report(false, true, outcomes());
+    assert_eq!(answer.status, 207);
+    assert_eq!(answer.body, "a@b: gone\nc@d: sent\ne@f: item-not-found\n");
+}
+
+#[test]
+fn several_that_all_failed_alike_have_their_status() {
+    for json in [true, false] {
+        let answer = report(json, true, vec![("a@b", Err(gone())), ("c@d", Err(gone()))]);
+        assert_eq!(answer.status, 410, "{answer:?}");
+    }
+}

@@ -1,0 +1,290 @@
+use std::io::Write;
+
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use flate2::{Compression, GzBuilder};
+use proptest::prelude::*;
+
+use super::Coding::{Deflate, Gzip};
+use super::*;
+
+const LIMIT: usize = 200_000;
+
+fn compress(coding: Coding, data: &[u8], level: u32) -> Vec<u8> {
+    let level = Compression::new(level);
+    match coding {
+        Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), level);
+            encoder.write_all(data).and_then(|()| encoder.finish())
+        }
+        Deflate => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(data).and_then(|()| encoder.finish())
+        }
+    }
+    .unwrap()
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    compress(Gzip, data, 6)
+}
+
+#[track_caller]
+fn refused(codings: &[Coding], body: &[u8], limit: usize, status: u16, says: &str) {
+    let problem = undo(codings, body, limit).expect_err(says);
+    assert_eq!(problem.status, status, "{problem}");
+    assert!(problem.detail.contains(says), "{problem}");
+}
+
+#[test]
+fn codings_are_read_in_their_order_and_in_any_case() {
+    for (value, codings) in [
+        ("gzip", &[Gzip][..]),
+        ("X-GZip", &[Gzip]),
+        (" Deflate ", &[Deflate]),
+        ("gzip, deflate", &[Gzip, Deflate]),
+        ("gzip,gzip ,\tgzip", &[Gzip; 3]),
+        ("", &[]),
+        (", ,identity,", &[]),
+        ("identity, gzip, IDENTITY", &[Gzip]),
+        ("gzip,gzip,gzip,gzip,gzip", &[Gzip; 5]),
+    ] {
+        assert_eq!(
+            parse(Some(value.as_bytes())).as_deref(),
+            Ok(codings),
+            "{value:?}"
+        );
+    }
+    assert_eq!(parse(None), Ok(vec![]));
+}
+
+#[test]
+fn other_codings_are_answered_with_those_that_are_supported() {
+    for value in [
+        "br", "zstd", "compress", "gzip, br", "br, gzip", "gzip;q=1", "g zip", "\"gzip\"", "ü",
+    ] {
+        let problem = parse(Some(value.as_bytes())).expect_err(value);
+        assert_eq!(problem.status, 415, "{value:?}");
+        assert!(problem.detail.contains("gzip, x-gzip, deflate, identity"));
+    }
+    let six = parse(Some(b"gzip,gzip,gzip,gzip,gzip,gzip"));
+    assert!(six.is_err_and(|problem| problem.status == 415));
+}
+
+#[test]
+fn without_a_coding_the_body_is_borrowed() {
+    assert!(matches!(
+        undo(&[], b"as is", 0),
+        Ok(Cow::Borrowed(b"as is"))
+    ));
+}
+
+#[test]
+fn several_members_of_gzip_are_one_body() {
+    let members = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
+    assert_eq!(
+        undo(&[Gzip], &members, LIMIT).as_deref(),
+        Ok(&b"one two"[..])
+    );
+}
+
+#[test]
+fn gzip_may_have_a_name_a_comment_and_an_extra_field() {
+    let mut encoder = GzBuilder::new()
+        .filename("name.txt")
+        .comment("said of it")
+        .extra(&b"abcd"[..])
+        .mtime(1)
+        .write(Vec::new(), Compression::best());
+    encoder.write_all(b"packed").unwrap();
+    let body = encoder.finish().unwrap();
+    assert_eq!(undo(&[Gzip], &body, LIMIT).as_deref(), Ok(&b"packed"[..]));
+}
+
+#[test]
+fn what_is_cut_off_anywhere_is_refused() {
+    for coding in [Gzip, Deflate] {
+        let whole = compress(coding, &b"packed ".repeat(50), 6);
+        for length in 0..whole.len() {
+            let problem = undo(&[coding], &whole[..length], LIMIT).expect_err("cut off");
+            assert_eq!(problem.status, 400, "{coding:?} {length}: {problem}");
+            let says = if length == 0 { "empty" } else { "cut off" };
+            assert!(
+                problem.detail.contains(says),
+                "{coding:?} {length}: {problem}"
+            );
+        }
+        let two = [whole.clone(), whole[..9].to_vec()].concat();
+        assert!(undo(&[coding], &two, LIMIT).is_err_and(|problem| problem.status == 400));
+    }
+}
+
+#[test]
+fn what_is_damaged_is_refused() {
+    let whole = gzip(&b"packed ".repeat(50));
+    for place in [
+        0,
+        1,
+        2,
+        3,
+        12,
+        whole.len() - 8,
+        whole.len() - 4,
+        whole.len() - 1,
+    ] {
+        let mut body = whole.clone();
+        body[place] ^= 0xE1;
+        let result = undo(&[Gzip], &body, LIMIT);
+        assert!(
+            result.is_err_and(|problem| problem.status == 400),
+            "byte {place}"
+        );
+    }
+    let mut body = whole.clone();
+    body[whole.len() - 8] ^= 1;
+    refused(&[Gzip], &body, LIMIT, 400, "checksum");
+
+    let mut body = compress(Deflate, &b"packed ".repeat(50), 6);
+    let last = body.len() - 1;
+    body[last] ^= 1;
+    refused(&[Deflate], &body, LIMIT, 400, "not valid deflate");
+}
+
+#[test]
+fn what_is_not_of_the_coding_is_refused() {
+    let text = b"not packed at all";
+    refused(&[Gzip], text, LIMIT, 400, "not gzip");
+    refused(&[Deflate], text, LIMIT, 400, "not valid deflate");
+    refused(&[Gzip], &compress(Deflate, text, 6), LIMIT, 400, "not gzip");
+    refused(&[Deflate], &gzip(text), LIMIT, 400, "not valid deflate");
+
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text).unwrap();
+    let raw = encoder.finish().unwrap();
+    refused(&[Deflate], &raw, LIMIT, 400, "zlib stream");
+}
+
+#[test]
+fn bytes_behind_the_end_are_refused() {
+    for tail in [
+        &b"garbage"[..],
+        b"\0",
+        b"\0\0\0\0",
+        b"\x1f",
+        b"\x1f\x8b",
+        b"\x1f\x8bx",
+    ] {
+        for coding in [Gzip, Deflate] {
+            let body = [compress(coding, b"tail", 6), tail.to_vec()].concat();
+            let result = undo(&[coding], &body, LIMIT);
+            assert!(
+                result.is_err_and(|problem| problem.status == 400),
+                "{coding:?} {tail:?}"
+            );
+        }
+    }
+    refused(
+        &[Gzip],
+        &[gzip(b"x"), b"yz".to_vec()].concat(),
+        LIMIT,
+        400,
+        "behind the end",
+    );
+}
+
+#[test]
+fn the_limit_is_the_last_size_that_passes_at_every_stage() {
+    let data = vec![b'z'; LIMIT];
+    for coding in [Gzip, Deflate] {
+        let body = compress(coding, &data, 6);
+        assert_eq!(undo(&[coding], &body, LIMIT).as_deref(), Ok(&data[..]));
+        refused(&[coding], &body, LIMIT - 1, 413, "199999");
+        refused(&[coding], &body, 0, 413, " 0 bytes");
+        assert_eq!(undo(&[coding], &body, usize::MAX).as_deref(), Ok(&data[..]));
+    }
+    let halves = [gzip(&data[..LIMIT / 2]), gzip(&data[..LIMIT / 2 + 1])].concat();
+    refused(&[Gzip], &halves, LIMIT, 413, "200000");
+    let inner = compress(Gzip, b"small", 0);
+    let twice = gzip(&inner);
+    assert_eq!(
+        undo(&[Gzip; 2], &twice, inner.len()).as_deref(),
+        Ok(&b"small"[..])
+    );
+    refused(&[Gzip; 2], &twice, inner.len() - 1, 413, "larger than");
+    assert_eq!(undo(&[Gzip], &gzip(b""), 0).as_deref(), Ok(&b""[..]));
+}
+
+#[test]
+fn the_output_is_never_held_beyond_the_limit() {
+    let body = gzip(&vec![b'0'; 20_000_000]);
+    let mut output = Vec::new();
+    let result = read_to_end(&mut GzDecoder::new(&body[..]), &mut output, LIMIT, "gzip");
+    assert!(result.is_err_and(|problem| problem.status == 413));
+    assert_eq!(output.capacity(), LIMIT + 1);
+}
+
+#[test]
+fn members_of_gzip_without_number_are_refused() {
+    let empty = gzip(b"");
+    assert!(undo(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
+    refused(
+        &[Gzip],
+        &empty.repeat(MEMBERS_LIMIT + 1),
+        LIMIT,
+        413,
+        "members",
+    );
+}
+
+fn any_codings() -> impl Strategy<Value = Vec<Coding>> {
+    let one = proptest::sample::select(&[Gzip, Deflate][..]);
+    proptest::collection::vec(one, 0..4)
+}
+
+proptest! {
+    #[test]
+    fn no_header_panics(value in any::<Vec<u8>>()) {
+        let _ = parse(Some(&value));
+    }
+
+    #[test]
+    fn no_bytes_panic(codings in any_codings(), bytes in any::<Vec<u8>>(), limit in 0..100usize) {
+        let _ = undo(&codings, &bytes, limit);
+        let _ = undo(&[Gzip], &[b"\x1f\x8b\x08", &bytes[..]].concat(), limit);
+        let _ = undo(&[Deflate], &[b"\x78\x9c", &bytes[..]].concat(), limit);
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back(
+        codings in any_codings(), data in any::<Vec<u8>>(), repeat in 0..300usize, level in 0..10u32
+    ) {
+        let data = data.repeat(repeat);
+        let body = codings.iter().fold(data.clone(), |body, coding| compress(*coding, &body, level));
+        let undone = undo(&codings, &body, usize::MAX);
+        prop_assert_eq!(undone.as_deref(), Ok(&data[..]));
+    }
+
+    #[test]
+    fn a_damaged_stream_never_yields_another_text(
+        coding in proptest::sample::select(&[Gzip, Deflate][..]),
+        data in "[a-c]{0,200}", place in any::<proptest::sample::Index>(), bit in 0..8u32
+    ) {
+        let mut body = compress(coding, data.as_bytes(), 6);
+        let place = place.index(body.len());
+        body[place] ^= 1 << bit;
+        if let Ok(read) = undo(&[coding], &body, LIMIT) {
+            prop_assert_eq!(&*read, data.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn blocks_that_hold_nothing_are_given_up_in_time() {
+    // Empty blocks with the fixed code, 10 bits each: eight of them are ten bytes.
+    let block = [0b00000010, 0b00001000, 0b00100000, 0b10000000, 0b00000000u8];
+    let mut body = vec![0x78, 0x9c];
+    for _ in 0..2_000_000 {
+        body.extend_from_slice(&block);
+    }
+    let problem = undo(&[Deflate], &body, LIMIT).unwrap_err();
+    assert_eq!(problem.status, 413, "{problem}");
+}
