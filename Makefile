@@ -22,12 +22,15 @@ BUILD = build/$(LUA_VERSION)
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 MODULE = $(BUILD)/mod_post_msg
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
-# The same bytes wherever they are built.
-export RUSTFLAGS := $(RUSTFLAGS) --remap-path-prefix=$(CURDIR)=/mod_post_msg \
-	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+# The same bytes wherever they are built. Each make below this one finds the flags there already: flags
+# that grew with each would have cargo begin anew each time.
+REMAP = --remap-path-prefix=$(CURDIR)=/mod_post_msg --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+ifeq ($(findstring $(REMAP),$(RUSTFLAGS)),)
+export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
+endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install dist demo test test-native test-specs test-other check deps deps-matrix \
+.PHONY: all build build-panic install dist demo test test-native test-specs test-other check readme deps deps-matrix \
 	test-matrix test-fresh fuzz bench clean
 
 all: build
@@ -76,7 +79,13 @@ build-panic:
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
+	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
+
+# The tables of README.markdown that say what is declared in the sources.
+readme:
+	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme
+	WRITE_README=1 busted spec/settings_spec.lua
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.
