@@ -1,6 +1,7 @@
 -- For wrk: POST requests, and what became of them as one line of JSON.
---   -- HOST TYPE BODY_FILE USER PASSWORD [FIRST]
--- %d in USER or PASSWORD is another number in each request, from FIRST on.
+--   -- HOST TYPE BODY_FILE USER PASSWORD [FIRST [KEY]]
+-- %d in USER or PASSWORD is another number in each request, from FIRST on. KEY begins the Idempotency-Key,
+-- which is another for each request too.
 
 local bit = require "bit";
 
@@ -19,10 +20,11 @@ local function base64(data)
 	end));
 end
 
-local credentials, number;
+local credentials, key, number;
 
 local function authorize()
 	wrk.headers["Authorization"] = "Basic "..base64((credentials:gsub("%%d", number)));
+	if key then wrk.headers["Idempotency-Key"] = key..number; end
 	number = number + 1;
 end
 
@@ -32,8 +34,9 @@ function init(args)
 	file:close();
 	wrk.headers["Host"], wrk.headers["Content-Type"] = args[1], args[2];
 	credentials, number = args[4]..":"..args[5], tonumber(args[6]) or 0;
+	key = args[7] ~= "" and args[7] or nil;
 	authorize();
-	if credentials:find("%%d") then
+	if key or credentials:find("%%d") then
 		request = function ()
 			authorize();
 			return wrk.format();

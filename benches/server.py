@@ -27,9 +27,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE + "/../spec/support")
+import report  # noqa: E402
 import world  # noqa: E402
+from clients import HOST, ping, receive  # noqa: E402
 
-HOST = "example.com"
 CHEAP = "cheap.example"  # its passwords take no time, so that many failures do not either
 FIRST_USERS = 20000
 MESSAGES = 10000
@@ -74,63 +75,6 @@ class Server(world.Server):
         return self.log().count("Failed authentication attempt")
 
 
-# Clients on a bare socket, each in a process of its own
-
-
-def login(port, user):
-    """A socket that has logged in."""
-    stream = socket.create_connection(("127.0.0.1", port), world.PATIENCE)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    head = (f"<?xml version='1.0'?><stream:stream to='{HOST}' version='1.0' xmlns='jabber:client' "
-            "xmlns:stream='http://etherx.jabber.org/streams'>")
-    plain = base64.b64encode(f"\0{user}\0secret".encode()).decode()
-    for line, answer in (
-            (head, b"</stream:features>"),
-            (f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>", b"<success"),
-            (head, b"</stream:features>"),
-            ("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", b"</iq>"),
-            ("<presence/>", b"<presence")):
-        stream.sendall(line.encode())
-        seen = b""
-        while answer not in seen:
-            seen += stream.recv(65536)
-    stream.settimeout(None)
-    return stream
-
-
-def receive(port, user, received, ready):
-    """Counts the messages that arrive."""
-    stream = login(port, user)
-    ready.set()
-    end = b""
-    while data := stream.recv(1 << 20):
-        data = end + data
-        received.value += data.count(b"<message ")
-        end = data[-len(b"<message ") + 1:]
-
-
-def ping(port, user, pipe):
-    """Pings the server all the time; sends the milliseconds that each took since it was asked last."""
-    with contextlib.suppress(PermissionError):
-        os.nice(-10)  # what is measured is the server, not when this process has its turn
-    stream = login(port, user)
-    stream.settimeout(world.PATIENCE)
-    pings, number = [], 0
-    pipe.send(None)
-    while True:
-        number += 1
-        begin = time.monotonic()
-        stream.sendall(b"<iq type='get' id='p%d' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>" % (number, HOST.encode()))
-        seen = b""
-        while b"p%d'" % number not in seen and b'p%d"' % number not in seen:
-            seen += stream.recv(65536)
-        pings.append((time.monotonic() - begin) * 1000)
-        if pipe.poll(0.003):
-            pipe.recv()
-            pipe.send(pings)
-            pings = []
-
-
 # The measurements
 
 
@@ -166,7 +110,7 @@ class Bench:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)) if hard != -1 else 4096, hard))
         lines = f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}"
-        accounts = {"sender": "secret", "recipient": "secret", "pinger": "secret", "victim": "secret"}
+        accounts = {"sender": "secret", "sink": "secret", "recipient": "secret", "pinger": "secret", "victim": "secret"}
         self.server = Server({HOST: {"accounts": accounts, "modules": ["post_msg", "bench_ceiling"], "lines": lines},
                               CHEAP: {"modules": [], "lines": "default_iteration_count = 1"}}, extra=MODULES, level="info")
         self.files = tempfile.mkdtemp(prefix="post_msg-bench-")
@@ -175,7 +119,7 @@ class Bench:
         try:
             await self.server.start()
             self.bodies = {}
-            for name, body in (("small", SMALL), ("json", json.dumps({"to": "recipient", "body": LARGE}))):
+            for name, body in (("small", SMALL), ("json", json.dumps({"to": "sink", "body": LARGE}))):
                 self.bodies[name] = f"{self.files}/{name}"
                 with open(self.bodies[name], "w", encoding="utf-8") as file:
                     file.write(body)
@@ -203,14 +147,14 @@ class Bench:
         self.pinger.send(None)
         return self.pinger.recv()
 
-    def wrk(self, path, body="small", user="sender", password="secret", connections=8, seconds=None, first=0):
+    def wrk(self, path, body="small", user="sender", password="secret", connections=8, seconds=None, first=0, key=""):
         """Starts wrk; the result has `requests`, `seconds`, `refused`, `p50`, `p99` (milliseconds), `rate`, `cost`."""
         begin = self.server.seconds()
         media_type = "application/json" if body == "json" else "text/plain"
         process = subprocess.Popen(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds or self.options.seconds}s", "-s", HERE + "/requests.lua",
              f"http://127.0.0.1:{self.server.http_port}{path}", "--",
-             HOST, media_type, self.bodies[body], f"{user}@{HOST}" if "@" not in user else user, password, str(first)],
+             HOST, media_type, self.bodies[body], f"{user}@{HOST}" if "@" not in user else user, password, str(first), key],
             stdout=subprocess.PIPE, text=True)
 
         def end():
@@ -233,38 +177,63 @@ class Bench:
         return f"first{self.first_user}"
 
     async def rates(self):
-        """Rates, in turns with the ceilings."""
+        """Rates, in turns with the ceilings. The recipient costs nothing, so that only the sender's side shows."""
         cases = {
             "ceiling: answer at once": ("/ceiling/answer", "small"),
             "ceiling: answer after `module:send`": ("/ceiling/send", "small"),
             "ceiling: answer after routing a ready message": ("/ceiling/route", "small"),
-            "**100 bytes of text, password remembered**": ("/msg/recipient", "small"),
+            "**100 bytes of text, password remembered**": ("/msg/sink", "small"),
+            "**the same with an `Idempotency-Key`**": ("/msg/sink", "small"),
+            "ceiling: answer at once to 48 KB": ("/ceiling/answer", "json"),
             "ceiling: answer after routing a ready message of 48 KB": ("/ceiling/route-large", "json"),
             "**48 KB of JSON, password remembered**": ("/msg", "json"),
         }
-        answer, send, route, small, route_large, large = cases
-        self.wrk("/msg/recipient")()
+        answer, send, route, small, keyed, answer_large, route_large, large = cases
+        self.wrk("/msg/sink")()
         found = {name: [] for name in cases}
-        for _ in range(self.options.rounds):
+        for number in range(self.options.rounds):
             for name, arguments in cases.items():
-                result = await asyncio.to_thread(self.wrk(*arguments))
+                key = f"{os.getpid()}-{number}-" if name == keyed else ""
+                result = await asyncio.to_thread(self.wrk(*arguments, key=key))
                 if result["refused"] or result["lost"]:
                     raise world.Trouble(f"{name}: {result}")
                 found[name].append(result)
+        allocated = {name: await self.allocated(*arguments, keyed=name == keyed) for name, arguments in cases.items()}
 
         def ratio(a, b, key="rate"):
             return statistics.median(x[key] / y[key] for x, y in zip(found[a], found[b]))
 
         self.table(
-            "Rates", ["8 keep-alive connections", "requests/s", "p50 ms", "p99 ms", "of routing", "of `module:send`", "server's µs/request"],
+            "Rates", ["8 keep-alive connections", "requests/s", "p50 ms", "p99 ms", "of routing", "of `module:send`", "server's µs/request",
+                      "bytes that Lua allocates"],
             [[name, f"{median(found[name], 'rate'):,.0f}", f"{median(found[name], 'p50'):.2f}", f"{median(found[name], 'p99'):.2f}",
-              f"{ratio(name, route):.2f}", f"{ratio(name, send):.2f}", f"{median(found[name], 'cost'):.0f}"] for name in cases],
-            f"Of 48 KB, ours is {ratio(large, route_large):.2f} of its ceiling. In processor time of the server, the ceilings take "
-            f"{ratio(route, small, 'cost'):.2f} (100 bytes) and {ratio(route_large, large, 'cost'):.2f} (48 KB) of what ours take.")
+              f"{ratio(name, route):.2f}", f"{ratio(name, send):.2f}", f"{median(found[name], 'cost'):.0f}", f"{allocated[name]:,.0f}"]
+             for name in cases],
+            f"All to a recipient that costs nothing: a hook takes what is sent to it. In processor time of the server, the ceilings take "
+            f"{ratio(route, small, 'cost'):.2f} (routing 100 bytes), {ratio(answer_large, large, 'cost'):.2f} (reading 48 KB) and "
+            f"{ratio(route_large, large, 'cost'):.2f} (reading 48 KB and routing as much) of what ours take.")
         self.bars += [(re.sub(r"[*`]|ceiling: ", "", name), ratio(name, route), name.startswith("**")) for name in cases]
         self.route_rate = median(found[route], "rate")
-        measured = ratio(small, route)
-        self.target("Small text, password remembered: share of the routing ceiling's rate", "at least 0.80", f"{measured:.2f}", measured >= 0.8)
+        for what, least, measured in (
+                ("Small text, password remembered: share of the routing ceiling's rate", 0.92, ratio(small, route)),
+                ("48 KB of JSON: share of the rate at which Prosody reads as much and answers at once", 1.0, ratio(large, answer_large)),
+                ("Small text with an `Idempotency-Key`: share of the rate without", 0.7, ratio(keyed, small))):
+            self.target(what, f"at least {least:.2f}", f"{measured:.2f}", measured >= least)
+
+    async def allocated(self, path, body, keyed=False):
+        """Bytes that one request allocates in Lua, the answer included, while the collector rests."""
+        count = 200
+        with open(self.bodies[body], encoding="utf-8") as file:
+            media_type, text = "application/json" if body == "json" else "text/plain", file.read()
+        requests = [self.request(path, text, media_type, more=f"Idempotency-Key: allocated-{number}\r\n" if keyed else "")
+                    for number in range(count + 1)]
+        with contextlib.closing(world.Http(self.server.http_port)) as connection:
+            connection.exchange(requests.pop())
+            before = await self.server.lua("collectgarbage() collectgarbage('stop') return collectgarbage('count')")
+            for request in requests:
+                await asyncio.to_thread(connection.exchange, request)
+            after = await self.server.lua("local count = collectgarbage('count') collectgarbage('restart') return count")
+        return (after - before) * 1024 / count
 
     async def first_use(self):
         """Passwords that are used for the first time."""
@@ -281,35 +250,33 @@ class Bench:
 
     async def batches(self):
         """Many messages in one request, in turns with a plain loop."""
-        line = json.dumps({"to": "recipient", "body": SMALL}) + "\n"
+        line = json.dumps({"to": "sink", "body": SMALL}) + "\n"
         requests = {"loop": self.request(f"/ceiling/loop/{MESSAGES}", ""),
                     "ndjson": self.request("/msg", line * MESSAGES, "application/x-ndjson")}
         found = {"loop": [], "ndjson": []}
         for _ in range(self.options.rounds):
             for name, request in requests.items():
-                goal = self.received.value + MESSAGES
+                taken = await self.server.lua("return prosody.bench_taken")
                 self.pinged()
                 cpu, begin = self.server.seconds(), time.monotonic()
                 answer = (await asyncio.to_thread(world.http, self.server.http_port, request, 1, 60))[0]
-                answered = time.monotonic() - begin
-                while self.received.value < goal and time.monotonic() - begin < 60:
-                    time.sleep(0.001)
-                found[name].append({"answered": answered, "arrived": time.monotonic() - begin, "cpu": self.server.seconds() - cpu,
-                                    "ping": max(self.pinged()), "status": answer["status"], "missing": goal - self.received.value})
+                found[name].append({"answered": time.monotonic() - begin, "cpu": self.server.seconds() - cpu,
+                                    "ping": max(self.pinged()), "status": answer["status"],
+                                    "missing": taken + MESSAGES - await self.server.lua("return prosody.bench_taken")})
         rows = []
         for name, label in (("loop", "ceiling: loop of `module:send`"), ("ndjson", "**NDJSON**")):
-            rows.append([label, f"{MESSAGES / median(found[name], 'cpu'):,.0f}", f"{MESSAGES / median(found[name], 'arrived'):,.0f}",
-                         f"{median(found[name], 'cpu'):.2f}", f"{median(found[name], 'arrived'):.2f}", f"{median(found[name], 'ping'):.1f}",
+            rows.append([label, f"{MESSAGES / median(found[name], 'cpu'):,.0f}", f"{MESSAGES / median(found[name], 'answered'):,.0f}",
+                         f"{median(found[name], 'cpu'):.2f}", f"{median(found[name], 'answered'):.2f}", f"{median(found[name], 'ping'):.1f}",
                          f"{max(entry['ping'] for entry in found[name]):.1f}"])
-        self.table(f"{MESSAGES:,} messages in one request, recipient online",
+        self.table(f"{MESSAGES:,} messages in one request, recipient that costs nothing",
                    ["", "messages per second of the server", "of the clock", "server's s", "clock s", "longest ping ms", "in all rounds"], rows)
         seconds = median(found["ndjson"], "cpu")
-        share = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(found["loop"], found["ndjson"]))
+        share = statistics.median(a["answered"] / b["answered"] for a, b in zip(found["loop"], found["ndjson"]))
         longest = median(found["ndjson"], "ping")
         good = all(entry["status"] == 201 and entry["missing"] == 0 for entry in found["ndjson"])
         self.target("NDJSON of 10,000: all arrive, the server's time", "under 1.5 s", f"{seconds:.2f} s" + ("" if good else " (not all)"),
                     good and seconds < 1.5)
-        self.target("NDJSON of 10,000: share of the rate of a loop of `module:send`", "at least 0.50", f"{share:.2f}", share >= 0.5)
+        self.target("NDJSON of 10,000: share of the rate of a loop of `module:send`", "at least 0.70", f"{share:.2f}", share >= 0.7)
         self.target("NDJSON of 10,000: longest ping of another user", "at most 50 ms", f"{longest:.1f} ms", longest <= 50)
 
     async def first_uses(self, busy):
@@ -329,7 +296,7 @@ class Bench:
             "idle": None,
             "ceiling: answer at once": {"path": "/ceiling/answer"},
             "ceiling: answer after routing a ready message": {"path": "/ceiling/route"},
-            "**posting**": {"path": "/msg/recipient"},
+            "**posting**": {"path": "/msg/sink"},
             "**wrong: one password for one account**": {"user": "victim", "password": "wrong"},
             "**wrong: another password each time for one account**": {"user": "victim", "password": "wrong%d"},
             "**wrong: another unknown account each time**": {"user": "nobody%d", "password": "wrong"},
@@ -370,12 +337,12 @@ class Bench:
             if name.startswith("**wrong"):
                 what = re.sub(r"\*", "", name)
                 p99, used = median(rounds, "p99"), at(uses, 0.99)
-                self.target(f"XMPP ping under 64 connections, {what}: p99", "at most 15 ms", f"{p99:.1f} ms {beside}", p99 <= 15)
+                self.target(f"XMPP ping under 64 connections, {what}: p99", "at most idle + 5 ms", f"{p99:.1f} ms {beside}", p99 <= idle + 5)
                 self.target(f"First use of a right password meanwhile, {what}: p99", "under 50 ms",
                             f"{used:.1f} ms" + (f", {unsent} of {len(uses)} refused" if unsent else ""), used < 50 and not unsent)
             elif name == "**posting**":
                 p99 = median(rounds, "p99")
-                self.target("XMPP ping under 64 connections posting: p99", "at most 25 ms", f"{p99:.1f} ms {beside}", p99 <= 25)
+                self.target("XMPP ping under 64 connections posting: p99", "at most idle + 15 ms", f"{p99:.1f} ms {beside}", p99 <= idle + 15)
         self.table("XMPP pings of another user, under 64 connections",
                    ["", "p50 ms", "p99 ms", "max ms", "requests/s", "of them failed attempts", "first use of a right password p50 ms", "p99 ms",
                     "max ms", "refused"], rows, "What is a failed attempt no more is answered 429 (too many) or 503 (too many at once).")
@@ -458,55 +425,7 @@ class Bench:
         return "\n".join([self.circumstances(), "", *lines, *self.out, ""])
 
 
-
 SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting"]
-
-SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" viewBox="0 0 760 {height}" role="img">
-<title>Requests per second, as a share of the routing ceiling</title>
-<style>
-text {{ font: 13px sans-serif; fill: #1f2328 }}
-.ours {{ fill: #0969da }} .ceiling {{ fill: #8c959f }} line {{ stroke: #8c959f }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }} .ours {{ fill: #4493f8 }} .ceiling {{ fill: #6e7681 }} line {{ stroke: #6e7681 }}
-}}
-</style>
-<text x="0" y="16">Requests per second, as a share of a route that only routes a ready message of 100 bytes</text>
-{bars}
-</svg>
-"""
-
-
-def chart(bars):
-    widest = max(share for _, share, _ in bars)
-    lines = []
-    for row, (label, share, ours) in enumerate(bars):
-        y = 32 + 26 * row
-        width = share / widest * 340
-        lines.append(f'<text x="350" y="{y + 13}" text-anchor="end">{label}</text>'
-                     f'<rect class="{"ours" if ours else "ceiling"}" x="360" y="{y}" width="{width:.0f}" height="18"/>'
-                     f'<text x="{366 + width:.0f}" y="{y + 13}">{share:.2f}</text>')
-    x = 360 + 340 / widest
-    lines.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="26" y2="{32 + 26 * len(bars)}" stroke-dasharray="3 3"/>')
-    return SVG.format(height=40 + 26 * len(bars), bars="\n".join(lines))
-
-
-def write(bench, readme):
-    text = bench.markdown()
-    with open(HERE + "/RESULTS.md", "w", encoding="utf-8") as file:
-        file.write("# What `make bench` measured\n\n![Rates](rates.svg)\n\n" + text)
-    with open(HERE + "/rates.svg", "w", encoding="utf-8") as file:
-        file.write(chart(bench.bars))
-    if readme:
-        with open(HERE + "/../README.markdown", "r+", encoding="utf-8") as file:
-            old = file.read()
-            begin, end = "<!-- bench -->", "<!-- /bench -->"
-            if begin not in old or end not in old:
-                raise world.Trouble(f"README.markdown has no {begin} … {end}")
-            before, after = old.split(begin)[0], old.split(end)[1]
-            file.seek(0)
-            file.write(f"{before}{begin}\n\n![Rates](benches/rates.svg)\n\n{text}\n{end}{after}")
-            file.truncate()
-
 
 def main():
     parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")
@@ -525,7 +444,7 @@ def main():
         sys.exit(f"bench: {error}")
     print(bench.markdown())
     if not options.section:
-        write(bench, options.readme)
+        report.write(bench, options.readme)
 
 
 if __name__ == "__main__":
