@@ -7,8 +7,10 @@
 //! | Content-Encoding | the body as it was before | [`content_coding`] |
 //! | the path | the recipient that it names | [`path`], [`percent`] |
 //! | Prefer | how long to wait | [`prefer`] |
+//! | Accept | the form of the answer | [`accept`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
 
+pub mod accept;
 pub mod answer;
 pub mod charset;
 pub mod content_coding;

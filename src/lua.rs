@@ -13,7 +13,7 @@ mod stanza;
 
 use mlua::{Lua, Result, Table};
 
-use crate::http::{answer, prefer};
+use crate::http::{accept, prefer};
 use crate::payload::format;
 
 type Bytes = mlua::String;
@@ -28,7 +28,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("media_types", format::media_types())?;
     library.set("new", lua.create_function(host::new)?)?;
     // wants_json(accept) → boolean
-    let wants_json = |_: &Lua, accept: Bytes| Ok(answer::wants_json(&accept.as_bytes()));
+    let wants_json = |_: &Lua, accept: Bytes| Ok(accept::wants_json(&accept.as_bytes()));
     library.set("wants_json", lua.create_function(wants_json)?)?;
     // refusal(problem, accept, content_type) → status, media type, body
     library.set("refusal", lua.create_function(problem::refusal)?)?;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::accept::wants_problem_json;
 use super::problem::{Place, Problem};
 
 /// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
@@ -10,60 +11,6 @@ pub struct Answer {
     pub status: u16,
     pub media_type: &'static str,
     pub body: String,
-}
-
-/// Whether success is told in JSON: `Accept` names `application/json` (RFC 9110, section 12.5.1).
-pub fn wants_json(accept: &[u8]) -> bool {
-    accepts(accept, &["application/json"])
-}
-
-/// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
-/// a request that is JSON itself.
-fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) -> bool {
-    match accept {
-        Some(accept) if !says_nothing(accept) => {
-            accepts(accept, &["application/json", "application/problem+json"])
-        }
-        _ => {
-            let essence = content_type
-                .unwrap_or_default()
-                .split(|&b| b == b';')
-                .next();
-            let essence = essence.unwrap_or_default().trim_ascii();
-            essence.eq_ignore_ascii_case(b"application/json")
-                || essence.eq_ignore_ascii_case(b"application/x-ndjson")
-        }
-    }
-}
-
-fn says_nothing(accept: &[u8]) -> bool {
-    ranges(accept).all(|(range, _)| range.is_empty() || range == b"*/*")
-}
-
-fn accepts(accept: &[u8], media_types: &[&str]) -> bool {
-    ranges(accept).any(|(range, wanted)| {
-        wanted
-            && media_types
-                .iter()
-                .any(|t| range.eq_ignore_ascii_case(t.as_bytes()))
-    })
-}
-
-/// The media ranges of an Accept header, each with whether its quality is above 0.
-fn ranges(accept: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
-    accept.split(|&b| b == b',').map(|item| {
-        let mut parts = item.split(|&b| b == b';').map(<[u8]>::trim_ascii);
-        let range = parts.next().unwrap_or_default();
-        let refused = parts.any(|parameter| {
-            parameter
-                .to_ascii_lowercase()
-                .strip_prefix(b"q=")
-                .is_some_and(|quality| {
-                    quality.starts_with(b"0") && quality.iter().all(|b| matches!(b, b'0' | b'.'))
-                })
-        });
-        (range, !refused)
-    })
 }
 
 /// A problem as `application/problem+json` has it (RFC 9457, section 3.1).

@@ -13,7 +13,11 @@ impl Text {
     /// # Errors
     /// 422 with the character and its offset in characters.
     pub fn new(field: &'static str, text: String) -> Result<Text, Problem> {
-        if let Some((at, bad)) = text.char_indices().find(|&(_, c)| !is_xml(c)) {
+        let illegal = || text.char_indices().find(|&(_, c)| !is_xml(c));
+        if let Some((at, bad)) = Some(&text)
+            .filter(|text| is_odd(text))
+            .and_then(|_| illegal())
+        {
             let offset = text[..at].chars().count();
             return Err(Problem::meaning(format!(
                 "`{field}` contains U+{:04X} at character {offset}, which XML cannot carry; leave it out",
@@ -31,6 +35,16 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether text may hold a character that XML does not allow: a quick look, block by block, at
+/// bytes that most text does not have.
+fn is_odd(text: &str) -> bool {
+    text.as_bytes().chunks(256).any(|block| {
+        // Without a branch for each byte, which lets the compiler look at many at once.
+        let odd = |b: u8| (b < b' ') & (b != b'\n') & (b != b'\t') & (b != b'\r') | (b == 0xEF);
+        block.iter().fold(false, |found, &b| found | odd(b))
+    })
 }
 
 /// Whether XML 1.0 allows it (section 2.2).

@@ -1,6 +1,5 @@
-//! x
+//! URIs.
 
-use crate::http::percent;
 use crate::http::problem::{Problem, quote};
 
 /// A URI with a scheme (RFC 3986, section 3).
@@ -8,12 +7,8 @@ use crate::http::problem::{Problem, quote};
 pub struct Uri(String);
 
 impl Uri {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// # Errors
-    /// 422, with the offset of the first character that no URI has.
+    /// 422 with the field, and where there is one the offset of the first character that no URI has.
     pub fn new(field: &'static str, uri: String) -> Result<Uri, Problem> {
         let problem = |what: &str| {
             Problem::meaning(format!(
@@ -25,23 +20,15 @@ impl Uri {
         if let Some(offset) = uri.chars().position(|c| !is_uri_character(c)) {
             return Err(problem("it has a character that a URI cannot have").offset(offset));
         }
-        if percent::decode(uri.as_bytes()).is_err() {
-            return Err(problem("a % is not followed by two hex digits"));
+        match fluent_uri::UriRef::parse(uri.as_str()) {
+            Ok(parsed) if parsed.has_scheme() => Ok(Uri(uri)),
+            Ok(_) => Err(problem("it has no scheme")),
+            Err(_) => Err(problem("it is not formed as RFC 3986 says")),
         }
-        let Some((scheme, rest)) = uri.split_once(':') else {
-            return Err(problem("it has no scheme"));
-        };
-        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            || !scheme
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-        {
-            return Err(problem("it has no scheme"));
-        }
-        if !is_hier_part(rest) {
-            return Err(problem("it is not formed as RFC 3986 says"));
-        }
-        Ok(Uri(uri))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -50,48 +37,66 @@ fn is_uri_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
 }
 
-/// What follows the scheme: brackets only around an IP literal, one fragment, digits as port.
-fn is_hier_part(rest: &str) -> bool {
-    let (before, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-    let (path, query) = before.split_once('?').unwrap_or((before, ""));
-    if fragment.contains(['#', '[', ']']) || query.contains(['[', ']']) {
-        return false;
-    }
-    let Some(authority_and_path) = path.strip_prefix("//") else {
-        return !path.contains(['[', ']']);
-    };
-    let (authority, path) = match authority_and_path.find('/') {
-        Some(at) => authority_and_path.split_at(at),
-        None => (authority_and_path, ""),
-    };
-    let (userinfo, host_and_port) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (host, port) = match host_and_port.strip_prefix('[') {
-        Some(literal) => {
-            let Some((literal, port)) = literal.split_once(']') else {
-                return false;
-            };
-            if !is_ip_literal(literal) || !(port.is_empty() || port.starts_with(':')) {
-                return false;
-            }
-            ("", port.trim_start_matches(':'))
-        }
-        None => host_and_port.split_once(':').unwrap_or((host_and_port, "")),
-    };
-    !path.contains(['[', ']'])
-        && !userinfo.contains(['@', '[', ']'])
-        && !host.contains(['[', ']'])
-        && port.bytes().all(|b| b.is_ascii_digit())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem::Place;
 
-/// IP-literal without its brackets (RFC 3986, section 3.2.2).
-fn is_ip_literal(literal: &str) -> bool {
-    if let Some(future) = literal.strip_prefix(['v', 'V']) {
-        return future.split_once('.').is_some_and(|(version, address)| {
-            !version.is_empty()
-                && version.bytes().all(|b| b.is_ascii_hexdigit())
-                && !address.is_empty()
-                && !address.contains(['/', '@', '[', ']', '%'])
-        });
+    #[test]
+    fn a_uri_has_a_scheme_and_the_form_of_rfc_3986() {
+        for uri in [
+            "https://example.com/a;b,c/(d)'!*~?e=f/?#g/?",
+            "http://[2001:db8::1]:80/",
+            "http://[v1.a:b]/",
+            "http://user:pw@h:/",
+            "file:///etc/x",
+            "mailto:a@b",
+            "urn:a:b",
+            "a:",
+            "x+y-z.1://",
+            "http://a/%C3%bc",
+            "http://a?b",
+            "http://a#b",
+            "tel:+1",
+        ] {
+            assert!(Uri::new("oob_url", uri.to_owned()).is_ok(), "{uri}");
+        }
+        for uri in [
+            "",
+            "a",
+            "/a",
+            "//a/b",
+            "?a",
+            "#a",
+            ":a",
+            "1a:b",
+            "é:b",
+            "http://[::1",
+            "http://::1]/",
+            "http://[1]/",
+            "http://[::1]x/",
+            "http://a:b/",
+            "http://a@b@c/",
+            "http://a/[b]",
+            "http://a/?[b]",
+            "http://a/#b#c",
+            "http://a/%",
+            "http://a/%zz",
+            "http://a b/",
+            "http://a/\\",
+            "http://a/\"",
+            "http://a/{}",
+            "http://a/\n",
+            "http://ü/",
+        ] {
+            let problem = Uri::new("oob_url", uri.to_owned()).expect_err(uri);
+            assert_eq!(
+                (problem.status, problem.field.as_deref()),
+                (422, Some("oob_url")),
+                "{uri}"
+            );
+        }
+        let problem = Uri::new("oob_url", "http://ü/".to_owned()).expect_err("an umlaut");
+        assert_eq!(problem.place, Some(Place::Offset(7)));
     }
-    literal.parse::<std::net::Ipv6Addr>().is_ok()
 }

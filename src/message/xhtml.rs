@@ -4,6 +4,9 @@
 //! allows. Nothing is copied that is not named here: an element, an attribute or a style property
 //! that nobody thought of is left out.
 //!
+//! `ammonia` was looked at, over `html5ever`: it repairs HTML and never says what is wrong, where XHTML
+//! that is not well-formed is to be refused with its line and column.
+//!
 //! | step | module |
 //! |---|---|
 //! | what the parser would not notice, or not survive | [`survey`] |

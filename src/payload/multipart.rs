@@ -1,4 +1,7 @@
 //! `multipart/form-data` → draft.
+//!
+//! `multer` was looked at, and `multipart-stream`: both read an asynchronous stream, and neither says at
+//! which byte something is wrong.
 
 use std::borrow::Cow;
 

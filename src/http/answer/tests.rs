@@ -21,30 +21,6 @@ fn gone() -> Problem {
 }
 
 #[test]
-fn json_is_wanted_where_accept_names_it() {
-    for accept in [
-        "application/json",
-        "text/html, Application/JSON;q=0.001",
-        "*/*;q=0.1,application/json ; x=y",
-    ] {
-        assert!(wants_json(accept.as_bytes()), "{accept}");
-    }
-    for accept in [
-        "",
-        "*/*",
-        "application/*",
-        "application/problem+json",
-        "application/json;q=0",
-        "application/json; Q=0.000",
-        "application/jsonp",
-        ",;,",
-    ] {
-        assert!(!wants_json(accept.as_bytes()), "{accept}");
-    }
-    assert!(!wants_json(b"\xFF\0"));
-}
-
-#[test]
 fn a_problem_has_the_form_that_was_asked_for() {
     let problem = Problem::meaning("x");
     let (text, json) = ("text/plain", "application/json");

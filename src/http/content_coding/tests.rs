@@ -263,15 +263,15 @@ proptest! {
         prop_assert_eq!(undone.as_deref(), Ok(&data[..]));
     }
 
+    // Deflate's Adler-32 is too weak for that: texts of few letters have it in common.
     #[test]
-    fn a_damaged_stream_never_yields_another_text(
-        coding in proptest::sample::select(&[Gzip, Deflate][..]),
+    fn a_damaged_gzip_stream_never_yields_another_text(
         data in "[a-c]{0,200}", place in any::<proptest::sample::Index>(), bit in 0..8u32
     ) {
-        let mut body = compress(coding, data.as_bytes(), 6);
+        let mut body = compress(Gzip, data.as_bytes(), 6);
         let place = place.index(body.len());
         body[place] ^= 1 << bit;
-        if let Ok(read) = undo(&[coding], &body, LIMIT) {
+        if let Ok(read) = undo(&[Gzip], &body, LIMIT) {
             prop_assert_eq!(&*read, data.as_bytes());
         }
     }

@@ -1,0 +1,110 @@
+//! `Accept`: the form of the answer.
+
+use mediatype::{MediaType, MediaTypeList, ReadParams};
+
+/// Whether success is told in JSON: `Accept` names `application/json` (RFC 9110, section 12.5.1).
+pub fn wants_json(accept: &[u8]) -> bool {
+    names(accept, &["json"])
+}
+
+/// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
+/// a request that is JSON itself.
+pub fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) -> bool {
+    match accept {
+        Some(accept) if !says_nothing(accept) => names(accept, &["json", "problem+json"]),
+        _ => {
+            let essence = content_type
+                .unwrap_or_default()
+                .split(|&b| b == b';')
+                .next();
+            let essence = essence.unwrap_or_default().trim_ascii();
+            essence.eq_ignore_ascii_case(b"application/json")
+                || essence.eq_ignore_ascii_case(b"application/x-ndjson")
+        }
+    }
+}
+
+fn says_nothing(accept: &[u8]) -> bool {
+    ranges(accept).all(|range| range.ty == "*" && range.subty == "*")
+}
+
+/// Whether one of these subtypes of `application` is named, and not refused by a weight of 0.
+fn names(accept: &[u8], subtypes: &[&str]) -> bool {
+    ranges(accept).any(|range| {
+        let weight = mediatype::Name::new("q").and_then(|q| range.get_param(q));
+        let refused = weight.is_some_and(|weight| weight.as_str().parse() == Ok(0.0));
+        let suffix = range.suffix.map(|suffix| format!("+{suffix}"));
+        let subtype = range.subty.to_string() + suffix.as_deref().unwrap_or_default();
+        range.ty == "application"
+            && subtypes
+                .iter()
+                .any(|known| subtype.eq_ignore_ascii_case(known))
+            && !refused
+    })
+}
+
+/// The media ranges. What is none says nothing.
+fn ranges(accept: &[u8]) -> impl Iterator<Item = MediaType<'_>> {
+    MediaTypeList::new(std::str::from_utf8(accept).unwrap_or_default()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_wanted_where_accept_names_it() {
+        for accept in [
+            "application/json",
+            "text/html, Application/JSON;q=0.001",
+            "*/*;q=0.1,application/json ; x=y",
+        ] {
+            assert!(wants_json(accept.as_bytes()), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "application/*",
+            "application/problem+json",
+            "application/json;q=0",
+            "application/json; Q=0.000",
+            "application/jsonp",
+            ",;,",
+        ] {
+            assert!(!wants_json(accept.as_bytes()), "{accept}");
+        }
+        assert!(!wants_json(b"\xFF\0"));
+    }
+
+    #[test]
+    fn a_request_in_json_is_answered_in_json_unless_accept_says_something_else() {
+        let json = Some(&b"application/json; charset=utf-8"[..]);
+        for nothing in [
+            None,
+            Some("*/*"),
+            Some("*/*;q=0.8, "),
+            Some(""),
+            Some("?"),
+            Some(",;,"),
+        ] {
+            let accept = nothing.map(str::as_bytes);
+            assert!(wants_problem_json(accept, json), "{nothing:?}");
+            assert!(
+                !wants_problem_json(accept, Some(b"text/plain")),
+                "{nothing:?}"
+            );
+        }
+        for (accept, wanted) in [
+            ("text/plain", false),
+            ("text/*, */*", false),
+            ("application/problem+json", true),
+            ("application/problem+json;q=0, text/plain", false),
+        ] {
+            assert_eq!(
+                wants_problem_json(Some(accept.as_bytes()), json),
+                wanted,
+                "{accept}"
+            );
+        }
+    }
+}
