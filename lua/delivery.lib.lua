@@ -33,9 +33,12 @@ local function problem_of(stanza, to) --> problem
 	};
 end
 
--- Outcomes that are under way, by id; those of the same id are chained. An outcome is made for every
--- message, so it is small: { id, to, sender }, and then `status` or `problem`.
+-- Outcomes that are under way, by id; those of the same id are chained. An outcome is { id, to, sender,
+-- wait }, and then has a `status` or a `problem`.
 local under_way = {};
+-- An outcome that nobody holds any more. Most messages are done with once they are routed, and a table
+-- for each would be collected again.
+local spare;
 -- Those of whom something may come back after the answer, so that it reaches nobody else.
 local answered = cache.new(10000); -- sender's address, id → recipient
 
@@ -57,6 +60,7 @@ local function untrack(outcome)
 	else
 		under_way[outcome.id] = at.chained;
 	end
+	at.chained = nil;
 end
 
 -- The outcome of a message from `sender` (an address) that a stanza from `from` is about.
@@ -70,12 +74,16 @@ local function find(id, sender, from) --> outcome
 	end
 end
 
-local function settle(outcome, status, problem)
+local function let_go(outcome)
 	untrack(outcome);
 	local sender = outcome.sender;
 	if outcome.wait or sender.resource then
 		answered:set(sender.address.."\n"..outcome.id, outcome.to);
 	end
+end
+
+local function settle(outcome, status, problem)
+	let_go(outcome);
 	requests.settle(outcome, status, problem);
 end
 
@@ -141,20 +149,23 @@ local function origin_of(sender)
 end
 
 -- Sends one message. `wait` is how many seconds to wait for a receipt, or nil.
-local function send(sender, stanza, wait) --> outcome
+local function send(sender, stanza, wait) --> 201 where nothing more is to come; otherwise nil, outcome
 	local attr = stanza.attr;
 	if attr.type == "groupchat" then
-		return rooms.send(sender, stanza);
+		return nil, rooms.send(sender, stanza);
 	end
-	local outcome = { id = attr.id; to = attr.to; sender = sender };
-	if wait then outcome.wait = wait; end
+	local outcome = spare or {};
+	spare = nil;
+	outcome.id, outcome.to, outcome.sender, outcome.wait = attr.id, attr.to, sender, wait;
 	watch(sender.host);
 	track(outcome);
 	core_post_stanza(origin_of(sender), stanza, true);
-	if not wait and not outcome.problem then
-		settle(outcome, 201);
+	if wait or outcome.problem then
+		return nil, outcome;
 	end
-	return outcome;
+	let_go(outcome);
+	spare = outcome;
+	return 201;
 end
 
 -- Ends the wait for receipts. The newest is settled first: of those with one id it is found at once.
@@ -172,8 +183,8 @@ local function limit(outcomes, wait)
 	end);
 end
 
--- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is told of
--- those that have their outcome at once, as long as none before them waits for one.
+-- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
+-- id, recipient and status or problem of those that have one at once, as long as none before them waits.
 local function send_all(sender, batch, wait, tell) --> problem, how many were sent, outcomes not told
 	local count, outcomes = 0, {};
 	local ticket = batch:ticket();
@@ -188,12 +199,14 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 		end
 	until done;
 	for stanza in batch.next, batch do
-		local outcome = send(sender, stanza, wait);
+		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
+		local status, outcome = send(sender, stanza, wait);
 		count = count + 1;
-		if outcomes[1] or not outcome.status and not outcome.problem then
-			outcomes[#outcomes + 1] = outcome;
+		local result = status or outcome.status or outcome.problem;
+		if result and not outcomes[1] then
+			tell(id, to, result);
 		else
-			tell(outcome);
+			outcomes[#outcomes + 1] = outcome or { id = id; to = to; status = status };
 		end
 		if not requests.breathe() then
 			return {

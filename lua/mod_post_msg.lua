@@ -191,18 +191,21 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	end
 
 	local json = headers.accept and native.wants_json(headers.accept) or false;
-	local outcome = stanza and delivery.send(sender, stanza, wait);
-	if outcome and outcome.status == 201 and not json then
-		return nil, 201, true; -- the short way of most requests
+	local outcomes, many = {}, false;
+	if stanza then
+		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
+		local status, outcome = delivery.send(sender, stanza, wait);
+		if status and not json then
+			return nil, status, true; -- the short way of most requests
+		end
+		outcomes[1] = outcome or { id = id; to = to; status = status };
 	end
 
 	local report = native.report(json);
-	local function tell(told)
-		-- What nobody knows of when the module is unloaded was sent all the same.
-		report:add(told.id, sender.address, told.to, told.problem or told.status or 202);
+	local function tell(id, to, result)
+		report:add(id, sender.address, to, result);
 	end
 
-	local outcomes, many = { outcome }, false;
 	if batch then
 		local count;
 		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell);
@@ -213,8 +216,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		delivery.limit(outcomes, wait);
 	end
 	problem = requests.settled(outcomes);
-	for _, waited in ipairs(outcomes) do
-		tell(waited);
+	for _, outcome in ipairs(outcomes) do
+		-- What nobody knows of when the module is unloaded was sent all the same.
+		tell(outcome.id, outcome.to, outcome.problem or outcome.status or 202);
 		requests.breathe();
 	end
 	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);
