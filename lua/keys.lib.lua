@@ -8,28 +8,55 @@ local native, requests; -- given to init
 local kept_for = 24 * 60 * 60; -- seconds
 local kept_at_most = 100000; -- keys of an account
 local tidied_every = 60 * 60; -- seconds
-local small = 4096; -- bytes of an answer that is kept in memory too
+local small = 4096; -- bytes of a body that are hashed in one call
 
 -- One entry for each key, named by the day on which it was made and hashes of account and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
 local store = module:open_store("post_msg_keys");
-local recent = cache.new(1000); -- what was found lately
+local unstored = cache.new(1000); -- name → entry that the store would not take
 local under_way = {}; -- name → the coroutine of the request
-local counts; -- hash of an account → its keys that are kept, nearly
+local counts = {}; -- hash of an account → its keys that are kept, nearly
+
+-- Which names the store has, so that a new key needs no look-up there: day → first digits of the key's
+-- hash → the digits that follow, as a number, which Lua's collector has not to look at → true. It is
+-- in small tables since a large one would hold the event loop when it grows.
+local known = {};
+local all_known = false;
 
 local function day_of(time)
 	return math.floor(time / kept_for);
 end
 
 local function entry_name(day, name)
-	return ("%d-%s"):format(day, name);
+	return day.."-"..name;
+end
+
+local function place_of(name) --> key in a day of `known`, key in its table
+	return name:sub(18, 19), tonumber(name:sub(20, 31), 16);
+end
+
+local function note(day, name)
+	local first, digits = place_of(name);
+	if not digits then return; end
+	local names = known[day] or {};
+	known[day] = names;
+	local place = names[first] or {};
+	names[first] = place;
+	place[digits] = true;
+end
+
+-- Whether the store may have an entry: it is not asked for one that it cannot have.
+local function may_have(day, first, digits) --> boolean
+	local names = known[day];
+	return not all_known or names ~= nil and names[first] ~= nil and names[first][digits] ~= nil;
 end
 
 local function find(name) --> entry; or nil and an error
 	local now = os.time();
-	local entry = recent:get(name);
+	local entry = unstored:get(name);
+	local first, digits = place_of(name);
 	for day = day_of(now), day_of(now) - 1, -1 do
-		if not entry then
+		if not entry and may_have(day, first, digits) then
 			local err;
 			entry, err = store:get(entry_name(day, name));
 			if not entry and err then return nil, err; end
@@ -41,50 +68,60 @@ local function find(name) --> entry; or nil and an error
 	end
 end
 
--- Drops the days that are over and counts the keys that are kept, a few at a time.
+-- Drops the days that are over, and looks at the names that are kept, a few at a time.
 local function tidy()
+	local first = day_of(os.time()) - 1;
+	for day in pairs(known) do
+		if day < first then known[day] = nil; end
+	end
 	local ok, names, state, name = pcall(store.users, store);
 	if not ok or type(names) ~= "function" then return; end
-	local first = day_of(os.time()) - 1;
 	local kept = {};
 	requests.in_slices(function ()
 		name = names(state, name);
-		if not name then counts = kept; end
+		if not name then
+			counts = kept;
+			all_known = true;
+		end
 		return name;
 	end, function (entry)
-		local day, account = entry:match("^(%d+)-(%w+)-");
-		if day and tonumber(day) < first then
+		local day, key_name, account = entry:match("^(%d+)%-((%w+)%-%w+)$");
+		day = tonumber(day);
+		if day and day < first then
 			store:set(entry, nil);
-		elseif account then
+		elseif day then
+			note(day, key_name);
 			kept[account] = (kept[account] or 0) + 1;
 		end
 	end);
 end
 
 local function keep(name, account, entry)
-	local body = entry.answer and type(entry.answer) == "table" and entry.answer.body or "";
-	local ok, err = store:set(entry_name(day_of(entry.time), name), entry);
+	local day = day_of(entry.time);
+	note(day, name);
+	local ok, err = store:set(entry_name(day, name), entry);
 	if not ok then
 		module:log("warn", "An idempotency key cannot be stored, and may be forgotten: %s", err);
-	end
-	if not ok or #body <= small then
-		recent:set(name, entry);
+		unstored:set(name, entry);
 	end
 	counts[account] = (counts[account] or 0) + 1;
 end
 
 -- What makes a request the same as another.
 local function fingerprint(request) --> string, or nil where the request cannot go on
-	local headers = request.headers;
-	local digest = native.digest();
-	for _, part in ipairs { request.url.path, headers.content_type or "", headers.content_encoding or "", request.body } do
-		digest:add(("%d:"):format(#part), 0);
-		local at = 0;
-		repeat
-			at = digest:add(part, at);
-			if at and not requests.breathe() then return nil; end
-		until not at;
+	local headers, body = request.headers, request.body;
+	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
+	local head = #path..":"..path..#media_type..":"..media_type..#coding..":"..coding;
+	if #body <= small then
+		return sha256(head..body, true);
 	end
+	local digest = native.digest();
+	digest:add(head, 0);
+	local at = 0;
+	repeat
+		at = digest:add(body, at);
+		if at and not requests.breathe() then return nil; end
+	until not at;
 	return digest:finish();
 end
 
@@ -98,12 +135,11 @@ local function once(sender, key, request, send) --> problem, answer
 	if not is_key(key) then
 		return { status = 400; detail = "Idempotency-Key is 1 to 255 visible ASCII characters" };
 	end
-	if not counts then
-		counts = {};
-		tidy();
-		module:add_timer(tidied_every, function () tidy(); return tidied_every; end);
+	local account = sender.hash;
+	if not account then
+		account = sha256(sender.account, true):sub(1, 16);
+		sender.hash = account;
 	end
-	local account = sha256(sender.account, true):sub(1, 16);
 	local name = account.."-"..sha256(sender.account.."\n"..key, true);
 	-- A request that has raised an error does not go on.
 	local other = under_way[name];
@@ -139,6 +175,7 @@ end
 
 local function init(the_native, the_requests)
 	native, requests = the_native, the_requests;
+	module:add_timer(0, function () tidy(); return tidied_every; end);
 	return { once = once };
 end
 
