@@ -11,7 +11,7 @@ local usermanager = require "core.usermanager";
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
-local settings, core, requests; -- given to init
+local settings, core, waiting; -- given to init
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
@@ -84,10 +84,10 @@ local function verify_derived(attempt, request, host, hash, held) --> boolean, o
 	end
 	local ticket, seconds = attempt:derive(prepared, hash, stored_key, salt, iterations);
 	if seconds then
-		requests.sleep(math.max(seconds, requests.refusal_delay()));
+		waiting.sleep(math.max(seconds, waiting.refusal_delay()));
 		request.delayed = true;
 		return false;
-	elseif ticket and requests.await(ticket) then
+	elseif ticket and waiting.await(ticket) then
 		return attempt:derived();
 	end
 end
@@ -241,14 +241,14 @@ end
 local function authenticate(request) --> sender, problem, headers
 	local sender, problem, headers = identify(request);
 	if problem and not request.delayed then
-		local seconds = requests.refusal_delay();
-		if seconds > 0 then requests.pause(request.conn, seconds); end
+		local seconds = waiting.refusal_delay();
+		if seconds > 0 then waiting.pause(request.conn, seconds); end
 	end
 	return sender, problem, headers;
 end
 
-local function init(the_settings, the_core, the_requests)
-	settings, core, requests = the_settings, the_core, the_requests;
+local function init(the_settings, the_core, the_waiting)
+	settings, core, waiting = the_settings, the_core, the_waiting;
 	if module.may then -- COMPAT 0.12 has no permissions of roles
 		module:default_permission("prosody:registered", ":post-message");
 	end

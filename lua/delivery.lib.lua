@@ -7,7 +7,7 @@ local timer = require "util.timer";
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
 
-local requests, rooms; -- given to init
+local waiting, rooms; -- given to init
 
 -- Stanza errors → statuses (RFC 6120, section 8.3.3).
 local status_of = {
@@ -84,7 +84,7 @@ end
 
 local function settle(outcome, status, problem)
 	let_go(outcome);
-	requests.settle(outcome, status, problem);
+	waiting.settle(outcome, status, problem);
 end
 
 -- A bounce or a receipt (XEP-0184) that reached the sender's address.
@@ -172,7 +172,7 @@ end
 local function limit(outcomes, wait)
 	timer.add_task(wait, function ()
 		local index = #outcomes + 1;
-		requests.in_slices(function ()
+		waiting.in_slices(function ()
 			index = index - 1;
 			return outcomes[index];
 		end, function (outcome)
@@ -188,14 +188,14 @@ end
 local function send_all(sender, batch, wait, tell) --> problem, how many were sent, outcomes not told
 	local count, outcomes = 0, {};
 	local ticket = batch:ticket();
-	if ticket and not requests.await(ticket) then
-		return requests.unloaded, count, outcomes;
+	if ticket and not waiting.await(ticket) then
+		return waiting.unloaded, count, outcomes;
 	end
 	repeat
 		local done, problem = batch:resolve();
 		if problem then return problem, count, outcomes; end
-		if not done and not requests.breathe() then
-			return requests.unloaded, count, outcomes;
+		if not done and not waiting.breathe() then
+			return waiting.unloaded, count, outcomes;
 		end
 	until done;
 	for stanza in batch.next, batch do
@@ -208,7 +208,7 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 		else
 			outcomes[#outcomes + 1] = outcome or { id = id; to = to; status = status };
 		end
-		if not requests.breathe() then
+		if not waiting.breathe() then
 			return {
 				status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
 			}, count, outcomes;
@@ -217,9 +217,9 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 	return nil, count, outcomes;
 end
 
-local function init(settings, the_requests)
-	requests = the_requests;
-	rooms = module:require "rooms" (settings, requests, problem_of);
+local function init(settings, the_waiting)
+	waiting = the_waiting;
+	rooms = module:require "rooms" (settings, waiting, problem_of);
 	return { send = send; send_all = send_all; limit = limit; stop = rooms.stop };
 end
 

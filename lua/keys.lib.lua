@@ -3,7 +3,7 @@
 local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
 
-local native, requests; -- given to init
+local native, waiting; -- given to init
 
 local kept_for = 24 * 60 * 60; -- seconds
 local kept_at_most = 100000; -- keys of an account
@@ -77,7 +77,7 @@ local function tidy()
 	local ok, names, state, name = pcall(store.users, store);
 	if not ok or type(names) ~= "function" then return; end
 	local kept = {};
-	requests.in_slices(function ()
+	waiting.in_slices(function ()
 		name = names(state, name);
 		if not name then
 			counts = kept;
@@ -120,7 +120,7 @@ local function fingerprint(request) --> string, or nil where the request cannot 
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not requests.breathe() then return nil; end
+		if at and not waiting.breathe() then return nil; end
 	until not at;
 	return digest:finish();
 end
@@ -151,7 +151,7 @@ local function once(sender, key, request, send) --> problem, answer
 	local print = fingerprint(request);
 	local entry, err = find(name);
 	if not print then
-		problem = requests.unloaded;
+		problem = waiting.unloaded;
 	elseif err then
 		module:log("error", "Idempotency keys cannot be read: %s", err);
 		problem = { status = 503; detail = "it cannot be told now whether this Idempotency-Key was used; try again" };
@@ -173,8 +173,8 @@ local function once(sender, key, request, send) --> problem, answer
 	return problem, answer;
 end
 
-local function init(the_native, the_requests)
-	native, requests = the_native, the_requests;
+local function init(the_native, the_waiting)
+	native, waiting = the_native, the_waiting;
 	module:add_timer(0, function () tidy(); return tidied_every; end);
 	return { once = once };
 end

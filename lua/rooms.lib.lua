@@ -11,7 +11,7 @@ local timer = require "util.timer";
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
 
-local settings, requests, problem_of; -- given to init
+local settings, waiting, problem_of; -- given to init
 
 local patience = 20; -- seconds for a room to answer
 
@@ -53,8 +53,8 @@ local function gone(occupant, problem)
 	local queue, pending = occupant.queue, occupant.pending;
 	occupant.queue, occupant.pending, occupant.by_id = new_queue(), {}, {};
 	for outcome in pairs(pending) do push(queue, outcome); end
-	requests.in_slices(function () return pop(queue); end, function (outcome)
-		requests.settle(outcome, nil, problem);
+	waiting.in_slices(function () return pop(queue); end, function (outcome)
+		waiting.settle(outcome, nil, problem);
 	end);
 end
 
@@ -76,7 +76,7 @@ local function linger(occupant)
 		if by_address[occupant.address] ~= occupant then return nil; end
 		local left = occupant.spoke + settings.room_linger - os.time();
 		if left > 0 or is_busy(occupant) then return math.max(left, 1); end
-		leave(occupant, requests.unloaded);
+		leave(occupant, waiting.unloaded);
 	end);
 end
 
@@ -94,7 +94,7 @@ end
 local function speak(occupant)
 	if occupant.speaking then return; end
 	occupant.speaking = true;
-	requests.in_slices(function ()
+	waiting.in_slices(function ()
 		local outcome = occupant.joined and pop(occupant.queue);
 		if not outcome then occupant.speaking = nil; end
 		return outcome or nil;
@@ -156,7 +156,7 @@ end
 local function heard(occupant, outcome, status, problem)
 	occupant.pending[outcome] = nil;
 	if occupant.by_id[outcome.id] == outcome then occupant.by_id[outcome.id] = nil; end
-	requests.settle(outcome, status, problem);
+	waiting.settle(outcome, status, problem);
 end
 
 -- The room knows the occupant no more, since its service was restarted: joins and says it again.
@@ -312,11 +312,11 @@ end
 local function stop()
 	local occupants = {};
 	for _, occupant in pairs(by_address) do occupants[#occupants + 1] = occupant; end
-	for _, occupant in ipairs(occupants) do leave(occupant, requests.unloaded); end
+	for _, occupant in ipairs(occupants) do leave(occupant, waiting.unloaded); end
 end
 
-local function init(the_settings, the_requests, the_problem_of)
-	settings, requests, problem_of = the_settings, the_requests, the_problem_of;
+local function init(the_settings, the_waiting, the_problem_of)
+	settings, waiting, problem_of = the_settings, the_waiting, the_problem_of;
 	return { send = send; stop = stop };
 end
 

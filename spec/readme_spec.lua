@@ -318,13 +318,6 @@ print({found[1] for found in re.finditer(rule, open(sys.argv[2], encoding="utf-8
 		assert.equal("{'127.0.0.1'}\n", found);
 	end);
 
-	it("lists every setting and no other", function ()
-		local told, there = {}, {};
-		for name in section("\n# Settings\n", "\n# "):gmatch("\n| `(post_msg_[%w_]+)` |") do told[name] = true; end
-		for name in read(here .. "/lua/mod_post_msg.lua"):gmatch('"(post_msg_[%w_]+)"') do there[name] = true; end
-		assert.same(there, told);
-	end);
-
 	it("lists the Prosodys of `make test-matrix`", function ()
 		local told, there = {}, {};
 		for prosody, lua, target in section("<!%-%- matrix %-%->", "<!%-%- /matrix %-%->")

@@ -1,6 +1,5 @@
-//! The tables of README.markdown that say what is declared in the sources.
-//!
-//! `make readme` writes them anew; without it, one that is not up to date fails.
+//! The tables of README.markdown that say what is declared in the sources. `make readme` writes that of
+//! the fields anew.
 
 use post_msg::message::field::{FIELDS, Field, Takes};
 use post_msg::payload::format::FORMATS;

@@ -1,4 +1,4 @@
--- Requests that wait: for work of the native half, for outcomes, for their turn. Each runs in the
+-- Waiting: for work of the native half, for outcomes, for a turn of the event loop. A request runs in the
 -- coroutine that Prosody's HTTP server gives it.
 
 local async = require "util.async";

@@ -1,0 +1,158 @@
+-- The way of a request: from what the HTTP server hands over to the answer.
+
+local native, core, settings, waiting, auth, delivery, keys; -- given to init
+
+local allowed = "OPTIONS, POST";
+
+local function refuse(request, problem, headers)
+	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type);
+	headers = headers or {};
+	headers.content_type = media_type;
+	return { status_code = status; headers = headers; body = body };
+end
+
+-- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
+-- connection. Closed twice at once, it would lose the answer.
+local function is_last(request, response)
+	response.persistent = true;
+	module:add_timer(1, function () request.conn:close(); end);
+end
+
+-- What the framing of a request makes impossible to read.
+local function framing(request, response) --> problem
+	local headers = request.headers;
+	local length = headers.content_length;
+	if length and not length:find("^%d+$") then
+		is_last(request, response);
+		return { status = 400, detail = "Content-Length is no number of bytes, or given twice" };
+	elseif not headers.transfer_encoding then
+		return nil;
+	elseif length then
+		response.persistent = false;
+		return { status = 400, detail = "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone" };
+	end
+	is_last(request, response);
+	return { status = 411, detail = "the body must come with Content-Length; Transfer-Encoding is not supported" };
+end
+
+-- A defect of the native half is told in one line, and the server goes on.
+local function whole(ok, ...)
+	if ok then return ...; end
+	module:log("error", "The native half failed: %s", (tostring((...)):gsub("\n.*", "")));
+	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
+end
+
+-- Sends what a request says. A request that was sent and is cut short by an unload has both, a
+-- problem for now and an answer for those who ask again.
+local function send(request, sender) --> problem, answer, whether anything was sent
+	local headers = request.headers;
+	local wait = headers.prefer and native.prefers_wait(headers.prefer);
+	wait = wait and math.min(wait, settings.max_wait);
+	if wait == 0 then wait = nil; end
+	local stanza, problem, batch = whole(pcall(core.compose, sender.address, request.url.path,
+		headers.content_type, headers.content_encoding, request.body, wait ~= nil));
+	if problem then
+		return problem;
+	end
+
+	local json = headers.accept and native.wants_json(headers.accept) or false;
+	local outcomes, many = {}, false;
+	if stanza then
+		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
+		local status, outcome = delivery.send(sender, stanza, wait);
+		if status and not json then
+			return nil, status, true; -- the short way of most requests
+		end
+		outcomes[1] = outcome or { id = id; to = to; status = status };
+	end
+
+	local report = native.report(json);
+	local function tell(id, to, result)
+		report:add(id, sender.address, to, result);
+	end
+
+	if batch then
+		local count;
+		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell);
+		if problem then return problem, nil, count > 0; end
+		many = batch:many();
+	end
+	if wait then
+		delivery.limit(outcomes, wait);
+	end
+	problem = waiting.settled(outcomes);
+	for _, outcome in ipairs(outcomes) do
+		-- What nobody knows of when the module is unloaded was sent all the same.
+		tell(outcome.id, outcome.to, outcome.problem or outcome.status or 202);
+		waiting.breathe();
+	end
+	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);
+	return problem, {
+		status_code = status;
+		headers = { content_type = media_type; preference_applied = wait and ("wait=%d"):format(wait) or nil };
+		body = body;
+	}, true;
+end
+
+local function post(event)
+	local request, response = event.request, event.response;
+	if request.body_sink then -- the rest of a body that was refused
+		response.finished = true;
+		response:finish_cb();
+		return true;
+	end
+	local problem = framing(request, response);
+	if problem then
+		return refuse(request, problem, { connection = "close" });
+	end
+	if request.body == false then
+		-- It is refused in any case, but not before its sender is known.
+		request.body_sink = { write = function () return true; end };
+		response.persistent = false;
+	end
+	waiting.let_timers_run(request.conn);
+	local sender, headers;
+	sender, problem, headers = auth.authenticate(request);
+	if problem then
+		return refuse(request, problem, headers);
+	elseif request.body == false then
+		return refuse(request, { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" },
+			{ connection = "close" });
+	end
+	local answer;
+	local key = request.headers.idempotency_key;
+	if key then
+		problem, answer = keys.once(sender, key, request, send);
+	else
+		problem, answer = send(request, sender);
+	end
+	if problem then
+		return refuse(request, problem);
+	end
+	return answer;
+end
+
+-- What mod_http has no route for.
+local function refuse_method(event) --> answer
+	local request = event.request;
+	if request.headers.transfer_encoding and not request.headers.content_length then
+		is_last(request, event.response);
+	end
+	return refuse(request, { status = 405, detail = "messages are sent with POST" }, { allow = allowed });
+end
+
+local function options()
+	return {
+		status_code = 200;
+		headers = { allow = allowed; accept = native.media_types; accept_post = native.media_types };
+		body = "";
+	};
+end
+
+local function init(parts)
+	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
+	auth, delivery, keys = parts.auth, parts.delivery, parts.keys;
+	return { post = post; options = options; refuse_method = refuse_method };
+end
+
+return init;

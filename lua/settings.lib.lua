@@ -1,0 +1,135 @@
+-- The settings. Each is declared here and nowhere else; README.markdown's table shows the same.
+
+local jid_prep = require "util.jid".prep;
+local resourceprep = require "util.encodings".stringprep.resourceprep;
+local set = require "util.set";
+
+-- Kinds: how a value is called, and a function that gives it as it is used, or nil where it is none.
+
+local boolean = {
+	called = "true or false";
+	read = function (value)
+		if type(value) == "boolean" then return value; end
+	end;
+};
+
+local function number(called, least)
+	return {
+		called = called;
+		read = function (value)
+			value = type(value) ~= "boolean" and tonumber(value) or nil;
+			return value and value >= least and value < math.huge and value or nil;
+		end;
+	};
+end
+
+local function whole_number(least)
+	return {
+		called = "a whole number, "..least.." or more";
+		read = function (value)
+			value = type(value) ~= "boolean" and tonumber(value) or nil;
+			return value and value >= least and value < 2^31 and value % 1 == 0 and math.floor(value) or nil;
+		end;
+	};
+end
+
+local function list(called, read)
+	return {
+		called = called;
+		read = function (value)
+			if type(value) == "string" then value = { value }; end
+			if type(value) ~= "table" then return nil; end
+			local items = set.new();
+			for key, item in pairs(value) do
+				local good = type(key) == "number" and type(item) == "string" and read(item);
+				if not good then return nil; end
+				items:add(good);
+			end
+			return items;
+		end;
+	};
+end
+
+local nickname = {
+	called = "a nickname";
+	read = function (value)
+		local nick = type(value) == "string" and resourceprep(value);
+		if nick and nick ~= "" then return nick; end
+	end;
+};
+
+local mechanisms = { basic = "Basic", bearer = "Bearer" };
+
+-- In prosody.cfg.lua all begin with post_msg_. `without` is what stands for a missing default.
+local declared = {
+	{
+		name = "access"; kind = list("a list of addresses and domains", jid_prep); without = "everyone";
+		says = "addresses or domains that may send: `{ \"alerts@example.com\", \"staff.example.com\" }`";
+	};
+	{
+		name = "auth_mechanisms"; default = { "Basic", "Bearer" };
+		kind = list("a list of Basic and Bearer", function (name) return mechanisms[name:lower()]; end);
+		says = "which credentials are taken";
+	};
+	{
+		name = "require_encryption"; kind = boolean; default = false;
+		says = "refuse credentials over plain HTTP (`403`), but from the machine itself";
+	};
+	{
+		name = "size_limit"; kind = whole_number(1); default = 196608;
+		says = "bytes of one message, as it goes over the wire";
+	};
+	{
+		name = "recipient_limit"; kind = whole_number(1); default = 100;
+		says = "recipients of one message";
+	};
+	{
+		name = "batch_limit"; kind = whole_number(1); default = 10000;
+		says = "messages, times recipients, of one array or NDJSON request";
+	};
+	{
+		name = "max_wait"; kind = whole_number(0); default = 60;
+		says = "seconds that `Prefer: wait` may ask for";
+	};
+	{
+		name = "nick"; kind = nickname; without = "first part of the sender's address";
+		says = "nickname in rooms";
+	};
+	{
+		name = "room_linger"; kind = number("a number of seconds", 0); default = 60;
+		says = "seconds to stay in a room after sending";
+	};
+	{
+		name = "auth_failures"; kind = whole_number(1); default = 10;
+		says = "failed attempts for each client address and account in a minute, before `429`";
+	};
+	{
+		name = "credential_recheck"; kind = number("a number of seconds", 0); default = 5;
+		says = "seconds for which a verified password is trusted without asking whether it still holds;"
+			.." a change through the running server counts at once";
+	};
+	{
+		name = "verify_threads"; kind = whole_number(1); default = 1;
+		says = "native threads that derive passwords";
+	};
+};
+
+-- `stop` is called with a text and what it names, where a value is of the wrong kind.
+local function load(stop) --> the values by name
+	local values = {};
+	for _, setting in ipairs(declared) do
+		local option = "post_msg_"..setting.name;
+		local value = module:get_option(option);
+		if value == nil then value = setting.default; end
+		if value ~= nil then
+			local good = setting.kind.read(value);
+			if good == nil then
+				stop("The setting %s is not %s", option, setting.kind.called);
+			end
+			values[setting.name] = good;
+		end
+	end
+	return values;
+end
+
+return { declared = declared; load = load };

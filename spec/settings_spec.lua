@@ -1,0 +1,54 @@
+-- The settings that the module declares are those of README.markdown's table. No Prosody is needed.
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+
+local function read(path)
+	local file = assert(io.open(here .. "/" .. path, "rb"));
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+-- What settings.lib.lua takes from Prosody checks values, and is not called for a declaration.
+local function declared()
+	local stub = { stringprep = {} };
+	local env = setmetatable({ require = function () return stub; end }, { __index = _G });
+	local source = read("lua/settings.lib.lua");
+	local chunk;
+	if setfenv then -- COMPAT Lua 5.1
+		chunk = setfenv(assert(loadstring(source, "@settings.lib.lua")), env);
+	else
+		chunk = assert(load(source, "@settings.lib.lua", "t", env));
+	end
+	return chunk().declared;
+end
+
+local function shown(setting)
+	local default = setting.default;
+	if default == nil then
+		return setting.without;
+	elseif type(default) == "table" then
+		return "`{ \"" .. table.concat(default, "\", \"") .. "\" }`";
+	end
+	return "`" .. tostring(default) .. "`";
+end
+
+describe("the settings table of README.markdown", function ()
+	it("shows each setting, its default and its sentence as lua/settings.lib.lua declares them", function ()
+		local rows = read("README.markdown"):match("\n# Settings\n.-\n| option | default | |\n|[-|]+\n(.-\n)\n");
+		assert.is_truthy(rows, "README.markdown has no table under Settings");
+		local next_row = rows:gmatch("(.-)\n");
+		for _, setting in ipairs(declared()) do
+			assert.equal(("| `post_msg_%s` | %s | %s |"):format(setting.name, shown(setting), setting.says), next_row());
+		end
+		assert.is_nil(next_row(), "a row of a setting that is not declared");
+	end);
+
+	it("and every setting that is declared says all that the table needs", function ()
+		for _, setting in ipairs(declared()) do
+			assert.is_string(setting.says, setting.name);
+			assert.is_string(setting.kind.called, setting.name);
+			assert.is_true(setting.default ~= nil or setting.without ~= nil, setting.name .. " has neither `default` nor `without`");
+		end
+	end);
+end);
