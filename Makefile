@@ -84,7 +84,7 @@ check:
 
 # The table of fields in README.markdown, from their declaration.
 readme:
-	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme
+	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme fields
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.
