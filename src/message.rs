@@ -39,7 +39,8 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// `from` is the sender's address. Without a type of its own, a message to a room of this server is said in it, and any other is a chat message.
+    /// `from` is the sender's address. Without a type of its own, a message to a room of this server is
+    /// said in it, and any other is a chat message.
     ///
     /// # Errors
     /// 413, and 422 where a groupchat message is not addressed to a room (XEP-0045, section 7.4).
