@@ -5,7 +5,7 @@
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
-use post_msg::credentials::authorization::Credentials;
+use post_msg::credentials::authorization::Presented;
 use post_msg::message::Message;
 use post_msg::message::address::{Address, Server};
 use post_msg::message::limits::Limits;
@@ -95,8 +95,11 @@ fn ndjson(bencher: Bencher, lines: usize) {
 }
 
 #[divan::bench]
-fn authorization() -> Option<Credentials> {
-    Credentials::parse(black_box(b"Basic c2VuZGVyQGV4YW1wbGUuY29tOnNlY3JldA=="))
+fn authorization() -> Presented {
+    Presented::of(
+        black_box(Some(b"Basic c2VuZGVyQGV4YW1wbGUuY29tOnNlY3JldA==")),
+        &[],
+    )
 }
 
 /// A server whose addresses are all in their normal form already.

@@ -1,34 +1,40 @@
 -- Who sends: credentials, checked against the virtual host's own backend.
 
 local cache = require "util.cache";
+local equals = require "util.hashes".equals;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
+local now = require "util.time".monotonic;
 local saslprep = require "util.encodings".stringprep.saslprep;
 local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
-local settings, core, waiting; -- given to init
+local settings, native, core, waiting, tokens; -- given to init
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
+-- id of a sending token, with the address where one was given → a sender, found right at the time `checked`
+local by_token = cache.new(10000);
+local forgotten = 0; -- grows whenever an account or a token is forgotten
+local sent_by = cache.new(10000); -- id of a sending token → what it sent in the last minute
 
 local function tokenauth()
-	local tokens = hosts[module.host].modules.tokenauth;
-	return settings.auth_mechanisms:contains("Bearer") and tokens or nil;
+	local bearers = hosts[module.host].modules.tokenauth;
+	return settings.auth_mechanisms:contains("Bearer") and bearers or nil;
 end
 
 -- Refusals
 
 local function unauthorized(detail)
 	local challenges = {};
-	if settings.auth_mechanisms:contains("Basic") then
+	if settings.auth_mechanisms:contains("Basic") or settings.auth_mechanisms:contains("Token") then
 		table.insert(challenges, ("Basic realm=\"%s\", charset=\"UTF-8\""):format(module.host));
 	end
-	if tokenauth() then
+	if tokenauth() or settings.auth_mechanisms:contains("Token") then
 		table.insert(challenges, ("Bearer realm=\"%s\""):format(module.host));
 	end
 	return { status = 401; detail = detail },
@@ -41,6 +47,10 @@ end
 
 local function busy()
 	return { status = 503; detail = "too many passwords wait to be verified; try again in a moment" }, { retry_after = "1" };
+end
+
+local function too_many(seconds)
+	return { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" }, { retry_after = tostring(seconds) };
 end
 
 -- A line that fail2ban's rules for Prosody know.
@@ -130,6 +140,15 @@ local function recheck_of(account) --> number
 	return seconds or settings.credential_recheck;
 end
 
+local function forget_tokens(account)
+	forgotten = forgotten + 1;
+	for key, sender in by_token:items() do
+		if sender.account == account then
+			by_token:set(key, nil);
+		end
+	end
+end
+
 local function forget(event)
 	local account = event.username.."@"..event.host;
 	core.forget(account);
@@ -138,6 +157,7 @@ local function forget(event)
 			senders:set(address, nil);
 		end
 	end
+	forget_tokens(account);
 end
 
 -- A role belongs to its own host.
@@ -163,33 +183,107 @@ local function sender_of(address, role) --> sender, problem
 	return { address = address; account = account; username = user; host = host; resource = resource; role = role };
 end
 
--- Tokens
+local function is_active(user, host) --> boolean
+	return usermanager.get_provider(host).user_exists(user)
+		and (not usermanager.user_is_enabled or usermanager.user_is_enabled(user, host)); -- COMPAT 0.12 disables no accounts
+end
 
-local function check_token(token)
-	local tokens = tokenauth();
+-- Tokens. One that is right passes however many have failed; `account` is whose it was claimed to be, or
+-- what stands for that in the log.
+
+local function refuse_token(account, ip)
+	local seconds = core.refuse_token(ip, account);
+	if seconds then return too_many(seconds); end
+	failed(account, ip);
+	return unauthorized("the token is not valid, or not valid any more");
+end
+
+local function check_bearer(token, ip) --> sender, problem, headers
+	local bearers = tokenauth();
 	local address, role;
-	if not tokens then
-		return unauthorized("this server takes no tokens; send an address and password (Basic)");
-	elseif rawget(tokens, "get_token_session") then -- a module is its environment, which is strict
-		local session = tokens.get_token_session(token);
+	if not bearers then
+		return nil, refuse_token("(token)", ip);
+	elseif rawget(bearers, "get_token_session") then -- a module is its environment, which is strict
+		local session = bearers.get_token_session(token);
 		if session then
-			local info = tokens.get_token_info(token);
+			local info = bearers.get_token_info(token);
 			address, role = info and info.jid, session.role;
 		end
 	else -- COMPAT 0.12
-		local info = tokens.get_token_info(token);
+		local info = bearers.get_token_info(token);
 		address = info and info.jid;
 	end
 	address = address and jid_prep(address);
 	local user, host = jid_split(address);
-	if not user or host ~= module.host then
-		return unauthorized("the token is not valid, or not valid any more");
+	if not user or host ~= module.host or not is_active(user, host) then
+		return nil, refuse_token("(token)", ip);
 	end
-	local provider = usermanager.get_provider(host);
-	if not provider.user_exists(user) or (usermanager.user_is_enabled and not usermanager.user_is_enabled(user, host)) then
-		return unauthorized("the token is not valid, or not valid any more");
+	return sender_of(address, role);
+end
+
+-- How a token is held to so many messages in any minute.
+local function admission(id, rate) --> function
+	return function (count) --> problem
+		local time, sent = now(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
+		sent_by:set(id, sent);
+		local function oldest_is_over(at)
+			return sent.first <= sent.last and sent[sent.first].time + 60 <= at;
+		end
+		while oldest_is_over(time) do
+			sent.total = sent.total - sent[sent.first].count;
+			sent[sent.first] = nil;
+			sent.first = sent.first + 1;
+		end
+		if sent.total + count <= rate then
+			sent.last = sent.last + 1;
+			sent[sent.last] = { time = time; count = count };
+			sent.total = sent.total + count;
+			return nil;
+		end
+		-- When so much of it is a minute ago that this fits.
+		local total, index, seconds = sent.total, sent.first, 60;
+		while index <= sent.last and total + count > rate do
+			total = total - sent[index].count;
+			seconds = math.ceil(sent[index].time + 60 - time);
+			index = index + 1;
+		end
+		return {
+			status = 429; retry_after = seconds;
+			detail = count > rate and ("the request makes %d messages, and this token sends %d a minute; send fewer at once"):format(count, rate)
+				or ("this token sends %d messages a minute; try again in %d seconds"):format(rate, seconds);
+		};
+	end;
+end
+
+-- `address` is what came with the token in Basic credentials.
+local function check_sending_token(id, hash, address, ip) --> sender, problem, headers
+	local key = address and id.." "..address or id;
+	local known, time, clock = by_token:get(key), now(), os.time();
+	if known and time - known.checked < settings.credential_recheck and equals(known.token_hash, hash)
+		and (not known.expires or known.expires > clock) and hosts[known.host] then
+		return known;
 	end
-	return nil, nil, sender_of(address, role);
+	local mark = forgotten;
+	local username, entry, used = tokens.find(id, clock);
+	if not username and entry then
+		module:log("error", "Sending tokens cannot be read: %s", entry);
+		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again" };
+	end
+	local account = username and username.."@"..module.host;
+	if not username or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
+		or not is_active(username, module.host) then
+		by_token:set(key, nil);
+		return nil, refuse_token(account or address and jid_bare(address) or "(token)", ip);
+	end
+	if not used or clock - used >= 60 then tokens.note_use(id, username, clock); end
+	local sender, problem = sender_of(address or account);
+	if sender then
+		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;
+		sender.allowed = entry.to and native.allowed(entry.to);
+		sender.admit = entry.rate and admission(id, entry.rate);
+		if mark == forgotten then by_token:set(key, sender); end
+	end
+	return sender, problem;
 end
 
 local function is_loopback(ip)
@@ -197,19 +291,31 @@ local function is_loopback(ip)
 end
 
 local function identify(request) --> sender, problem, headers
-	local authorization = request.headers.authorization;
-	if authorization and settings.require_encryption and not request.secure and not is_loopback(request.ip) then
-		return nil, { status = 403; detail = "credentials are taken over HTTPS only (post_msg_require_encryption)" };
-	elseif not authorization then
-		return nil, unauthorized("an account's address and password are needed, as in: curl -u user@example.com:password");
+	local authorization, query = request.headers.authorization, request.url.query;
+	local kind, what, hash, address;
+	if authorization or query then
+		kind, what, hash, address = core.identify(authorization, query, request.ip);
 	end
-	local address, attempt, token = core.identify(authorization, request.ip);
-	if token then
-		local problem, headers, sender, refusal = check_token(token);
-		return sender, problem or refusal, headers;
+	if not kind or kind == "nothing" then
+		return nil, unauthorized("credentials are needed: an account's address and password, or a sending token,"
+			.." as in: curl -u user@example.com:password");
+	elseif settings.require_encryption and not request.secure and not is_loopback(request.ip) then
+		return nil, { status = 403; detail = "credentials are taken over HTTPS only (post_msg_require_encryption)" };
+	elseif kind == "several" then
+		return nil, { status = 400; detail = "the request has two different credentials; send one" };
+	elseif kind == "token" and settings.auth_mechanisms:contains("Token") then
+		return check_sending_token(what, hash, address, request.ip);
+	elseif kind == "token" or kind == "bearer" then
+		return check_bearer(what, request.ip);
+	elseif not authorization then
+		return nil, refuse_token("(token)", request.ip);
 	elseif not settings.auth_mechanisms:contains("Basic") then
 		return nil, unauthorized("this server takes no passwords; send a token (Bearer)");
+	elseif kind == "nobody" then
+		return nil, not_authorized();
 	end
+	local attempt = kind == "attempt" and what;
+	address = not attempt and what;
 	local known = address and senders:get(address);
 	if known and hosts[known.host] then
 		return known;
@@ -218,8 +324,7 @@ local function identify(request) --> sender, problem, headers
 		address, _, _, account = attempt:sender();
 		local right, seconds = verify(attempt, request);
 		if seconds then
-			return nil, { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" },
-				{ retry_after = tostring(seconds) };
+			return nil, too_many(seconds);
 		elseif right == nil then
 			attempt:give_up();
 			return nil, busy();
@@ -229,7 +334,7 @@ local function identify(request) --> sender, problem, headers
 			return nil, not_authorized();
 		end
 		attempt:accept(recheck_of(account));
-	elseif not address or not hosts[jid_host(address)] then
+	elseif not hosts[jid_host(address)] then
 		return nil, not_authorized();
 	end
 	local sender, problem = sender_of(address);
@@ -237,7 +342,9 @@ local function identify(request) --> sender, problem, headers
 	return sender, problem;
 end
 
--- The sender of a request: { address, account, username, host, resource, role }.
+-- The sender of a request: { address, account, username, host, resource, role }; by a sending token also
+-- { token, allowed, as, admit }: its id, to whom alone it may send, the one format, and a function that takes
+-- how many messages are to be sent and gives a problem where that is too many.
 local function authenticate(request) --> sender, problem, headers
 	local sender, problem, headers = identify(request);
 	if problem and not request.delayed then
@@ -247,8 +354,8 @@ local function authenticate(request) --> sender, problem, headers
 	return sender, problem, headers;
 end
 
-local function init(the_settings, the_core, the_waiting)
-	settings, core, waiting = the_settings, the_core, the_waiting;
+local function init(parts)
+	settings, native, core, waiting, tokens = parts.settings, parts.native, parts.core, parts.waiting, parts.tokens;
 	if module.may then -- COMPAT 0.12 has no permissions of roles
 		module:default_permission("prosody:registered", ":post-message");
 	end
@@ -258,7 +365,10 @@ local function init(the_settings, the_core, the_waiting)
 	} do
 		module:hook_global(event, forget);
 	end
-	return { authenticate = authenticate };
+	module:hook_global("user-deleted", function (event)
+		if event.host == module.host then tokens.forget_account(event.username); end
+	end);
+	return { authenticate = authenticate; forget_tokens = forget_tokens; is_active = is_active; permitted = permitted };
 end
 
 return init;

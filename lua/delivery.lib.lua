@@ -198,6 +198,8 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 			return waiting.unloaded, count, outcomes;
 		end
 	until done;
+	local problem = sender.admit and sender.admit(batch:total());
+	if problem then return problem, count, outcomes; end
 	for stanza in batch.next, batch do
 		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
 		local status, outcome = send(sender, stanza, wait);

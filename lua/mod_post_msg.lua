@@ -2,6 +2,11 @@
 -- The module as Prosody sees it: its settings, its parts, its routes. Everything that is read is read by
 -- the native half; everything that is sent goes through delivery.lib.lua.
 
+if prosody.process_type == "prosodyctl" then
+	module.command = module:require "prosodyctl";
+	return;
+end
+
 module:depends("http");
 
 local http_server = require "net.http.server";
@@ -11,7 +16,7 @@ local st = require "util.stanza";
 local hosts = prosody.hosts;
 
 local native_half = module:require "native";
-local settings = module:require "settings".load(native_half.stop);
+local settings = module:require "settings".load(module, native_half.stop);
 
 -- The paths under which mod_http serves an app, as it makes them of http_paths.
 local function base_path()
@@ -49,12 +54,24 @@ local core = native.new {
 };
 
 local waiting = module:require "waiting" (core);
-local auth = module:require "auth" (settings, core, waiting);
+local rules = module:require "tokens";
+local tokens = rules.open(module, native, settings.token_limit);
+local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens };
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
 local request = module:require "request" {
 	native = native; core = core; settings = settings; waiting = waiting; auth = auth; delivery = delivery; keys = keys;
 };
+
+if settings.auth_mechanisms:contains("Token") then
+	module:require "commands" { auth = auth; tokens = tokens; rules = rules };
+end
+
+-- Those that are over go when they are met; once a day, all are.
+module:add_timer(60 * 60, function ()
+	tokens.tidy(waiting);
+	return 24 * 60 * 60;
+end);
 
 module:provides("http", {
 	default_path = "/msg";

@@ -8,6 +8,7 @@ local function refuse(request, problem, headers)
 	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type);
 	headers = headers or {};
 	headers.content_type = media_type;
+	if problem.retry_after then headers.retry_after = tostring(problem.retry_after); end
 	return { status_code = status; headers = headers; body = body };
 end
 
@@ -50,7 +51,8 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	wait = wait and math.min(wait, settings.max_wait);
 	if wait == 0 then wait = nil; end
 	local stanza, problem, batch = whole(pcall(core.compose, sender.address, request.url.path,
-		headers.content_type, headers.content_encoding, request.body, wait ~= nil));
+		headers.content_type, headers.content_encoding, request.body, wait ~= nil, sender.allowed));
+	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then
 		return problem;
 	end
@@ -118,6 +120,13 @@ local function post(event)
 	elseif request.body == false then
 		return refuse(request, { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" },
 			{ connection = "close" });
+	end
+	local query = request.url.query;
+	local format = query and native.format(query);
+	if sender.as and sender.as ~= format then
+		return refuse(request, { status = 403; detail = "this token is for ?as="..sender.as.." only" });
+	elseif format then
+		return refuse(request, { status = 422; detail = "the format that ?as= names is not known here" });
 	end
 	local answer;
 	local key = request.headers.idempotency_key;

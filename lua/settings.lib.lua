@@ -58,7 +58,7 @@ local nickname = {
 	end;
 };
 
-local mechanisms = { basic = "Basic", bearer = "Bearer" };
+local mechanisms = { basic = "Basic", bearer = "Bearer", token = "Token" };
 
 -- In prosody.cfg.lua all begin with post_msg_. `without` is what stands for a missing default.
 local declared = {
@@ -67,9 +67,9 @@ local declared = {
 		says = "addresses or domains that may send: `{ \"alerts@example.com\", \"staff.example.com\" }`";
 	};
 	{
-		name = "auth_mechanisms"; default = { "Basic", "Bearer" };
-		kind = list("a list of Basic and Bearer", function (name) return mechanisms[name:lower()]; end);
-		says = "which credentials are taken";
+		name = "auth_mechanisms"; default = { "Basic", "Bearer", "Token" };
+		kind = list("a list of Basic, Bearer and Token", function (name) return mechanisms[name:lower()]; end);
+		says = "which credentials are taken: passwords, tokens of `mod_tokenauth`, sending tokens";
 	};
 	{
 		name = "require_encryption"; kind = boolean; default = false;
@@ -112,14 +112,19 @@ local declared = {
 		name = "verify_threads"; kind = whole_number(1); default = 1;
 		says = "native threads that derive passwords";
 	};
+	{
+		name = "token_limit"; kind = whole_number(0); default = 100;
+		says = "sending tokens of one account";
+	};
 };
 
--- `stop` is called with a text and what it names, where a value is of the wrong kind.
-local function load(stop) --> the values by name
+-- Those of a host, whose module API is `context`. `stop` is called with a text and what it names, where a
+-- value is of the wrong kind.
+local function load(context, stop) --> the values by name
 	local values = {};
 	for _, setting in ipairs(declared) do
 		local option = "post_msg_"..setting.name;
-		local value = module:get_option(option);
+		local value = context:get_option(option);
 		if value == nil then value = setting.default; end
 		if value ~= nil then
 			local good = setting.kind.read(value);

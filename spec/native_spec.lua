@@ -753,16 +753,33 @@ describe("headers", function ()
 
 	it("of Authorization tell who it is", function ()
 		local credentials = require "mime".b64;
-		local sender, attempt, token = core.identify("bearer secret-token:x", "192.0.2.1");
-		assert.same({ nil, nil, "secret-token:x" }, { sender, attempt, token });
-		sender, attempt = core.identify("Basic " .. credentials("ME/cron:p:w"), "192.0.2.1");
-		assert.is_nil(sender);
+		local function identify(authorization, query) return { core.identify(authorization, query, "192.0.2.1") }; end
+		assert.same({ "bearer", "secret-token:x" }, identify("bearer secret-token:x"));
+		local kind, attempt = core.identify("Basic " .. credentials("ME/cron:p:w"), nil, "192.0.2.1");
+		assert.equal("attempt", kind);
 		assert.same({ "me@example.com/cron", "me", "example.com", "me@example.com" }, { attempt:sender() });
 		assert.equal("p:w", attempt:password());
 		assert.is_false(attempt:is_remembered());
 		for _, value in ipairs { "", "Basic", "Basic !", "Digest x", "Basic " .. credentials("me"), "Basic " .. credentials("@@:x"), "\255" } do
-			assert.equal(0, select("#", core.identify(value, "192.0.2.1")));
+			assert.same({ "nobody" }, identify(value));
 		end
+		assert.same({ "nothing" }, identify(nil, "to=user"));
+		assert.same({ "nobody" }, identify(nil, "token=x"));
+
+		local token, id, hash = native.new_token();
+		assert.is_truthy(token:match("^pmsg_" .. id .. "_[%w_-]+$"));
+		assert.same({ "token", id, hash }, identify("Bearer " .. token));
+		assert.same({ "token", id, hash, "me@example.com/cron" }, identify("Basic " .. credentials("ME/cron:" .. token), "token=" .. token));
+		assert.same({ "nobody" }, identify("Basic " .. credentials("@@:" .. token)));
+		assert.same({ "several" }, identify("Bearer " .. token, "token=" .. native.new_token()));
+	end);
+
+	it("of wrong tokens are counted for each client and account", function ()
+		local limit = 0;
+		while core.refuse_token("192.0.2.7", "me@example.com") == nil do limit = limit + 1; end
+		assert.is_true(limit > 0);
+		assert.is_nil(core.refuse_token("192.0.2.8", "me@example.com"));
+		assert.is_nil(core.refuse_token("192.0.2.7", "user@example.com"));
 	end);
 end);
 

@@ -1,8 +1,9 @@
-//! Who sends: what the Authorization header holds, and whether it is right.
+//! Who sends: what a request presents as credentials, and whether it is right.
 //!
 //! | from | to | module |
 //! |---|---|---|
-//! | the Authorization header | credentials | [`authorization`], [`secret`] |
+//! | the Authorization header, `token` of the query | credentials | [`authorization`], [`secret`] |
+//! | a text | a sending token, or none | [`token`] |
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
 //! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
@@ -13,6 +14,7 @@ pub mod failures;
 pub mod scram;
 pub mod secret;
 pub mod tag;
+pub mod token;
 pub mod verification;
 pub mod verifier;
 pub mod worker;

@@ -6,6 +6,7 @@
 //! | a charset and bytes | text | [`charset`] |
 //! | Content-Encoding | the body as it was before | [`content_coding`] |
 //! | the path | the recipient that it names | [`path`], [`percent`] |
+//! | the query | its parameters | [`query`] |
 //! | Prefer | how long to wait | [`prefer`] |
 //! | Accept | the form of the answer | [`accept`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
@@ -20,3 +21,4 @@ pub mod path;
 pub mod percent;
 pub mod prefer;
 pub mod problem;
+pub mod query;

@@ -1,6 +1,7 @@
 //! All that Lua can call. Nothing is decided here: what comes from Lua is taken apart, handed down,
 //! and what comes back is made into Lua's values.
 
+mod allowed;
 mod attempt;
 mod batch;
 mod composer;
@@ -11,8 +12,10 @@ mod report;
 mod server;
 mod stanza;
 
-use mlua::{Lua, Result, Table};
+use mlua::{Error, Lua, Result, Table};
 
+use crate::credentials::token::Token;
+use crate::http::query::Query;
 use crate::http::{accept, prefer};
 use crate::payload::format;
 
@@ -35,6 +38,18 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // prefers_wait(prefer) → seconds, or nil
     let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
     library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
+    // format(query) → the format of another program that a query names, or nil
+    let format = |_: &Lua, query: Bytes| Ok(Query::parse(&query.as_bytes()).format);
+    library.set("format", lua.create_function(format)?)?;
+    // new_token() → a sending token, its id, its hash
+    let new_token = |lua: &Lua, ()| {
+        let token = Token::new().map_err(Error::external)?;
+        let secret = lua.create_string(token.secret().expose())?;
+        Ok((secret, token.id().to_owned(), token.hash()))
+    };
+    library.set("new_token", lua.create_function(new_token)?)?;
+    // allowed(addresses) → to whom alone a request may go, for compose
+    library.set("allowed", lua.create_function(allowed::new)?)?;
     // digest() → takes bytes, and tells their hash
     library.set("digest", lua.create_function(digest::new)?)?;
     // report(json) → collects outcomes

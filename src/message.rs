@@ -7,9 +7,11 @@
 //! | a draft | [`content::Content`], in which every value is right | [`content`] |
 //! | one value | text, a language tag, a URI, XHTML | [`text`], [`language_tag`], [`uri`], [`xhtml`] |
 //! | a recipient as written | an address that the server routes | [`address`] |
+//! | an address | whether a token may send to it | [`allowed`] |
 //! | content and address | [`Message`], and its stanza | here, [`kind`], [`element`] |
 
 pub mod address;
+pub mod allowed;
 pub mod content;
 pub mod draft;
 pub mod element;

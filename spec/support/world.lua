@@ -128,9 +128,22 @@ function world.kill()
 	ask("kill_hard");
 end
 
--- Runs prosodyctl beside the server, with these words and what it reads. > what it said
+-- Runs prosodyctl beside the server, with these words and what it reads. > standard output, standard error, exit status
 function world.prosodyctl(words, feed)
-	return ask("prosodyctl", { words = words, feed = feed });
+	local done = ask("prosodyctl", { words = words, feed = feed });
+	return done.out, done.err, done.status;
+end
+
+-- The client runs a command of its server (XEP-0050). With `values` ({ name = text or list }), it fills the form in.
+-- > its last answer: { status, notes, title, values, labels, types, options, items } or { error }
+function world.command(address, node, values, lang)
+	if values and not next(values) then values = json.decode("{}"); end
+	return ask("command", { address = address, node = node, values = values, lang = lang });
+end
+
+-- > { [node] = name } of the commands that the client's server offers
+function world.commands(address, lang)
+	return ask("commands", { address = address, lang = lang });
 end
 
 -- Sends the bytes of one request, or of several (`answers`), and reads as many answers.

@@ -214,6 +214,7 @@ class Stream(slixmpp.ClientXMPP):
         super().__init__(address, password)
         self["feature_mechanisms"].unencrypted_plain = True
         self["feature_mechanisms"].unencrypted_scram = True
+        self.register_plugin("xep_0050")
 
     def open(self, port):
         if "address" in inspect.signature(self.connect).parameters:  # COMPAT slixmpp 1.8
@@ -299,6 +300,42 @@ class Client:
         """The next message, as raw bytes."""
         await self.until(lambda: self.messages, "no message", timeout)
         return self.messages.pop(0)
+
+    async def command(self, node, values=None, lang="en"):
+        """Runs a command of the own server (XEP-0050), and sends the form that it shows with these values. > its last answer"""
+        session = None
+        while True:
+            iq = self.stream.make_iq_set(ito=self.stream.boundjid.domain)
+            iq["lang"], iq["command"]["node"] = lang, node
+            if session:
+                iq["command"]["sessionid"], iq["command"]["action"] = session, "complete"
+                form = self.stream["xep_0004"].make_form(ftype="submit")
+                for name, value in values.items():
+                    form.add_field(var=name, ftype="jid-multi" if isinstance(value, list) else "text-single", value=value)
+                iq["command"].append(form)
+            try:
+                command = (await iq.send(timeout=PATIENCE))["command"]
+            except slixmpp.exceptions.IqError as error:
+                return {"error": error.condition}
+            if command["status"] == "completed" or values is None:
+                break
+            session = command["sessionid"]
+        form = command["form"]
+        notes = [[note.get("type"), note.text] for note in command.xml.findall("{http://jabber.org/protocol/commands}note")]
+        return {
+            "status": command["status"], "notes": notes, "title": form["title"], "items": form["items"],
+            "values": {name: field["value"] for name, field in form.get_fields().items()},
+            "labels": {name: field["label"] for name, field in form.get_fields().items()},
+            "types": {name: field["type"] for name, field in form.get_fields().items()},
+            "options": {name: field.get_options() for name, field in form.get_fields().items()},
+        }
+
+    async def commands(self, lang="en"):
+        """The commands of the own server: node → name (XEP-0030)."""
+        iq = self.stream.make_iq_get(ito=self.stream.boundjid.domain)
+        iq["lang"], iq["disco_items"]["node"] = lang, "http://jabber.org/protocol/commands"
+        answer = await iq.send(timeout=PATIENCE)
+        return {node: name for _, node, name in answer["disco_items"]["items"]}
 
     def logout(self):
         self.leaving = True
@@ -423,14 +460,14 @@ class Server:
         return result.get("result")
 
     def prosodyctl(self, words, feed=""):
-        """Runs prosodyctl beside the server. > what it said"""
+        """Runs prosodyctl beside the server. > what it wrote, and its exit status"""
         command = ["chroot", self.root] if self.root else []
         executable = os.environ.get("PROSODY") or "prosody"
         if not self.root and "/" in executable:
             executable = os.path.abspath(executable)
         command += [executable + "ctl", "--config", self.dir[len(self.root):] + "/prosody.cfg.lua", *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, input=feed.encode(), timeout=PATIENCE)
-        return done.stdout.decode("utf-8", "replace")
+        done = subprocess.run(command, capture_output=True, input=feed.encode(), timeout=PATIENCE)
+        return {"out": done.stdout.decode("utf-8", "replace"), "err": done.stderr.decode("utf-8", "replace"), "status": done.returncode}
 
     async def login(self, address):
         user, _, host = address.partition("/")[0].rpartition("@")
@@ -535,6 +572,12 @@ class Control:
         """kill -9. `restart` starts it again."""
         self.server.process.kill()
         self.server.process.wait()
+
+    async def command(self, address, node, values=None, lang="en"):
+        return await self.server.clients[address].command(node, values, lang)
+
+    async def commands(self, address, lang="en"):
+        return await self.server.clients[address].commands(lang)
 
     async def prosodyctl(self, words, feed=""):
         return await asyncio.to_thread(self.server.prosodyctl, words, feed)

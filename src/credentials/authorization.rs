@@ -1,4 +1,4 @@
-//! The Authorization header → credentials.
+//! The Authorization header, and the tokens of the query → credentials.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -6,14 +6,63 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::secret::Secret;
+use super::token::Token;
 
-/// What an Authorization header holds.
+/// What a request holds to say who sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// RFC 7617. The address is as the client wrote it.
     Basic { address: String, password: Secret },
     /// RFC 6750.
     Bearer { token: Secret },
+    /// A sending token, whichever way it came: with an address where that was Basic.
+    Sending {
+        address: Option<String>,
+        token: Token,
+    },
+}
+
+/// All the credentials of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Presented {
+    Nothing,
+    /// They cannot be read as credentials of a known scheme.
+    Unreadable,
+    /// Two that are not the same.
+    Several,
+    One(Credentials),
+}
+
+impl Presented {
+    /// `authorization` is the value of the header; what was sent in several is joined with commas.
+    /// `in_query` are the values of `token` in the query of the URL.
+    pub fn of(authorization: Option<&[u8]>, in_query: &[String]) -> Presented {
+        // No credentials of these schemes hold a comma.
+        let headers = authorization
+            .into_iter()
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(Credentials::parse);
+        let tokens = in_query.iter().map(|token| {
+            let token = Token::parse(token)?;
+            Some(Credentials::Sending {
+                address: None,
+                token,
+            })
+        });
+        let mut presented = Presented::Nothing;
+        for credentials in headers.chain(tokens) {
+            presented = match (presented, credentials) {
+                (Presented::Nothing, Some(credentials)) => Presented::One(credentials),
+                (Presented::One(first), Some(second)) => match first.same(second) {
+                    Some(one) => Presented::One(one),
+                    None => return Presented::Several,
+                },
+                (Presented::Nothing | Presented::Unreadable, None) => Presented::Unreadable,
+                _ => return Presented::Several,
+            };
+        }
+        presented
+    }
 }
 
 /// Padding may be left out, as some clients do.
@@ -25,7 +74,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 impl Credentials {
     /// Reads the value of an Authorization header (RFC 9110, section 11.6.2).
     /// `None` where it holds no credentials of a known scheme.
-    pub fn parse(authorization: &[u8]) -> Option<Credentials> {
+    fn parse(authorization: &[u8]) -> Option<Credentials> {
         let authorization = std::str::from_utf8(authorization)
             .ok()?
             .trim_matches([' ', '\t']);
@@ -36,11 +85,36 @@ impl Credentials {
         } else if scheme.eq_ignore_ascii_case("Bearer") {
             // A token of Prosody's may hold a colon, which RFC 6750's b64token has not.
             let token = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
-            token.then(|| Credentials::Bearer {
-                token: Secret::new(value),
+            token.then(|| match Token::parse(value) {
+                Some(token) => Credentials::Sending {
+                    address: None,
+                    token,
+                },
+                None => Credentials::Bearer {
+                    token: Secret::new(value),
+                },
             })
         } else {
             None
+        }
+    }
+
+    /// Both as one, where they are the same; a token may be told with an address and without.
+    fn same(self, other: Credentials) -> Option<Credentials> {
+        match (self, other) {
+            (
+                Credentials::Sending { address, token },
+                Credentials::Sending {
+                    address: second,
+                    token: other,
+                },
+            ) if token == other && (address == second || address.is_none() || second.is_none()) => {
+                Some(Credentials::Sending {
+                    address: address.or(second),
+                    token,
+                })
+            }
+            (first, second) => (first == second).then_some(first),
         }
     }
 }
@@ -56,9 +130,16 @@ fn basic(value: &str) -> Option<Credentials> {
     {
         return None;
     }
-    Some(Credentials::Basic {
-        address: address.to_owned(),
-        password: Secret::new(password),
+    let address = address.to_owned();
+    Some(match Token::parse(password) {
+        Some(token) => Credentials::Sending {
+            address: Some(address),
+            token,
+        },
+        None => Credentials::Basic {
+            address,
+            password: Secret::new(password),
+        },
     })
 }
 
@@ -76,7 +157,7 @@ mod tests {
             Credentials::Basic { address, password } => {
                 Some((address, password.expose().to_owned()))
             }
-            Credentials::Bearer { .. } => None,
+            _ => None,
         }
     }
 
@@ -152,6 +233,58 @@ mod tests {
         ] {
             assert_eq!(basic_of(decoded), None, "{}", decoded.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_sending_token_is_one_whichever_way_it_comes() {
+        let token = Token::new().unwrap();
+        let text = token.secret().expose();
+        let bearer = format!("Bearer {text}").into_bytes();
+        let basic = header("Basic", format!("me:{text}").as_bytes());
+        let sending = |address: Option<&str>| {
+            Presented::One(Credentials::Sending {
+                address: address.map(str::to_owned),
+                token: token.clone(),
+            })
+        };
+        let query = [text.to_owned()];
+        assert_eq!(Presented::of(Some(&bearer), &[]), sending(None));
+        assert_eq!(Presented::of(Some(&basic), &[]), sending(Some("me")));
+        assert_eq!(Presented::of(None, &query), sending(None));
+        assert_eq!(Presented::of(Some(&bearer), &query), sending(None));
+        assert_eq!(Presented::of(Some(&basic), &query), sending(Some("me")));
+        let both = [&bearer[..], b", ", &basic[..]].concat();
+        assert_eq!(Presented::of(Some(&both), &query), sending(Some("me")));
+    }
+
+    #[test]
+    fn two_different_credentials_are_several() {
+        let token = || Token::new().unwrap().secret().expose().to_owned();
+        let (first, second) = (token(), token());
+        let password = header("Basic", b"me:pw");
+        let with = |value: &str| format!("Bearer {value}").into_bytes();
+        for (authorization, query) in [
+            (Some(&password), vec![first.clone()]),
+            (Some(&with(&first)), vec![second.clone()]),
+            (Some(&with("other")), vec![first.clone()]),
+            (Some(&with("a b")), vec![first.clone()]),
+            (Some(&with(&first)), vec!["other".to_owned()]),
+            (None, vec![first.clone(), second.clone()]),
+            (None, vec![first.clone(), String::new()]),
+            (Some(&[&password[..], b",", &with(&first)].concat()), vec![]),
+        ] {
+            let presented = Presented::of(authorization.map(Vec::as_slice), &query);
+            assert_eq!(presented, Presented::Several, "{query:?}");
+        }
+        assert_eq!(Presented::of(None, &[]), Presented::Nothing);
+        assert_eq!(
+            Presented::of(Some(b"Digest a, b"), &[]),
+            Presented::Unreadable
+        );
+        assert_eq!(
+            Presented::of(None, &["x".to_owned()]),
+            Presented::Unreadable
+        );
     }
 
     #[test]

@@ -219,6 +219,17 @@ impl Passwords {
         }
     }
 
+    /// Counts the wrong token of a client, under the account (or another name) that it was tried
+    /// for. `Some` where too many have failed already: the seconds to wait.
+    pub fn refuse_token(&mut self, client: &str, account: &str, now: Instant) -> Option<u64> {
+        let pair = self.verifier.pair(client, account);
+        let seconds = self.failures.wait(pair, now);
+        if seconds.is_none() {
+            self.failures.add(pair, now);
+        }
+        seconds
+    }
+
     /// The password of an account, or the account itself, has changed.
     pub fn forget(&mut self, account: &str) {
         self.verifier.forget(account);

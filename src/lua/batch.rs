@@ -69,6 +69,8 @@ impl UserData for LuaBatch {
             Ok(done) => done.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
         });
+        // total() → how many messages it makes, once all recipients are resolved
+        methods.add_method("total", |_, this, ()| Ok(this.batch.total()));
         // next() → the next stanza, or nil
         methods.add_method_mut("next", |lua, this, ()| {
             let message = this.batch.next_message();

@@ -5,8 +5,9 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
+use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef, Value};
 
+use super::allowed::LuaAllowed;
 use super::batch::{LuaBatch, Reading};
 use super::problem::with_bytes;
 use super::server::LuaServer;
@@ -20,8 +21,17 @@ use crate::payload::reader::Reader;
 
 type Bytes = mlua::String;
 
-/// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted.
-pub type Request = (String, Bytes, Option<Bytes>, Option<Bytes>, Bytes, bool);
+/// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted, and
+/// to whom alone it may go.
+pub type Request = (
+    String,
+    Bytes,
+    Option<Bytes>,
+    Option<Bytes>,
+    Bytes,
+    bool,
+    Option<UserDataRef<LuaAllowed>>,
+);
 
 /// As many large bodies wait to be read at most.
 const READING_AT_MOST: usize = 64;
@@ -74,7 +84,7 @@ impl Composer {
 
     fn read(
         &self,
-        (from, path, content_type, content_encoding, body, receipt): Request,
+        (from, path, content_type, content_encoding, body, receipt, allowed): Request,
     ) -> std::result::Result<(Batch, Option<Reading>), Problem> {
         #[cfg(feature = "deliberate-panic")]
         if content_type
@@ -89,7 +99,8 @@ impl Composer {
             })
         })?;
         let in_path = path::recipient(&path.as_bytes(), &self.base);
-        let mut batch = Batch::new(from, in_path, self.limits);
+        let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));
+        let mut batch = Batch::new(from, in_path, self.limits, allowed);
         if !reader.is_slow(&body.as_bytes()) {
             batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
             if batch.unresolved() == 1 {

@@ -4,14 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
+use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table};
 
 use super::attempt::Attempt;
 use super::composer::Composer;
+use super::problem::with_bytes;
 use super::server::LuaServer;
-use crate::credentials::authorization::Credentials;
+use crate::credentials::authorization::{Credentials, Presented};
 use crate::credentials::secret::Secret;
+use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
+use crate::http::query::Query;
 use crate::message::address::Address;
 use crate::message::limits::Limits;
 
@@ -46,13 +49,25 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
     let c = Rc::clone(&composer);
     let compose = move |lua: &Lua, request| c.compose(lua, request);
     functions.set("compose", lua.create_function(compose)?)?;
-    // identify(authorization, client) → the sender's address, where its password is remembered;
-    // nil and an Attempt, where it is to be verified; nil, nil and a token; or nothing
+    // identify(authorization, query, client) → see Identified
     let p = Rc::clone(&passwords);
-    let identify = move |_: &Lua, (authorization, client): (mlua::String, String)| {
-        Ok(identify(&p, &server, &authorization.as_bytes(), &client))
+    type Presenting = (Option<mlua::String>, Option<mlua::String>, String);
+    let identify = move |_: &Lua, (authorization, query, client): Presenting| {
+        let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
+        Ok(with_bytes(&authorization, |authorization| {
+            let presented = Presented::of(authorization, &in_query.unwrap_or_default());
+            identify(&p, &server, presented, &client)
+        }))
     };
     functions.set("identify", lua.create_function(identify)?)?;
+    // refuse_token(client, account) → nil, and it counts as a failed attempt; or the seconds to wait,
+    // where too many have failed
+    let p = Rc::clone(&passwords);
+    let refuse_token = move |_: &Lua, (client, account): (String, String)| {
+        Ok(p.borrow_mut()
+            .refuse_token(&client, &account, Instant::now()))
+    };
+    functions.set("refuse_token", lua.create_function(refuse_token)?)?;
     // forget(account): its password, or the account itself, has changed
     let p = Rc::clone(&passwords);
     let forget = move |_: &Lua, account: String| {
@@ -84,13 +99,25 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
 fn identify(
     passwords: &Rc<RefCell<Passwords>>,
     server: &LuaServer,
-    authorization: &[u8],
+    presented: Presented,
     client: &str,
 ) -> Identified {
-    let (address, password) = match Credentials::parse(authorization) {
-        None => return Identified::Nobody,
-        Some(Credentials::Bearer { token }) => return Identified::Token(token),
-        Some(Credentials::Basic { address, password }) => (address, password),
+    let credentials = match presented {
+        Presented::Nothing => return Identified::Nothing,
+        Presented::Several => return Identified::Several,
+        Presented::Unreadable => return Identified::Nobody,
+        Presented::One(credentials) => credentials,
+    };
+    let (address, password) = match credentials {
+        Credentials::Bearer { token } => return Identified::Bearer(token),
+        Credentials::Sending { address, token } => {
+            let sender = address.map(|address| Address::of_sender(&address, server));
+            return match sender {
+                Some(None) => Identified::Nobody,
+                sender => Identified::Token(token, sender.flatten()),
+            };
+        }
+        Credentials::Basic { address, password } => (address, password),
     };
     let Some(sender) = Address::of_sender(&address, server) else {
         return Identified::Nobody;
@@ -106,22 +133,36 @@ fn identify(
     }
 }
 
+/// What the credentials of a request are. For Lua, the name in quotes and what follows it.
 enum Identified {
+    /// "nothing": there are none.
+    Nothing,
+    /// "several": two that are not the same.
+    Several,
+    /// "nobody": they are no credentials, or not those of an address.
     Nobody,
+    /// "sender", address: its password is remembered.
     Sender(Address),
+    /// "attempt", an [`Attempt`]: a password to be verified.
     Attempt(Attempt),
-    Token(Secret),
+    /// "bearer", token: one of Prosody's.
+    Bearer(Secret),
+    /// "token", id, hash, and the address that it came with, or nil: a sending token.
+    Token(Token, Option<Address>),
 }
 
-/// The address; `nil` and an attempt; `nil`, `nil` and a token; or nothing.
 impl IntoLuaMulti for Identified {
     fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
         match self {
-            Identified::Nobody => Ok(MultiValue::new()),
-            Identified::Sender(sender) => sender.as_str().into_lua_multi(lua),
-            Identified::Attempt(attempt) => (Value::Nil, attempt).into_lua_multi(lua),
-            Identified::Token(token) => {
-                (Value::Nil, Value::Nil, token.expose()).into_lua_multi(lua)
+            Identified::Nothing => "nothing".into_lua_multi(lua),
+            Identified::Several => "several".into_lua_multi(lua),
+            Identified::Nobody => "nobody".into_lua_multi(lua),
+            Identified::Sender(sender) => ("sender", sender.as_str()).into_lua_multi(lua),
+            Identified::Attempt(attempt) => ("attempt", attempt).into_lua_multi(lua),
+            Identified::Bearer(token) => ("bearer", token.expose()).into_lua_multi(lua),
+            Identified::Token(token, address) => {
+                let address = address.as_ref().map(Address::as_str);
+                ("token", token.id(), token.hash(), address).into_lua_multi(lua)
             }
         }
     }

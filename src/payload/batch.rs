@@ -1,10 +1,12 @@
 //! The messages of one request, from what was read to what is sent.
 
+use std::rc::Rc;
 use std::vec;
 
 use super::reader::{Payload, Unaddressed};
 use crate::http::problem::Problem;
 use crate::message::address::{Address, Server};
+use crate::message::allowed::Allowed;
 use crate::message::content::Content;
 use crate::message::kind::Kind;
 use crate::message::limits::Limits;
@@ -19,6 +21,8 @@ pub struct Batch {
     /// The recipient that the path names.
     in_path: Result<Option<String>, Problem>,
     limits: Limits,
+    /// Where the sender is not free to send to anybody.
+    allowed: Option<Rc<Allowed>>,
     unresolved: vec::IntoIter<Unaddressed>,
     /// Each recipient with the type that the message to it has.
     resolved: Vec<(Vec<(Address, Kind)>, Content)>,
@@ -31,12 +35,18 @@ pub struct Batch {
 
 impl Batch {
     /// What a sender's request will mean, once it is read. `from` is the sender's address, `in_path`
-    /// the recipient that the path names.
-    pub fn new(from: String, in_path: Result<Option<String>, Problem>, limits: Limits) -> Batch {
+    /// the recipient that the path names, `allowed` those to whom alone it may go.
+    pub fn new(
+        from: String,
+        in_path: Result<Option<String>, Problem>,
+        limits: Limits,
+        allowed: Option<Rc<Allowed>>,
+    ) -> Batch {
         Batch {
             from,
             in_path,
             limits,
+            allowed,
             unresolved: Vec::new().into_iter(),
             resolved: Vec::new(),
             many: false,
@@ -65,7 +75,8 @@ impl Batch {
     /// are resolved.
     ///
     /// # Errors
-    /// 422, and 413 for a message that its addresses make too large.
+    /// 403 for a recipient that is not allowed, 422, and 413 for a message that its addresses make too
+    /// large.
     pub fn resolve(
         &mut self,
         server: &impl Server,
@@ -106,6 +117,9 @@ impl Batch {
         addresses
             .into_iter()
             .map(|to| {
+                if let Some(allowed) = &self.allowed {
+                    allowed.check(&to)?;
+                }
                 let message = Message::new(&self.from, &to, content, server, &self.limits)?;
                 let kind = message.kind();
                 Ok((to, kind))
@@ -135,6 +149,11 @@ impl Batch {
     /// Whether the answer is an array, even for one message.
     pub fn is_many(&self) -> bool {
         self.many || self.total > 1
+    }
+
+    /// How many messages it makes, so far as they are resolved: one for each recipient.
+    pub fn total(&self) -> usize {
+        self.total
     }
 
     /// How many messages are not resolved.

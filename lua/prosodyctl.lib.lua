@@ -1,0 +1,197 @@
+-- What `prosodyctl mod_post_msg …` does, in a process of its own, while the server runs or not.
+-- COMPAT All that differs between Prosody 0.12 and 13 for such a command is here: nothing but this is
+-- known of prosodyctl.
+
+local jid_split = require "util.jid".prepped_split;
+local modulemanager = require "core.modulemanager";
+local new_events = require "util.events".new;
+local storagemanager = require "core.storagemanager";
+local usermanager = require "core.usermanager";
+
+local native_half = module:require "native";
+local settings = module:require "settings";
+local rules = module:require "tokens";
+
+local usage = [[
+Usage: prosodyctl mod_post_msg token add ADDRESS [OPTION]...
+       prosodyctl mod_post_msg token list [ADDRESS]
+       prosodyctl mod_post_msg token revoke ID
+
+A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.
+
+`add` makes one, and prints it on standard output; it is shown only now. Its id goes to standard error.
+    --to ADDRESS-OR-DOMAIN   may send only there; can be repeated
+    --as NAME                may send only this format (alertmanager, github, ...)
+    --expires TIME           expires after so long: 30s, 15m, 12h, 90d
+    --rate N                 may send N messages a minute
+    --label TEXT             what it is for
+`list` prints a line for each token: its id, account, limits, when it was made, and when it was used last (UTC).
+`revoke` ends one; a server that runs knows it within post_msg_credential_recheck seconds.
+]];
+
+local function fail(sentence, ...)
+	io.stderr:write(sentence:format(...), "\n");
+	return 1;
+end
+
+local options = { to = "to"; as = "as"; expires = "expires"; rate = "rate"; label = "label" };
+
+-- Words → those that are no options, and the options
+local function parse(words, first) --> words, given; or nil and a sentence
+	local plain, given = {}, { to = {} };
+	local index = first;
+	while words[index] do
+		local word = words[index];
+		local name, value = word:match("^%-%-([%w-]+)=(.*)$");
+		name = name or word:match("^%-%-([%w-]+)$");
+		if not name and word:sub(1, 1) == "-" or name and not options[name] then
+			return nil, "There is no option "..word;
+		elseif name then
+			if not value then
+				index = index + 1;
+				value = words[index];
+			end
+			if not value or value == "" then
+				return nil, "A value must follow --"..name;
+			elseif name == "to" then
+				table.insert(given.to, value);
+			elseif given[name] then
+				return nil, "--"..name.." is given twice";
+			else
+				given[name] = value;
+			end
+		else
+			plain[#plain + 1] = word;
+		end
+		index = index + 1;
+	end
+	return plain, given;
+end
+
+-- The hosts with this module.
+local function hosts_with_tokens() --> { host → its tokens }
+	local found = {};
+	for host, session in pairs(prosody.hosts) do
+		if session.type == "local" and modulemanager.get_modules_for_host(host):contains(module.name) then
+			-- In prosodyctl, hosts have no storage and no accounts until they are asked for, and share their
+			-- events, so that each would be given those of the others.
+			session.events = new_events();
+			storagemanager.initialize_host(host);
+			usermanager.initialize_host(host);
+			local context = module:context(host);
+			found[host] = rules.open(context, native_half.load(), settings.load(context, native_half.stop).token_limit);
+		end
+	end
+	return found;
+end
+
+local function add(words, given, hosts)
+	local username, host = jid_split(words[1]);
+	if not words[1] then
+		return fail("Say for which account: token add user@example.com");
+	elseif words[2] then
+		return fail("There is a word too many: %s", words[2]);
+	elseif not username or select(3, jid_split(words[1])) then
+		return fail("%s is no address of an account; write user@example.com", words[1]);
+	elseif not hosts[host] then
+		return fail("%s is no host of this server with mod_post_msg", host);
+	elseif not usermanager.get_provider(host).user_exists(username) then
+		return fail("There is no account %s@%s", username, host);
+	end
+	local entry, _, sentence = rules.read(given, os.time());
+	if not entry then
+		return fail("This cannot be: %s", sentence);
+	end
+	local token, id = hosts[host].add(username, entry);
+	if not token then
+		return fail(id == "full" and "%s@%s has as many tokens as an account may have (post_msg_token_limit); revoke one"
+			or "The token of %s@%s cannot be stored", username, host);
+	end
+	io.stderr:write(("Made the token %s of %s@%s. It is shown only now:\n"):format(id, username, host));
+	io.stdout:write(token, "\n");
+	return 0;
+end
+
+local function shown(token, account) --> a line
+	local entry = token.entry;
+	local parts = { token.id, account };
+	local function tell(name, value)
+		if value then parts[#parts + 1] = name.." "..value; end
+	end
+	local function time(name, when)
+		if when then tell(name, os.date("!%Y-%m-%dT%H:%M:%SZ", when)); end
+	end
+	tell("to", entry.to and table.concat(entry.to, ","));
+	tell("as", entry.as);
+	tell("rate", entry.rate and ("%d"):format(entry.rate));
+	time("expires", entry.expires);
+	time("made", entry.made);
+	if token.used then time("used", token.used); else tell("used", "never"); end
+	tell("label", entry.label);
+	return table.concat(parts, "  ");
+end
+
+local function list(words, _, hosts)
+	local username, host = jid_split(words[1]);
+	if words[2] then
+		return fail("There is a word too many: %s", words[2]);
+	elseif words[1] and not username then
+		return fail("%s is no address of an account; write user@example.com", words[1]);
+	elseif words[1] and not hosts[host] then
+		return fail("%s is no host of this server with mod_post_msg", host);
+	end
+	local function print_all(its_host, name)
+		local found = hosts[its_host].list(name, os.time());
+		if not found then return fail("The tokens of %s@%s cannot be read", name, its_host); end
+		for _, token in ipairs(found) do
+			io.stdout:write(shown(token, name.."@"..its_host), "\n");
+		end
+		return 0;
+	end
+	if username then return print_all(host, username); end
+	local status, names = 0, {};
+	for its_host in pairs(hosts) do names[#names + 1] = its_host; end
+	table.sort(names);
+	for _, its_host in ipairs(names) do
+		for name in hosts[its_host].accounts() do
+			status = math.max(status, print_all(its_host, name));
+		end
+	end
+	return status;
+end
+
+local function revoke(words, _, hosts)
+	if not words[1] or words[2] then
+		return fail("Say which token, by its id: token revoke 0123456789abcdef");
+	end
+	for host, tokens in pairs(hosts) do
+		local username, problem = tokens.revoke(words[1], os.time());
+		if username then
+			io.stderr:write(("Revoked the token %s of %s@%s\n"):format(words[1], username, host));
+			return 0;
+		elseif problem == "store" then
+			return fail("The tokens of %s cannot be written", host);
+		end
+	end
+	return fail("There is no token with the id %s", words[1]);
+end
+
+local commands = { add = add; list = list; revoke = revoke };
+
+local function command(words)
+	local asked = words[1] == nil or words[1] == "help" or words[1] == "--help" or words[1] == "-h" or words[2] == "--help";
+	if asked then
+		io.stdout:write(usage);
+		return words[1] and 0 or 1;
+	end
+	local run = words[1] == "token" and commands[words[2]];
+	if not run then
+		io.stderr:write(usage);
+		return 1;
+	end
+	local plain, given = parse(words, 3);
+	if not plain then return fail(given); end
+	return run(plain, given, hosts_with_tokens());
+end
+
+return command;

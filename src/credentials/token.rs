@@ -1,0 +1,112 @@
+//! Sending tokens: how one is made, and how it is told from what is none.
+//!
+//! `pmsg_`, 16 hex digits (the id), `_`, 27 characters of base64url (160 random bits), and 6 more that
+//! are the checksum: those with which the base64url (RFC 4648, section 5) of the SHA-256 of everything
+//! before them begins. All of it goes into a URL as it is, and a scanner for secrets can tell it from
+//! other text.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::secret::Secret;
+
+const PREFIX: &str = "pmsg_";
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 20;
+/// Where the id ends, and the checksum begins.
+const ID_END: usize = PREFIX.len() + 2 * ID_BYTES;
+const CHECKED: usize = ID_END + 1 + 27;
+const LENGTH: usize = CHECKED + 6;
+
+/// A text that is a sending token by its form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(Secret);
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// Where the system has no random bytes.
+    pub fn new() -> Result<Token, getrandom::Error> {
+        let mut id = [0; ID_BYTES];
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut *secret)?;
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
+        let mut token = Zeroizing::new(format!("{PREFIX}{id}_{}", *secret));
+        let checksum = checksum(&token);
+        token.push_str(&checksum);
+        Ok(Token(Secret::new(&token)))
+    }
+
+    /// `None` where the text is no sending token, or one that was mistyped.
+    pub fn parse(text: &str) -> Option<Token> {
+        let checked = text.get(..CHECKED)?;
+        let id = checked.get(PREFIX.len()..ID_END)?;
+        let right = text.len() == LENGTH
+            && text.starts_with(PREFIX)
+            && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            && text.get(CHECKED..) == Some(checksum(checked).as_str());
+        right.then(|| Token(Secret::new(text)))
+    }
+
+    /// What names it, and may be shown.
+    pub fn id(&self) -> &str {
+        self.0
+            .expose()
+            .get(PREFIX.len()..ID_END)
+            .unwrap_or_default()
+    }
+
+    /// The SHA-256 of the token, which is all that is stored of it, in hex digits. It is not salted or
+    /// derived: 160 random bits cannot be guessed.
+    pub fn hash(&self) -> String {
+        format!("{:x}", Sha256::digest(self.0.expose()))
+    }
+
+    /// For whoever made it: shown once.
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+fn checksum(checked: &str) -> String {
+    let mut checksum = URL_SAFE_NO_PAD.encode(Sha256::digest(checked));
+    checksum.truncate(LENGTH - CHECKED);
+    checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_was_made_is_one() {
+        let token = Token::new().unwrap();
+        let text = token.secret().expose().to_owned();
+        assert_eq!(text.len(), LENGTH, "{text}");
+        assert_eq!(Token::parse(&text), Some(token.clone()));
+        assert_eq!(token.id(), &text[5..21]);
+        assert_eq!(token.hash().len(), 64);
+        assert_ne!(Token::new().unwrap().id(), token.id());
+        assert!(!format!("{token:?}").contains("pmsg"));
+    }
+
+    #[test]
+    fn a_token_with_another_character_is_none() {
+        let text = Token::new().unwrap().secret().expose().to_owned();
+        for (at, old) in text.char_indices() {
+            for new in ['a', 'B', '_', 'é'].into_iter().filter(|new| *new != old) {
+                let mut other = text.clone();
+                other.replace_range(at..=at, &new.to_string());
+                assert_eq!(Token::parse(&other), None, "{other}");
+            }
+            assert_eq!(Token::parse(&text[..at]), None);
+        }
+        assert_eq!(Token::parse(&format!("{text}a")), None);
+        assert_eq!(Token::parse(&text.to_uppercase()), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! To whom a token may send, for Lua.
+
+use std::rc::Rc;
+
+use mlua::{Lua, Result, UserData};
+
+use crate::message::allowed::Allowed;
+
+/// An [`Allowed`] that Lua keeps.
+pub struct LuaAllowed(pub Rc<Allowed>);
+
+/// `allowed(addresses)` → what `compose` takes: bare addresses and domains in normal form.
+pub fn new(_: &Lua, addresses: Vec<String>) -> Result<LuaAllowed> {
+    Ok(LuaAllowed(Rc::new(Allowed::new(addresses))))
+}
+
+impl UserData for LuaAllowed {}
