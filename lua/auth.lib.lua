@@ -31,14 +31,15 @@ end
 
 local function unauthorized(detail)
 	local challenges = {};
+	-- A sending token can be the password of Basic, so it makes no Bearer of its own.
 	if settings.auth_mechanisms:contains("Basic") or settings.auth_mechanisms:contains("Token") then
 		table.insert(challenges, ("Basic realm=\"%s\", charset=\"UTF-8\""):format(module.host));
 	end
-	if tokenauth() or settings.auth_mechanisms:contains("Token") then
+	if tokenauth() or not settings.auth_mechanisms:contains("Basic") then
 		table.insert(challenges, ("Bearer realm=\"%s\""):format(module.host));
 	end
 	return { status = 401; detail = detail },
-		{ www_authenticate = challenges[1] and table.concat(challenges, ", ") or ("Bearer realm=\"%s\""):format(module.host) };
+		{ www_authenticate = table.concat(challenges, ", ") };
 end
 
 local function not_authorized()
@@ -273,7 +274,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	if not username or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
 		or not is_active(username, module.host) then
 		by_token:set(key, nil);
-		return nil, refuse_token(account or address and jid_bare(address) or "(token)", ip);
+		return nil, refuse_token(account or "token:"..id, ip);
 	end
 	if not used or clock - used >= 60 then tokens.note_use(id, username, clock); end
 	local sender, problem = sender_of(address or account);

@@ -179,10 +179,11 @@ end
 local commands = { add = add; list = list; revoke = revoke };
 
 local function command(words)
-	local asked = words[1] == nil or words[1] == "help" or words[1] == "--help" or words[1] == "-h" or words[2] == "--help";
-	if asked then
-		io.stdout:write(usage);
-		return words[1] and 0 or 1;
+	for _, word in ipairs(words) do
+		if word == "--help" or word == "-h" then
+			io.stdout:write(usage);
+			return 0;
+		end
 	end
 	local run = words[1] == "token" and commands[words[2]];
 	if not run then

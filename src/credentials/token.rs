@@ -35,7 +35,7 @@ impl Token {
         getrandom::fill(&mut id)?;
         getrandom::fill(&mut *secret)?;
         let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
         let mut token = Zeroizing::new(format!("{PREFIX}{id}_{}", *secret));
         let checksum = checksum(&token);
         token.push_str(&checksum);

@@ -1,0 +1,529 @@
+-- Sending tokens, end to end: made by prosodyctl and by a chat client, used in each way, held to their limits, ended.
+
+local lfs = require "lfs";
+local mime = require "mime";
+local socket = require "socket";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local recheck = 1; -- seconds: post_msg_credential_recheck
+
+-- Every token that was made, and every answer: no token may be told anywhere.
+local tokens, told = {}, {};
+
+local function remember(...)
+	for _, answer in ipairs { ... } do
+		table.insert(told, answer.body);
+		for name, value in pairs(answer.headers) do table.insert(told, name .. ": " .. value); end
+	end
+	return ...;
+end
+
+local function ctl(...)
+	return world.prosodyctl({ "mod_post_msg", "token", ... });
+end
+
+-- Makes a token with these options of prosodyctl. > token, id
+local function make(...)
+	local out, err, status = ctl("add", ...);
+	assert.equal(0, status, out .. err);
+	local token = out:match("([^\n]*)\n$");
+	local id = err:match("%f[%x](%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x)%f[%X]");
+	assert.is_truthy(token:match("^pmsg_" .. id .. "_[%w_-]+$"), token);
+	table.insert(tokens, token);
+	return token, id;
+end
+
+local function request(path, credentials, body, headers)
+	local all = { ["Authorization"] = credentials or false };
+	for name, value in pairs(headers or {}) do all[name] = value; end
+	return world.request(path, body or "hello", all);
+end
+
+local function post(...)
+	return remember(world.http(request(...)));
+end
+
+local function with(token) return "Bearer " .. token; end
+
+local function basic(address, password) return "Basic " .. (mime.b64(address .. ":" .. password)); end
+
+local json_body = { ["Content-Type"] = "application/json" };
+
+-- Nothing reached anybody.
+local function assert_nothing_arrived()
+	local arrived, trouble = world.collect();
+	assert.same({}, trouble);
+	for address, messages in pairs(arrived) do
+		assert.same({}, messages, address);
+	end
+end
+
+local function assert_refused(status, answer, words)
+	assert.equal(status, answer.status, answer.body);
+	if words then assert.is_truthy(answer.body:find(words, 1, true), answer.body); end
+	assert_nothing_arrived();
+end
+
+local function usermanager(call)
+	assert(world.lua("local user = require 'core.usermanager'; return (assert(user." .. call .. "))") ~= nil);
+end
+
+local function is_13() return not world.server.version:match("^0%."); end
+
+-- All that lies in Prosody's data folder.
+local function stored()
+	local found = {};
+	local function walk(folder)
+		for name in lfs.dir(folder) do
+			local path = folder .. "/" .. name;
+			local mode = name:sub(1, 1) ~= "." and lfs.attributes(path, "mode");
+			if mode == "directory" then
+				walk(path);
+			elseif mode == "file" then
+				local file = assert(io.open(path, "rb"));
+				found[path] = file:read("*a");
+				file:close();
+			end
+		end
+	end
+	walk(world.server.dir .. "/data");
+	return found;
+end
+
+local function host(lines, accounts)
+	return { accounts = accounts; lines = "post_msg_credential_recheck = " .. recheck .. "; " .. lines };
+end
+
+describe("sending tokens", function ()
+	lazy_setup(function ()
+		local passwords = { me = world.password["me@example.com"], user = world.password["user@example.com"],
+			other = world.password["other@example.com"], gone = "pw-of-gone", beside = "pw-of-beside", off = "pw-of-off",
+			busy = "pw-of-busy" };
+		world.start {
+			hosts = {
+				["example.com"] = host("post_msg_auth_failures = 100000; post_msg_token_limit = 12", passwords);
+				["second.example"] = host("", { carol = world.password["carol@second.example"] });
+				["limit.example"] = host("post_msg_auth_failures = 3", { me = "pw-of-limit" });
+				["only.example"] = host('post_msg_auth_mechanisms = { "Token" }', { me = "pw-of-only" });
+				["none.example"] = host('post_msg_auth_mechanisms = { "Basic" }', { me = "pw-of-none" });
+				["long.example"] = { accounts = { me = "pw-of-long" }, lines = "post_msg_credential_recheck = 10000" };
+				["https.example"] = host("post_msg_require_encryption = true; trusted_proxies = { '127.0.0.1' }", { me = "pw-of-https" });
+			};
+			components = 'Component "echo.example.com" "spec_echo"\nComponent "rooms.example.com" "muc"';
+			extra = "trusted_proxies = { '127.0.0.1' }";
+		};
+		world.login("me@example.com", "user@example.com", "other@example.com");
+	end);
+
+	lazy_teardown(world.stop);
+
+	it("are taken as Bearer, as the password of Basic, and in the URL", function ()
+		local token = make("me@example.com");
+		local escaped = token:gsub("[_p]", function (c) return ("%%%02X"):format(c:byte()); end);
+		for _, sent in ipairs {
+			request("/msg/user", with(token)), request("/msg/user", basic("me@example.com", token)), request("/msg/user", basic("ME", token)),
+			request("/msg/user?token=" .. token), request("/msg/user?x=1&%74oken=" .. escaped .. "&y"),
+			request("/msg/user?token=" .. token, with(token)), request("/msg/user?token=" .. token, basic("me", token)),
+		} do
+			assert.equal(201, remember(world.http(sent)).status, sent);
+			assert.is_truthy(world.receive("user@example.com"):find("from='me@example.com'", 1, true));
+		end
+		assert.equal(201, post("/msg/user", basic("me@example.com/cron", token)).status);
+		assert.is_truthy(world.receive("user@example.com"):find("from='me@example.com/cron'", 1, true));
+	end);
+
+	it("do not go with other credentials: 400", function ()
+		local token, second = make("me@example.com"), make("me@example.com");
+		local password = basic("me@example.com", world.password["me@example.com"]);
+		for _, sent in ipairs {
+			request("/msg/user?token=" .. token, password), request("/msg/user?token=" .. token, with(second)),
+			request("/msg/user?token=" .. token .. "&token=" .. second), request("/msg/user?token=" .. token, "Digest x"),
+		} do
+			assert_refused(400, remember(world.http(sent)), "two different credentials");
+		end
+	end);
+
+	it("are of one account of one host", function ()
+		local token = make("carol@second.example");
+		assert_refused(401, post("/msg/user", with(token)));
+		assert_refused(401, post("/msg/user", basic("carol@second.example", token)));
+		assert.equal(201, post("/msg/user@example.com", with(token), nil, { ["Host"] = "second.example" }).status);
+		assert.is_truthy(world.receive("user@example.com"):find("from='carol@second.example'", 1, true));
+		token = make("me@example.com");
+		assert_refused(401, post("/msg/user", basic("user@example.com", token)));
+		assert_refused(401, post("/msg/user", basic("@@", token)));
+	end);
+
+	it("are stored as a hash, and told nowhere", function ()
+		local token, id = make("me@example.com", "--label", "kept");
+		local secret = token:match("^pmsg_%x+_(.*)$");
+		local seen = false;
+		for path, text in pairs(stored()) do
+			assert.is_nil(text:find(secret, 1, true), path);
+			seen = seen or text:find(id, 1, true) and text:find("hash", 1, true);
+		end
+		assert.is_truthy(seen);
+	end);
+
+	describe("with recipients", function ()
+		local token;
+
+		lazy_setup(function ()
+			token = make("me@example.com", "--to", "User@Example.com", "--to", "rooms.example.com", "--to=echo.example.com");
+		end);
+
+		it("go to these however they are written", function ()
+			for _, path in ipairs {
+				"/msg/user", "/msg/user@example.com", "/msg/USER@Example.com", "/msg/%75ser%40example%2Ecom", "/msg/xmpp:user@example.com",
+				"/msg/XMPP:u%2573er@example.com",
+			} do
+				assert.equal(201, post(path, with(token)).status, path);
+				world.receive("user@example.com");
+			end
+			local body = '[{"to": ["user", "xmpp:user@example.com"], "body": "1"}, {"to": "swallow@echo.example.com", "body": "2"}]';
+			assert.equal(201, post("/msg", with(token), body, json_body).status);
+			world.receive("user@example.com");
+			assert.equal(404, post("/msg/user@example.com/nobody-here", with(token), '{"type": "headline"}', json_body).status == 422 and 404);
+			assert.equal(404, post("/msg/no-such-room@rooms.example.com", with(token)).status);
+		end);
+
+		it("go to no other: 403 that names it, and nothing is sent", function ()
+			for _, path in ipairs {
+				"/msg/other", "/msg/other@example.com", "/msg/OTHER@Example.com", "/msg/%6fther%40example%2Ecom", "/msg/xmpp:other@example.com",
+				"/msg/other@example.com/r", "/msg/example.com", "/msg/xmpp:user", "/msg/user@sub.example.com", "/msg/user@example.com.evil",
+				"/msg/team@x.rooms.example.com", "/msg/user@second.example",
+			} do
+				local answer = post(path, with(token));
+				assert_refused(403, answer);
+				assert.is_truthy(answer.body:find("may not send to", 1, true), answer.body);
+			end
+			assert_refused(403, post("/msg/user", with(token), '{"to": "other", "body": "x"}', json_body), "other@example.com");
+			assert_refused(403, post("/msg", with(token), "to=user&to=other&body=x",
+				{ ["Content-Type"] = "application/x-www-form-urlencoded" }), "other@example.com");
+			assert_refused(403, post("/msg/other", with(token), '--b\r\nContent-Disposition: form-data; name="body"\r\n\r\nx\r\n--b--\r\n',
+				{ ["Content-Type"] = "multipart/form-data; boundary=b" }), "other@example.com");
+			assert_refused(403, post("/msg/user", with(token), '[{"body": "1"}, {"to": ["user", "other"], "body": "2"}]', json_body), "message 2");
+			assert_refused(403, post("/msg/user", with(token), '{"body": "1"}\n{"to": "me", "body": "2"}',
+				{ ["Content-Type"] = "application/x-ndjson" }), "me@example.com");
+			assert_refused(403, post("/msg/team@conference.example.org", with(token), "type=groupchat&body=x",
+				{ ["Content-Type"] = "application/x-www-form-urlencoded" }));
+			local many = {};
+			for i = 1, 5000 do many[i] = '{"to":"user","body":"' .. i .. '"}'; end
+			many[#many + 1] = '{"to":"other","body":"x"}';
+			assert_refused(403, post("/msg", with(token), table.concat(many, "\n"), { ["Content-Type"] = "application/x-ndjson" }), "other@example.com");
+		end);
+	end);
+
+	it("of a domain go to its addresses, and not to those of its subdomains", function ()
+		local token = make("me@example.com", "--to", "example.com");
+		assert.equal(201, post("/msg/other", with(token)).status);
+		world.receive("other@example.com");
+		assert_refused(403, post("/msg/swallow@echo.example.com", with(token)));
+	end);
+
+	it("of one format post nothing else: 403", function ()
+		local token = make("me@example.com", "--as", "alertmanager");
+		assert_refused(403, post("/msg/user", with(token)), "as=alertmanager");
+		assert_refused(403, post("/msg/user?as=github", with(token)));
+		assert.is_true(post("/msg/user?as=alertmanager", with(token)).status ~= 403);
+		assert_nothing_arrived();
+	end);
+
+	it("of so many messages a minute send no more: 429, and when", function ()
+		local token = make("busy@example.com", "--rate", "4");
+		local batch = '[{"to": ["user", "other"], "body": "1"}, {"to": "user", "body": "2"}]';
+		local key = { ["Idempotency-Key"] = "rate-1" };
+		assert.equal(201, post("/msg/user", with(token), nil, key).status);
+		assert.equal(201, post("/msg", with(token), batch, json_body).status);
+		for _, address in ipairs { "user@example.com", "other@example.com", "user@example.com", "user@example.com" } do world.receive(address); end
+		for _, answer in ipairs { post("/msg/user", with(token)), post("/msg", with(token), batch, json_body),
+			post("/msg/user?token=" .. token), post("/msg/user", basic("busy/other", token)) } do
+			assert_refused(429, answer);
+			local seconds = tonumber(answer.headers["retry-after"]);
+			assert.is_true(seconds >= 1 and seconds <= 60);
+		end
+		assert.equal(201, post("/msg/user", with(token), nil, key).status); -- sends nothing
+		assert_nothing_arrived();
+		assert_refused(429, post("/msg/user", with(make("busy@example.com", "--rate", "1")), batch, json_body), "3 messages");
+		assert.equal(422, post("/msg/", with(make("busy@example.com", "--rate", "1"))).status);
+	end);
+
+	it("that are over are none: 401, also on an open connection", function ()
+		local token, id = make("me@example.com", "--expires", "2s");
+		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
+		assert.equal(201, again());
+		wire.await("the end of the token", function () return again() == 401; end);
+		world.hang_up("open");
+		assert.is_nil((ctl("list", "me@example.com")):find(id, 1, true));
+		for path, text in pairs(stored()) do assert.is_nil(text:find(id, 1, true), path); end
+	end);
+
+	it("that were revoked beside the server are none within the interval, and at once by a client", function ()
+		local token, id = make("me@example.com");
+		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
+		assert.equal(201, again());
+		local _, err, status = ctl("revoke", id);
+		assert.equal(0, status);
+		assert.is_truthy(err:find(id, 1, true));
+		local began = socket.gettime();
+		wire.await("the end of the token", function () return again() == 401; end);
+		assert.is_true(socket.gettime() - began < recheck + 1);
+		_, err, status = ctl("revoke", id);
+		assert.is_true(status ~= 0 and err:find("no token", 1, true) ~= nil);
+
+		token, id = make("me@example.com");
+		assert.equal(201, again());
+		local answer = world.command("me@example.com", "post_msg#token-revoke", { id = id });
+		assert.equal(id, answer.values.id);
+		assert.equal(401, again());
+		world.hang_up("open");
+	end);
+
+	it("die with their account, also where the name is made anew, by the server or beside it", function ()
+		local token, id = make("gone@example.com");
+		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
+		assert.equal(201, again());
+		usermanager("delete_user('gone', 'example.com')");
+		assert.equal(401, again());
+		usermanager("create_user('gone', 'pw-of-gone', 'example.com')");
+		assert.equal(401, again());
+		assert.equal("", (ctl("list", "gone@example.com")):match("%f[^\n%z]" .. id .. "[^\n]*") or "");
+
+		token = make("beside@example.com");
+		assert.equal(201, again());
+		world.prosodyctl({ "deluser", "beside@example.com" });
+		usermanager("create_user('beside', 'pw-of-beside', 'example.com')");
+		wire.await("the end of the token", function () return again() == 401; end);
+	end);
+
+	it("of a disabled account are none, at once, until it is enabled (Prosody 13)", function ()
+		if not is_13() then return; end
+		local token = make("off@example.com");
+		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
+		assert.equal(201, again());
+		usermanager("disable_user('off', 'example.com')");
+		assert.equal(401, again());
+		usermanager("enable_user('off', 'example.com')");
+		assert.equal(201, again());
+	end);
+
+	it("that are wrong are throttled by account and client, and right ones are not", function ()
+		local token, unused = make("me@limit.example"), make("me@limit.example");
+		local revoked, id = make("me@limit.example");
+		local function from(client, credentials, path)
+			return post(path or "/msg/swallow@echo.example.com", credentials, nil, { ["Host"] = "limit.example", ["X-Forwarded-For"] = client });
+		end
+		local function assert_throttled(client, credentials, path)
+			for _ = 1, 3 do assert.equal(401, from(client, credentials, path).status); end
+			local answer = from(client, credentials, path);
+			assert.equal(429, answer.status);
+			assert.is_truthy(tonumber(answer.headers["retry-after"]));
+		end
+		assert.equal(201, from("192.0.2.1", with(token)).status);
+		ctl("revoke", id);
+		local mark = world.log_mark();
+		-- One that is right by its form, with an id that is known, and another hash.
+		world.lua(([[local store = require "core.storagemanager".open("limit.example", "post_msg_tokens");
+			local entries = store:get("me"); entries[%q].hash = ("0"):rep(64); store:set("me", entries); return true]]):format(
+			unused:match("_(%x+)_")));
+		assert_throttled("192.0.2.1", with(unused));
+		assert.is_truthy(world.log(mark):find(
+			"Failed authentication attempt (not-authorized) for user me@limit.example from IP: 192.0.2.1", 1, true));
+		assert.equal(201, from("192.0.2.1", with(token)).status);
+		assert.equal(401, from("192.0.2.2", with(unused)).status);
+		assert_throttled("192.0.2.1", with(revoked));
+		assert.is_truthy(world.log(mark):find("for user token:" .. id .. " from IP: 192.0.2.1", 1, true));
+		assert_throttled("192.0.2.1", with(token:sub(1, -2) .. (token:sub(-1) == "x" and "y" or "x")));
+		assert_throttled("192.0.2.3", nil, "/msg/swallow@echo.example.com?token=pmsg_x");
+		assert_throttled("192.0.2.4", basic("me", unused));
+	end);
+
+	it("that are remembered cost no look-up in the store", function ()
+		local token = make("me@long.example");
+		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
+		assert.equal(201, again());
+		local reads = [[local storage = require "core.storagemanager"; local store = storage.open("long.example", "post_msg_tokens");
+			local class = getmetatable(store).__index; ]];
+		world.lua(reads .. [[prosody.spec_get = class.get; prosody.spec_reads = 0;
+			class.get = function (self, name)
+				if self.store:find("^post_msg") then prosody.spec_reads = prosody.spec_reads + 1; end
+				return prosody.spec_get(self, name);
+			end;
+			return true]]);
+		for _ = 1, 20 do assert.equal(201, again()); end
+		assert.equal(0, world.lua(reads .. "class.get = prosody.spec_get; return prosody.spec_reads"));
+	end);
+
+	it("may be all that is taken, or not be taken at all", function ()
+		local token = make("me@only.example");
+		local function as(credentials, its_host)
+			return post("/msg/swallow@echo.example.com", credentials, nil, { ["Host"] = its_host });
+		end
+		assert.equal(201, as(with(token), "only.example").status);
+		assert.equal(201, as(basic("me", token), "only.example").status);
+		local refused = as(basic("me", "pw-of-only"), "only.example");
+		assert.equal(401, refused.status);
+		assert.is_truthy(refused.headers["www-authenticate"]:find("Bearer", 1, true));
+		token = make("me@none.example");
+		assert.equal(401, as(with(token), "none.example").status);
+		assert.equal(401, as(basic("me", token), "none.example").status);
+		assert.equal(201, as(basic("me", "pw-of-none"), "none.example").status);
+	end);
+
+	it("are refused over plain HTTP where that is asked for, however they come", function ()
+		local token = make("me@https.example");
+		local function from(client, path, credentials)
+			return post(path, credentials, nil, { ["Host"] = "https.example", ["X-Forwarded-For"] = client }).status;
+		end
+		assert.equal(403, from("192.0.2.8", "/msg/swallow@echo.example.com?token=" .. token));
+		assert.equal(403, from("192.0.2.8", "/msg/swallow@echo.example.com?%74oken=x"));
+		assert.equal(403, from("192.0.2.8", "/msg/swallow@echo.example.com", with(token)));
+		assert.equal(401, from("192.0.2.8", "/msg/swallow@echo.example.com"));
+		assert.equal(201, from(nil, "/msg/swallow@echo.example.com?token=" .. token));
+	end);
+
+	describe("of prosodyctl", function ()
+		it("are listed with all that they may, and when they were used", function ()
+			local token, id = make("other@example.com", "--to", "user@example.com", "--to", "example.com", "--as", "github", "--expires", "90d",
+				"--rate", "5", "--label", "Büro & Söhne");
+			local _, plain = make("other@example.com");
+			local function line(its_id) return ("\n" .. ctl("list", "other@example.com")):match("\n(" .. its_id .. "[^\n]*)\n"); end
+			assert.is_truthy(line(id):find("other@example.com  to user@example.com,example.com  as github  rate 5  expires 20", 1, true), line(id));
+			assert.is_truthy(line(id):find("used never  label Büro & Söhne", 1, true));
+			assert.is_truthy(line(plain));
+			assert.equal(403, post("/msg/user", with(token)).status); -- its format, but it was used
+			assert.is_truthy(line(id):find("used 20%d%d%-"), line(id));
+			assert.is_truthy(("\n" .. ctl("list")):find("\n" .. id, 1, true));
+			assert.is_nil((ctl("list", "user@example.com")):find(id, 1, true));
+		end);
+
+		it("work while the server is down", function ()
+			world.kill();
+			local token = make("me@example.com");
+			local gone, id = make("me@example.com");
+			assert.equal(0, select(3, ctl("revoke", id)));
+			world.restart();
+			assert.equal(201, post("/msg/swallow@echo.example.com", with(token)).status);
+			assert.equal(401, post("/msg/swallow@echo.example.com", with(gone)).status);
+			world.login("me@example.com", "user@example.com", "other@example.com");
+		end);
+
+		it("are not made of what cannot be, with a sentence and a status", function ()
+			for words, sentence in pairs {
+				[{ "add" }] = "Say for which account"; [{ "add", "example.com" }] = "no address of an account";
+				[{ "add", "me@example.com/r" }] = "no address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
+				[{ "add", "me@nowhere.example" }] = "no host of this server"; [{ "add", "me@rooms.example.com" }] = "no host of this server";
+				[{ "add", "me@example.com", "x" }] = "a word too many"; [{ "add", "me@example.com", "--too", "x" }] = "no option --too";
+				[{ "add", "me@example.com", "--to" }] = "must follow --to"; [{ "add", "me@example.com", "--to", "user@example.com/r" }] = "no address";
+				[{ "add", "me@example.com", "--to", "@" }] = "no address"; [{ "add", "me@example.com", "--expires", "90" }] = "90d";
+				[{ "add", "me@example.com", "--expires", "0d" }] = "90d"; [{ "add", "me@example.com", "--rate", "1.5" }] = "whole number";
+				[{ "add", "me@example.com", "--rate", "0" }] = "whole number"; [{ "add", "me@example.com", "--as", "../x" }] = "letters";
+				[{ "add", "me@example.com", "--label", "a\nb" }] = "one line"; [{ "add", "me@example.com", "--rate", "1", "--rate", "2" }] = "twice";
+				[{ "list", "example.com" }] = "no address of an account"; [{ "list", "me@nowhere.example" }] = "no host";
+				[{ "revoke" }] = "by its id"; [{ "revoke", "0123456789abcdef" }] = "no token"; [{ "revoke", "../me" }] = "no token";
+				[{ "destroy" }] = "Usage"; [{}] = "Usage";
+			} do
+				local out, err, status = ctl(table.unpack(words));
+				assert.is_true(status ~= 0, table.concat(words, " "));
+				assert.is_truthy(err:find(sentence, 1, true), table.concat(words, " ") .. ": " .. err);
+				assert.is_nil(out:find("pmsg_", 1, true));
+				assert.is_nil(err:find("raceback", 1, true), err);
+			end
+			local out, _, status = ctl("add", "--help");
+			assert.equal(0, status);
+			assert.is_truthy(out:find("--expires", 1, true));
+		end);
+
+		it("are at most so many", function ()
+			local made;
+			for _ = 1, 13 do
+				local out, err, status = ctl("add", "user@example.com");
+				made = out:match("pmsg_[^\n]*");
+				if status ~= 0 then
+					assert.is_truthy(err:find("post_msg_token_limit", 1, true));
+					assert.is_nil(made);
+					break;
+				end
+				table.insert(tokens, made);
+			end
+			assert.is_nil(made, "the 13th of 12 was made");
+			assert.equal("error", world.command("user@example.com", "post_msg#token-add", {}).notes[1][1]);
+		end);
+	end);
+
+	describe("of a chat client", function ()
+		local me = "other@example.com";
+
+		it("are offered to accounts of the host, in their language", function ()
+			assert.same({ "Make a sending token", "List sending tokens", "Revoke a sending token" }, (function (names)
+				return { names["post_msg#token-add"], names["post_msg#token-list"], names["post_msg#token-revoke"] };
+			end)(world.commands(me)));
+			assert.equal("Sende-Token erstellen", world.commands(me, "de-CH")["post_msg#token-add"]);
+			assert.equal("Make a sending token", world.commands(me, "fr")["post_msg#token-add"]);
+			local form = world.command(me, "post_msg#token-add", nil, "de");
+			assert.equal("Sende-Token erstellen", form.title);
+			assert.same({ label = "text-single", to = "jid-multi", as = "text-single", days = "text-single", rate = "text-single" }, form.types);
+			assert.equal("Tage, bis es abläuft", form.labels.days);
+			assert.equal("Days until it expires", world.command(me, "post_msg#token-add").labels.days);
+		end);
+
+		it("are made, used, listed and revoked", function ()
+			local made = world.command(me, "post_msg#token-add", { label = "Grafana <1>", to = { "User@example.com" }, days = "90", rate = "100" });
+			local token, id = made.values.token, made.values.id;
+			table.insert(tokens, token);
+			assert.equal(201, post("/msg/user", with(token)).status);
+			assert.is_truthy(world.receive("user@example.com"):find("from='other@example.com'", 1, true));
+			assert_refused(403, post("/msg/me", with(token)));
+			local item;
+			for _, found in ipairs(world.command(me, "post_msg#token-list").items) do
+				if found.id == id then item = found; end
+			end
+			assert.equal("Grafana <1>", item.label);
+			assert.equal("user@example.com", item.to);
+			assert.equal("100", item.rate);
+			for _, when in ipairs { item.made, item.used, item.expires } do assert.is_truthy(when:match("^20%d%d%-%d%d%-%d%dT.*Z$"), when); end
+			local options = world.command(me, "post_msg#token-revoke").options.id;
+			local offered = false;
+			for _, option in ipairs(options) do offered = offered or option.value == id and option.label == "Grafana <1> (" .. id .. ")"; end
+			assert.is_true(offered);
+			assert.equal(id, world.command(me, "post_msg#token-revoke", { id = id }).values.id);
+			assert_refused(401, post("/msg/user", with(token)));
+			assert.equal("error", world.command(me, "post_msg#token-revoke", { id = id }).notes[1][1]);
+		end);
+
+		it("are not made of what cannot be", function ()
+			for _, wrong in ipairs { { days = "0" }, { days = "1.5" }, { days = "x" }, { rate = "-1" }, { to = { "user@example.com/r" } },
+				{ to = { "user@example.com", "@@" } }, { as = "a b" }, { label = ("x"):rep(201) } } do
+				local answer = world.command(me, "post_msg#token-add", wrong, "de");
+				assert.equal("error", answer.notes[1][1]);
+				assert.is_truthy(answer.notes[1][2]:find(" ist | hat ") or answer.notes[1][2]:find("ganze Zahl", 1, true)
+					or answer.notes[1][2]:find("Empfänger", 1, true) or answer.notes[1][2]:find("Zeile", 1, true)
+					or answer.notes[1][2]:find("Namen", 1, true), answer.notes[1][2]);
+				assert.is_nil(answer.values.token);
+			end
+		end);
+
+		it("of another account are not seen and not revoked", function ()
+			local token, id = make("me@example.com");
+			for _, item in ipairs(world.command(me, "post_msg#token-list").items) do assert.is_true(item.id ~= id); end
+			assert.equal("error", world.command(me, "post_msg#token-revoke", { id = id }).notes[1][1]);
+			assert.equal(201, post("/msg/swallow@echo.example.com", with(token)).status);
+		end);
+	end);
+
+	it("are in no line of the log, no answer, no header of one, and nothing of this was an error", function ()
+		local log, answers = world.log(), table.concat(told, "\n");
+		assert.is_truthy(log:find("\tdebug\t", 1, true));
+		assert.is_true(#tokens > 20);
+		for _, token in ipairs(tokens) do
+			for place, where in pairs { ["the log"] = log, ["an answer"] = answers } do
+				for _, secret in ipairs { token, token:match("^pmsg_%x+_(.*)$"), (mime.b64("me@example.com:" .. token)) } do
+					local at = where:find(secret, 1, true);
+					assert.is_nil(at, ("%s in %s: %s"):format(secret, place, at and where:sub(math.max(1, at - 80), at + 80) or ""));
+				end
+			end
+		end
+		assert.same({}, world.errors());
+	end);
+end);
