@@ -8,7 +8,8 @@ of it, and are compared with it:
 	                                   nothing else arrives anywhere
 
 `…` stands for anything. The blocks are run in the order of the page, in a folder that holds report.txt and what a block
-of `netrc` says (as /etc/post_msg.netrc). A block that begins with #!/bin/sh is run with backup.service as its argument.
+of `netrc` says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…_…, is the token that the first command with
+`token add` makes. A block that begins with #!/bin/sh is run with backup.service as its argument.
 A block of `log` holds lines that are in Prosody's log in the end. A curl line anywhere else is a failure.
 ]]
 
@@ -73,7 +74,7 @@ end
 
 -- > the blocks to run, the curl lines that are in none of them, other blocks by language
 local function read_page()
-	local runnable, escaped, others = {}, {}, { log = {}, netrc = {} };
+	local runnable, escaped, others = {}, {}, { log = {}, netrc = {}, sh = {} };
 	local block, number = nil, 0;
 	for line in readme:gmatch("([^\n]*)\n") do
 		number = number + 1;
@@ -173,9 +174,14 @@ http.server.HTTPServer = Once
 exec(compile(open(program, encoding="utf-8").read(), program, "exec"), {"__name__": "__main__"})
 ]];
 
+-- With the token in place of those that stand for it.
+local function with_token(text)
+	return (text:gsub("pmsg_%x+_…", (token:gsub("%%", "%%%%"))));
+end
+
 local function run_python(code)
 	write(folder .. "/driver.py", python_driver);
-	write(folder .. "/program.py", code);
+	write(folder .. "/program.py", with_token(code));
 	local output = output_of(("%s %s/driver.py %d %s/program.py 2>%s/complaints"):format(python, folder, world.server.http_port, folder, folder));
 	return tonumber(output) or error(output .. read(folder .. "/complaints"), 0), "";
 end
@@ -222,6 +228,23 @@ local function run(block)
 	end
 end
 
+-- Runs the first command of prosodyctl that has these words; an id in it is `id`. > standard output, and error
+local function prosodyctl(what, id)
+	for _, text in ipairs(others.sh) do
+		for line in text:gmatch("[^\n]+") do
+			if line:match("^prosodyctl mod_post_msg ") and line:find(what, 1, true) then
+				local words = {};
+				line = line:gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
+				for word in output_of(line:gsub("^prosodyctl", "printf '%%s\\n'")):gmatch("[^\n]+") do words[#words + 1] = word; end
+				local out, err, status = world.prosodyctl(words);
+				if status ~= 0 then fail(line .. "\n" .. err); end
+				return out, err;
+			end
+		end
+	end
+	fail("README.markdown has no command of prosodyctl with " .. what);
+end
+
 local function start()
 	local hosts = world.defaults().hosts;
 	hosts["example.com"].modules = { "post_msg", "tokenauth" };
@@ -244,19 +267,12 @@ local function start()
 			end
 		end, 2000);
 	]]);
-	token = world.lua([[
-		local tokens = prosody.hosts["example.com"].modules.tokenauth;
-		if tokens.create_jid_token then -- COMPAT 0.12
-			return (tokens.create_jid_token("me@example.com", "me@example.com"));
-		end
-		local grant = assert(tokens.create_grant("me@example.com", "me@example.com"));
-		return (assert(tokens.create_token("me@example.com", grant, "prosody:registered")));
-	]]);
+	token = prosodyctl("token add"):match("(pmsg_[^\n]*)\n$");
 	folder = os.tmpname();
 	os.remove(folder);
 	assert(output_of("mkdir '" .. folder .. "' && echo made") == "made\n");
 	write(folder .. "/report.txt", "3 disks, all well.");
-	write(folder .. "/netrc", table.concat(others.netrc, "\n") .. "\n");
+	write(folder .. "/netrc", with_token(table.concat(others.netrc, "\n")) .. "\n");
 	world.collect();
 end
 
@@ -288,6 +304,13 @@ describe("README.markdown", function ()
 	for _, block in ipairs(runnable) do
 		it(("line %d: %s"):format(block.number, block.lines[1]), function () run(block); end);
 	end
+
+	it("shows commands of prosodyctl that work", function ()
+		local made, id = prosodyctl("token add"), token:match("_(%x+)_");
+		local listed = "\n" .. prosodyctl("token list");
+		assert.is_truthy(listed:find("\n" .. id .. "  me@example.com", 1, true), listed);
+		prosodyctl("token revoke", made:match("pmsg_(%x+)_"));
+	end);
 
 	it("shows lines of the log as they are", function ()
 		local library = world.plugin_file("post_msg.so");
