@@ -1,6 +1,7 @@
 -- For wrk: POST requests, and what became of them as one line of JSON.
 --   -- HOST TYPE BODY_FILE USER PASSWORD [FIRST [KEY]]
--- %d in USER or PASSWORD is another number in each request, from FIRST on. KEY begins the Idempotency-Key,
+-- %d in USER or PASSWORD is another number in each request, from FIRST on. Without USER, PASSWORD is a token, or
+-- the path of a file with a token on each line, of which each request takes the next from line FIRST on. KEY begins the Idempotency-Key,
 -- which is another for each request too.
 
 local bit = require "bit";
@@ -20,10 +21,14 @@ local function base64(data)
 	end));
 end
 
-local credentials, key, number;
+local credentials, tokens, key, number;
 
 local function authorize()
-	wrk.headers["Authorization"] = "Basic "..base64((credentials:gsub("%%d", number)));
+	if tokens then
+		wrk.headers["Authorization"] = "Bearer "..tokens[number % #tokens + 1];
+	else
+		wrk.headers["Authorization"] = "Basic "..base64((credentials:gsub("%%d", number)));
+	end
 	if key then wrk.headers["Idempotency-Key"] = key..number; end
 	number = number + 1;
 end
@@ -34,9 +39,16 @@ function init(args)
 	file:close();
 	wrk.headers["Host"], wrk.headers["Content-Type"] = args[1], args[2];
 	credentials, number = args[4]..":"..args[5], tonumber(args[6]) or 0;
+	if args[4] == "" then
+		tokens = { args[5] };
+		if args[5]:find("^/") then
+			tokens = {};
+			for line in io.lines(args[5]) do tokens[#tokens + 1] = line; end
+		end
+	end
 	key = args[7] ~= "" and args[7] or nil;
 	authorize();
-	if key or credentials:find("%%d") then
+	if key or credentials:find("%%d") or tokens and tokens[2] then
 		request = function ()
 			authorize();
 			return wrk.format();

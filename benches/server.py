@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures mod_post_msg on a throw-away Prosody: `make bench`, or `server.py [SECTION…]`.
 
-Sections: rates, first_use, batches, pings, posts, failures, waiting. With all of them (no argument) the
+Sections: rates, first_use, batches, tokens, pings, posts, failures, waiting. With all of them (no argument) the
 result is written to RESULTS.md and rates.svg beside this file, with --readme into README.markdown too.
 PLUGIN_DIR, PROSODY and PROSODY_ROOT are as in spec/support/world.py.
 
@@ -12,11 +12,13 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
 import multiprocessing
 import os
 import re
 import resource
+import secrets
 import shutil
 import socket
 import statistics
@@ -35,6 +37,7 @@ CHEAP = "cheap.example"  # its passwords take no time, so that many failures do 
 FIRST_USERS = 20000
 MESSAGES = 10000
 WAITING = 1000
+TOKENS, OWNERS = 100_000, 1000
 LINE = 'Backup of "db-1" finished: 12 tables & 3 views in 42 seconds, no error.\n'
 SMALL, LARGE = (LINE * 700)[:100], (LINE * 700)[:48 * 1024]
 MODULES = """modules_enabled = {
@@ -53,6 +56,26 @@ local data = datamanager.load("sender", host, "accounts")
 for number = 0, count - 1 do datamanager.store("first" .. number, host, "accounts", data) end
 return data.iteration_count
 """
+
+
+# Stores the tokens of an account, as the module keeps them: id → hash, for those that are given as text.
+STORE_TOKENS = """
+local storage = require "core.storagemanager"
+local store, accounts = storage.open("%(host)s", "post_msg_tokens"), storage.open("%(host)s", "post_msg_token_ids")
+local ids = {}
+for id, hash in ("%(tokens)s"):gmatch("(%%S+) (%%S+)") do
+	store:set(id, { account = "%(owner)s"; hash = hash; made = os.time(); label = "bench" })
+	ids[id] = 0
+end
+accounts:set("%(owner)s", ids)
+return true
+"""
+
+
+def token():
+    """A sending token, by its form."""
+    text = f"pmsg_{secrets.token_hex(8)}_{secrets.token_urlsafe(20)}"
+    return text + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:6].decode()
 
 
 class Server(world.Server):
@@ -147,14 +170,24 @@ class Bench:
         self.pinger.send(None)
         return self.pinger.recv()
 
-    def wrk(self, path, body="small", user="sender", password="secret", connections=8, seconds=None, first=0, key=""):
+    def make_token(self):
+        """A sending token of the sender."""
+        return self.server.prosodyctl(["mod_post_msg", "token", "add", f"sender@{HOST}"])["out"].splitlines()[-1]
+
+    def token_file(self, name, tokens):
+        with open(f"{self.files}/{name}", "w", encoding="ascii") as file:
+            file.write("\n".join(tokens) + "\n")
+        return file.name
+
+    def wrk(self, path, body="small", user="sender", password="secret", token=None, connections=8, seconds=None, first=0, key=""):
         """Starts wrk; the result has `requests`, `seconds`, `refused`, `p50`, `p99` (milliseconds), `rate`, `cost`."""
         begin = self.server.seconds()
         media_type = "application/json" if body == "json" else "text/plain"
         process = subprocess.Popen(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds or self.options.seconds}s", "-s", HERE + "/requests.lua",
              f"http://127.0.0.1:{self.server.http_port}{path}", "--",
-             HOST, media_type, self.bodies[body], f"{user}@{HOST}" if "@" not in user else user, password, str(first), key],
+             HOST, media_type, self.bodies[body], "" if token else f"{user}@{HOST}" if "@" not in user else user, token or password,
+             str(first), key],
             stdout=subprocess.PIPE, text=True)
 
         def end():
@@ -166,9 +199,9 @@ class Bench:
 
         return end
 
-    def request(self, path, body, media_type="text/plain", user="sender", password="secret", more=""):
-        basic = base64.b64encode(f"{user}@{HOST}:{password}".encode()).decode()
-        return (f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Basic {basic}\r\nContent-Type: {media_type}\r\n"
+    def request(self, path, body, media_type="text/plain", user="sender", password="secret", more="", token=None):
+        authorization = f"Bearer {token}" if token else "Basic " + base64.b64encode(f"{user}@{HOST}:{password}".encode()).decode()
+        return (f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {authorization}\r\nContent-Type: {media_type}\r\n"
                 f"{more}Content-Length: {len(body.encode())}\r\n\r\n{body}").encode()
 
     def another_user(self):
@@ -183,22 +216,24 @@ class Bench:
             "ceiling: answer after `module:send`": ("/ceiling/send", "small"),
             "ceiling: answer after routing a ready message": ("/ceiling/route", "small"),
             "**100 bytes of text, password remembered**": ("/msg/sink", "small"),
+            "**the same, sending token remembered**": ("/msg/sink", "small"),
             "**the same with an `Idempotency-Key`**": ("/msg/sink", "small"),
             "ceiling: answer at once to 48 KB": ("/ceiling/answer", "json"),
             "ceiling: answer after routing a ready message of 48 KB": ("/ceiling/route-large", "json"),
             "**48 KB of JSON, password remembered**": ("/msg", "json"),
         }
-        answer, send, route, small, keyed, answer_large, route_large, large = cases
+        answer, send, route, small, by_token, keyed, answer_large, route_large, large = cases
+        token = self.make_token()
         self.wrk("/msg/sink")()
         found = {name: [] for name in cases}
         for number in range(self.options.rounds):
             for name, arguments in cases.items():
                 key = f"{os.getpid()}-{number}-" if name == keyed else ""
-                result = await asyncio.to_thread(self.wrk(*arguments, key=key))
+                result = await asyncio.to_thread(self.wrk(*arguments, key=key, token=token if name == by_token else None))
                 if result["refused"] or result["lost"]:
                     raise world.Trouble(f"{name}: {result}")
                 found[name].append(result)
-        allocated = {name: await self.allocated(*arguments, keyed=name == keyed) for name, arguments in cases.items()}
+        allocated = {name: await self.allocated(*arguments, keyed=name == keyed, token=token if name == by_token else None) for name, arguments in cases.items()}
 
         def ratio(a, b, key="rate"):
             return statistics.median(x[key] / y[key] for x, y in zip(found[a], found[b]))
@@ -217,15 +252,16 @@ class Bench:
         for what, least, measured in (
                 ("Small text, password remembered: share of the routing ceiling's rate", 0.92, ratio(small, route)),
                 ("48 KB of JSON: share of the rate at which Prosody reads as much and answers at once", 1.0, ratio(large, answer_large)),
+                ("Small text, sending token remembered: share of the rate by a remembered password", 0.95, ratio(by_token, small)),
                 ("Small text with an `Idempotency-Key`: share of the rate without", 0.7, ratio(keyed, small))):
             self.target(what, f"at least {least:.2f}", f"{measured:.2f}", measured >= least)
 
-    async def allocated(self, path, body, keyed=False):
+    async def allocated(self, path, body, keyed=False, token=None):
         """Bytes that one request allocates in Lua, the answer included, while the collector rests."""
         count = 20 if body == "json" else 200  # what is not collected meanwhile must not be much
         with open(self.bodies[body], encoding="utf-8") as file:
             media_type, text = "application/json" if body == "json" else "text/plain", file.read()
-        requests = [self.request(path, text, media_type, more=f"Idempotency-Key: allocated-{number}\r\n" if keyed else "")
+        requests = [self.request(path, text, media_type, more=f"Idempotency-Key: allocated-{number}\r\n" if keyed else "", token=token)
                     for number in range(count + 1)]
         with contextlib.closing(world.Http(self.server.http_port)) as connection:
             connection.exchange(requests.pop())
@@ -279,6 +315,38 @@ class Bench:
         self.target("NDJSON of 10,000: share of the rate of a loop of `module:send`", "at least 0.70", f"{share:.2f}", share >= 0.7)
         self.target("NDJSON of 10,000: longest ping of another user", "at most 50 ms", f"{longest:.1f} ms", longest <= 50)
 
+    async def tokens(self):
+        """Sending tokens, when the store has few and when it has many."""
+        one, rounds, memory, first = self.make_token(), [], [], 0
+        stored = [token() for _ in range(TOKENS)]
+        path = self.token_file("stored", stored)
+        for many in (False, True):
+            if many:
+                for number in range(OWNERS):
+                    of_owner = stored[number::OWNERS]
+                    pairs = " ".join(f"{text[5:21]} {hashlib.sha256(text.encode()).hexdigest()}" for text in of_owner)
+                    await self.server.lua(STORE_TOKENS % {"host": HOST, "owner": f"first{number}", "tokens": pairs})
+            self.wrk("/msg/sink", token=one)()
+            memory.append(await self.server.resident())
+            rounds.append([(await asyncio.to_thread(self.wrk("/msg/sink", token=one)), await asyncio.to_thread(self.wrk("/msg/sink")))
+                           for _ in range(self.options.rounds)])
+        uses = []
+        for _ in range(self.options.rounds):
+            uses.append(await asyncio.to_thread(self.wrk("/msg/sink", token=path, first=first, seconds=3)))
+            first += uses[-1]["requests"] + 8
+            if uses[-1]["refused"]:
+                raise world.Trouble(f"tokens: {uses[-1]}")
+        memory.append(await self.server.resident())
+        shares = [statistics.median(a["rate"] / b["rate"] for a, b in pairs) for pairs in rounds]
+        rows = [[label, f"{statistics.median(a['rate'] for a, _ in pairs):,.0f}", f"{share:.2f}", f"{mb:.1f}"]
+                for label, pairs, share, mb in zip(("few in the store", f"{TOKENS:,} in the store"), rounds, shares, memory)]
+        rows.append([f"each of {min(first, TOKENS):,} used for the first time", f"{median(uses, 'rate'):,.0f}", "", f"{memory[2]:.1f}"])
+        self.table("Sending tokens", ["8 keep-alive connections, 100 bytes of text", "requests/s", "of a remembered password", "resident MB"], rows)
+        self.target(f"{TOKENS:,} tokens in the store: a request's rate, of that with few", "at least 0.95", f"{shares[1] / shares[0]:.2f}",
+                    shares[1] / shares[0] >= 0.95)
+        self.target(f"{TOKENS:,} tokens in the store, and used: memory", "at most 10 MB more", f"{memory[2] - memory[0]:+.1f} MB",
+                    memory[2] - memory[0] <= 10)
+
     async def first_uses(self, busy):
         """Posts with a password that was not used before, for as long as `busy()`; milliseconds and statuses."""
         times, statuses = [], []
@@ -300,6 +368,8 @@ class Bench:
             "**wrong: one password for one account**": {"user": "victim", "password": "wrong"},
             "**wrong: another password each time for one account**": {"user": "victim", "password": "wrong%d"},
             "**wrong: another unknown account each time**": {"user": "nobody%d", "password": "wrong"},
+            "**wrong: one sending token**": {"token": token()},
+            "**wrong: another sending token each time**": {"token": self.token_file("wrong", [token() for _ in range(100_000)])},
         }
         found = {name: [] for name in kinds}
         seconds = max(3, self.options.seconds)
@@ -425,7 +495,7 @@ class Bench:
         return "\n".join([self.circumstances(), "", *lines, *self.out, ""])
 
 
-SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting"]
+SECTIONS = ["rates", "first_use", "batches", "tokens", "pings", "posts", "failures", "waiting"]
 
 def main():
     parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")

@@ -18,7 +18,7 @@ local settings, native, core, waiting, tokens; -- given to init
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
 -- id of a sending token, with the address where one was given → a sender, found right at the time `checked`
-local by_token = cache.new(10000);
+local by_token = cache.new(2000);
 local forgotten = 0; -- grows whenever an account or a token is forgotten
 local sent_by = cache.new(10000); -- id of a sending token → what it sent in the last minute
 
@@ -265,18 +265,18 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 		return known;
 	end
 	local mark = forgotten;
-	local username, entry, used = tokens.find(id, clock);
-	if not username and entry then
-		module:log("error", "Sending tokens cannot be read: %s", entry);
+	local entry, err = tokens.find(id, clock);
+	if err then
+		module:log("error", "Sending tokens cannot be read: %s", err);
 		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again" };
 	end
-	local account = username and username.."@"..module.host;
-	if not username or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
-		or not is_active(username, module.host) then
+	local account = entry and entry.account.."@"..module.host;
+	if not entry or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
+		or not is_active(entry.account, module.host) then
 		by_token:set(key, nil);
 		return nil, refuse_token(account or "token:"..id, ip);
 	end
-	if not used or clock - used >= 60 then tokens.note_use(id, username, clock); end
+	if not entry.used or clock - entry.used >= 60 then tokens.note_use(id, entry, clock); end
 	local sender, problem = sender_of(address or account);
 	if sender then
 		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;

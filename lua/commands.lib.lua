@@ -156,7 +156,7 @@ local function list(username)
 		local shown = {
 			id = { token.id }; label = { entry.label }; to = entry.to; as = { entry.as };
 			rate = entry.rate and { ("%d"):format(entry.rate) };
-			expires = time(entry.expires); made = time(entry.made); used = time(token.used);
+			expires = time(entry.expires); made = time(entry.made); used = time(entry.used);
 		};
 		form:tag("item");
 		for _, name in ipairs(columns) do

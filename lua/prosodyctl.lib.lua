@@ -126,7 +126,7 @@ local function shown(token, account) --> a line
 	tell("rate", entry.rate and ("%d"):format(entry.rate));
 	time("expires", entry.expires);
 	time("made", entry.made);
-	if token.used then time("used", token.used); else tell("used", "never"); end
+	if entry.used then time("used", entry.used); else tell("used", "never"); end
 	tell("label", entry.label);
 	return table.concat(parts, "  ");
 end

@@ -1,7 +1,6 @@
--- Sending tokens, as they are kept on one host: with their accounts, under the account's name, so that
--- Prosody deletes them with the account, also while this module is not there. A second store leads from a
--- token's id to its account, and has the time of its last use: only the server writes that, while
--- prosodyctl may write the first.
+-- Sending tokens, as they are kept on one host: each by its id, with its account. Which ids an account has is kept
+-- under the account's name, and a token that is not among them is none: Prosody deletes that with the account, also
+-- while this module is not there, and the server may write when a token was used while prosodyctl revokes it.
 
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
@@ -79,70 +78,79 @@ local function read(given, now) --> entry; or nil, the name of what is wrong, an
 	return entry;
 end
 
-local function is_over(entry, now)
-	return entry.expires ~= nil and entry.expires <= now;
-end
-
 -- The tokens of a host: `context` is the host's module API, `limit` how many tokens an account may have.
 local function open(context, native, limit)
-	local accounts = context:open_store("post_msg_tokens"); -- account's name → id → entry
-	local ids = context:open_store("post_msg_token_ids"); -- id → { account, used }
+	local store = context:open_store("post_msg_tokens"); -- id → entry, with `account` and `used`
+	local accounts = context:open_store("post_msg_token_ids"); -- account's name → id → when it expires, or 0
 
-	-- Those of an account, without those that are over.
-	local function of_account(username, now) --> { id → entry }; or nil and an error
-		local entries, err = accounts:get(username);
+	local function set_ids(username, ids)
+		return accounts:set(username, next(ids) and ids or nil);
+	end
+
+	-- The ids of an account, without those that are over.
+	local function ids_of(username, now) --> { id → when it expires, or 0 }; or nil and an error
+		local ids, err = accounts:get(username);
 		if err then return nil, err; end
 		local over = {};
-		for id, entry in pairs(entries or {}) do
-			if is_over(entry, now) then over[#over + 1] = id; end
+		for id, expires in pairs(ids or {}) do
+			if expires > 0 and expires <= now then over[#over + 1] = id; end
 		end
 		for _, id in ipairs(over) do
-			entries[id] = nil;
-			ids:set(id, nil);
+			ids[id] = nil;
+			store:set(id, nil);
 		end
-		if over[1] then
-			accounts:set(username, next(entries) and entries or nil);
-		end
-		return entries or {};
+		if over[1] then set_ids(username, ids); end
+		return ids or {};
 	end
 
 	-- `entry` as `read` makes it.
 	local function add(username, entry) --> token, id; or nil, "full" or "store"
-		local entries = of_account(username, entry.made);
-		if not entries then return nil, "store"; end
+		local ids = ids_of(username, entry.made);
+		if not ids then return nil, "store"; end
 		local count = 0;
-		for _ in pairs(entries) do count = count + 1; end
+		for _ in pairs(ids) do count = count + 1; end
 		if count >= limit then return nil, "full"; end
 		local token, id, hash = native.new_token();
-		entry.hash = hash;
-		entries[id] = entry;
-		if not ids:set(id, { account = username }) or not accounts:set(username, entries) then
+		entry.account, entry.hash = username, hash;
+		ids[id] = entry.expires or 0;
+		if not store:set(id, entry) or not set_ids(username, ids) then
 			return nil, "store";
 		end
 		return token, id;
 	end
 
 	-- The token of an id, where there is one that is not over.
-	local function find(id, now) --> account's name, entry, when it was used last; or nil and perhaps an error
-		local index, err = ids:get(id);
-		if not index then return nil, err; end
-		local entries;
-		entries, err = of_account(index.account, now);
-		if not entries then return nil, err; end
-		if entries[id] then return index.account, entries[id], index.used; end
+	local function find(id, now) --> entry; or nil and perhaps an error
+		local entry, err = store:get(id);
+		if not entry then return nil, err; end
+		local ids;
+		ids, err = ids_of(entry.account, now);
+		if not ids then return nil, err; end
+		return ids[id] and entry;
 	end
 
-	local function note_use(id, username, now)
-		ids:set(id, { account = username; used = now });
+	-- Writing takes longer than a request should, so it waits for its turn, one at a time.
+	local uses = {}; -- id → entry
+	local function note_use(id, entry, now)
+		entry.used = now;
+		if not next(uses) then
+			context:add_timer(0, function ()
+				local used = next(uses);
+				store:set(used, uses[used]);
+				uses[used] = nil;
+				return next(uses) and 0 or nil;
+			end);
+		end
+		uses[id] = entry;
 	end
 
-	local function list(username, now) --> { { id, entry, used }, … } from the oldest to the newest; or nil
-		local entries = of_account(username, now);
-		if not entries then return nil; end
+	local function list(username, now) --> { { id, entry }, … } from the oldest to the newest; or nil
+		local ids = ids_of(username, now);
+		if not ids then return nil; end
 		local tokens = {};
-		for id, entry in pairs(entries) do
-			local index = ids:get(id);
-			tokens[#tokens + 1] = { id = id; entry = entry; used = index and index.used };
+		for id in pairs(ids) do
+			local entry = store:get(id);
+			if entry then tokens[#tokens + 1] = { id = id; entry = entry }; end
 		end
 		table.sort(tokens, function (a, b)
 			if a.entry.made ~= b.entry.made then return a.entry.made < b.entry.made; end
@@ -152,38 +160,33 @@ local function open(context, native, limit)
 	end
 
 	local function revoke(id, now) --> account's name; or nil, "none" or "store"
-		local username, entry = find(id, now);
-		if not username then return nil, entry and "store" or "none"; end
-		local entries = accounts:get(username);
-		entries[id] = nil;
-		if not accounts:set(username, next(entries) and entries or nil) then
-			return nil, "store";
-		end
-		ids:set(id, nil);
-		return username;
+		local entry, err = find(id, now);
+		if not entry then return nil, err and "store" or "none"; end
+		local ids = ids_of(entry.account, now);
+		if not ids then return nil, "store"; end
+		ids[id] = nil;
+		if not set_ids(entry.account, ids) then return nil, "store"; end
+		store:set(id, nil);
+		return entry.account;
 	end
 
 	local function forget_account(username)
 		for id in pairs(accounts:get(username) or {}) do
-			ids:set(id, nil);
+			store:set(id, nil);
 		end
 		accounts:set(username, nil);
 	end
 
-	-- Looks at all accounts for tokens that are over, and at all ids for tokens that are gone.
+	-- Looks at all tokens, and deletes those that are over and those whose account was deleted.
 	local function tidy(waiting)
-		local function each(store, handle)
-			local ok, names, state, name = pcall(store.users, store);
-			if not ok or type(names) ~= "function" then return; end
-			waiting.in_slices(function ()
-				name = names(state, name);
-				return name;
-			end, handle);
-		end
-		each(accounts, function (username) of_account(username, os.time()); end);
-		each(ids, function (id)
-			local username, err = find(id, os.time());
-			if not username and not err then ids:set(id, nil); end
+		local ok, names, state, name = pcall(store.users, store);
+		if not ok or type(names) ~= "function" then return; end
+		waiting.in_slices(function ()
+			name = names(state, name);
+			return name;
+		end, function (id)
+			local entry, err = find(id, os.time());
+			if not entry and not err then store:set(id, nil); end
 		end);
 	end
 

@@ -34,7 +34,7 @@ impl Token {
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(&mut id)?;
         getrandom::fill(&mut *secret)?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&id);
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
         let mut token = Zeroizing::new(format!("{PREFIX}{id}_{}", *secret));
         let checksum = checksum(&token);
@@ -64,13 +64,23 @@ impl Token {
     /// The SHA-256 of the token, which is all that is stored of it, in hex digits. It is not salted or
     /// derived: 160 random bits cannot be guessed.
     pub fn hash(&self) -> String {
-        format!("{:x}", Sha256::digest(self.0.expose()))
+        hex(&Sha256::digest(self.0.expose()))
     }
 
     /// For whoever made it: shown once.
     pub fn secret(&self) -> &Secret {
         &self.0
     }
+}
+
+/// What `{:x}` makes of each byte takes a microsecond, in each request.
+fn hex(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdef";
+    let digit = |value: u8| char::from(digits[usize::from(value)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn checksum(checked: &str) -> String {
@@ -90,7 +100,7 @@ mod tests {
         assert_eq!(text.len(), LENGTH, "{text}");
         assert_eq!(Token::parse(&text), Some(token.clone()));
         assert_eq!(token.id(), &text[5..21]);
-        assert_eq!(token.hash().len(), 64);
+        assert_eq!(token.hash(), format!("{:x}", Sha256::digest(&text)));
         assert_ne!(Token::new().unwrap().id(), token.id());
         assert!(!format!("{token:?}").contains("pmsg"));
     }
