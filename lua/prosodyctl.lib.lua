@@ -192,7 +192,9 @@ local function command(words)
 	end
 	local plain, given = parse(words, 3);
 	if not plain then return fail(given); end
-	return run(plain, given, hosts_with_tokens());
+	local ok, hosts = pcall(hosts_with_tokens);
+	if not ok then return fail("%s", tostring(hosts)); end
+	return run(plain, given, hosts);
 end
 
 return command;

@@ -435,6 +435,16 @@ describe("sending tokens", function ()
 			assert.is_truthy(out:find("--expires", 1, true));
 		end);
 
+		it("are not made without the native half, which is told in a sentence", function ()
+			local library = world.plugin_file("post_msg.so");
+			world.plugin_file("post_msg.so", library:sub(1, -2));
+			local _, err, status = ctl("add", "me@example.com");
+			world.plugin_file("post_msg.so", library);
+			assert.is_true(status ~= 0);
+			assert.is_truthy(err:find("is not a whole library", 1, true), err);
+			assert.is_nil(err:find("raceback", 1, true), err);
+		end);
+
 		it("are at most so many", function ()
 			local made;
 			for _ = 1, 13 do

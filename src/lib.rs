@@ -9,18 +9,18 @@
 //! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `message`, `credentials`, `http` |
 //! | [`payload`] | the body of a request → its messages: one file a format | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
-//! | [`credentials`] | passwords: remembered, derived on threads, throttled | nothing |
+//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
 //! | [`http`] | headers, codings, problems, answers | nothing |
 //!
 //! The way of a request:
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | the Authorization header | a sender, or a password to verify | [`credentials::authorization`], [`credentials::verification`] |
+//! | the Authorization header, the query | a sender, a password to verify, or a token | [`credentials::authorization`], [`credentials::verification`], [`credentials::token`], [`http::query`] |
 //! | Content-Type, Content-Encoding | how to read the body | [`payload::reader`], [`http::media_type`], [`http::content_coding`] |
 //! | the body | drafts: what the client wrote | [`payload::format`] names the file of each format |
 //! | a draft | content, in which every value is right | [`message::content`], by the rows of [`message::field`] |
-//! | a recipient as written | an address | [`message::address`] |
+//! | a recipient as written | an address, to which a token may send | [`message::address`], [`message::allowed`] |
 //! | content and address | a message, and its stanza | [`message::Message`], [`message::element`] |
 //! | the messages of a request | one after the other | [`payload::batch`] |
 //! | a problem, outcomes | the answer | [`http::problem`], [`http::answer`] |

@@ -3,8 +3,11 @@
 
 use std::io::Write;
 
+use post_msg::credentials::authorization::{Credentials, Presented};
+use post_msg::credentials::token::Token;
 use post_msg::http::answer;
 use post_msg::http::problem::{Place, Problem};
+use post_msg::http::query::Query;
 use post_msg::message::address::{Address, Parts, Server};
 use post_msg::message::limits::Limits;
 use post_msg::message::{self, Message};
@@ -465,5 +468,34 @@ proptest! {
                 prop_assert!(!problem.detail.contains(char::is_control), "{}", problem);
             }
         }
+    }
+
+    #[test]
+    fn any_header_and_query_are_credentials_or_none(
+        scheme in "(Basic|bearer|Digest|)( |)", value: Vec<u8>, query in vec(any::<u8>(), 0..40), more in "(&?token=[a-z%_]{0,9}){0,3}"
+    ) {
+        let header = [scheme.as_bytes(), &value].concat();
+        let query = Query::parse(&[&query, more.as_bytes()].concat());
+        Presented::of(Some(&header), &query.tokens);
+        let presented = Presented::of(None, &query.tokens);
+        prop_assert_eq!(presented == Presented::Nothing, query.tokens.is_empty());
+    }
+
+    #[test]
+    fn a_token_is_found_behind_any_percent_encoding_and_not_when_it_is_damaged(
+        encoded in vec(any::<bool>(), 60), at in 0_usize..55, other: char
+    ) {
+        let token = Token::new().unwrap();
+        let text = token.secret().expose();
+        let query: String = text.chars().zip(encoded)
+            .map(|(c, encoded)| if encoded { format!("%{:02x}", u32::from(c)) } else { c.to_string() })
+            .collect();
+        let tokens = Query::parse(format!("x=y&token={query}").as_bytes()).tokens;
+        prop_assert_eq!(&tokens, &[text]);
+        let expected = Credentials::Sending { address: None, token: token.clone() };
+        prop_assert_eq!(Presented::of(None, &tokens), Presented::One(expected));
+        let mut damaged = text.to_owned();
+        damaged.replace_range(at..=at, &other.to_string());
+        prop_assert_eq!(Token::parse(&damaged).is_some(), damaged == text);
     }
 }

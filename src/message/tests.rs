@@ -252,3 +252,34 @@ fn recipients_are_each_named_once_in_the_order_given() {
     assert_eq!(named(&["a", ""]), wrong);
     assert_eq!(named(&[]), wrong);
 }
+
+#[test]
+fn a_token_sends_to_its_recipients_in_every_spelling_and_to_no_other() {
+    let allowed = allowed::Allowed::new(["user@example.com", "other.example"].map(str::to_owned));
+    let check = |written: &str| {
+        let to = Address::of_recipient(written, &Rooms).expect(written);
+        allowed.check(&to).map_err(|problem| problem.status)
+    };
+    for written in [
+        "user",
+        "USER@Example.com",
+        "user@example.com/phone",
+        "xmpp:us%65r@example.com/phone",
+        "anybody@other.example",
+        "xmpp:other.example",
+    ] {
+        assert_eq!(check(written), Ok(()), "{written}");
+    }
+    for written in [
+        "other",
+        "user@example.com.other.example",
+        "user@sub.other.example",
+        "user@other",
+        "xmpp:user",
+        "xmpp:example.com",
+        "a@example.com/user@example.com",
+        "xmpp:a@example.com/other.example",
+    ] {
+        assert_eq!(check(written), Err(403), "{written}");
+    }
+}
