@@ -7,20 +7,17 @@ local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
 local now = require "util.time".monotonic;
-local saslprep = require "util.encodings".stringprep.saslprep;
 local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
-local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
-local settings, native, core, waiting, tokens; -- given to init
+local settings, native, core, waiting, passwords, tokens; -- given to init
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
 -- id of a sending token, with the address where one was given → a sender, found right at the time `checked`
 local by_token = cache.new(2000);
 local forgotten = 0; -- grows whenever an account or a token is forgotten
-local sent_by = cache.new(10000); -- id of a sending token → what it sent in the last minute
 
 local function tokenauth()
 	local bearers = hosts[module.host].modules.tokenauth;
@@ -57,81 +54,6 @@ end
 -- A line that fail2ban's rules for Prosody know.
 local function failed(account, ip)
 	module:log("info", "Failed authentication attempt (not-authorized) for user %s from IP: %s", account, ip);
-end
-
--- Passwords
-
-local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
-
--- What a backend holds of a user's password, as strings: the same as before, and the password is
--- the same. Nothing where it does not tell.
-local function held_by(handler, user, host) --> { what it holds }, the hash where it is derived
-	local profile = handler.profile or {};
-	for name, hash in pairs(scram) do
-		if profile[name] then
-			local stored_key, _, iterations, salt, enabled = profile[name](handler, user);
-			if stored_key and salt and iterations and enabled then
-				return { hash, stored_key, salt, ("%d"):format(iterations) }, hash;
-			end
-			return nil, hash;
-		end
-	end
-	if profile.plain then
-		local password, enabled = profile.plain(handler, user, host);
-		return password and enabled and { "plain", password } or nil;
-	end
-end
-
-local function verify_derived(attempt, request, host, hash, held) --> boolean, or nil where it was given up
-	local prepared = saslprep(attempt:password());
-	if not prepared or prepared == "" then
-		return false;
-	end
-	local stored_key, salt, iterations;
-	if held then
-		stored_key, salt, iterations = held[2], held[3], tonumber(held[4]);
-	else
-		iterations = module:context(host):get_option_number("default_iteration_count", 10000);
-	end
-	local ticket, seconds = attempt:derive(prepared, hash, stored_key, salt, iterations);
-	if seconds then
-		waiting.sleep(math.max(seconds, waiting.refusal_delay()));
-		request.delayed = true;
-		return false;
-	elseif ticket and waiting.await(ticket) then
-		return attempt:derived();
-	end
-end
-
-local function verify_plain(attempt, handler, user)
-	attempt:count();
-	if not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
-		return false;
-	end
-	return handler:process("\0"..user.."\0"..attempt:password()) == "success";
-end
-
-local function verify(attempt, request) --> boolean, or nil where it was given up; seconds to wait
-	local seconds = attempt:wait();
-	if seconds and not attempt:is_remembered() then
-		return false, seconds;
-	end
-	local _, user, host = attempt:sender();
-	local served = hosts[host];
-	if not served or served.type ~= "local" then
-		return false;
-	end
-	local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
-	local handler = usermanager.get_sasl_handler(host, session);
-	local held, hash = held_by(handler, user, host);
-	if held and attempt:holds(unpack(held)) then
-		return true;
-	elseif seconds then
-		return false, seconds;
-	elseif hash then
-		return verify_derived(attempt, request, host, hash, held);
-	end
-	return verify_plain(attempt, handler, user);
 end
 
 -- How many seconds a password of an account is trusted: what its own host says of it.
@@ -222,47 +144,13 @@ local function check_bearer(token, ip) --> sender, problem, headers
 	return sender_of(address, role);
 end
 
--- How a token is held to so many messages in any minute.
-local function admission(id, rate) --> function
-	return function (count) --> problem
-		local time, sent = now(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
-		sent_by:set(id, sent);
-		local function oldest_is_over(at)
-			return sent.first <= sent.last and sent[sent.first].time + 60 <= at;
-		end
-		while oldest_is_over(time) do
-			sent.total = sent.total - sent[sent.first].count;
-			sent[sent.first] = nil;
-			sent.first = sent.first + 1;
-		end
-		if sent.total + count <= rate then
-			sent.last = sent.last + 1;
-			sent[sent.last] = { time = time; count = count };
-			sent.total = sent.total + count;
-			return nil;
-		end
-		-- When so much of it is a minute ago that this fits.
-		local total, index, seconds = sent.total, sent.first, 60;
-		while index <= sent.last and total + count > rate do
-			total = total - sent[index].count;
-			seconds = math.ceil(sent[index].time + 60 - time);
-			index = index + 1;
-		end
-		return {
-			status = 429; retry_after = seconds;
-			detail = count > rate and ("the request makes %d messages, and this token sends %d a minute; send fewer at once"):format(count, rate)
-				or ("this token sends %d messages a minute; try again in %d seconds"):format(rate, seconds);
-		};
-	end;
-end
-
 -- `address` is what came with the token in Basic credentials.
 local function check_sending_token(id, hash, address, ip) --> sender, problem, headers
 	local key = address and id.." "..address or id;
 	local known, time, clock = by_token:get(key), now(), os.time();
-	if known and time - known.checked < settings.credential_recheck and equals(known.token_hash, hash)
-		and (not known.expires or known.expires > clock) and hosts[known.host] then
-		return known;
+	if known and time - known.checked < settings.credential_recheck and (not known.expires or known.expires > clock) then
+		if equals(known.token_hash, hash) then return known; end
+		return nil, refuse_token(known.account, ip);
 	end
 	local mark = forgotten;
 	local entry, err = tokens.find(id, clock);
@@ -281,7 +169,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	if sender then
 		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;
 		sender.allowed = entry.to and native.allowed(entry.to);
-		sender.admit = entry.rate and admission(id, entry.rate);
+		sender.admit = entry.rate and tokens.admission(id, entry.rate);
 		if mark == forgotten then by_token:set(key, sender); end
 	end
 	return sender, problem;
@@ -323,7 +211,7 @@ local function identify(request) --> sender, problem, headers
 	elseif attempt then
 		local _, account;
 		address, _, _, account = attempt:sender();
-		local right, seconds = verify(attempt, request);
+		local right, seconds = passwords.verify(attempt, request);
 		if seconds then
 			return nil, too_many(seconds);
 		elseif right == nil then
@@ -357,6 +245,7 @@ end
 
 local function init(parts)
 	settings, native, core, waiting, tokens = parts.settings, parts.native, parts.core, parts.waiting, parts.tokens;
+	passwords = module:require "passwords" (waiting);
 	if module.may then -- COMPAT 0.12 has no permissions of roles
 		module:default_permission("prosody:registered", ":post-message");
 	end

@@ -2,8 +2,10 @@
 -- under the account's name, and a token that is not among them is none: Prosody deletes that with the account, also
 -- while this module is not there, and the server may write when a token was used while prosodyctl revokes it.
 
+local cache = require "util.cache";
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
+local now_monotonic = require "util.time".monotonic;
 local valid_utf8 = require "util.encodings".utf8.valid;
 
 local most_days = 36500;
@@ -76,6 +78,39 @@ local function read(given, now) --> entry; or nil, the name of what is wrong, an
 		end
 	end
 	return entry;
+end
+
+-- How a token is held to so many messages in any minute.
+local sent_by = cache.new(10000); -- id → what it sent in the last minute: { first, last, total, [index] = { time, count } }
+
+local function admission(id, rate) --> function
+	return function (count) --> problem
+		local time, sent = now_monotonic(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
+		sent_by:set(id, sent);
+		while sent.first <= sent.last and sent[sent.first].time + 60 <= time do
+			sent.total = sent.total - sent[sent.first].count;
+			sent[sent.first] = nil;
+			sent.first = sent.first + 1;
+		end
+		if sent.total + count <= rate then
+			sent.last = sent.last + 1;
+			sent[sent.last] = { time = time; count = count };
+			sent.total = sent.total + count;
+			return nil;
+		end
+		-- When so much of it is a minute ago that this fits.
+		local total, index, seconds = sent.total, sent.first, 60;
+		while index <= sent.last and total + count > rate do
+			total = total - sent[index].count;
+			seconds = math.ceil(sent[index].time + 60 - time);
+			index = index + 1;
+		end
+		return {
+			status = 429; retry_after = seconds;
+			detail = count > rate and ("the request makes %d messages, and this token sends %d a minute; send fewer at once"):format(count, rate)
+				or ("this token sends %d messages a minute; try again in %d seconds"):format(rate, seconds);
+		};
+	end;
 end
 
 -- The tokens of a host: `context` is the host's module API, `limit` how many tokens an account may have.
@@ -192,7 +227,7 @@ local function open(context, native, limit)
 
 	return {
 		accounts = function () return accounts:users(); end;
-		add = add; find = find; forget_account = forget_account; list = list; note_use = note_use; revoke = revoke; tidy = tidy;
+		add = add; admission = admission; find = find; forget_account = forget_account; list = list; note_use = note_use; revoke = revoke; tidy = tidy;
 	};
 end
 

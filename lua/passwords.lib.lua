@@ -1,0 +1,89 @@
+-- Whether a password is right, by the account's own backend.
+
+local saslprep = require "util.encodings".stringprep.saslprep;
+local usermanager = require "core.usermanager";
+
+local hosts = prosody.hosts;
+local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
+
+local waiting; -- given to init
+
+local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
+
+-- What a backend holds of a user's password, as strings: the same as before, and the password is
+-- the same. Nothing where it does not tell.
+local function held_by(handler, user, host) --> { what it holds }, the hash where it is derived
+	local profile = handler.profile or {};
+	for name, hash in pairs(scram) do
+		if profile[name] then
+			local stored_key, _, iterations, salt, enabled = profile[name](handler, user);
+			if stored_key and salt and iterations and enabled then
+				return { hash, stored_key, salt, ("%d"):format(iterations) }, hash;
+			end
+			return nil, hash;
+		end
+	end
+	if profile.plain then
+		local password, enabled = profile.plain(handler, user, host);
+		return password and enabled and { "plain", password } or nil;
+	end
+end
+
+local function verify_derived(attempt, request, host, hash, held) --> boolean, or nil where it was given up
+	local prepared = saslprep(attempt:password());
+	if not prepared or prepared == "" then
+		return false;
+	end
+	local stored_key, salt, iterations;
+	if held then
+		stored_key, salt, iterations = held[2], held[3], tonumber(held[4]);
+	else
+		iterations = module:context(host):get_option_number("default_iteration_count", 10000);
+	end
+	local ticket, seconds = attempt:derive(prepared, hash, stored_key, salt, iterations);
+	if seconds then
+		waiting.sleep(math.max(seconds, waiting.refusal_delay()));
+		request.delayed = true;
+		return false;
+	elseif ticket and waiting.await(ticket) then
+		return attempt:derived();
+	end
+end
+
+local function verify_plain(attempt, handler, user)
+	attempt:count();
+	if not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
+		return false;
+	end
+	return handler:process("\0"..user.."\0"..attempt:password()) == "success";
+end
+
+local function verify(attempt, request) --> boolean, or nil where it was given up; seconds to wait
+	local seconds = attempt:wait();
+	if seconds and not attempt:is_remembered() then
+		return false, seconds;
+	end
+	local _, user, host = attempt:sender();
+	local served = hosts[host];
+	if not served or served.type ~= "local" then
+		return false;
+	end
+	local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
+	local handler = usermanager.get_sasl_handler(host, session);
+	local held, hash = held_by(handler, user, host);
+	if held and attempt:holds(unpack(held)) then
+		return true;
+	elseif seconds then
+		return false, seconds;
+	elseif hash then
+		return verify_derived(attempt, request, host, hash, held);
+	end
+	return verify_plain(attempt, handler, user);
+end
+
+local function init(the_waiting)
+	waiting = the_waiting;
+	return { verify = verify };
+end
+
+return init;
