@@ -491,7 +491,7 @@ proptest! {
             .map(|(c, encoded)| if encoded { format!("%{:02x}", u32::from(c)) } else { c.to_string() })
             .collect();
         let tokens = Query::parse(format!("x=y&token={query}").as_bytes()).tokens;
-        prop_assert_eq!(&tokens, &[text]);
+        prop_assert_eq!(tokens.iter().map(|token| token.as_str()).collect::<Vec<_>>(), [text]);
         let expected = Credentials::Sending { address: None, token: token.clone() };
         prop_assert_eq!(Presented::of(None, &tokens), Presented::One(expected));
         let mut damaged = text.to_owned();

@@ -35,7 +35,7 @@ pub enum Presented {
 
 impl Presented {
     /// `authorization` is the value of the header, `in_query` those of `token` in the query of the URL.
-    pub fn of(authorization: Option<&[u8]>, in_query: &[String]) -> Presented {
+    pub fn of(authorization: Option<&[u8]>, in_query: &[Zeroizing<String>]) -> Presented {
         let header = authorization.into_iter().map(Credentials::parse);
         let tokens = in_query.iter().map(|token| {
             let token = Token::parse(token)?;
@@ -242,7 +242,7 @@ mod tests {
                 token: token.clone(),
             })
         };
-        let query = [text.to_owned()];
+        let query = [Zeroizing::new(text.to_owned())];
         assert_eq!(Presented::of(Some(&bearer), &[]), sending(None));
         assert_eq!(Presented::of(Some(&basic), &[]), sending(Some("me")));
         assert_eq!(Presented::of(None, &query), sending(None));
@@ -265,8 +265,9 @@ mod tests {
             (None, vec![first.clone(), second.clone()]),
             (None, vec![first.clone(), String::new()]),
         ] {
+            let query: Vec<_> = query.into_iter().map(Zeroizing::new).collect();
             let presented = Presented::of(authorization.map(Vec::as_slice), &query);
-            assert_eq!(presented, Presented::Several, "{query:?}");
+            assert_eq!(presented, Presented::Several);
         }
         assert_eq!(Presented::of(None, &[]), Presented::Nothing);
         assert_eq!(
@@ -274,7 +275,7 @@ mod tests {
             Presented::Unreadable
         );
         assert_eq!(
-            Presented::of(None, &["x".to_owned()]),
+            Presented::of(None, &[Zeroizing::new("x".to_owned())]),
             Presented::Unreadable
         );
     }
