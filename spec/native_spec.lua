@@ -759,6 +759,7 @@ describe("headers", function ()
 		assert.equal("attempt", kind);
 		assert.same({ "me@example.com/cron", "me", "example.com", "me@example.com" }, { attempt:sender() });
 		assert.equal("p:w", attempt:password());
+		assert.is_nil(tostring(attempt):find("p:w", 1, true));
 		assert.is_false(attempt:is_remembered());
 		for _, value in ipairs { "", "Basic", "Basic !", "Digest x", "Basic " .. credentials("me"), "Basic " .. credentials("@@:x"), "\255" } do
 			assert.same({ "nobody" }, identify(value));

@@ -110,7 +110,7 @@ describe("sending tokens", function ()
 				["long.example"] = { accounts = { me = "pw-of-long" }, lines = "post_msg_credential_recheck = 10000" };
 				["https.example"] = host("post_msg_require_encryption = true; trusted_proxies = { '127.0.0.1' }", { me = "pw-of-https" });
 			};
-			components = 'Component "echo.example.com" "spec_echo"\nComponent "rooms.example.com" "muc"';
+			components = 'Component "echo.example.com" "spec_echo"\nComponent "rooms.example.com" "muc"\n\tmuc_room_locking = false';
 			extra = "trusted_proxies = { '127.0.0.1' }";
 		};
 		world.login("me@example.com", "user@example.com", "other@example.com");
@@ -213,6 +213,23 @@ describe("sending tokens", function ()
 			many[#many + 1] = '{"to":"other","body":"x"}';
 			assert_refused(403, post("/msg", with(token), table.concat(many, "\n"), { ["Content-Type"] = "application/x-ndjson" }), "other@example.com");
 		end);
+	end);
+
+	it("with a room go to it and to its occupants, and to no other room", function ()
+		local function enter(room)
+			world.send("user@example.com", ("<presence to='%s@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>"):format(room));
+			world.receive_presence("user@example.com");
+		end
+		enter("team");
+		enter("other");
+		world.collect();
+		local token = make("me@example.com", "--to", "team@rooms.example.com");
+		for _, path in ipairs { "/msg/team@rooms.example.com", "/msg/TEAM@Rooms.Example.com", "/msg/xmpp:team@rooms.example.com" } do
+			assert.equal(201, post(path, with(token)).status, path);
+			assert.is_truthy(world.receive("user@example.com"):find("from='team@rooms.example.com/me'", 1, true));
+		end
+		assert_refused(403, post("/msg/other@rooms.example.com", with(token)), "other@rooms.example.com");
+		assert_refused(403, post("/msg", with(token), '{"to": ["team@rooms.example.com", "other@rooms.example.com"], "body": "x"}', json_body));
 	end);
 
 	it("of a domain go to its addresses, and not to those of its subdomains", function ()
