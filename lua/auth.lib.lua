@@ -114,11 +114,11 @@ end
 -- Tokens. One that is right passes however many have failed; `account` is whose it was claimed to be, or
 -- what stands for that in the log.
 
-local function refuse_token(account, ip)
+local function refuse_token(account, ip, id)
 	local seconds = core.refuse_token(ip, account);
 	if seconds then return too_many(seconds); end
 	failed(account, ip);
-	return unauthorized("the token is not valid, or not valid any more");
+	return unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
 end
 
 local function check_bearer(token, ip) --> sender, problem, headers
@@ -150,7 +150,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	local known, time, clock = by_token:get(key), now(), os.time();
 	if known and time - known.checked < settings.credential_recheck and (not known.expires or known.expires > clock) then
 		if equals(known.token_hash, hash) then return known; end
-		return nil, refuse_token(known.account, ip);
+		return nil, refuse_token(known.account, ip, id);
 	end
 	local mark = forgotten;
 	local entry, err = tokens.find(id, clock);
@@ -162,13 +162,13 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	if not entry or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
 		or not is_active(entry.account, module.host) then
 		by_token:set(key, nil);
-		return nil, refuse_token(account or "token:"..id, ip);
+		return nil, refuse_token(account or "token:"..id, ip, id);
 	end
 	if not entry.used or clock - entry.used >= 60 then tokens.note_use(id, entry, clock); end
 	local sender, problem = sender_of(address or account);
 	if sender then
 		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;
-		sender.allowed = entry.to and native.allowed(entry.to);
+		sender.allowed = entry.to and native.allowed(id, entry.to);
 		sender.admit = entry.rate and tokens.admission(id, entry.rate);
 		if mark == forgotten then by_token:set(key, sender); end
 	end

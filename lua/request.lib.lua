@@ -124,7 +124,7 @@ local function post(event)
 	local query = request.url.query;
 	local format = query and native.format(query);
 	if sender.as and sender.as ~= format then
-		return refuse(request, { status = 403; detail = "this token is for ?as="..sender.as.." only" });
+		return refuse(request, { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" });
 	elseif format then
 		return refuse(request, { status = 422; detail = "the format that ?as= names is not known here" });
 	end

@@ -107,8 +107,9 @@ local function admission(id, rate) --> function
 		end
 		return {
 			status = 429; retry_after = seconds;
-			detail = count > rate and ("the request makes %d messages, and this token sends %d a minute; send fewer at once"):format(count, rate)
-				or ("this token sends %d messages a minute; try again in %d seconds"):format(rate, seconds);
+			detail = count > rate
+				and ("the request makes %d messages, and token %s sends %d a minute; send fewer at once"):format(count, id, rate)
+				or ("token %s sends %d messages a minute; try again in %d seconds"):format(id, rate, seconds);
 		};
 	end;
 end
@@ -164,7 +165,8 @@ local function open(context, native, limit)
 		return ids[id] and entry;
 	end
 
-	-- Writing takes longer than a request should, so it waits for its turn, one at a time.
+	-- Writing takes longer than a request should, so it waits for its turn, one at a time, and leaves the server
+	-- to others in between.
 	local uses = {}; -- id → entry
 	local function note_use(id, entry, now)
 		entry.used = now;
@@ -173,7 +175,7 @@ local function open(context, native, limit)
 				local used = next(uses);
 				store:set(used, uses[used]);
 				uses[used] = nil;
-				return next(uses) and 0 or nil;
+				return next(uses) and 0.02 or nil;
 			end);
 		end
 		uses[id] = entry;
@@ -184,7 +186,7 @@ local function open(context, native, limit)
 		if not ids then return nil; end
 		local tokens = {};
 		for id in pairs(ids) do
-			local entry = store:get(id);
+			local entry = uses[id] or store:get(id);
 			if entry then tokens[#tokens + 1] = { id = id; entry = entry }; end
 		end
 		table.sort(tokens, function (a, b)

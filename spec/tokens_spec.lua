@@ -167,10 +167,10 @@ describe("sending tokens", function ()
 	end);
 
 	describe("with recipients", function ()
-		local token;
+		local token, token_id;
 
 		lazy_setup(function ()
-			token = make("me@example.com", "--to", "User@Example.com", "--to", "rooms.example.com", "--to=echo.example.com");
+			token, token_id = make("me@example.com", "--to", "User@Example.com", "--to", "rooms.example.com", "--to=echo.example.com");
 		end);
 
 		it("go to these however they are written", function ()
@@ -196,7 +196,7 @@ describe("sending tokens", function ()
 			} do
 				local answer = post(path, with(token));
 				assert_refused(403, answer);
-				assert.is_truthy(answer.body:find("may not send to", 1, true), answer.body);
+				assert.is_truthy(answer.body:find("token " .. token_id .. " may not send to", 1, true), answer.body);
 			end
 			assert_refused(403, post("/msg/user", with(token), '{"to": "other", "body": "x"}', json_body), "other@example.com");
 			assert_refused(403, post("/msg", with(token), "to=user&to=other&body=x",

@@ -48,7 +48,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
         Ok((secret, token.id().to_owned(), token.hash()))
     };
     library.set("new_token", lua.create_function(new_token)?)?;
-    // allowed(addresses) → to whom alone a request may go, for compose
+    // allowed(id, addresses) → to whom alone the requests of a token may go, for compose
     library.set("allowed", lua.create_function(allowed::new)?)?;
     // digest() → takes bytes, and tells their hash
     library.set("digest", lua.create_function(digest::new)?)?;

@@ -9,9 +9,9 @@ use crate::message::allowed::Allowed;
 /// An [`Allowed`] that Lua keeps.
 pub struct LuaAllowed(pub Rc<Allowed>);
 
-/// `allowed(addresses)` → what `compose` takes: bare addresses and domains in normal form.
-pub fn new(_: &Lua, addresses: Vec<String>) -> Result<LuaAllowed> {
-    Ok(LuaAllowed(Rc::new(Allowed::new(addresses))))
+/// `allowed(id, addresses)` → what `compose` takes: a token's id, bare addresses and domains in normal form.
+pub fn new(_: &Lua, (id, addresses): (String, Vec<String>)) -> Result<LuaAllowed> {
+    Ok(LuaAllowed(Rc::new(Allowed::new(id, addresses))))
 }
 
 impl UserData for LuaAllowed {}

@@ -9,20 +9,28 @@ use crate::http::problem::{Problem, quote};
 /// A bare address stands for its full ones as well, a domain for every address at it, but not for its
 /// subdomains.
 #[derive(Debug)]
-pub struct Allowed(HashSet<String>);
+pub struct Allowed {
+    /// The token's id.
+    id: String,
+    recipients: HashSet<String>,
+}
 
 impl Allowed {
-    pub fn new(allowed: impl IntoIterator<Item = String>) -> Allowed {
-        Allowed(allowed.into_iter().collect())
+    /// `id` names the token.
+    pub fn new(id: String, recipients: impl IntoIterator<Item = String>) -> Allowed {
+        Allowed {
+            id,
+            recipients: recipients.into_iter().collect(),
+        }
     }
 
     /// # Errors
-    /// 403, naming the recipient.
+    /// 403, naming the token and the recipient.
     pub fn check(&self, to: &Address) -> Result<(), Problem> {
-        if self.0.contains(to.bare()) || self.0.contains(to.parts().domain) {
+        if self.recipients.contains(to.bare()) || self.recipients.contains(to.parts().domain) {
             return Ok(());
         }
-        let detail = format!("this token may not send to {}", quote(to.as_str()));
+        let detail = format!("token {} may not send to {}", self.id, quote(to.as_str()));
         Err(Problem::new(403, detail).field("to"))
     }
 }

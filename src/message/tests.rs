@@ -255,7 +255,8 @@ fn recipients_are_each_named_once_in_the_order_given() {
 
 #[test]
 fn a_token_sends_to_its_recipients_in_every_spelling_and_to_no_other() {
-    let allowed = allowed::Allowed::new(["user@example.com", "other.example"].map(str::to_owned));
+    let recipients = ["user@example.com", "other.example"].map(str::to_owned);
+    let allowed = allowed::Allowed::new("id".to_owned(), recipients);
     let check = |written: &str| {
         let to = Address::of_recipient(written, &Rooms).expect(written);
         allowed.check(&to).map_err(|problem| problem.status)
