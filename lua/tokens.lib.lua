@@ -119,6 +119,13 @@ local function open(context, native, limit)
 	local store = context:open_store("post_msg_tokens"); -- id → entry, with `account` and `used`
 	local accounts = context:open_store("post_msg_token_ids"); -- account's name → id → when it expires, or 0
 
+	local uses = {}; -- id → entry whose use is to be written
+
+	local function delete(id)
+		uses[id] = nil;
+		store:set(id, nil);
+	end
+
 	local function set_ids(username, ids)
 		return accounts:set(username, next(ids) and ids or nil);
 	end
@@ -133,7 +140,7 @@ local function open(context, native, limit)
 		end
 		for _, id in ipairs(over) do
 			ids[id] = nil;
-			store:set(id, nil);
+			delete(id);
 		end
 		if over[1] then set_ids(username, ids); end
 		return ids or {};
@@ -167,14 +174,15 @@ local function open(context, native, limit)
 
 	-- Writing takes longer than a request should, so it waits for its turn, one at a time, and leaves the server
 	-- to others in between.
-	local uses = {}; -- id → entry
 	local function note_use(id, entry, now)
 		entry.used = now;
 		if not next(uses) then
 			context:add_timer(0, function ()
-				local used = next(uses);
-				store:set(used, uses[used]);
-				uses[used] = nil;
+				local used, its_entry = next(uses);
+				if used then
+					store:set(used, its_entry);
+					uses[used] = nil;
+				end
 				return next(uses) and 0.02 or nil;
 			end);
 		end
@@ -203,13 +211,13 @@ local function open(context, native, limit)
 		if not ids then return nil, "store"; end
 		ids[id] = nil;
 		if not set_ids(entry.account, ids) then return nil, "store"; end
-		store:set(id, nil);
+		delete(id);
 		return entry.account;
 	end
 
 	local function forget_account(username)
 		for id in pairs(accounts:get(username) or {}) do
-			store:set(id, nil);
+			delete(id);
 		end
 		accounts:set(username, nil);
 	end
@@ -223,7 +231,7 @@ local function open(context, native, limit)
 			return name;
 		end, function (id)
 			local entry, err = find(id, os.time());
-			if not entry and not err then store:set(id, nil); end
+			if not entry and not err then delete(id); end
 		end);
 	end
 
