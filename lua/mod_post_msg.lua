@@ -69,7 +69,7 @@ end
 
 -- Those that are over go when they are met; once a day, all are.
 module:add_timer(60 * 60, function ()
-	tokens.tidy(waiting);
+	tokens.tidy(waiting.in_slices);
 	return 24 * 60 * 60;
 end);
 

@@ -12,6 +12,7 @@ local most_days = 36500;
 local most_recipients = 1000;
 local most_a_minute = 10000;
 local longest_label = 200; -- bytes
+local most_waiting = 100; -- uses of tokens that are not written yet
 
 local seconds_of = { s = 1; m = 60; h = 60 * 60; d = 24 * 60 * 60 };
 
@@ -119,7 +120,7 @@ local function open(context, native, limit)
 	local store = context:open_store("post_msg_tokens"); -- id → entry, with `account` and `used`
 	local accounts = context:open_store("post_msg_token_ids"); -- account's name → id → when it expires, or 0
 
-	local uses = {}; -- id → entry whose use is to be written
+	local uses, waiting = {}, 0; -- id → entry whose use is to be written, and how many there are
 
 	local function delete(id)
 		uses[id] = nil;
@@ -173,20 +174,19 @@ local function open(context, native, limit)
 	end
 
 	-- Writing takes longer than a request should, so it waits for its turn, one at a time, and leaves the server
-	-- to others in between.
+	-- to others in between. While many wait, a use is not noted; a later one of the same token is.
 	local function note_use(id, entry, now)
+		if waiting >= most_waiting then return; end
+		waiting = waiting + 1;
 		entry.used = now;
-		if not next(uses) then
-			context:add_timer(0, function ()
-				local used, its_entry = next(uses);
-				if used then
-					store:set(used, its_entry);
-					uses[used] = nil;
-				end
-				return next(uses) and 0.02 or nil;
-			end);
-		end
 		uses[id] = entry;
+		context:add_timer(0.02 * waiting, function ()
+			waiting = waiting - 1;
+			if uses[id] == entry then
+				uses[id] = nil;
+				store:set(id, entry);
+			end
+		end);
 	end
 
 	local function list(username, now) --> { { id, entry }, … } from the oldest to the newest; or nil
@@ -223,10 +223,10 @@ local function open(context, native, limit)
 	end
 
 	-- Looks at all tokens, and deletes those that are over and those whose account was deleted.
-	local function tidy(waiting)
+	local function tidy(in_slices)
 		local ok, names, state, name = pcall(store.users, store);
 		if not ok or type(names) ~= "function" then return; end
-		waiting.in_slices(function ()
+		in_slices(function ()
 			name = names(state, name);
 			return name;
 		end, function (id)
