@@ -49,7 +49,7 @@ fn multipart(bytes: usize) -> String {
 }
 
 fn read(content_type: &str, body: &str) -> Payload {
-    let reader = Reader::new(Some(content_type.as_bytes()), None).expect("a media type");
+    let reader = Reader::new(Some(content_type.as_bytes()), None, None).expect("a media type");
     reader
         .read(body.as_bytes(), false, &LIMITS)
         .expect("a message")

@@ -170,6 +170,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;
 		sender.allowed = entry.to and native.allowed(id, entry.to);
 		sender.admit = entry.rate and tokens.admission(id, entry.rate);
+		sender.webhook_secret = entry.webhook_secret;
 		if mark == forgotten then by_token:set(key, sender); end
 	end
 	return sender, problem;
@@ -180,10 +181,11 @@ local function is_loopback(ip)
 end
 
 local function identify(request) --> sender, problem, headers
-	local authorization, query = request.headers.authorization, request.url.query;
+	-- Gotify's clients have a header of their own for their token.
+	local authorization, query, key = request.headers.authorization, request.url.query, request.headers.x_gotify_key;
 	local kind, what, hash, address;
-	if authorization or query then
-		kind, what, hash, address = core.identify(authorization, query, request.ip);
+	if authorization or query or key then
+		kind, what, hash, address = core.identify(authorization, query, key, request.ip);
 	end
 	if not kind or kind == "nothing" then
 		return nil, unauthorized("credentials are needed: an account's address and password, or a sending token,"
@@ -231,11 +233,31 @@ local function identify(request) --> sender, problem, headers
 	return sender, problem;
 end
 
+-- A token that was made with the secret of a webhook sends only what is signed with it.
+local function check_signature(sender, request) --> problem, headers
+	local signature = native.signature(sender.webhook_secret, request.headers);
+	local at = 0;
+	repeat
+		at = signature:add(request.body, at);
+		if at and not waiting.breathe() then return waiting.unloaded; end
+	until not at;
+	if signature:right() then return nil; end
+	local problem, headers = refuse_token(sender.account, request.ip, sender.token);
+	if problem.status == 401 then
+		problem.detail = "the webhook's signature (X-Hub-Signature-256, X-Gitea-Signature or X-Gitlab-Token) is missing, or not made with"
+			.." the secret of token "..sender.token;
+	end
+	return problem, headers;
+end
+
 -- The sender of a request: { address, account, username, host, resource, role }; by a sending token also
--- { token, allowed, as, admit }: its id, to whom alone it may send, the one format, and a function that takes
--- how many messages are to be sent and gives a problem where that is too many.
+-- { token, allowed, as, admit, webhook_secret }: its id, to whom alone it may send, the one format, a function that takes
+-- how many messages are to be sent and gives a problem where that is too many, and what its requests are signed with.
 local function authenticate(request) --> sender, problem, headers
 	local sender, problem, headers = identify(request);
+	if sender and sender.webhook_secret and request.body then
+		problem, headers = check_signature(sender, request);
+	end
 	if problem and not request.delayed then
 		local seconds = waiting.refusal_delay();
 		if seconds > 0 then waiting.pause(request.conn, seconds); end

@@ -24,11 +24,12 @@ local status_of = {
 };
 
 local function problem_of(stanza, to) --> problem
-	local _, condition, text = stanza:get_error();
+	local kind, condition, text = stanza:get_error();
 	condition = condition or "undefined-condition";
 	return {
 		status = status_of[condition] or 502;
 		condition = condition;
+		temporary = kind == "wait"; -- RFC 6120, section 8.3.2
 		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..text..")" or "");
 	};
 end

@@ -111,6 +111,8 @@ end
 local function fingerprint(request) --> string, or nil where the request cannot go on
 	local headers, body = request.headers, request.body;
 	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
+	local says = request.query_says;
+	if says and says ~= "" then path = path.."?"..says; end
 	local head = #path..":"..path..#media_type..":"..media_type..#coding..":"..coding..#body..":";
 	if #body <= small then
 		return sha256(head..body, true);

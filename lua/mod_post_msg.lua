@@ -33,6 +33,11 @@ end
 local base = base_path();
 
 local native = native_half.load();
+local templates = native.templates(settings.templates);
+
+for _, fault in ipairs(templates:faults()) do
+	module:log("error", "%s", fault);
+end
 
 local core = native.new {
 	host = module.host;
@@ -43,6 +48,7 @@ local core = native.new {
 	body_limit = module:context("*"):get_option_number("http_max_content_size", 10 * 1024 * 1024);
 	auth_failures = settings.auth_failures;
 	verify_threads = settings.verify_threads;
+	templates = templates;
 	stanza_metatable = getmetatable(st.stanza("message"));
 	prep = jid.prep;
 	serves = function (domain)

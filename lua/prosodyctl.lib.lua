@@ -16,6 +16,9 @@ local usage = [[
 Usage: prosodyctl mod_post_msg token add ADDRESS [OPTION]...
        prosodyctl mod_post_msg token list [ADDRESS]
        prosodyctl mod_post_msg token revoke ID
+       prosodyctl mod_post_msg template list
+       prosodyctl mod_post_msg template show NAME
+       prosodyctl mod_post_msg template try NAME [--header "NAME: VALUE"]... < PAYLOAD
 
 A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.
 
@@ -25,8 +28,17 @@ A sending token lets a program send messages over HTTP in the name of an account
     --expires TIME           expires after so long: 30s, 15m, 12h, 90d
     --rate N                 may send N messages a minute
     --label TEXT             what it is for
+    --webhook-secret TEXT    what GitHub, Gitea or GitLab sign their webhooks with; nothing is sent that is not signed
 `list` prints a line for each token: its id, account, limits, when it was made, and when it was used last (UTC).
 `revoke` ends one; a server that runs knows it within post_msg_credential_recheck seconds.
+
+A template makes a message of what another program posts with ?as=NAME. Those in the folder post_msg_templates go before
+those that come with the module.
+
+`list` prints a line for each: its name and where it is from, and what is wrong with it where it is broken.
+`show` prints one, to start from.
+`try` prints the fields of the message that one makes of the payload on standard input, the body last.
+    --header "NAME: VALUE"   a header of the request, such as "X-GitHub-Event: push"; can be repeated
 ]];
 
 local function fail(sentence, ...)
@@ -34,11 +46,15 @@ local function fail(sentence, ...)
 	return 1;
 end
 
-local options = { to = "to"; as = "as"; expires = "expires"; rate = "rate"; label = "label" };
+-- As they are written → the names of what they give, and of those that can be repeated.
+local options = {
+	to = "to"; as = "as"; expires = "expires"; rate = "rate"; label = "label"; ["webhook-secret"] = "webhook_secret"; header = "header";
+};
+local lists = { to = true; header = true };
 
 -- Words → those that are no options, and the options
 local function parse(words, first) --> words, given; or nil and a sentence
-	local plain, given = {}, { to = {} };
+	local plain, given = {}, { to = {}; header = {} };
 	local index = first;
 	while words[index] do
 		local word = words[index];
@@ -53,12 +69,12 @@ local function parse(words, first) --> words, given; or nil and a sentence
 			end
 			if not value or value == "" then
 				return nil, "A value must follow --"..name;
-			elseif name == "to" then
-				table.insert(given.to, value);
-			elseif given[name] then
+			elseif lists[name] then
+				table.insert(given[name], value);
+			elseif given[options[name]] then
 				return nil, "--"..name.." is given twice";
 			else
-				given[name] = value;
+				given[options[name]] = value;
 			end
 		else
 			plain[#plain + 1] = word;
@@ -127,6 +143,7 @@ local function shown(token, account) --> a line
 	time("expires", entry.expires);
 	time("made", entry.made);
 	if entry.used then time("used", entry.used); else tell("used", "never"); end
+	if entry.webhook_secret then tell("webhook", "signed"); end
 	tell("label", entry.label);
 	return table.concat(parts, "  ");
 end
@@ -176,7 +193,78 @@ local function revoke(words, _, hosts)
 	return fail("There is no token with the id %s", words[1]);
 end
 
-local commands = { add = add; list = list; revoke = revoke };
+local token_commands = { add = add; list = list; revoke = revoke };
+
+-- The templates of a host with this module, and their folder; without any host, those that come with the module.
+local function templates_of_host(hosts) --> templates, folder or nil
+	local names = {};
+	for host in pairs(hosts) do names[#names + 1] = host; end
+	table.sort(names);
+	local folder;
+	for _, host in ipairs(names) do
+		folder = folder or settings.load(module:context(host), native_half.stop).templates;
+	end
+	return native_half.load().templates(folder), folder;
+end
+
+local function list_templates(words, _, hosts)
+	if words[1] then
+		return fail("There is a word too many: %s", words[1]);
+	end
+	local templates, folder = templates_of_host(hosts);
+	local status = 0;
+	for _, template in ipairs(templates:list()) do
+		local source, problem = templates:source(template.name);
+		io.stdout:write(("%s  %s%s\n"):format(template.name, template.own and folder.."/"..template.name..".j2" or "(comes with the module)",
+			source and "" or "  "..problem.detail));
+		if not source then status = 1; end
+	end
+	return status;
+end
+
+local function show_template(words, _, hosts)
+	if not words[1] or words[2] then
+		return fail("Say which template: template show alertmanager");
+	end
+	local source, problem = templates_of_host(hosts):source(words[1]);
+	if not source then return fail("%s", problem.detail); end
+	io.stdout:write((source:gsub("\n?$", "\n")));
+	return 0;
+end
+
+local function try_template(words, given, hosts)
+	if not words[1] or words[2] then
+		return fail("Say which template, and give it a payload: template try alertmanager < payload.json");
+	end
+	local headers = {};
+	for _, header in ipairs(given.header) do
+		local name, value = header:match("^([%w_-]+):%s*(.*)$");
+		if not name then return fail("%s is no header; write NAME: VALUE", header); end
+		headers[name] = value;
+	end
+	local fields, answer = templates_of_host(hosts):render(words[1], io.stdin:read("*a"), headers);
+	if not fields then return fail("%s", answer.detail); end
+	local body;
+	for _, field in ipairs(fields) do
+		if field[1] == "body" then
+			body = field[2];
+		else
+			io.stdout:write(field[1], ": ", field[2], "\n");
+		end
+	end
+	if answer then io.stdout:write("answer: ", answer, "\n"); end
+	if not fields[1] then
+		io.stderr:write("The template prints nothing, so nothing is sent.\n");
+	elseif body then
+		io.stdout:write((fields[2] or answer) and "\n" or "", body, "\n");
+	end
+	return 0;
+end
+
+local commands = {
+	token = token_commands;
+	template = { list = list_templates; show = show_template; try = try_template };
+};
 
 local function command(words)
 	for _, word in ipairs(words) do
@@ -185,7 +273,7 @@ local function command(words)
 			return 0;
 		end
 	end
-	local run = words[1] == "token" and commands[words[2]];
+	local run = commands[words[1]] and commands[words[1]][words[2]];
 	if not run then
 		io.stderr:write(usage);
 		return 1;

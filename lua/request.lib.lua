@@ -43,6 +43,12 @@ local function whole(ok, ...)
 	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
 end
 
+-- How a program that posts in a format of its own is answered where all went well: as the template says, or 200.
+local function expected(status_code, media_type, body) --> answer
+	if not status_code then return 200; end
+	return { status_code = status_code; headers = { content_type = media_type }; body = body };
+end
+
 -- Sends what a request says. A request that was sent and is cut short by an unload has both, a
 -- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
@@ -50,19 +56,21 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local wait = headers.prefer and native.prefers_wait(headers.prefer);
 	wait = wait and math.min(wait, settings.max_wait);
 	if wait == 0 then wait = nil; end
-	local stanza, problem, batch = whole(pcall(core.compose, sender.address, request.url.path,
-		headers.content_type, headers.content_encoding, request.body, wait ~= nil, sender.allowed));
+	local query = request.url.query;
+	local stanza, problem, batch, reply_status, reply_type, reply = whole(pcall(core.compose, sender.address, request.url.path,
+		headers.content_type, headers.content_encoding, request.body, wait ~= nil, sender.allowed, query, query and headers));
 	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then
 		return problem;
 	end
 
+	local format = request.format;
 	local json = headers.accept and native.wants_json(headers.accept) or false;
 	local outcomes, many = {}, false;
 	if stanza then
 		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
 		local status, outcome = delivery.send(sender, stanza, wait);
-		if status and not json then
+		if status and not format and not json then
 			return nil, status, true; -- the short way of most requests
 		end
 		outcomes[1] = outcome or { id = id; to = to; status = status };
@@ -70,6 +78,8 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	local report = native.report(json);
 	local function tell(id, to, result)
+		-- A program tries again after a 5xx, and not after a 4xx.
+		if format and type(result) == "table" and result.temporary and result.status < 500 then result.status = 503; end
 		report:add(id, sender.address, to, result);
 	end
 
@@ -78,6 +88,10 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell);
 		if problem then return problem, nil, count > 0; end
 		many = batch:many();
+		reply_status, reply_type, reply = batch:answer();
+		if batch:total() == 0 then -- a template that has nothing to say
+			return nil, expected(reply_status, reply_type, reply), false;
+		end
 	end
 	if wait then
 		delivery.limit(outcomes, wait);
@@ -89,12 +103,20 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		waiting.breathe();
 	end
 	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);
+	if format and (status == 200 or status == 201) then
+		if reply_status then
+			return problem, expected(reply_status, reply_type, reply), true;
+		end
+		status = 200;
+	end
 	return problem, {
 		status_code = status;
 		headers = { content_type = media_type; preference_applied = wait and ("wait=%d"):format(wait) or nil };
 		body = body;
 	}, true;
 end
+
+local faults = {}; -- template → what is wrong with it, as the log tells already
 
 local function post(event)
 	local request, response = event.request, event.response;
@@ -122,11 +144,11 @@ local function post(event)
 			{ connection = "close" });
 	end
 	local query = request.url.query;
-	local format = query and native.format(query);
-	if sender.as and sender.as ~= format then
+	if query then
+		request.format, request.query_says = native.query(query);
+	end
+	if sender.as and sender.as ~= request.format then
 		return refuse(request, { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" });
-	elseif format then
-		return refuse(request, { status = 422; detail = "the format that ?as= names is not known here" });
 	end
 	local answer;
 	local key = request.headers.idempotency_key;
@@ -136,6 +158,10 @@ local function post(event)
 		problem, answer = send(request, sender);
 	end
 	if problem then
+		if problem.status == 503 and problem.field == "as" and faults[request.format] ~= problem.detail then
+			faults[request.format] = problem.detail;
+			module:log("error", "%s", problem.detail);
+		end
 		return refuse(request, problem);
 	end
 	return answer;

@@ -2,6 +2,8 @@
 
 local jid_prep = require "util.jid".prep;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
+local lfs = require "lfs";
+local resolve_relative_path = require "util.paths".resolve_relative_path;
 local set = require "util.set";
 
 -- Kinds: how a value is called, and a function that gives it as it is used, or nil where it is none.
@@ -55,6 +57,15 @@ local nickname = {
 	read = function (value)
 		local nick = type(value) == "string" and resourceprep(value);
 		if nick and nick ~= "" then return nick; end
+	end;
+};
+
+local folder = {
+	called = "a folder that is there";
+	read = function (value)
+		if type(value) ~= "string" then return nil; end
+		local path = resolve_relative_path(prosody.paths.config or ".", value);
+		return lfs.attributes(path, "mode") == "directory" and path or nil;
 	end;
 };
 
@@ -115,6 +126,10 @@ local declared = {
 	{
 		name = "token_limit"; kind = whole_number(0); default = 100;
 		says = "sending tokens of one account";
+	};
+	{
+		name = "templates"; kind = folder; without = "none";
+		says = "a folder of templates of one's own, `NAME.j2` for `?as=NAME`";
 	};
 };
 

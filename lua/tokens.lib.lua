@@ -12,6 +12,7 @@ local most_days = 36500;
 local most_recipients = 1000;
 local most_a_minute = 10000;
 local longest_label = 200; -- bytes
+local longest_secret = 1000; -- bytes
 local most_waiting = 100; -- uses of tokens that are not written yet
 
 local seconds_of = { s = 1; m = 60; h = 60 * 60; d = 24 * 60 * 60 };
@@ -39,7 +40,7 @@ local function recipient(text) --> the normal form of a bare address or domain, 
 	return domain and not resource and jid_prep(normal) == normal and normal or nil;
 end
 
--- What a token may do, from texts: label, to (a list), as, expires (a duration), rate. An empty text is none.
+-- What a token may do, from texts: label, to (a list), as, expires (a duration), rate, webhook_secret. An empty text is none.
 local function read(given, now) --> entry; or nil, the name of what is wrong, and a sentence in English
 	local function text(name)
 		return given[name] ~= "" and given[name] or nil;
@@ -77,6 +78,10 @@ local function read(given, now) --> entry; or nil, the name of what is wrong, an
 		if not entry.rate then
 			return nil, "rate", "the messages a minute are a whole number from 1 to "..most_a_minute;
 		end
+	end
+	entry.webhook_secret = text("webhook_secret");
+	if entry.webhook_secret and (#entry.webhook_secret > longest_secret or not is_text(entry.webhook_secret)) then
+		return nil, "webhook_secret", "the webhook's secret is one line of text, of at most "..longest_secret.." bytes";
 	end
 	return entry;
 end

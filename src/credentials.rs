@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the Authorization header, `token` of the query | credentials | [`authorization`], [`secret`] |
 //! | a text | a sending token, or none | [`token`] |
+//! | a body, and the secret of a webhook | whether it is signed | [`signature`] |
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
 //! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
@@ -13,6 +14,7 @@ pub mod authorization;
 pub mod failures;
 pub mod scram;
 pub mod secret;
+pub mod signature;
 pub mod tag;
 pub mod token;
 pub mod verification;

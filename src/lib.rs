@@ -6,8 +6,9 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `message`, `credentials`, `http` |
-//! | [`payload`] | the body of a request → its messages: one file a format | `message`, `http` |
+//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `template`, `message`, `credentials`, `http` |
+//! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `http` |
+//! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
 //! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
 //! | [`http`] | headers, codings, problems, answers | nothing |
@@ -19,6 +20,7 @@
 //! | the Authorization header, the query | a sender, a password to verify, or a token | [`credentials::authorization`], [`credentials::verification`], [`credentials::token`], [`http::query`] |
 //! | Content-Type, Content-Encoding | how to read the body | [`payload::reader`], [`http::media_type`], [`http::content_coding`] |
 //! | the body | drafts: what the client wrote | [`payload::format`] names the file of each format |
+//! | another program's payload | a draft, by a template of `templates/` or of the administrator's | [`payload::webhook`], [`template::engine`] |
 //! | a draft | content, in which every value is right | [`message::content`], by the rows of [`message::field`] |
 //! | a recipient as written | an address, to which a token may send | [`message::address`], [`message::allowed`] |
 //! | content and address | a message, and its stanza | [`message::Message`], [`message::element`] |
@@ -31,6 +33,8 @@
 //! |---|---|
 //! | a field of a message | its row in [`message::field`] |
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`] |
+//! | another program's webhook | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
+//! | a filter for templates | its function in [`template::filter`], and the README |
 //! | a status | [`http::answer`], which has the table of titles |
 //! | a function for Lua | its file in [`lua`] |
 
@@ -39,6 +43,7 @@ pub mod http;
 pub mod lua;
 pub mod message;
 pub mod payload;
+pub mod template;
 
 /// What `package.loadlib` finds: see [`lua::library`].
 #[mlua::lua_module(name = "post_msg", skip_memory_check)]

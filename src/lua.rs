@@ -10,7 +10,9 @@ mod host;
 mod problem;
 mod report;
 mod server;
+mod signature;
 mod stanza;
+mod templates;
 
 use mlua::{Error, Lua, Result, Table};
 
@@ -38,9 +40,17 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // prefers_wait(prefer) → seconds, or nil
     let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
     library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
-    // format(query) → the format of another program that a query names, or nil
-    let format = |_: &Lua, query: Bytes| Ok(Query::parse(&query.as_bytes()).format);
-    library.set("format", lua.create_function(format)?)?;
+    // query(query) → the format of another program that it names, or nil; all that it says of the message, as a text
+    let query = |_: &Lua, query: Bytes| {
+        let query = Query::parse(&query.as_bytes());
+        let says = query.says();
+        Ok((query.format, says))
+    };
+    library.set("query", lua.create_function(query)?)?;
+    // templates(folder) → those of other programs' formats, for `new`
+    library.set("templates", lua.create_function(templates::new)?)?;
+    // signature(secret, headers) → takes a body, and tells whether it is signed
+    library.set("signature", lua.create_function(signature::new)?)?;
     // new_token() → a sending token, its id, its hash
     let new_token = |lua: &Lua, ()| {
         let token = Token::new().map_err(Error::external)?;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
+//! | what another program posts | a draft, by a template | [`webhook`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
 
@@ -17,3 +18,4 @@ mod name;
 pub mod ndjson;
 pub mod reader;
 pub mod text;
+pub mod webhook;

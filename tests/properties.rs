@@ -49,7 +49,7 @@ fn read(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<Payload, Problem> {
-    Reader::new(content_type, coding)?.read(body, true, &LIMITS)
+    Reader::new(content_type, coding, None)?.read(body, true, &LIMITS)
 }
 
 /// Every stanza that the payload makes, as XML.

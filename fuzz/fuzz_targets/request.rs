@@ -59,7 +59,7 @@ fn compose(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<(), Problem> {
-    let payload = Reader::new(content_type, coding)?.read(body, body.len() % 2 == 0, &LIMITS)?;
+    let payload = Reader::new(content_type, coding, None)?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
     assert!(payload.many || payload.messages.len() == 1);
     for unaddressed in &payload.messages {

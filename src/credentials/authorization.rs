@@ -34,10 +34,10 @@ pub enum Presented {
 }
 
 impl Presented {
-    /// `authorization` is the value of the header, `in_query` those of `token` in the query of the URL.
-    pub fn of(authorization: Option<&[u8]>, in_query: &[Zeroizing<String>]) -> Presented {
+    /// `authorization` is the value of the header, `elsewhere` the tokens of the URL's query and of other headers.
+    pub fn of(authorization: Option<&[u8]>, elsewhere: &[Zeroizing<String>]) -> Presented {
         let header = authorization.into_iter().map(Credentials::parse);
-        let tokens = in_query.iter().map(|token| {
+        let tokens = elsewhere.iter().map(|token| {
             let token = Token::parse(token)?;
             Some(Credentials::Sending {
                 address: None,

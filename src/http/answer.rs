@@ -13,6 +13,23 @@ pub struct Answer {
     pub body: String,
 }
 
+impl Answer {
+    /// What a program that posts in a format of its own expects for success: a text, JSON or not; 204 where it is
+    /// empty.
+    pub fn expected(text: &str) -> Answer {
+        let is_json = text.starts_with(['{', '['])
+            && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        Answer {
+            status: if text.is_empty() { 204 } else { 200 },
+            media_type: match is_json {
+                true => "application/json",
+                false => "text/plain; charset=utf-8",
+            },
+            body: text.to_owned(),
+        }
+    }
+}
+
 /// A problem as `application/problem+json` has it (RFC 9457, section 3.1).
 #[derive(Serialize)]
 struct Details<'a> {

@@ -2,28 +2,63 @@
 
 use zeroize::Zeroizing;
 
-/// The parameters that mean something, percent-decoded as a form's (WHATWG URL, section 5.1). It has no
-/// `Debug`, which would show secrets.
+/// Its parameters, percent-decoded as a form's (WHATWG URL, section 5.1). It has no `Debug`, which would show
+/// secrets.
 #[derive(Default)]
 pub struct Query {
     /// Every `token`, in order.
     pub tokens: Vec<Zeroizing<String>>,
     /// `as`: the format that another program's webhook posts.
     pub format: Option<String>,
+    /// Every `to`, in order.
+    pub to: Vec<String>,
+    /// Those that mean nothing here, in order.
+    pub others: Vec<(String, String)>,
+    /// The first parameter but `to` that is given twice.
+    pub repeated: Option<String>,
 }
 
 impl Query {
-    /// `query` is what follows the `?`, raw. Other parameters are ignored.
+    /// `query` is what follows the `?`, raw.
     pub fn parse(query: &[u8]) -> Query {
         let mut known = Query::default();
         for (name, value) in form_urlencoded::parse(query) {
-            match &*name {
-                "token" => known.tokens.push(Zeroizing::new(value.into_owned())),
-                "as" => known.format = Some(value.into_owned()),
-                _ => (),
+            let is_new = match &*name {
+                "token" => {
+                    known.tokens.push(Zeroizing::new(value.into_owned()));
+                    known.tokens.len() == 1
+                }
+                "as" => known.format.replace(value.into_owned()).is_none(),
+                "to" => {
+                    known.to.push(value.into_owned());
+                    true
+                }
+                // `a&&b` has an empty parameter, which is none.
+                "" if value.is_empty() => true,
+                _ => {
+                    let is_new = known.others.iter().all(|(other, _)| *other != name);
+                    known
+                        .others
+                        .push((name.clone().into_owned(), value.into_owned()));
+                    is_new
+                }
+            };
+            if !is_new {
+                known.repeated.get_or_insert(name.into_owned());
             }
         }
         known
+    }
+
+    /// What it says of the message, so that two requests can be compared: not who sends it, nor what is ignored.
+    pub fn says(&self) -> String {
+        let mut says = form_urlencoded::Serializer::new(String::new());
+        says.extend_pairs(self.to.iter().map(|to| ("to", to)));
+        if let Some(format) = &self.format {
+            says.append_pair("as", format);
+            says.extend_pairs(&self.others);
+        }
+        says.finish()
     }
 }
 
@@ -33,11 +68,35 @@ mod tests {
 
     #[test]
     fn known_parameters_are_found_however_they_are_encoded() {
-        let query = Query::parse(b"x=1&%74oken=a%2Bb&token=c&as=alert%6Danager&token");
+        let query =
+            Query::parse(b"x=1&%74oken=a%2Bb&token=c&as=alert%6Danager&token&to=a%40b&&to=c+d");
         let tokens: Vec<&str> = query.tokens.iter().map(|token| token.as_str()).collect();
         assert_eq!(tokens, ["a+b", "c", ""]);
         assert_eq!(query.format.as_deref(), Some("alertmanager"));
+        assert_eq!(query.to, ["a@b", "c d"]);
+        assert_eq!(query.others, [("x".to_owned(), "1".to_owned())]);
+        assert_eq!(query.repeated.as_deref(), Some("token"));
         let empty = Query::parse(b"");
-        assert!(empty.tokens.is_empty() && empty.format.is_none());
+        assert!(empty.tokens.is_empty() && empty.format.is_none() && empty.repeated.is_none());
+    }
+
+    #[test]
+    fn two_queries_that_say_the_same_are_told_to() {
+        let says = |query: &[u8]| Query::parse(query).says();
+        assert_eq!(says(b"token=a&x=1"), "");
+        assert_eq!(says(b"token=a&to=%61b&x=1"), says(b"to=ab&token=c"));
+        assert_eq!(says(b"token=a&as=x&wait=1"), "as=x&wait=1");
+        assert_ne!(says(b"to=a&to=b"), says(b"to=a%26to=b"));
+    }
+
+    #[test]
+    fn only_to_may_be_repeated() {
+        for (query, repeated) in [
+            (&b"to=a&to=a&as=x&token=y&z=1"[..], None),
+            (b"as=x&as=x", Some("as")),
+            (b"as=x&z=1&y=1&z=2", Some("z")),
+        ] {
+            assert_eq!(Query::parse(query).repeated.as_deref(), repeated);
+        }
     }
 }

@@ -78,6 +78,11 @@ impl UserData for LuaBatch {
                 .map(|message| stanza::table(&message.element(), lua, &this.stanza_metatable, None))
                 .transpose()
         });
+        // answer() → how the program that posts expects to be answered: status, media type, body
+        methods.add_method("answer", |lua, this, ()| match this.batch.answer() {
+            Some(answer) => answer.clone().into_lua_multi(lua),
+            None => ().into_lua_multi(lua),
+        });
         // many() → whether the answer is an array, even for one message
         methods.add_method("many", |_, this, ()| Ok(this.batch.is_many()));
     }

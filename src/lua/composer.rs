@@ -15,14 +15,18 @@ use super::stanza;
 use crate::credentials::worker::{Ticket, Worker};
 use crate::http::path;
 use crate::http::problem::Problem;
+use crate::http::query::Query;
 use crate::message::limits::Limits;
 use crate::payload::batch::Batch;
 use crate::payload::reader::Reader;
+use crate::payload::webhook::Webhook;
+use crate::template::context::{Headers, now};
+use crate::template::engine::Templates;
 
 type Bytes = mlua::String;
 
-/// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted, and
-/// to whom alone it may go.
+/// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted,
+/// to whom alone it may go, raw query, and all headers, which a query makes matter.
 pub type Request = (
     String,
     Bytes,
@@ -31,6 +35,8 @@ pub type Request = (
     Bytes,
     bool,
     Option<UserDataRef<LuaAllowed>>,
+    Option<Bytes>,
+    Option<Table>,
 );
 
 /// As many large bodies wait to be read at most.
@@ -43,6 +49,7 @@ pub struct Composer {
     /// The path under which the module is reached, without a slash at its end.
     base: String,
     stanza_metatable: Table,
+    templates: Arc<Templates>,
     reading: RefCell<Worker>,
 }
 
@@ -52,18 +59,21 @@ impl Composer {
         limits: Limits,
         base: String,
         stanza_metatable: Table,
+        templates: Arc<Templates>,
     ) -> Result<Composer> {
         Ok(Composer {
             server,
             limits,
             base,
             stanza_metatable,
+            templates,
             reading: RefCell::new(Worker::new(1, READING_AT_MOST)?),
         })
     }
 
-    /// `compose(…)` → the stanza where the request makes one; otherwise `nil` and a problem, or
-    /// `nil`, `nil` and a batch.
+    /// `compose(…)` → the stanza where the request makes one, `nil`, `nil`, and how the program that posts expects
+    /// to be answered (status, media type, body), if it does; otherwise `nil` and a problem, or `nil`, `nil` and a
+    /// batch.
     pub fn compose(&self, lua: &Lua, request: Request) -> Result<MultiValue> {
         let body = request.4.clone();
         let (mut batch, reading) = match self.read(request) {
@@ -74,7 +84,16 @@ impl Composer {
             if let Some(message) = batch.next_message() {
                 let metatable = &self.stanza_metatable;
                 let stanza = stanza::table(&message.element(), lua, metatable, Some(&body))?;
-                return stanza.into_lua_multi(lua);
+                return match batch.answer() {
+                    None => stanza.into_lua_multi(lua),
+                    Some(answer) => {
+                        let mut values = answer.clone().into_lua_multi(lua)?;
+                        for value in [Value::Nil, Value::Nil, Value::Table(stanza)] {
+                            values.push_front(value);
+                        }
+                        Ok(values)
+                    }
+                };
             }
         }
         let (server, metatable) = (Rc::clone(&self.server), self.stanza_metatable.clone());
@@ -84,7 +103,7 @@ impl Composer {
 
     fn read(
         &self,
-        (from, path, content_type, content_encoding, body, receipt, allowed): Request,
+        (from, path, content_type, content_encoding, body, receipt, allowed, query, headers): Request,
     ) -> std::result::Result<(Batch, Option<Reading>), Problem> {
         #[cfg(feature = "deliberate-panic")]
         if content_type
@@ -93,14 +112,29 @@ impl Composer {
         {
             panic!("on purpose");
         }
+        let mut query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
+        let in_query = std::mem::take(&mut query.to);
+        let webhook = query.format.take().map(|name| {
+            let headers = Headers::new(
+                headers
+                    .iter()
+                    .flat_map(Table::pairs::<String, String>)
+                    .flatten(),
+            );
+            Webhook::new(Arc::clone(&self.templates), name, headers, query, now())
+        });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
-                Reader::new(content_type, coding)
+                Reader::new(content_type, coding, webhook)
             })
         })?;
         let in_path = path::recipient(&path.as_bytes(), &self.base);
+        let in_url = in_path.map(|in_path| match in_query.is_empty() {
+            true => in_path.into_iter().collect(),
+            false => in_query,
+        });
         let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));
-        let mut batch = Batch::new(from, in_path, self.limits, allowed);
+        let mut batch = Batch::new(from, in_url, self.limits, allowed);
         if !reader.is_slow(&body.as_bytes()) {
             batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
             if batch.unresolved() == 1 {

@@ -6,6 +6,16 @@ use sha2::{Digest as _, Sha256};
 /// As much is taken at once as leaves the event loop free.
 const PIECE: usize = 128 * 1024;
 
+/// The piece that begins at an index, and where the next one does.
+pub fn piece(bytes: &[u8], from: usize) -> (&[u8], Option<usize>) {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let piece = &rest[..rest.len().min(PIECE)];
+    (
+        piece,
+        (piece.len() < rest.len()).then_some(from + piece.len()),
+    )
+}
+
 /// Takes bytes in pieces.
 pub struct Digest(Sha256);
 
@@ -19,10 +29,9 @@ impl UserData for Digest {
         // add(bytes, from) → where to go on, or nil at the end; `from` counts from 0
         methods.add_method_mut("add", |_, this, (bytes, from): (mlua::String, usize)| {
             let bytes = bytes.as_bytes();
-            let rest = bytes.get(from..).unwrap_or_default();
-            let piece = &rest[..rest.len().min(PIECE)];
+            let (piece, next) = piece(&bytes, from);
             this.0.update(piece);
-            Ok((piece.len() < rest.len()).then_some(from + piece.len()))
+            Ok(next)
         });
         // finish() → the hash, in hexadecimal digits
         methods.add_method("finish", |_, this, ()| {

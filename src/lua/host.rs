@@ -2,14 +2,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table};
+use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef};
+
+use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
 use super::composer::Composer;
 use super::problem::with_bytes;
 use super::server::LuaServer;
+use super::templates::LuaTemplates;
 use crate::credentials::authorization::{Credentials, Presented};
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
@@ -22,7 +26,7 @@ use crate::message::limits::Limits;
 const DERIVING_AT_MOST: usize = 64;
 
 /// `new(settings)`: `settings` has `host`, `base`, the limits, `verify_threads`, `auth_failures`,
-/// `stanza_metatable`, and the functions `prep`, `serves` and `has_rooms`.
+/// `stanza_metatable`, `templates`, and the functions `prep`, `serves` and `has_rooms`.
 pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
     let server = Rc::new(LuaServer::new(&settings)?);
     let passwords = Passwords::new(
@@ -37,11 +41,13 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         batch: settings.get("batch_limit")?,
         body: settings.get("body_limit")?,
     };
+    let templates: UserDataRef<LuaTemplates> = settings.get("templates")?;
     let composer = Rc::new(Composer::new(
         Rc::clone(&server),
         limits,
         settings.get("base")?,
         settings.get("stanza_metatable")?,
+        Arc::clone(&templates.0),
     )?);
 
     let functions = lua.create_table()?;
@@ -49,13 +55,20 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
     let c = Rc::clone(&composer);
     let compose = move |lua: &Lua, request| c.compose(lua, request);
     functions.set("compose", lua.create_function(compose)?)?;
-    // identify(authorization, query, client) → see Identified
+    // identify(authorization, query, key, client) → see Identified; `key` is a token in a header of its own
     let p = Rc::clone(&passwords);
-    type Presenting = (Option<mlua::String>, Option<mlua::String>, String);
-    let identify = move |_: &Lua, (authorization, query, client): Presenting| {
+    type Presenting = (
+        Option<mlua::String>,
+        Option<mlua::String>,
+        Option<mlua::String>,
+        String,
+    );
+    let identify = move |_: &Lua, (authorization, query, key, client): Presenting| {
         let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
+        let mut tokens = in_query.unwrap_or_default();
+        tokens.extend(key.map(|key| Zeroizing::new(key.to_string_lossy())));
         Ok(with_bytes(&authorization, |authorization| {
-            let presented = Presented::of(authorization, &in_query.unwrap_or_default());
+            let presented = Presented::of(authorization, &tokens);
             identify(&p, &server, presented, &client)
         }))
     };

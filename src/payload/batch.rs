@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::vec;
 
 use super::reader::{Payload, Unaddressed};
+use crate::http::answer::Answer;
 use crate::http::problem::Problem;
 use crate::message::address::{Address, Server};
 use crate::message::allowed::Allowed;
@@ -18,8 +19,8 @@ use crate::message::{Message, recipients};
 /// slices that leave the event loop free.
 pub struct Batch {
     from: String,
-    /// The recipient that the path names.
-    in_path: Result<Option<String>, Problem>,
+    /// The recipients that the URL names: those of the query, or else the one of the path.
+    in_url: Result<Vec<String>, Problem>,
     limits: Limits,
     /// Where the sender is not free to send to anybody.
     allowed: Option<Rc<Allowed>>,
@@ -27,6 +28,7 @@ pub struct Batch {
     /// Each recipient with the type that the message to it has.
     resolved: Vec<(Vec<(Address, Kind)>, Content)>,
     many: bool,
+    answer: Option<Answer>,
     /// Messages × recipients so far.
     total: usize,
     /// The message and the recipient that come next.
@@ -34,22 +36,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What a sender's request will mean, once it is read. `from` is the sender's address, `in_path`
-    /// the recipient that the path names, `allowed` those to whom alone it may go.
+    /// What a sender's request will mean, once it is read. `from` is the sender's address, `in_url`
+    /// the recipients that the URL names, `allowed` those to whom alone it may go.
     pub fn new(
         from: String,
-        in_path: Result<Option<String>, Problem>,
+        in_url: Result<Vec<String>, Problem>,
         limits: Limits,
         allowed: Option<Rc<Allowed>>,
     ) -> Batch {
         Batch {
             from,
-            in_path,
+            in_url,
             limits,
             allowed,
             unresolved: Vec::new().into_iter(),
             resolved: Vec::new(),
             many: false,
+            answer: None,
             total: 0,
             next: (0, 0),
         }
@@ -61,12 +64,13 @@ impl Batch {
     /// The problem of the body, or of the path: a path that cannot be read (400) is told before a
     /// field that is wrong (422), and behind everything else.
     pub fn take(&mut self, payload: Result<Payload, Problem>) -> Result<(), Problem> {
-        let payload = match (payload, &self.in_path) {
+        let payload = match (payload, &self.in_url) {
             (Err(problem), Err(path)) if problem.status == 422 => return Err(path.clone()),
             (Ok(_), Err(path)) => return Err(path.clone()),
             (payload, _) => payload?,
         };
         self.many = payload.many;
+        self.answer = payload.answer;
         self.unresolved = payload.messages.into_iter();
         Ok(())
     }
@@ -110,8 +114,8 @@ impl Batch {
         let addresses = match &to {
             Some(to) => recipients(to.iter().map(String::as_str), server, &self.limits)?,
             None => {
-                let in_path = self.in_path.as_ref().ok().and_then(Option::as_deref);
-                recipients(in_path, server, &self.limits)?
+                let in_url = self.in_url.iter().flatten().map(String::as_str);
+                recipients(in_url, server, &self.limits)?
             }
         };
         addresses
@@ -149,6 +153,11 @@ impl Batch {
     /// Whether the answer is an array, even for one message.
     pub fn is_many(&self) -> bool {
         self.many || self.total > 1
+    }
+
+    /// How another program expects to be answered where all is well.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answer.as_ref()
     }
 
     /// How many messages it makes, so far as they are resolved: one for each recipient.

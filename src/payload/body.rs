@@ -2,6 +2,7 @@
 
 use encoding_rs::Encoding;
 
+use crate::http::answer::Answer;
 use crate::message::draft::Draft;
 
 /// A body without its content codings.
@@ -16,9 +17,12 @@ pub struct Body<'a> {
 /// What a body held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drafts {
+    /// None only where a template has nothing to say.
     pub drafts: Vec<Draft>,
     /// Whether it was an array or NDJSON, which is answered with an array.
     pub many: bool,
+    /// How another program expects to be answered where all is well.
+    pub answer: Option<Answer>,
 }
 
 impl From<Draft> for Drafts {
@@ -26,6 +30,7 @@ impl From<Draft> for Drafts {
         Drafts {
             drafts: vec![draft],
             many: false,
+            answer: None,
         }
     }
 }

@@ -24,6 +24,20 @@ use crate::message::limits::Limits;
 /// 400 with the offset in the body for a `%` without two hex digits and for bytes that are not valid
 /// in the charset.
 pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    let mut draft = Draft::default();
+    each_pair(body, |name, value| {
+        if let Some(field) = field::named(name) {
+            draft.add(field, value, limits);
+        }
+    })?;
+    Ok(draft.into())
+}
+
+/// Hands on the pairs of a form, in order.
+///
+/// # Errors
+/// As above.
+pub(super) fn each_pair(body: &Body, take: impl FnMut(&str, String)) -> Result<(), Problem> {
     let (charset, body) = (body.charset, body.bytes);
     let utf8 = if is_text_first(charset, body) {
         Cow::Owned(text_first(charset, body)?)
@@ -31,38 +45,34 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         bytes_first(charset, body)?
     };
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&utf8));
-    let draft = Fields(limits)
+    Pairs(take)
         .deserialize(deserializer)
-        .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))?;
-    Ok(draft.into())
+        .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))
 }
 
-/// Takes the pairs of a form that is sound UTF-8, as [`Draft::add`] does.
-struct Fields<'a>(&'a Limits);
+/// Takes the pairs of a form that is sound UTF-8.
+struct Pairs<F>(F);
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = Draft;
+impl<'de, F: FnMut(&str, String)> DeserializeSeed<'de> for Pairs<F> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Draft, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Draft;
+impl<'de, F: FnMut(&str, String)> Visitor<'de> for Pairs<F> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("the pairs of a form")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Draft, A::Error> {
-        let mut draft = Draft::default();
+    fn visit_map<A: MapAccess<'de>>(mut self, mut pairs: A) -> Result<(), A::Error> {
         while let Some((Name(name), value)) = pairs.next_entry::<Name, String>()? {
-            if let Some(field) = field::named(&name) {
-                draft.add(field, value, self.0);
-            }
+            (self.0)(&name, value);
         }
-        Ok(draft)
+        Ok(())
     }
 }
 

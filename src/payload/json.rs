@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
 
 use super::body::{Body, Drafts};
 use super::name::Name;
@@ -28,7 +30,11 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         Value::Messages(drafts) if drafts.is_empty() => Err(Problem::meaning(
             "the array is empty; an object with the fields of a message is needed in it",
         )),
-        Value::Messages(drafts) => Ok(Drafts { drafts, many: true }),
+        Value::Messages(drafts) => Ok(Drafts {
+            drafts,
+            many: true,
+            answer: None,
+        }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
             other.kind()
@@ -39,6 +45,14 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
 /// Reads one object on a line of its own.
 pub(super) fn read_line(text: &str, line: usize, limits: &Limits) -> Result<Draft, Problem> {
     Ok(draft_of(parse(text, line, Want::Message(limits))?))
+}
+
+/// Reads whatever another program posts.
+///
+/// # Errors
+/// 400 with line and column, as above, and for a number beyond a double.
+pub(super) fn read_any<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| not_json(text, 1, &error))
 }
 
 fn draft_of(value: Value) -> Draft {
@@ -69,12 +83,15 @@ fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
     Err(match want {
         // The one error that is not about syntax is made by the visitor, to stop.
         Want::Messages(limits) if error.is_data() => limits.too_many_messages(),
-        _ => {
-            let what = error.to_string();
-            let what = what.split(" at line ").next().unwrap_or_default();
-            malformed(text, line, place_of(text, &error), what)
-        }
+        _ => not_json(text, line, &error),
     })
+}
+
+/// 400: where the text is no JSON. `line` is the number of its first line.
+fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
+    let what = error.to_string();
+    let what = what.split(" at line ").next().unwrap_or_default();
+    malformed(text, line, place_of(text, error), what)
 }
 
 fn parse_once(text: &str, want: Want) -> serde_json::Result<Value> {
@@ -120,7 +137,6 @@ fn place_of(text: &str, error: &serde_json::Error) -> usize {
     offset
 }
 
-/// 400: where the text is no JSON.
 fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Problem {
     let before = text.get(..offset).unwrap_or(text);
     let line = first_line + before.matches('\n').count();

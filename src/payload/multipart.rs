@@ -29,6 +29,24 @@ use crate::message::limits::Limits;
 /// bytes that are not valid in the charset. 415: a charset that is unknown, a field that is itself
 /// multipart or has a transfer encoding.
 pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+    let mut draft = Draft::default();
+    let wanted = |name: &str, _| field::named(name).is_some();
+    for (name, value) in parts(body, wanted)? {
+        if let Some(field) = field::named(&name) {
+            draft.add(field, value, limits);
+        }
+    }
+    Ok(draft.into())
+}
+
+/// The name and the text of each part that is `wanted(name, is_file)`, in order.
+///
+/// # Errors
+/// As above.
+pub(super) fn parts(
+    body: &Body,
+    wanted: impl Fn(&str, bool) -> bool,
+) -> Result<Vec<(String, String)>, Problem> {
     let delimiter = [
         b"\r\n--",
         legal_boundary(body.boundary.unwrap_or_default())?,
@@ -60,17 +78,19 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         let name = part.name()?;
         if *name == *b"_charset_" {
             charset = charset::named(part.content.bytes.trim_ascii())?;
-        } else if let Some(field) = std::str::from_utf8(&name).ok().and_then(field::named) {
-            fields.push((field, part.charset()?, part.content));
+        } else if let Some(name) = std::str::from_utf8(&name)
+            .ok()
+            .filter(|name| wanted(name, part.is_file()))
+        {
+            fields.push((name.to_owned(), part.charset()?, part.content));
         }
         line = next;
     }
 
-    let mut draft = Draft::default();
-    for (field, own, content) in fields {
-        draft.add(field, content.decode(own.unwrap_or(charset))?, limits);
-    }
-    Ok(draft.into())
+    let decode = |(name, own, content): (String, Option<_>, Piece)| {
+        Ok((name, content.decode(own.unwrap_or(charset))?))
+    };
+    fields.into_iter().map(decode).collect()
 }
 
 /// RFC 2046, section 5.1.1: 1 to 70 `bchars`, the last of them no space.
@@ -265,6 +285,17 @@ impl<'a> Part<'a> {
             None => Ok(()),
             Some(_) => Err(broken(line.at, "a part has this header twice")),
         }
+    }
+
+    /// Whether a file name is told, as clients do for files (RFC 7578, section 4.2).
+    fn is_file(&self) -> bool {
+        let value = self.disposition.as_ref().map(|header| &*header.value);
+        let mut parameters = parameters(value.unwrap_or_default()).1;
+        parameters.any(|parameter| {
+            parameter.is_ok_and(|(name, _)| {
+                name.eq_ignore_ascii_case(b"filename") || name.eq_ignore_ascii_case(b"filename*")
+            })
+        })
     }
 
     /// RFC 7578, section 4.2. What else the header says, such as a file name, has no bearing.

@@ -36,7 +36,11 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
             "no line holds anything; one object with the fields of a message is needed on each",
         ));
     }
-    Ok(Drafts { drafts, many: true })
+    Ok(Drafts {
+        drafts,
+        many: true,
+        answer: None,
+    })
 }
 
 #[cfg(test)]

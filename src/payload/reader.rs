@@ -4,6 +4,8 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::body::Body;
 use super::format::{Format, media_types};
+use super::webhook::{Form, Webhook};
+use crate::http::answer::Answer;
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::MediaType;
 use crate::http::problem::Problem;
@@ -12,10 +14,18 @@ use crate::message::limits::Limits;
 
 /// What the headers say of the body.
 pub struct Reader {
-    format: &'static Format,
+    what: What,
     charset: &'static Encoding,
     boundary: Option<Vec<u8>>,
     codings: Vec<Coding>,
+}
+
+/// What a body is.
+enum What {
+    /// Messages, in one of this module's formats.
+    Messages(&'static Format),
+    /// What another program posts, and how it is written.
+    Webhook(Webhook, Form),
 }
 
 /// A message of which all is checked but the addresses, which only the event loop can resolve.
@@ -32,50 +42,66 @@ pub struct Payload {
     pub messages: Vec<Unaddressed>,
     /// Whether it was an array or NDJSON, which is answered with an array.
     pub many: bool,
+    /// How another program expects to be answered where all is well.
+    pub answer: Option<Answer>,
 }
 
 impl Reader {
+    /// `webhook`: it comes from another program, to be made a message by a template.
+    ///
     /// # Errors
     /// 415, listing what is supported, where there is no media type or another one, or the charset
     /// or content coding is not supported; 400 for parameters that cannot be read.
     pub fn new(
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
+        webhook: Option<Webhook>,
     ) -> Result<Reader, Problem> {
         // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
         let codings = content_coding::parse(content_encoding)?;
-        let unsupported = |what: &str| Problem::unsupported(format!("{what}: {}", media_types()));
-        let content_type =
-            content_type.ok_or_else(|| unsupported("a Content-Type is needed, one of"))?;
-        let media_type = MediaType::of(content_type);
-        let format = Format::named(media_type.essence)
-            .ok_or_else(|| unsupported("this Content-Type is not supported; these are"))?;
-        let parameters = media_type.parameters()?;
+        let media_type = content_type.map(MediaType::of);
+        let essence = media_type.as_ref().map(|media_type| media_type.essence);
+        let what = match webhook {
+            Some(webhook) => What::Webhook(webhook, Form::of(essence)?),
+            None => What::Messages(format(essence)?),
+        };
+        let parameters = media_type.map(MediaType::parameters).transpose()?;
+        let (charset, boundary) = match parameters {
+            Some(parameters) => (parameters.charset, parameters.boundary),
+            None => (None, None),
+        };
         Ok(Reader {
-            format,
-            charset: parameters.charset.unwrap_or(UTF_8),
-            boundary: parameters.boundary.map(|boundary| boundary.into_owned()),
+            what,
+            charset: charset.unwrap_or(UTF_8),
+            boundary: boundary.map(|boundary| boundary.into_owned()),
             codings,
         })
     }
 
     /// Whether a body may take longer to read than the event loop can wait: a millisecond.
     pub fn is_slow(&self, body: &[u8]) -> bool {
-        !self.codings.is_empty() || self.format.is_slow(body)
+        !self.codings.is_empty()
+            || match &self.what {
+                What::Messages(format) => format.is_slow(body),
+                What::Webhook(webhook, _) => webhook.is_slow(body),
+            }
     }
 
     /// Reads and checks a whole body. `receipt` asks for delivery receipts.
     ///
     /// # Errors
     /// 413, 400 and 422, in this order of what is looked at.
-    pub fn read(&self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
+    pub fn read(self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
         let bytes = content_coding::undo(&self.codings, body, limits.body)?;
         let body = Body {
             bytes: &bytes,
             charset: self.charset,
             boundary: self.boundary.as_deref(),
         };
-        let read = (self.format.read)(&body, limits)?;
+        let read = match self.what {
+            What::Messages(format) => (format.read)(&body, limits)?,
+            What::Webhook(webhook, form) => webhook.read(&body, form, limits)?,
+        };
         let many = read.many;
         let mut messages = Vec::with_capacity(read.drafts.len());
         let mut fault = None;
@@ -103,7 +129,19 @@ impl Reader {
         }
         match fault {
             Some(fault) => Err(fault),
-            None => Ok(Payload { messages, many }),
+            None => Ok(Payload {
+                messages,
+                many,
+                answer: read.answer,
+            }),
         }
     }
+}
+
+/// The format of messages that a media type names.
+fn format(essence: Option<&[u8]>) -> Result<&'static Format, Problem> {
+    let unsupported = |what: &str| Problem::unsupported(format!("{what}: {}", media_types()));
+    let essence = essence.ok_or_else(|| unsupported("a Content-Type is needed, one of"))?;
+    Format::named(essence)
+        .ok_or_else(|| unsupported("this Content-Type is not supported; these are"))
 }

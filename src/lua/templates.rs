@@ -1,0 +1,102 @@
+//! The templates of other programs' formats, for Lua.
+
+use std::sync::Arc;
+
+use encoding_rs::UTF_8;
+use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
+
+use crate::http::media_type::MediaType;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::message::field::FIELDS;
+use crate::message::limits::Limits;
+use crate::payload::body::{Body, Drafts};
+use crate::payload::webhook::{Form, Webhook};
+use crate::template::context::{Headers, now};
+use crate::template::engine::Templates;
+use crate::template::source::Folder;
+
+/// [`Templates`] that Lua keeps.
+pub struct LuaTemplates(pub Arc<Templates>);
+
+/// `templates(folder)` → those that come with the module, and the administrator's own in a folder, or `nil`.
+pub fn new(_: &Lua, folder: Option<String>) -> Result<LuaTemplates> {
+    let templates = Templates::new(folder.map(Folder::new));
+    Ok(LuaTemplates(Arc::new(templates)))
+}
+
+/// For a try-out, which has no settings.
+const LIMITS: Limits = Limits {
+    size: 196_608,
+    recipients: 1,
+    batch: 1,
+    body: 10 << 20,
+};
+
+impl LuaTemplates {
+    fn render(
+        &self,
+        name: String,
+        payload: &[u8],
+        headers: Vec<(String, String)>,
+    ) -> std::result::Result<Drafts, Problem> {
+        let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
+        let content_type = headers.iter().find(is_type).map(|(_, value)| value.clone());
+        let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
+        let form = Form::of(content_type.is_some().then_some(media_type.essence))?;
+        let parameters = media_type.parameters()?;
+        let body = Body {
+            bytes: payload,
+            charset: parameters.charset.unwrap_or(UTF_8),
+            boundary: parameters.boundary.as_deref(),
+        };
+        let (templates, headers) = (Arc::clone(&self.0), Headers::new(headers));
+        Webhook::new(templates, name, headers, Query::default(), now()).read(&body, form, &LIMITS)
+    }
+}
+
+impl UserData for LuaTemplates {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // faults() → what is wrong with those that are broken, a text each
+        methods.add_method("faults", |_, this, ()| {
+            let faults = this.0.faults().into_iter();
+            Ok(faults.map(|fault| fault.detail).collect::<Vec<_>>())
+        });
+        // list() → { { name, whether it is the administrator's own }, … }
+        methods.add_method("list", |lua, this, ()| {
+            let templates = this.0.list().into_iter();
+            let templates = templates.map(|(name, own)| {
+                let template = lua.create_table()?;
+                template.set("name", name)?;
+                template.set("own", own)?;
+                Ok(template)
+            });
+            templates.collect::<Result<Vec<Table>>>()
+        });
+        // source(name) → its text; or nil and a problem
+        methods.add_method("source", |lua, this, name: String| {
+            match this.0.source(&name) {
+                Ok(source) => source.into_lua_multi(lua),
+                Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+            }
+        });
+        // render(name, payload, headers) → { { field, text }, … } and how the program that posts is answered, or
+        // nil; or nil and a problem
+        type Posted = (String, mlua::String, Table);
+        methods.add_method("render", |lua, this, (name, payload, headers): Posted| {
+            let headers = headers.pairs().collect::<Result<Vec<(String, String)>>>()?;
+            let drafts = match this.render(name, &payload.as_bytes(), headers) {
+                Ok(drafts) => drafts,
+                Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
+            };
+            let values = drafts.drafts.into_iter().flat_map(|draft| draft.values);
+            let fields = FIELDS.iter().zip(values);
+            let fields =
+                fields.filter_map(|(field, value)| Some(vec![field.name.to_owned(), value?]));
+            let answer = drafts
+                .answer
+                .map(|answer| format!("{} {}", answer.status, answer.body));
+            (fields.collect::<Vec<_>>(), answer).into_lua_multi(lua)
+        });
+    }
+}

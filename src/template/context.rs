@@ -1,0 +1,122 @@
+//! What a template sees.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Value};
+
+/// A request, as a template is given it.
+#[derive(Debug)]
+pub struct Call {
+    pub payload: Value,
+    pub headers: Headers,
+    /// The parameters of the URL's query that have no meaning for this module.
+    pub query: Vec<(String, String)>,
+    /// When it is (RFC 3339).
+    pub now: String,
+}
+
+/// When it is, to the second.
+pub fn now() -> String {
+    let now = jiff::Timestamp::now().as_second();
+    jiff::Timestamp::from_second(now)
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// A request's headers, without those that hold credentials. A template may spell their names as it likes:
+/// `headers["X-GitHub-Event"]` or `headers.x_github_event`.
+#[derive(Debug, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+/// Prefixes of the names of headers that hold credentials, or what only who has them can make.
+const CREDENTIALS: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-gotify-key",
+    "x-gitlab-token",
+    "x-hub-signature",
+    "x-forwarded-authorization",
+];
+
+impl Headers {
+    /// Takes names in any case, with `_` for `-` or not.
+    pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Headers {
+        let named = headers
+            .into_iter()
+            .map(|(name, value)| (normal(&name), value));
+        Headers(
+            named
+                .filter(|(name, value)| {
+                    !CREDENTIALS.iter().any(|known| name.starts_with(known))
+                        && !name.ends_with("-signature")
+                        && !value.contains("pmsg_")
+                })
+                .collect(),
+        )
+    }
+}
+
+fn normal(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+impl Object for Headers {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = normal(key.as_str()?);
+        let (_, value) = self.0.iter().find(|(known, _)| *known == name)?;
+        Some(Value::from(value.as_str()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(
+            self.0
+                .iter()
+                .map(|(name, _)| Value::from(name.as_str()))
+                .collect(),
+        )
+    }
+}
+
+/// The variables of a template. The payload's members are among them, behind those that are always there.
+#[derive(Debug)]
+pub(super) struct Variables {
+    payload: Value,
+    headers: Value,
+    query: Value,
+    now: Value,
+    template: Value,
+}
+
+/// The variable that names the template which the message is made of.
+pub(super) const TEMPLATE: &str = "_template";
+
+impl Variables {
+    pub fn of(template: &str, call: Call) -> Variables {
+        Variables {
+            payload: call.payload,
+            headers: Value::from_object(call.headers),
+            query: Value::from(call.query.into_iter().collect::<BTreeMap<_, _>>()),
+            now: Value::from(call.now),
+            template: Value::from(template),
+        }
+    }
+}
+
+impl Object for Variables {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            TEMPLATE => Some(self.template.clone()),
+            "payload" => Some(self.payload.clone()),
+            "headers" => Some(self.headers.clone()),
+            "query" => Some(self.query.clone()),
+            "now" => Some(self.now.clone()),
+            name => self
+                .payload
+                .get_attr(name)
+                .ok()
+                .filter(|member| !member.is_undefined()),
+        }
+    }
+}

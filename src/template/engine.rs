@@ -1,0 +1,231 @@
+//! A template and what it sees → the fields of a message, and the answer that the program expects.
+
+use std::borrow::Cow;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
+
+use super::context::{Call, TEMPLATE, Variables};
+use super::source::{BUILT_IN, Folder, built_in, is_name};
+use super::{fault, filter};
+use crate::http::problem::{Problem, quote};
+use crate::message::draft::Draft;
+use crate::message::field::{BODY, FIELDS, Takes};
+use crate::message::text::is_xml;
+
+/// What one template may cost: so many steps, or 64 times as many bytes that it makes.
+const FUEL: u64 = 200_000;
+/// How deep templates may nest, so that the stack of a thread holds them.
+const DEPTH: usize = 100;
+/// The template that takes the blocks out of another.
+const MESSAGE: &str = "_message";
+const ANSWER: &str = "answer";
+const PARAMETERS: &str = "parameters";
+
+/// The templates that there are.
+pub struct Templates {
+    environment: Environment<'static>,
+    folder: Option<Folder>,
+}
+
+/// What a template made of a payload.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Without recipients; every text is one that XML can carry.
+    pub draft: Draft,
+    /// What it prints for the program that posted, where it says anything to that.
+    pub answer: Option<String>,
+}
+
+impl Templates {
+    /// Those that come with the module, and the administrator's own in a folder, which go first.
+    pub fn new(folder: Option<Folder>) -> Templates {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(DEPTH);
+        // For the columns of what is wrong.
+        environment.set_debug(true);
+        environment.set_formatter(|out, state, value| {
+            let nothing = Value::from("");
+            let value = if value.is_none() { &nothing } else { value };
+            minijinja::escape_formatter(out, state, value)
+        });
+        environment.set_syntax(
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .unwrap_or_default(),
+        );
+        environment.add_function("_keep", keep);
+        environment.add_function("fail", fail);
+        filter::add_to(&mut environment);
+        let files = folder.clone();
+        let message = message();
+        environment.set_loader(move |name| {
+            if name == MESSAGE {
+                return Ok(Some(message.as_str().into()));
+            }
+            match &files {
+                Some(folder) => folder.load(name),
+                None => Ok(built_in(name).map(Into::into)),
+            }
+        });
+        Templates {
+            environment,
+            folder,
+        }
+    }
+
+    /// Whether a template is the administrator's own, of which nobody knows how long it takes.
+    pub fn is_own(&self, name: &str) -> bool {
+        let file = self.folder.as_ref().and_then(|folder| folder.file(name));
+        file.is_some_and(|file| file.exists())
+    }
+
+    /// The name of each template, and whether it is the administrator's own.
+    pub fn list(&self) -> Vec<(String, bool)> {
+        let own = self.folder.as_ref().map(Folder::names).unwrap_or_default();
+        let built_in = BUILT_IN.iter().map(|(name, _)| (*name).to_owned());
+        let built_in = built_in.filter(|name| !own.contains(name));
+        let mut all: Vec<_> = built_in.map(|name| (name, false)).collect();
+        all.extend(own.iter().map(|name| (name.clone(), true)));
+        all.sort();
+        all
+    }
+
+    /// What is wrong with those that are broken.
+    pub fn faults(&self) -> Vec<Problem> {
+        let names = self.list().into_iter().map(|(name, _)| name);
+        names
+            .filter_map(|name| self.template(&name).err())
+            .collect()
+    }
+
+    /// The source of a template.
+    ///
+    /// # Errors
+    /// 422 where there is none of this name, 503 where it is broken.
+    pub fn source(&self, name: &str) -> Result<String, Problem> {
+        Ok(self.template(name)?.source().to_owned())
+    }
+
+    /// # Errors
+    /// 422 where there is no template of this name, 503 where it is broken.
+    fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
+        let known = is_name(name) && (built_in(name).is_some() || self.is_own(name));
+        if !known {
+            let names: Vec<_> = self.list().into_iter().map(|(name, _)| name).collect();
+            return Err(Problem::meaning(format!(
+                "there is no template {}; these are: {}",
+                quote(name),
+                names.join(", ")
+            ))
+            .field("as"));
+        }
+        let template = self.environment.get_template(name);
+        template.map_err(|error| fault::problem(name, &error))
+    }
+
+    /// Makes a message of what was posted.
+    ///
+    /// # Errors
+    /// 400 for a parameter of the query that the template does not know; 422 for a payload that does not
+    /// fit, and where there is no template of this name; 503 where it is broken.
+    pub fn render(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
+        let template = self.template(name)?;
+        if !call.query.is_empty() {
+            self.check(&template, &call)?;
+        }
+        drop(template);
+        let fault = |error: Error| fault::problem(name, &error);
+        let message = self.environment.get_template(MESSAGE).map_err(fault)?;
+        let rendered = message.render_captured(Value::from_object(Variables::of(name, call)));
+        let rendered = rendered.map_err(fault)?;
+        let state = rendered.state();
+        let mut draft = Draft::default();
+        for (field, place) in FIELDS.iter().zip(&mut draft.values) {
+            *place = state.get_temp(field.name).as_ref().and_then(legal);
+        }
+        draft.values[BODY] = legal(&Value::from(rendered.output()));
+        let answer = state.get_temp(ANSWER);
+        let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
+        Ok(Rendered { draft, answer })
+    }
+
+    /// Only parameters that a program itself adds are known.
+    fn check(&self, template: &minijinja::Template, call: &Call) -> Result<(), Problem> {
+        let name = template.name();
+        let declared = template.new_state().render_block(PARAMETERS);
+        let declared = match declared {
+            // An own template takes the place of one that comes with the module, for the same program.
+            Err(error) if error.kind() == ErrorKind::UnknownBlock => match built_in(name) {
+                Some(source) if self.is_own(name) => self
+                    .environment
+                    .template_from_str(source)
+                    .and_then(|template| template.new_state().render_block(PARAMETERS))
+                    .unwrap_or_default(),
+                _ => String::new(),
+            },
+            declared => declared.map_err(|error| fault::problem(name, &error))?,
+        };
+        let unknown = call
+            .query
+            .iter()
+            .find(|(parameter, _)| !declared.split_whitespace().any(|known| known == parameter));
+        match unknown {
+            None => Ok(()),
+            Some((parameter, _)) => Err(Problem::syntax(format!(
+                "the query has a parameter {}, which is not known here; these are: as, to, token",
+                quote(parameter)
+            ))),
+        }
+    }
+}
+
+/// A template that extends the one that is asked for: each block that is named as a field is kept, and
+/// not printed where it stands.
+fn message() -> String {
+    let fields = FIELDS.iter().filter(|field| {
+        !matches!(field.takes, Takes::Addresses) && field.name != FIELDS[BODY].name
+    });
+    let blocks = fields.map(|field| {
+        let escape = match field.takes {
+            Takes::Xhtml => "html",
+            _ => "none",
+        };
+        (field.name, escape)
+    });
+    let blocks = blocks.chain([(ANSWER, "none"), (PARAMETERS, "none")]);
+    let blocks: String = blocks
+        .map(|(name, escape)| {
+            format!(
+                "{{% block {name} %}}{{% autoescape '{escape}' %}}{{% set _value %}}{{{{ super() }}}}{{% endset %}}\
+                 {{{{ _keep('{name}', _value) }}}}{{% endautoescape %}}{{% endblock %}}"
+            )
+        })
+        .collect();
+    format!("{{% extends {TEMPLATE} %}}{blocks}")
+}
+
+/// `_keep(name, value)`: keeps what a block printed.
+fn keep(state: &mut State, name: &str, value: Value) -> Value {
+    state.set_temp(name, value);
+    Value::from("")
+}
+
+/// `fail(text)`: the payload is not what the template is for.
+fn fail(text: Cow<'_, str>) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, text.into_owned()))
+}
+
+/// Text that XML can carry, trimmed; `None` where nothing is left. No sender of a webhook can correct a control
+/// character, so it is replaced.
+fn legal(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    let legal = |c| if is_xml(c) { c } else { '\u{FFFD}' };
+    (!text.is_empty()).then(|| text.chars().map(legal).collect())
+}

@@ -1,0 +1,75 @@
+//! What goes wrong in a template → a problem that names its line and column.
+
+use minijinja::{Error, ErrorKind};
+
+use crate::http::problem::Problem;
+
+/// A fault of the template itself is 503, whatever was posted; of a payload that does not fit it, 422.
+/// `name` is the template that was asked for.
+pub fn problem(name: &str, error: &Error) -> Problem {
+    let error = innermost(error);
+    let what = error.detail().map_or_else(|| kind(error), str::to_owned);
+    let place = place(error);
+    let where_ = match (error.name().filter(|at| !at.starts_with('_')), place) {
+        (Some(at), Some((line, column))) => format!("{at}, line {line}, column {column}"),
+        (at, _) => at.unwrap_or(name).to_owned(),
+    };
+    let mut problem = match error.kind() {
+        ErrorKind::SyntaxError
+        | ErrorKind::TemplateNotFound
+        | ErrorKind::BadInclude
+        | ErrorKind::UnknownFilter
+        | ErrorKind::UnknownTest
+        | ErrorKind::UnknownFunction
+        | ErrorKind::UnknownBlock
+        | ErrorKind::InvalidDelimiter => {
+            Problem::new(503, format!("the template {where_} is broken: {what}")).field("as")
+        }
+        ErrorKind::OutOfFuel => Problem::meaning(format!(
+            "the payload makes the template {where_} take more steps or memory than it may"
+        )),
+        _ => Problem::meaning(format!("the template {where_}: {what}")),
+    };
+    if let Some((line, column)) = place {
+        problem = problem.line(line, column);
+    }
+    problem
+}
+
+/// The error that others are told because of.
+fn innermost(error: &Error) -> &Error {
+    let mut deepest = error;
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            deepest = error;
+        }
+        source = cause.source();
+    }
+    deepest
+}
+
+/// The words for an error without any of its own.
+fn kind(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::UndefinedError => "the payload has no such value".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// Line and column, from 1, the column in characters.
+fn place(error: &Error) -> Option<(usize, usize)> {
+    let line = error.line()?;
+    let start = error.range().map(|range| range.start);
+    let before = start.and_then(|start| error.template_source()?.get(..start));
+    let column = before.map_or(1, |before| {
+        before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1
+    });
+    Some((line, column))
+}

@@ -1,0 +1,46 @@
+//! Text: cut, joined, looked at.
+
+use minijinja::Error;
+use minijinja::value::Value;
+
+use super::text_of;
+use crate::message::uri::Uri;
+
+/// `shorten(n)`: at most `n` characters, the last of them `…` where something was cut.
+pub fn shorten(value: &Value, most: usize) -> Result<String, Error> {
+    let text = text_of(value)?;
+    if text.chars().nth(most).is_none() {
+        return Ok(text.into_owned());
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    Ok(kept.trim_end().to_owned() + "…")
+}
+
+/// `one_line`: each run of white space is one space.
+pub fn one_line(value: &Value) -> Result<String, Error> {
+    let text = text_of(value)?;
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// `url`: the value where it is an absolute URI of http or https (RFC 9110, section 4.2), else nothing.
+pub fn url(value: &Value) -> Result<String, Error> {
+    let text = text_of(value)?;
+    let text = text.trim();
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    let is_http = scheme.is_some_and(|scheme| {
+        ["http", "https"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    });
+    let uri = is_http.then(|| Uri::new("oob_url", text.to_owned()).ok());
+    Ok(uri
+        .flatten()
+        .map_or_else(String::new, |uri| uri.as_str().to_owned()))
+}
+
+/// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.
+pub fn emoji(value: &Value) -> Result<String, Error> {
+    let text = text_of(value)?;
+    let emoji = emojis::get_by_shortcode(text.trim_matches(':'));
+    Ok(emoji.map_or("", emojis::Emoji::as_str).to_owned())
+}
