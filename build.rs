@@ -1,14 +1,27 @@
-//! Lists `templates/*.j2` for `src/template/source.rs`.
+//! Makes what `src/template/` includes: the list of `templates/*.j2`, and the table of emoji.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=templates");
-    let folder =
-        Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("templates");
-    let entries = fs::read_dir(&folder).expect("the folder of templates");
+    write("templates.rs", &templates());
+    write("emoji.rs", &emoji());
+    // The places that a loader must adjust, as a bitmap (glibc 2.36): a tenth of the library otherwise.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
+}
+
+fn write(name: &str, code: &str) {
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join(name), code).expect("written");
+}
+
+/// Name and source of each template, by name.
+fn templates() -> String {
+    let root = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let entries = fs::read_dir(Path::new(&root).join("templates")).expect("the templates");
     let mut paths: Vec<_> = entries
         .map(|entry| entry.expect("an entry").path())
         .collect();
@@ -19,7 +32,21 @@ fn main() {
         let name = path.file_stem().expect("a name").to_string_lossy();
         writeln!(list, "({name:?}, include_str!({path:?})),").expect("a string takes all");
     }
-    list.push(']');
-    let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("templates.rs"), list).expect("written");
+    list + "]"
+}
+
+/// Every shortcode and its emoji behind it, in one text, in order; and where each of both begins. Without pointers,
+/// which a library that can be loaded anywhere has a table of.
+fn emoji() -> String {
+    let all =
+        emojis::iter().flat_map(|emoji| emoji.shortcodes().map(|code| (code, emoji.as_str())));
+    let all: BTreeMap<&str, &str> = all.collect();
+    let (mut text, mut places) = (String::new(), Vec::new());
+    for (code, emoji) in all {
+        places.push([text.len(), text.len() + code.len()]);
+        text += code;
+        text += emoji;
+    }
+    places.push([text.len(); 2]);
+    format!("pub static TEXT: &str = {text:?};\npub static PLACES: &[[u32; 2]] = &{places:?};\n")
 }

@@ -1,5 +1,6 @@
 //! The filters that Jinja lacks and chat needs.
 
+mod emoji;
 mod markdown;
 mod slack;
 mod text;

@@ -1,6 +1,8 @@
 //! Slack's markup → text. Its `*bold*`, `_italic_`, `~strike~` and `` `code` `` are those of chat clients, too
 //! (XEP-0393), and stay.
 
+use super::emoji;
+
 /// References in angle brackets, escaped characters and emoji by their shortcodes are undone.
 pub fn to_text(mrkdwn: &str) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
@@ -56,10 +58,9 @@ fn plain(escaped: &str, text: &mut String) {
     let mut rest = escaped;
     while let Some((before, behind)) = rest.split_once(':') {
         unescape(before, text);
-        let emoji = behind.split_once(':').and_then(|(name, behind)| {
-            let emoji = emojis::get_by_shortcode(name)?;
-            Some((emoji.as_str(), behind))
-        });
+        let emoji = behind
+            .split_once(':')
+            .and_then(|(name, behind)| Some((emoji::named(name)?, behind)));
         match emoji {
             Some((emoji, behind)) => {
                 text.push_str(emoji);

@@ -41,6 +41,8 @@ pub fn url(value: &Value) -> Result<String, Error> {
 /// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.
 pub fn emoji(value: &Value) -> Result<String, Error> {
     let text = text_of(value)?;
-    let emoji = emojis::get_by_shortcode(text.trim_matches(':'));
-    Ok(emoji.map_or("", emojis::Emoji::as_str).to_owned())
+    let shortcode = text.trim_matches(':');
+    Ok(super::emoji::named(shortcode)
+        .unwrap_or_default()
+        .to_owned())
 }
