@@ -31,7 +31,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install dist demo test test-native test-specs test-other check readme deps deps-matrix \
-	test-matrix test-fresh fuzz bench clean
+	test-matrix test-fresh fuzz fuzz-request fuzz-webhook bench clean
 
 all: build
 
@@ -133,16 +133,23 @@ bench: deps
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
-# Random requests, for so many SECONDS. What makes it fail is left in fuzz/artifacts, what it learned
-# in target/fuzz/found.
+# Random requests, and random payloads through every template, for so many SECONDS. What makes it fail is left in
+# fuzz/artifacts, what it learned in target/fuzz/found.
 SECONDS ?= 60
 fuzz: deps
 	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
 		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
-	mkdir -p target/fuzz/found
-	PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
-		$(CARGO) fuzz run --strip-dead-code --sanitizer none request target/fuzz/found fuzz/corpus/request \
-		-- -dict=fuzz/request.dict -max_len=16384 -timeout=5 -max_total_time=$(SECONDS)
+	$(MAKE) fuzz-request fuzz-webhook
+
+FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
+	$(CARGO) fuzz run --strip-dead-code --sanitizer none $(1) target/fuzz/found/$(1) $(2) \
+	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 2))
+
+fuzz-request:
+	$(call FUZZ,request,fuzz/corpus/request,16384)
+
+fuzz-webhook:
+	$(call FUZZ,webhook,templates,32768)
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \

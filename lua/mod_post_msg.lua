@@ -35,10 +35,6 @@ local base = base_path();
 local native = native_half.load();
 local templates = native.templates(settings.templates);
 
-for _, fault in ipairs(templates:faults()) do
-	module:log("error", "%s", fault);
-end
-
 local core = native.new {
 	host = module.host;
 	base = base;
@@ -66,7 +62,8 @@ local auth = module:require "auth" { settings = settings; native = native; core 
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
 local request = module:require "request" {
-	native = native; core = core; settings = settings; waiting = waiting; auth = auth; delivery = delivery; keys = keys;
+	native = native; core = core; settings = settings; templates = templates;
+	waiting = waiting; auth = auth; delivery = delivery; keys = keys;
 };
 
 if settings.auth_mechanisms:contains("Token") then

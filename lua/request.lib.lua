@@ -118,6 +118,13 @@ end
 
 local faults = {}; -- template → what is wrong with it, as the log tells already
 
+local function note_fault(name, fault)
+	if faults[name] ~= fault then
+		faults[name] = fault;
+		module:log("error", "%s", fault);
+	end
+end
+
 local function post(event)
 	local request, response = event.request, event.response;
 	if request.body_sink then -- the rest of a body that was refused
@@ -158,9 +165,8 @@ local function post(event)
 		problem, answer = send(request, sender);
 	end
 	if problem then
-		if problem.status == 503 and problem.field == "as" and faults[request.format] ~= problem.detail then
-			faults[request.format] = problem.detail;
-			module:log("error", "%s", problem.detail);
+		if problem.status == 503 and problem.field == "as" then
+			note_fault(request.format, problem.detail);
 		end
 		return refuse(request, problem);
 	end
@@ -187,6 +193,7 @@ end
 local function init(parts)
 	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
 	auth, delivery, keys = parts.auth, parts.delivery, parts.keys;
+	for name, fault in pairs(parts.templates:faults()) do note_fault(name, fault); end
 	return { post = post; options = options; refuse_method = refuse_method };
 end
 

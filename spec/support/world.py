@@ -350,11 +350,13 @@ class Server:
     """A Prosody in a temporary folder of its own.
 
     `hosts`: VirtualHost → {"accounts": {user: password}, "modules": […, default: post_msg], "lines": its own lines of
-    configuration}. `components`: their sections of the configuration. `extra`: more global lines.
+    configuration}. `components`: their sections of the configuration. `extra`: more global lines. `files`: path below the
+    folder of the configuration → content.
     """
 
-    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None):
+    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None, files=None):
         self.hosts, self.components, self.extra, self.s2s, self.level = hosts, components, extra, s2s, level
+        self.files = files or {}
         self.plugin_dir = plugin_dir or os.environ.get("PLUGIN_DIR", "")
         self.root = os.environ.get("PROSODY_ROOT", "").rstrip("/")
         self.process, self.dir, self.clients = None, None, {}
@@ -368,6 +370,10 @@ class Server:
         shutil.copytree(HERE + "/modules", self.dir + "/helpers")
         shutil.copytree(self.plugin_dir + "/mod_post_msg", self.dir + "/plugins/mod_post_msg")
         os.chmod(self.dir, 0o755)
+        for path, content in self.files.items():
+            os.makedirs(os.path.dirname(f"{self.dir}/{path}"), exist_ok=True)
+            with open(f"{self.dir}/{path}", "w", encoding="utf-8") as file:
+                file.write(content)
         for _ in range(5):
             self.http_port, self.c2s_port = free_ports(2)
             self.configure()

@@ -1,5 +1,6 @@
 //! The templates of other programs' formats, for Lua.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use encoding_rs::UTF_8;
@@ -57,10 +58,11 @@ impl LuaTemplates {
 
 impl UserData for LuaTemplates {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // faults() → what is wrong with those that are broken, a text each
+        // faults() → { name → what is wrong with it } of those that are broken
         methods.add_method("faults", |_, this, ()| {
             let faults = this.0.faults().into_iter();
-            Ok(faults.map(|fault| fault.detail).collect::<Vec<_>>())
+            let faults = faults.map(|(name, fault)| (name, fault.detail));
+            Ok(faults.collect::<HashMap<_, _>>())
         });
         // list() → { { name, whether it is the administrator's own }, … }
         methods.add_method("list", |lua, this, ()| {

@@ -98,11 +98,10 @@ impl Templates {
     }
 
     /// What is wrong with those that are broken.
-    pub fn faults(&self) -> Vec<Problem> {
+    pub fn faults(&self) -> Vec<(String, Problem)> {
         let names = self.list().into_iter().map(|(name, _)| name);
-        names
-            .filter_map(|name| self.template(&name).err())
-            .collect()
+        let faults = names.filter_map(|name| self.template(&name).err().map(|fault| (name, fault)));
+        faults.collect()
     }
 
     /// The source of a template.

@@ -1,0 +1,72 @@
+//! Whatever is posted, through every template.
+//!
+//! The input is a case as in `templates/NAME/*.case`: lines of headers, an empty line, and the payload, which ends before a
+//! line that begins with `=> `.
+
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use encoding_rs::UTF_8;
+use libfuzzer_sys::fuzz_target;
+use post_msg::http::query::Query;
+use post_msg::message::content::Content;
+use post_msg::message::kind::Kind;
+use post_msg::message::limits::Limits;
+use post_msg::payload::body::Body;
+use post_msg::payload::webhook::{Form, Webhook};
+use post_msg::template::context::Headers;
+use post_msg::template::engine::Templates;
+use post_msg::template::source::BUILT_IN;
+
+const LIMITS: Limits = Limits {
+    size: 196_608,
+    recipients: 100,
+    batch: 100,
+    body: 1 << 20,
+};
+
+static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| Arc::new(Templates::new(None)));
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(input) = std::str::from_utf8(input) else {
+        return;
+    };
+    let (head, payload) = input.split_once("\n\n").unwrap_or(("", input));
+    let payload = payload.split("\n=> ").next().unwrap_or_default();
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let is_form = head.contains("urlencoded");
+    for (name, _) in BUILT_IN {
+        let webhook = Webhook::new(
+            Arc::clone(&TEMPLATES),
+            (*name).to_owned(),
+            Headers::new(headers.clone()),
+            Query::parse(b""),
+            "2026-11-22T06:00:00Z".to_owned(),
+        );
+        let body = Body {
+            bytes: payload.as_bytes(),
+            charset: UTF_8,
+            boundary: None,
+        };
+        let form = if is_form { Form::Urlencoded } else { Form::Json };
+        let drafts = match webhook.read(&body, form, &LIMITS) {
+            Ok(drafts) => drafts,
+            Err(problem) => {
+                assert!(matches!(problem.status, 400 | 422), "{name}: {problem:?}");
+                continue;
+            }
+        };
+        for draft in drafts.drafts {
+            // Everything that a template makes can be sent.
+            let content = Content::of(draft, false, &LIMITS);
+            let content = content.unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+            let xml = content.element("me@example.com", "user@example.com", Kind::Chat).to_string();
+            assert!(xml.len() <= LIMITS.size, "{name}: {} bytes", xml.len());
+            let legal = |c| matches!(c, '\t' | '\n' | ' '..='\u{FFFD}' | '\u{10000}'..);
+            assert!(xml.chars().all(legal), "{name}: {xml:?}");
+            roxmltree::Document::parse(&xml).unwrap_or_else(|error| panic!("{name}: {error}: {xml}"));
+        }
+    }
+});
