@@ -1,1 +1,115 @@
+use encoding_rs::UTF_8;
 
+use super::*;
+use crate::message::content::Content;
+use crate::message::field::named;
+use crate::message::kind::Kind;
+use crate::message::limits::EXAMPLE as LIMITS;
+
+fn body(bytes: &[u8]) -> Body<'_> {
+    Body {
+        bytes,
+        charset: UTF_8,
+        boundary: Some(b"limit"),
+    }
+}
+
+fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
+    let payload = payload(&body(bytes), form);
+    let json = payload.map(|payload| serde_json::to_string(&payload).unwrap());
+    json.map_err(|problem| problem.status)
+}
+
+#[test]
+fn json_is_read_by_whatever_name_it_comes() {
+    let json = br#" {"a": [1, null, "x"]}"#;
+    let read_as = r#"{"a":[1,null,"x"]}"#.to_owned();
+    for form in [Form::Json, Form::Urlencoded, Form::Unsaid] {
+        assert_eq!(read(json, form), Ok(read_as.clone()), "{form:?}");
+    }
+    assert_eq!(read(b"[1]", Form::Unsaid), Ok("[1]".to_owned()));
+    assert_eq!(read(b"\"x\"", Form::Json), Ok("\"x\"".to_owned()));
+    assert_eq!(read(b"hello", Form::Unsaid), Err(415));
+    assert_eq!(read(b"{\"a\": 1", Form::Urlencoded), Err(400));
+    assert_eq!(read(b"", Form::Json), Err(400));
+    assert_eq!(read(b"\xFF", Form::Json), Err(400));
+}
+
+#[test]
+fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
+    let form = |form: &str| read(form.as_bytes(), Form::Urlencoded);
+    let ok = |json: &str| Ok(json.to_owned());
+    assert_eq!(form("b=1&a=x+y"), ok(r#"{"a":"x y","b":"1"}"#));
+    assert_eq!(form("a=1&a=2&a=3"), ok(r#"{"a":["1","2","3"]}"#));
+    assert_eq!(form("payload=%7B%22a%22:1%7D"), ok(r#"{"a":1}"#));
+    assert_eq!(form("data=plain"), ok(r#"{"data":"plain"}"#));
+    assert_eq!(form("payload=%7B"), Err(400));
+    let parts = "--limit\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\r\n{\"a\": 1}\r\n\
+        --limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n\u{1}\r\n--limit--\r\n";
+    assert_eq!(read(parts.as_bytes(), Form::Multipart), ok(r#"{"a":1}"#));
+}
+
+#[test]
+fn media_types_are_known_in_any_case() {
+    let form = |essence: &str| Form::of(Some(essence.as_bytes())).map_err(|problem| problem.status);
+    assert_eq!(form("Application/JSON"), Ok(Form::Json));
+    assert_eq!(form("application/vnd.x+json"), Ok(Form::Json));
+    assert_eq!(form("multipart/form-data"), Ok(Form::Multipart));
+    assert_eq!(form("image/svg+json"), Err(415));
+    assert_eq!(form("application/x-ndjson"), Err(415));
+    assert_eq!(Form::of(None).ok(), Some(Form::Unsaid));
+}
+
+/// The length of what is sent from and to addresses of a usual length.
+fn sent(draft: Draft) -> usize {
+    let content = Content::of(fitted(draft, &LIMITS), false, &LIMITS).expect("a message");
+    let element = content.element("sender@example.com", "recipient@example.com", Kind::Chat);
+    element.serialised_len()
+}
+
+#[test]
+fn what_is_too_long_is_cut_to_fit() {
+    for text in ["x", "&", "ü", "🦀", "'\n"] {
+        let text = text.repeat(5000);
+        for fields in [
+            vec![("body", &text)],
+            vec![("body", &text), ("subject", &text), ("thread", &text)],
+            vec![("body", &text), ("html", &text), ("lang", &text)],
+        ] {
+            let mut draft = Draft::default();
+            for (name, value) in fields {
+                let value = if name == "lang" { "en" } else { value };
+                draft.values[named(name).unwrap()] = Some(value.to_owned());
+            }
+            let length = sent(draft);
+            assert!(
+                length <= LIMITS.size && length > LIMITS.size / 2,
+                "{length}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_fits_stays_as_it_is() {
+    let draft = Draft::of(&[
+        ("body", "a & b"),
+        ("html", "<p>a &amp; b</p>"),
+        ("subject", "s"),
+    ]);
+    assert_eq!(fitted(draft.clone(), &LIMITS), draft);
+}
+
+#[test]
+fn a_cut_is_at_a_character() {
+    let cut_to = |text: &str, room| {
+        let mut text = text.to_owned();
+        cut(&mut text, room);
+        text
+    };
+    assert_eq!(cut_to("abcdef", 6), "abcdef");
+    assert_eq!(cut_to("abcdefg", 6), "abc…");
+    assert_eq!(cut_to("üüüü", 7), "üü…");
+    assert_eq!(cut_to("a&bcdef", 8), "a…");
+    assert_eq!(cut_to("abc", 0), "…");
+}

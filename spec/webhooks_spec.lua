@@ -1,0 +1,275 @@
+-- Templates as an administrator has them: files that change and break, prosodyctl, tokens, signatures, keys. What a
+-- template makes of a payload is in templates/*/*.case and spec/cases/webhooks.
+
+local world = require "spec.support.world";
+
+local function post(path, body, headers)
+	local all = { ["Content-Type"] = "application/json" };
+	for name, value in pairs(headers or {}) do all[name] = value; end
+	return world.http(world.request(path, body, all));
+end
+
+-- The bodies of the messages that user@example.com has received by now.
+local function received()
+	local messages, trouble = world.collect();
+	assert.same({}, trouble);
+	local bodies = {};
+	for _, raw in ipairs(messages["user@example.com"]) do bodies[#bodies + 1] = raw:match("<body>(.-)</body>"); end
+	return bodies;
+end
+
+local function path_of(name) return world.server.dir .. "/templates/" .. name .. ".j2"; end
+
+-- As an editor does: another file of the same name.
+local function write(name, text)
+	local file = assert(io.open(path_of(name) .. ".new", "wb"));
+	file:write(text);
+	file:close();
+	assert(os.rename(path_of(name) .. ".new", path_of(name)));
+end
+
+local function ctl(words, feed)
+	table.insert(words, 1, "mod_post_msg");
+	return world.prosodyctl(words, feed);
+end
+
+local function make_token(...)
+	local out, err, status = ctl { "token", "add", "me@example.com", ... };
+	assert.equal(0, status, err);
+	return out:match("([^\n]*)\n$"), err:match("the token (%x+)");
+end
+
+-- The HMAC-SHA256 of a body, by openssl.
+local function sign(secret, body)
+	local name = os.tmpname();
+	local file = assert(io.open(name, "wb"));
+	file:write(body);
+	file:close();
+	local pipe = assert(io.popen(("openssl dgst -sha256 -hmac '%s' -r '%s'"):format(secret, name)));
+	local code = pipe:read("*a"):match("^%x+");
+	pipe:close();
+	os.remove(name);
+	return assert(code, "openssl has made no code");
+end
+
+describe("templates", function ()
+	setup(function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = 'post_msg_templates = "templates" post_msg_credential_recheck = 0';
+		world.start({ hosts = hosts; files = { ["templates/mine.j2"] = "one {{ text }}", ["templates/broken.j2"] = "{% if %}" } });
+		world.login("user@example.com");
+	end);
+	teardown(world.stop);
+
+	it("are looked at when the module is loaded, and the log tells which are broken", function ()
+		local found = world.errors();
+		assert.equal(1, #found);
+		assert.is_truthy(found[1]:find("the template broken, line 1, column 7 is broken", 1, true), found[1]);
+	end);
+
+	it("are read anew when their file changes", function ()
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}').status);
+		write("mine", "two {{ text }}");
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "b"}').status);
+		write("mine", "{% block subject %}three{% endblock %}{{ text }}");
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "c"}').status);
+		assert.same({ "one a", "two b", "c" }, received());
+	end);
+
+	it("that break are told once in the log, and serve again when they are mended", function ()
+		local mark = world.log_mark();
+		write("mine", "{{ text");
+		for _ = 1, 3 do assert.equal(503, post("/msg/user?as=mine", '{"text": "d"}').status); end
+		assert.equal(1, #world.errors(mark));
+		write("mine", "{{ text|nofilter }}");
+		assert.equal(503, post("/msg/user?as=mine", '{"text": "d"}').status);
+		assert.equal(2, #world.errors(mark));
+		write("mine", "four {{ text }}");
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "e"}').status);
+		assert.same({ "four e" }, received());
+	end);
+
+	it("of the administrator go before those that come with the module, and may extend others of theirs", function ()
+		local slack = '{"text": "hello"}';
+		assert.equal(200, post("/msg/user?as=slack", slack).status);
+		write("slack", "own {{ text }}");
+		assert.equal(200, post("/msg/user?as=slack", slack).status);
+		write("child", '{% extends "mine" %}');
+		assert.equal(200, post("/msg/user?as=child", slack).status);
+		write("mine", "five {{ text }}");
+		assert.equal(200, post("/msg/user?as=child", slack).status);
+		os.remove(path_of("slack"));
+		assert.equal(200, post("/msg/user?as=slack", slack).status);
+		assert.same({ "hello", "own hello", "four hello", "five hello", "hello" }, received());
+	end);
+
+	it("cannot read other files", function ()
+		write("mine", '{% include "../prosody.cfg.lua" %}');
+		assert.equal(503, post("/msg/user?as=mine", "{}").status);
+		write("mine", '{% include "/etc/passwd" %}');
+		assert.equal(503, post("/msg/user?as=mine", "{}").status);
+		write("mine", "six {{ text }}");
+	end);
+
+	it("that take long leave others their turn", function ()
+		write("greedy", "{% for i in range(100000) %}{{ text }}{% endfor %}");
+		assert.equal(422, post("/msg/user?as=greedy", '{"text": "x"}').status);
+		write("several", "{{ text }}");
+		local request = world.request("/msg/user?as=several", '{"text": "x"}', { ["Content-Type"] = "application/json" });
+		for _, answer in ipairs { world.http(request:rep(20), 20) } do assert.equal(200, answer.status); end
+		assert.equal(20, #received());
+	end);
+
+	it("are listed, shown and tried by prosodyctl", function ()
+		local out, err, status = ctl { "template", "list" };
+		out = "\n" .. out;
+		assert.equal(1, status, err); -- one is broken
+		assert.is_truthy(out:find("\nalertmanager  %(comes with the module%)\n"), out);
+		assert.is_truthy(out:find("\nmine  [^\n]*/templates/mine%.j2\n"), out);
+		assert.is_truthy(out:find("\nbroken  [^\n]*/templates/broken%.j2  [^\n]*line 1, column 7"), out);
+
+		out, err, status = ctl { "template", "show", "mine" };
+		assert.equal(0, status, err);
+		assert.is_truthy(out:find("six {{ text }}\n$"), out);
+
+		write("headed", "{{ text }} {{ headers['X-Event'] }}{% block subject %}S{% endblock %}{% block answer %}ok{% endblock %}");
+		out, err, status = ctl({ "template", "try", "headed", "--header", "X-Event: push" }, '{"text": "tried"}');
+		assert.equal(0, status, err);
+		assert.is_truthy(out:find("subject: S\nanswer: 200 ok\n\ntried push\n$"), out);
+
+		for _, words in ipairs {
+			{ "template" }, { "template", "show" }, { "template", "show", "nonesuch" }, { "template", "show", "broken" }, { "template", "list", "x" };
+			{ "template", "try", "mine", "--header", "x" };
+		} do
+			out, err, status = ctl(words, "{}");
+			assert.equal(1, status, table.concat(words, " "));
+			assert.is_truthy(err ~= "", out);
+		end
+		_, err, status = ctl({ "template", "try", "mine" }, "{}");
+		assert.equal(1, status);
+		assert.is_truthy(err:find("mine, line 1, column 8: `text` is undefined", 1, true), err);
+		os.remove(path_of("broken"));
+		out, _, status = ctl { "template", "list" };
+		assert.equal(0, status, out);
+	end);
+end);
+
+describe("a token", function ()
+	setup(function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = 'post_msg_templates = "templates" post_msg_credential_recheck = 0';
+		world.start({ hosts = hosts; files = { ["templates/mine.j2"] = "{{ text }}" } });
+		world.login("user@example.com");
+	end);
+	teardown(world.stop);
+
+	it("that is for one format sends no other", function ()
+		local token, id = make_token("--as", "mine");
+		local bearer = { Authorization = "Bearer " .. token };
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}', bearer).status);
+		for _, path in ipairs { "/msg/user", "/msg/user?as=slack" } do
+			local answer = post(path, '{"text": "b", "body": "b"}', bearer);
+			assert.equal(403, answer.status);
+			assert.is_truthy(answer.body:find(id, 1, true), answer.body);
+		end
+		assert.same({ "a" }, received());
+	end);
+
+	it("goes in the header that Gotify's clients have for it", function ()
+		local token = make_token();
+		local key = { Authorization = false; ["X-Gotify-Key"] = token };
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}', key).status);
+		assert.equal(200, post("/msg/user?as=mine&token=" .. token, '{"text": "b"}', key).status);
+		assert.equal(400, post("/msg/user?as=mine&token=" .. make_token(), '{"text": "c"}', key).status);
+		assert.equal(401, post("/msg/user?as=mine", '{"text": "c"}', { Authorization = false; ["X-Gotify-Key"] = "AbcDef" }).status);
+		assert.same({ "a", "b" }, received());
+	end);
+
+	it("with the secret of a webhook sends what is signed with it, and nothing else", function ()
+		local secret = "It is a secret, $ and all";
+		local token, id = make_token("--webhook-secret", secret);
+		local body = '{"text": "signed"}';
+		local code = sign(secret, body);
+		local function with(headers, text)
+			headers.Authorization = "Bearer " .. token;
+			return post("/msg/user?as=mine", text or body, headers);
+		end
+		for _, headers in ipairs {
+			{ ["X-Hub-Signature-256"] = "sha256=" .. code }, { ["X-Gitea-Signature"] = code }, { ["X-Gitlab-Token"] = secret };
+			{ ["X-Gitea-Signature"] = code; ["X-Hub-Signature-256"] = "sha256=" .. code };
+		} do
+			assert.equal(200, with(headers).status);
+		end
+		assert.equal(4, #received());
+		for _, headers in ipairs {
+			{}, { ["X-Hub-Signature-256"] = code }, { ["X-Hub-Signature"] = "sha1=" .. code }, { ["X-Gitea-Signature"] = code:gsub("%x$", "g") };
+			{ ["X-Gitlab-Token"] = "It is a secret" }, { ["X-Gitea-Signature"] = code; ["X-Gitlab-Token"] = "x" };
+		} do
+			local answer = with(headers);
+			assert.equal(401, answer.status);
+			assert.is_truthy(answer.headers["www-authenticate"]);
+			assert.is_truthy(answer.body:find(id, 1, true), answer.body);
+			assert.is_nil(answer.body:find(token, 1, true) or answer.body:find(secret, 1, true));
+		end
+		assert.equal(401, with({ ["X-Gitea-Signature"] = code }, '{"text": "another"}').status);
+		assert.equal(401, post("/msg/user", "plain", { Authorization = "Bearer " .. token; ["Content-Type"] = "text/plain" }).status);
+		assert.same({}, received());
+		assert.is_nil(world.log():find(secret, 1, true));
+		local listed = ctl { "token", "list" };
+		assert.is_truthy(listed:find(id .. "[^\n]*webhook signed"), listed);
+		assert.is_nil(listed:find(secret, 1, true));
+	end);
+
+	it("signs a large body in pieces", function ()
+		local token = make_token("--webhook-secret", "large");
+		local body = '{"text": "' .. ("x"):rep(1000000) .. '"}';
+		local code = sign("large", body);
+		local headers = { Authorization = "Bearer " .. token; ["X-Gitea-Signature"] = code };
+		assert.equal(200, post("/msg/user?as=mine", body, headers).status);
+		local text = received()[1];
+		assert.is_truthy(#text > 180000 and #text < 196608 and text:find("x…$"), #text);
+	end);
+
+	it("with wrong signatures is throttled as one that is wrong", function ()
+		local token = make_token("--webhook-secret", "throttled");
+		local headers = { Authorization = "Bearer " .. token; ["X-Gitlab-Token"] = "guess" };
+		local statuses = {};
+		for _ = 1, 12 do statuses[post("/msg/user?as=mine", '{"text": "x"}', headers).status] = true; end
+		assert.is_true(statuses[429]);
+		headers["X-Gitlab-Token"] = "throttled";
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "right"}', headers).status);
+		assert.same({ "right" }, received());
+	end);
+end);
+
+describe("an Idempotency-Key", function ()
+	setup(function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = 'post_msg_templates = "templates"';
+		world.start({ hosts = hosts; files = {
+			["templates/mine.j2"] = "{{ text }}{% block answer %}got it{% endblock %}", ["templates/other.j2"] = "other {{ text }}";
+		} });
+		world.login("user@example.com");
+	end);
+	teardown(world.stop);
+
+	it("has a request with a format answered as the first time", function ()
+		local key = { ["Idempotency-Key"] = "k1" };
+		for _ = 1, 2 do
+			local answer = post("/msg/user?as=mine", '{"text": "once"}', key);
+			assert.same({ 200, "got it" }, { answer.status, answer.body });
+		end
+		assert.equal(422, post("/msg/user?as=other", '{"text": "once"}', key).status);
+		assert.equal(422, post("/msg/user?as=mine&to=user", '{"text": "once"}', key).status);
+		assert.same({ "once" }, received());
+	end);
+
+	it("does not mind which token the query has", function ()
+		local key = { ["Idempotency-Key"] = "k2"; Authorization = false };
+		local first, second = make_token(), make_token();
+		assert.equal(200, post("/msg/user?as=mine&token=" .. first, '{"text": "once"}', key).status);
+		assert.equal(200, post("/msg/user?token=" .. second .. "&as=mine", '{"text": "once"}', key).status);
+		assert.same({ "once" }, received());
+	end);
+end);
+
