@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures mod_post_msg on a throw-away Prosody: `make bench`, or `server.py [SECTION…]`.
 
-Sections: rates, first_use, batches, pings, posts, failures, waiting, tokens. With all of them (no argument) the
+Sections: rates, first_use, batches, webhooks, pings, posts, failures, waiting, tokens. With all of them (no argument) the
 result is written to RESULTS.md and rates.svg beside this file, with --readme into README.markdown too.
 PLUGIN_DIR, PROSODY and PROSODY_ROOT are as in spec/support/world.py.
 
@@ -48,6 +48,9 @@ MODULES = """modules_enabled = {
 limits = { c2s = { rate = "10mb/s" } }
 """  # those of the configuration that Debian installs, whose 10kb/s for a client the pings would exceed
 
+# A template of the administrator's own that takes all the steps that it may.
+GREEDY = "{% for i in range(100000) %}{% for j in range(100000) %}{{ i + j }}{% endfor %}{% endfor %}"
+
 # Accounts whose password is "secret", made without deriving it for each.
 MAKE_ACCOUNTS = """
 local datamanager = require "util.datamanager"
@@ -70,6 +73,25 @@ end
 accounts:set("%(owner)s", ids)
 return true
 """
+
+
+def alerts(count):
+    """What Alertmanager posts for a group of so many alerts."""
+    def alert(number):
+        labels = {"alertname": "DiskWillFillIn4Hours", "instance": f"db{number}.example.com:9100", "job": "node", "mountpoint": "/srv",
+                  "severity": "warning", "team": "storage"}
+        return {"status": "resolved" if number % 3 == 0 else "firing", "labels": labels,
+                "annotations": {"summary": f"/srv of db{number}.example.com fills within 4 hours",
+                                "description": "Only 7.4 % are free, and it shrinks by 1.2 GB an hour.",
+                                "runbook_url": "https://runbooks.example.com/disk"},
+                "startsAt": "2026-11-22T05:14:23.117Z", "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "http://prometheus.example.com:9090/graph?g0.expr=predict_linear%28node_filesystem_free%5B1h%5D%29&g0.tab=1",
+                "fingerprint": f"{number:016x}"}
+    found = [alert(number) for number in range(count)]
+    common = {name: value for name, value in found[0]["labels"].items() if name != "instance"}
+    return {"receiver": "team", "status": "firing", "alerts": found, "groupLabels": {"alertname": common["alertname"]},
+            "commonLabels": common, "commonAnnotations": {}, "externalURL": "http://alerts.example.com:9093", "version": "4",
+            "groupKey": '{}:{alertname="DiskWillFillIn4Hours"}', "truncatedAlerts": 0}
 
 
 def token():
@@ -132,17 +154,21 @@ class Bench:
     async def run(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)) if hard != -1 else 4096, hard))
-        lines = f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}"
+        lines = f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}; post_msg_templates = 'templates'"
         accounts = {"sender": "secret", "sink": "secret", "recipient": "secret", "pinger": "secret", "victim": "secret"}
         self.server = Server({HOST: {"accounts": accounts, "modules": ["post_msg", "bench_ceiling"], "lines": lines},
-                              CHEAP: {"modules": [], "lines": "default_iteration_count = 1"}}, extra=MODULES, level="info")
+                              CHEAP: {"modules": [], "lines": "default_iteration_count = 1"}}, extra=MODULES, level="info",
+                             files={"templates/greedy.j2": GREEDY})
         self.files = tempfile.mkdtemp(prefix="post_msg-bench-")
         spawn = multiprocessing.get_context("spawn")
         clients = []
         try:
             await self.server.start()
             self.bodies = {}
-            for name, body in (("small", SMALL), ("json", json.dumps({"to": "sink", "body": LARGE}))):
+            ten = json.dumps(alerts(10))
+            for name, body in (("small", SMALL), ("json", json.dumps({"to": "sink", "body": LARGE})), ("ten alerts", ten),
+                               ("as large", json.dumps({"body": (LINE * 700)[:len(ten) - 100]})),
+                               ("fifty alerts", json.dumps(alerts(50))), ("largest", json.dumps(alerts(14_000)))):
                 self.bodies[name] = f"{self.files}/{name}"
                 with open(self.bodies[name], "w", encoding="utf-8") as file:
                     file.write(body)
@@ -182,7 +208,7 @@ class Bench:
     def wrk(self, path, body="small", user="sender", password="secret", token=None, connections=8, seconds=None, first=0, key=""):
         """Starts wrk; the result has `requests`, `seconds`, `refused`, `p50`, `p99` (milliseconds), `rate`, `cost`."""
         begin = self.server.seconds()
-        media_type = "application/json" if body == "json" else "text/plain"
+        media_type = "text/plain" if body == "small" else "application/json"
         process = subprocess.Popen(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds or self.options.seconds}s", "-s", HERE + "/requests.lua",
              f"http://127.0.0.1:{self.server.http_port}{path}", "--",
@@ -314,6 +340,54 @@ class Bench:
                     good and seconds < 1.5)
         self.target("NDJSON of 10,000: share of the rate of a loop of `module:send`", "at least 0.70", f"{share:.2f}", share >= 0.7)
         self.target("NDJSON of 10,000: longest ping of another user", "at most 50 ms", f"{longest:.1f} ms", longest <= 50)
+
+    async def webhooks(self):
+        """Other programs' payloads, in turns with a JSON message of the same size; and pings meanwhile."""
+        cases = {
+            "ceiling: answer at once to as many bytes": ("/ceiling/answer", "as large"),
+            "JSON message of the size of 10 alerts": ("/msg/sink", "as large"),
+            "**Alertmanager, 10 alerts**": ("/msg/sink?as=alertmanager", "ten alerts"),
+            "**Alertmanager, 50 alerts (on the thread)**": ("/msg/sink?as=alertmanager", "fifty alerts"),
+        }
+        answer, plain, ten, _ = cases
+        found = {name: [] for name in cases}
+        for _ in range(self.options.rounds):
+            for name, arguments in cases.items():
+                result = await asyncio.to_thread(self.wrk(*arguments))
+                if result["refused"] or result["lost"]:
+                    raise world.Trouble(f"{name}: {result}")
+                found[name].append(result)
+        self.table("Other programs' payloads", ["8 keep-alive connections", "requests/s", "p50 ms", "p99 ms", "of the JSON message", "server's µs/request"],
+                   [[name, f"{median(rounds, 'rate'):,.0f}", f"{median(rounds, 'p50'):.2f}", f"{median(rounds, 'p99'):.2f}",
+                     f"{statistics.median(a['rate'] / b['rate'] for a, b in zip(rounds, found[plain])):.2f}", f"{median(rounds, 'cost'):.0f}"]
+                    for name, rounds in found.items()])
+        share = statistics.median(a["rate"] / b["rate"] for a, b in zip(found[ten], found[plain]))
+        cost = statistics.median(a["cost"] - b["cost"] for a, b in zip(found[ten], found[answer]))
+        self.target("Alertmanager, 10 alerts: share of the rate of a JSON message of that size", "at least 0.60", f"{share:.2f}", share >= 0.6)
+        self.target("Alertmanager, 10 alerts: the server's time beyond that of reading the request", "under 150 µs + a message's",
+                    f"{cost:.0f} µs", cost < 150 + statistics.median(a["cost"] - b["cost"] for a, b in zip(found[plain], found[answer])))
+        floods = {
+            "idle": None,
+            "**a template that takes all its steps, 8 connections**": {"path": "/msg/sink?as=greedy", "body": "ten alerts"},
+            "**Alertmanager, 50 alerts, 8 connections**": {"path": "/msg/sink?as=alertmanager", "body": "fifty alerts"},
+            "ceiling: answer at once to 10 MB, 1 connection": {"path": "/ceiling/answer", "body": "largest", "connections": 1},
+            "**Alertmanager, 14,000 alerts in 10 MB, 1 connection**": {"path": "/msg/sink?as=alertmanager", "body": "largest", "connections": 1},
+        }
+        pings = {name: [] for name in floods}
+        for _ in range(max(1, self.options.rounds // 3)):
+            for name, flood in floods.items():
+                self.pinged()
+                result = await asyncio.to_thread(self.wrk(**flood, seconds=3)) if flood else await asyncio.sleep(3, {"rate": 0})
+                times = self.pinged()
+                pings[name].append({"p50": at(times, 0.5), "p99": at(times, 0.99), "max": max(times),
+                                    "rate": result["requests"] / result["seconds"] if flood else 0})
+        self.table("XMPP pings of another user, while templates are rendered", ["", "p50 ms", "p99 ms", "max ms", "requests/s"],
+                   [[name] + [f"{median(rounds, key):.1f}" for key in ("p50", "p99")] + [f"{max(entry['max'] for entry in rounds):.1f}",
+                     f"{median(rounds, 'rate'):,.1f}"] for name, rounds in pings.items()])
+        idle, greedy, _, ceiling, largest = (median(rounds, "p99") for rounds in pings.values())
+        self.target("XMPP ping while a template takes all its steps: p99", "at most idle + 5 ms", f"{greedy:.1f} ms (idle {idle:.1f})", greedy <= idle + 5)
+        self.target("XMPP ping under payloads of 10 MB: p99", "at most Prosody's own reading + 5 ms", f"{largest:.1f} ms (idle {idle:.1f}, ceiling {ceiling:.1f})",
+                    largest <= ceiling + 5)
 
     async def tokens(self):
         """Sending tokens, when the store has few and when it has many."""
@@ -496,7 +570,7 @@ class Bench:
 
 
 # The tokens come last: what they leave behind, on the disk and in memory, would be in the way of the others.
-SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting", "tokens"]
+SECTIONS = ["rates", "first_use", "batches", "webhooks", "pings", "posts", "failures", "waiting", "tokens"]
 
 def main():
     parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")
