@@ -26,16 +26,12 @@ pub fn one_line(value: &Value) -> Result<String, Error> {
 pub fn url(value: &Value) -> Result<String, Error> {
     let text = text_of(value)?;
     let text = text.trim();
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    let is_http = scheme.is_some_and(|scheme| {
-        ["http", "https"]
-            .iter()
-            .any(|known| scheme.eq_ignore_ascii_case(known))
+    let is_http = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let has_host = !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']);
+        has_host && ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     });
-    let uri = is_http.then(|| Uri::new("oob_url", text.to_owned()).ok());
-    Ok(uri
-        .flatten()
-        .map_or_else(String::new, |uri| uri.as_str().to_owned()))
+    let is_uri = is_http && Uri::new("oob_url", text.to_owned()).is_ok();
+    Ok(if is_uri { text.to_owned() } else { String::new() })
 }
 
 /// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.

@@ -1,0 +1,192 @@
+-- A real Alertmanager, of Debian's package, posts to a room and to somebody: what fires, what is resolved, what is grouped,
+-- and what could not be posted while Prosody was killed.
+
+local json = require "dkjson";
+local socket = require "socket";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local program = os.getenv("ALERTMANAGER") or "prometheus-alertmanager";
+
+local function output_of(command)
+	local pipe = assert(io.popen(command));
+	local text = pipe:read("*a");
+	pipe:close();
+	return text;
+end
+
+if output_of("command -v " .. program) == "" then
+	print("not covered: " .. program .. ", which this machine does not have");
+	return;
+end
+
+local config = [[
+route:
+  receiver: chat
+  group_by: [alertname]
+  group_wait: 200ms
+  group_interval: 1s
+  repeat_interval: 1h
+receivers:
+- name: chat
+  webhook_configs:
+  - url: http://127.0.0.1:%d/msg/team@rooms.example.com?as=alertmanager
+    http_config: { authorization: { credentials: %s } }
+  - url: http://127.0.0.1:%d/msg/user?as=alertmanager&token=%s
+]];
+
+local folder, port;
+
+local function write(name, text)
+	local file = assert(io.open(folder .. "/" .. name, "wb"));
+	file:write(text);
+	file:close();
+end
+
+local function free_port()
+	local probe = assert(socket.bind("127.0.0.1", 0));
+	local _, found = probe:getsockname();
+	probe:close();
+	return tonumber(found);
+end
+
+local function url(path) return ("http://127.0.0.1:%d%s"):format(port, path); end
+
+local function ask(path) return output_of("curl -sf '" .. url(path) .. "'"); end
+
+local function start_alertmanager(token)
+	port = free_port();
+	write("alertmanager.yml", config:format(world.server.http_port, token, world.server.http_port, token));
+	os.execute(("cd '%s' && { %s --config.file=alertmanager.yml --storage.path=data --web.listen-address=127.0.0.1:%d "
+		.. "--cluster.listen-address= >log 2>&1 & echo $! >pid; }"):format(folder, program, port));
+	wire.await("Alertmanager to be ready", function () return ask("/-/ready") ~= ""; end);
+end
+
+-- Labels and summary of each alert, and when it ends, where it does.
+local function fire(alerts, ends_at)
+	local posted = {};
+	for _, alert in ipairs(alerts) do
+		table.insert(posted, {
+			labels = { alertname = alert[1], instance = alert[2], severity = "warning" };
+			annotations = { summary = alert[3] };
+			generatorURL = "http://prometheus.example.com/graph?g0.expr=up";
+			startsAt = alert.starts; endsAt = ends_at;
+		});
+	end
+	write("alerts.json", json.encode(posted));
+	assert.equal("200", output_of(("curl -s -o /dev/null -w '%%{http_code}' -H 'Content-Type: application/json' --data-binary @%s/alerts.json %s")
+		:format(folder, url("/api/v2/alerts"))));
+end
+
+local function now(offset) return os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + (offset or 0)); end
+
+-- How many notifications failed so far, requests and all.
+local function failures()
+	local count = 0;
+	for value in ask("/metrics"):gmatch('alertmanager_notification_requests_failed_total{integration="webhook"} (%d+)') do count = count + tonumber(value); end
+	return count;
+end
+
+-- The next message with a body, and whether it is the room's.
+local function next_message()
+	while true do
+		local raw = world.receive("user@example.com", 20);
+		local body = raw:match("<body>(.*)</body>");
+		if body then
+			return (body:gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&quot;", '"'):gsub("&apos;", "'"):gsub("&amp;", "&")),
+				raw:find("type='groupchat'", 1, true) ~= nil, raw;
+		end
+	end
+end
+
+-- One from the room and one to the person, in any order: both the same. > the text, a stanza
+local function both()
+	local first, is_room, raw = next_message();
+	local second, is_other_room = next_message();
+	assert.is_true(is_room ~= is_other_room);
+	assert.equal(first, second);
+	return first, raw;
+end
+
+local function nothing_more()
+	local messages, trouble = world.collect();
+	assert.same({}, trouble);
+	assert.same({}, messages["user@example.com"]);
+end
+
+local function enter_room()
+	world.login("user@example.com");
+	world.send("user@example.com", "<presence to='team@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+	wire.await("the room", function ()
+		return world.receive_presence("user@example.com"):find("from='team@rooms.example.com/user'", 1, true) ~= nil;
+	end);
+end
+
+describe("Alertmanager", function ()
+	setup(function ()
+		folder = output_of("mktemp -d"):match("[^\n]+");
+		world.start({
+			components = 'Component "rooms.example.com" "muc"\n\tmuc_room_default_persistent = true muc_room_locking = false';
+			extra = 'http_default_host = "example.com"';
+		});
+		enter_room();
+		world.collect();
+		local token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", "--as", "alertmanager" }):match("([^\n]*)\n$");
+		start_alertmanager(token);
+	end);
+
+	teardown(function ()
+		if folder then os.execute(("kill $(cat '%s/pid'); rm -rf '%s'"):format(folder, folder)); end
+		world.stop();
+	end);
+
+	local thread;
+
+	it("tells a room and a person that an alert fires", function ()
+		fire { { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } };
+		local text, raw = both();
+		assert.is_truthy(text:find("FIRING", 1, true) and text:find("DiskFull", 1, true), text);
+		assert.is_truthy(text:find("db1.example.com:9100", 1, true), text);
+		assert.is_truthy(text:find("/srv is nearly full", 1, true), text);
+		assert.is_truthy(text:find("http://prometheus.example.com/graph?g0.expr=up", 1, true), text);
+		thread = raw:match("<thread>(.-)</thread>");
+		assert.is_truthy(thread and thread:find("DiskFull", 1, true), raw);
+	end);
+
+	it("tells in the same thread that it is resolved", function ()
+		fire({ { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } }, now(-1));
+		local text, raw = both();
+		assert.is_truthy(text:find("RESOLVED", 1, true) and text:find("DiskFull", 1, true), text);
+		assert.is_nil(text:find("FIRING", 1, true));
+		assert.equal(thread, raw:match("<thread>(.-)</thread>"));
+		nothing_more();
+	end);
+
+	it("tells of fifty alerts in one message", function ()
+		local alerts = {};
+		for number = 1, 50 do alerts[number] = { "HostDown", ("web%d.example.com"):format(number), "does not answer" }; end
+		fire(alerts);
+		local text = both();
+		assert.is_truthy(text:find("HostDown", 1, true) and text:find("50", 1, true), text);
+		local _, lines = text:gsub("\n", "");
+		assert.is_true(#text < 4000 and lines < 60, text);
+		nothing_more();
+	end);
+
+	it("loses and doubles nothing while Prosody is killed and started", function ()
+		local failed = failures();
+		world.kill();
+		fire { { "BackupFailed", "db2.example.com", "the backup of tonight failed" } };
+		wire.await("Alertmanager to fail", function () return failures() > failed + 1; end);
+		world.restart();
+		enter_room();
+		-- What came before the client was back is in the room's history and in the offline messages.
+		local text = both();
+		assert.is_truthy(text:find("BackupFailed", 1, true), text);
+		-- Alertmanager has nothing left to send: one more alert of the group comes as the next message.
+		fire { { "BackupFailed", "db3.example.com", "the backup of tonight failed" } };
+		text = both();
+		assert.is_truthy(text:find("db3.example.com", 1, true), text);
+		nothing_more();
+	end);
+end);
