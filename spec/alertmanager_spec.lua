@@ -136,7 +136,7 @@ describe("Alertmanager", function ()
 	end);
 
 	teardown(function ()
-		if folder then os.execute(("kill $(cat '%s/pid'); rm -rf '%s'"):format(folder, folder)); end
+		if folder then os.execute(("pid=$(cat '%s/pid'); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; rm -rf '%s'"):format(folder, folder)); end
 		world.stop();
 	end);
 
