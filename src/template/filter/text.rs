@@ -28,10 +28,17 @@ pub fn url(value: &Value) -> Result<String, Error> {
     let text = text.trim();
     let is_http = text.split_once("://").is_some_and(|(scheme, rest)| {
         let has_host = !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']);
-        has_host && ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        has_host
+            && ["http", "https"]
+                .iter()
+                .any(|known| scheme.eq_ignore_ascii_case(known))
     });
     let is_uri = is_http && Uri::new("oob_url", text.to_owned()).is_ok();
-    Ok(if is_uri { text.to_owned() } else { String::new() })
+    Ok(if is_uri {
+        text.to_owned()
+    } else {
+        String::new()
+    })
 }
 
 /// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.
