@@ -30,8 +30,8 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install dist demo test test-native test-specs test-other check readme deps deps-matrix \
-	test-matrix test-fresh fuzz fuzz-request fuzz-webhook bench clean
+.PHONY: all build build-panic install dist demo test test-native test-specs test-other programs check readme deps deps-matrix \
+	test-matrix test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
 
 all: build
 
@@ -59,6 +59,7 @@ demo: deps
 # What is installed may change which Lua it is, so make begins anew behind deps.
 test: deps
 	$(MAKE) check test-native
+	$(MAKE) programs
 	$(MAKE) test-specs
 	$(MAKE) test-other
 
@@ -68,6 +69,10 @@ test-native:
 # Every spec, on the Prosody of this machine.
 test-specs: build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic busted
+
+# Programs that post, for the specs of them; what this machine cannot have is told in a line, and not covered.
+programs:
+	@spec/targets/programs || test $$? = 77
 
 # The same with a media type that makes the native half panic.
 build-panic:
@@ -136,26 +141,27 @@ bench: deps
 # Random requests, and random payloads through every template, for so many SECONDS. What makes it fail is left in
 # fuzz/artifacts, what it learned in target/fuzz/found.
 SECONDS ?= 60
-fuzz: deps
+fuzz: fuzz-request fuzz-webhook
+
+cargo-fuzz: deps
 	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
 		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
-	$(MAKE) fuzz-request fuzz-webhook
 
 FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
 	$(CARGO) fuzz run --strip-dead-code --sanitizer none $(1) target/fuzz/found/$(1) $(2) \
 	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 2))
 
-fuzz-request:
+fuzz-request: cargo-fuzz
 	$(call FUZZ,request,fuzz/corpus/request,16384)
 
-fuzz-webhook:
+fuzz-webhook: cargo-fuzz
 	$(call FUZZ,webhook,templates,32768)
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
-	luacheck:lua-check curl:curl wrk:wrk $(PYTHON):python3 git:git \
+	luacheck:lua-check curl:curl openssl:openssl wrk:wrk $(PYTHON):python3 git:git \
 	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
-NEEDED_MODULES = slixmpp:python3-slixmpp
+NEEDED_MODULES = slixmpp:python3-slixmpp ensurepip:python3-venv
 INSTALL = if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
 		echo "Installing$$missing"; \
 		export DEBIAN_FRONTEND=noninteractive; \

@@ -6,19 +6,12 @@ local socket = require "socket";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
-local program = os.getenv("ALERTMANAGER") or "prometheus-alertmanager";
+local programs = require "spec.support.programs";
 
-local function output_of(command)
-	local pipe = assert(io.popen(command));
-	local text = pipe:read("*a");
-	pipe:close();
-	return text;
-end
+local program, amtool = programs.find("prometheus-alertmanager"), programs.find("amtool");
+if not program then return; end
 
-if output_of("command -v " .. program) == "" then
-	print("not covered: " .. program .. ", which this machine does not have");
-	return;
-end
+local output_of = programs.output_of;
 
 local config = [[
 route:
@@ -151,6 +144,14 @@ describe("Alertmanager", function ()
 		assert.is_truthy(text:find("http://prometheus.example.com/graph?g0.expr=up", 1, true), text);
 		thread = raw:match("<thread>(.-)</thread>");
 		assert.is_truthy(thread and thread:find("DiskFull", 1, true), raw);
+	end);
+
+	it("tells of what amtool adds", function ()
+		assert.equal("", output_of(("%s --alertmanager.url=%s alert add Watchdog instance=db9.example.com --annotation=summary='By hand' 2>&1")
+			:format(amtool, url(""))));
+		local text = both();
+		assert.is_truthy(text:find("FIRING", 1, true) and text:find("Watchdog", 1, true) and text:find("By hand", 1, true), text);
+		nothing_more();
 	end);
 
 	it("tells in the same thread that it is resolved", function ()
