@@ -30,7 +30,7 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install dist demo test test-native test-specs test-other programs check readme deps deps-matrix \
+.PHONY: all build build-panic install dist demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
 	test-matrix test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
 
 all: build
@@ -87,9 +87,14 @@ check:
 	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
 
-# The table of fields in README.markdown, from their declaration.
+# The table of fields in README.markdown, from their declaration, and the messages of templates, from their cases.
 readme:
-	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme fields
+	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields messages
+
+# The picture of messages in README.markdown, from a real run.
+picture: deps
+	$(MAKE) build
+	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/picture.py templates/messages.svg
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.

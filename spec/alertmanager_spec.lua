@@ -2,7 +2,6 @@
 -- and what could not be posted while Prosody was killed.
 
 local json = require "dkjson";
-local socket = require "socket";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -12,21 +11,27 @@ local program, amtool = programs.find("prometheus-alertmanager"), programs.find(
 if not program then return; end
 
 local output_of = programs.output_of;
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 
-local config = [[
+-- The receiver of README.markdown, to the room, and one like it to the person.
+local readme = assert(io.open(here .. "/README.markdown")):read("*a");
+local receiver = assert(readme:match("```yaml\n(receivers:\n.-)```"), "README.markdown has no receiver for Alertmanager");
+local route = [[
 route:
-  receiver: chat
+  receiver: team
   group_by: [alertname]
   group_wait: 200ms
   group_interval: 1s
   repeat_interval: 1h
-receivers:
-- name: chat
-  webhook_configs:
-  - url: http://127.0.0.1:%d/msg/team@rooms.example.com?as=alertmanager
-    http_config: { authorization: { credentials: %s } }
-  - url: http://127.0.0.1:%d/msg/user?as=alertmanager&token=%s
 ]];
+
+local function config(token)
+	local to_room, count = receiver:gsub("example%.com:5280/", ("127.0.0.1:%d/"):format(world.server.http_port));
+	to_room = to_room:gsub("pmsg_%x+_…", (token:gsub("%%", "%%%%")));
+	local to_person = to_room:match("\n(  %- url: .*)$"):gsub("/msg/[^?]+", "/msg/user");
+	assert(count == 1 and to_room ~= receiver);
+	return route .. to_room .. to_person;
+end
 
 local folder, port;
 
@@ -36,20 +41,13 @@ local function write(name, text)
 	file:close();
 end
 
-local function free_port()
-	local probe = assert(socket.bind("127.0.0.1", 0));
-	local _, found = probe:getsockname();
-	probe:close();
-	return tonumber(found);
-end
-
 local function url(path) return ("http://127.0.0.1:%d%s"):format(port, path); end
 
 local function ask(path) return output_of("curl -sf '" .. url(path) .. "'"); end
 
 local function start_alertmanager(token)
-	port = free_port();
-	write("alertmanager.yml", config:format(world.server.http_port, token, world.server.http_port, token));
+	port = wire.free_port();
+	write("alertmanager.yml", config(token));
 	os.execute(("cd '%s' && { %s --config.file=alertmanager.yml --storage.path=data --web.listen-address=127.0.0.1:%d "
 		.. "--cluster.listen-address= >log 2>&1 & echo $! >pid; }"):format(folder, program, port));
 	wire.await("Alertmanager to be ready", function () return ask("/-/ready") ~= ""; end);
@@ -76,7 +74,8 @@ local function now(offset) return os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + (of
 -- How many notifications failed so far, requests and all.
 local function failures()
 	local count = 0;
-	for value in ask("/metrics"):gmatch('alertmanager_notification_requests_failed_total{integration="webhook"} (%d+)') do count = count + tonumber(value); end
+	local failed = 'alertmanager_notification_requests_failed_total{integration="webhook"} (%d+)';
+	for value in ask("/metrics"):gmatch(failed) do count = count + tonumber(value); end
 	return count;
 end
 
@@ -129,7 +128,7 @@ describe("Alertmanager", function ()
 	end);
 
 	teardown(function ()
-		if folder then os.execute(("pid=$(cat '%s/pid'); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; rm -rf '%s'"):format(folder, folder)); end
+		if folder then programs.stop(folder .. "/pid"); os.execute("rm -rf '" .. folder .. "'"); end
 		world.stop();
 	end);
 

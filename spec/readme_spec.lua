@@ -8,8 +8,8 @@ of it, and are compared with it:
 	                                   nothing else arrives anywhere
 
 `…` stands for anything. The blocks are run in the order of the page, in a folder that holds report.txt and what a block
-of `netrc` says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…_…, is the token that the first command with
-`token add` makes. A block that begins with #!/bin/sh is run with backup.service as its argument.
+of `netrc` says (as /etc/post_msg.netrc). A block of `jinja` is the template that its first line names. $TOKEN, and every
+pmsg_…_…, is the token that the first command with `token add` makes. A block that begins with #!/bin/sh is run with backup.service as its argument.
 A block of `log` holds lines that are in Prosody's log in the end. A curl line anywhere else is a failure.
 ]]
 
@@ -74,7 +74,7 @@ end
 
 -- > the blocks to run, the curl lines that are in none of them, other blocks by language
 local function read_page()
-	local runnable, escaped, others = {}, {}, { log = {}, netrc = {}, sh = {} };
+	local runnable, escaped, others = {}, {}, { log = {}, netrc = {}, sh = {}, jinja = {} };
 	local block, number = nil, 0;
 	for line in readme:gmatch("([^\n]*)\n") do
 		number = number + 1;
@@ -142,35 +142,15 @@ end
 
 local folder, token;
 
--- A Python program whose connections lead to this Prosody, whatever host they name. A server in it takes one
--- request: a notification of Alertmanager, which is sent to it from here; printed is the status of its answer.
+-- A Python program whose connections lead to this Prosody, whatever host they name.
 local python_driver = [[
 import os, socket, sys
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
-import http.server, json, threading, urllib.request
 
 port, program = int(sys.argv[1]), sys.argv[2]
 connect = socket.create_connection
-socket.create_connection = lambda address, *rest, **more: connect(
-    address if address[0] == "127.0.0.1" else ("127.0.0.1", port), *rest, **more)
-alert = {"status": "firing", "labels": {"alertname": "DiskFull", "instance": "db1:9100"}, "startsAt": "2026-11-22T06:00:00Z",
-         "annotations": {"summary": "Disk is nearly full"}, "generatorURL": "http://prometheus.example.com/graph"}
-notification = {"version": "4", "status": "firing", "receiver": "team", "groupLabels": {}, "commonLabels": alert["labels"],
-                "commonAnnotations": alert["annotations"], "externalURL": "http://alerts.example.com", "alerts": [alert]}
-
-class Once(http.server.HTTPServer):
-    def __init__(self, address, handler):
-        super().__init__((address[0], 0), handler)
-
-    def serve_forever(self):
-        thread = threading.Thread(target=self.handle_request)
-        thread.start()
-        url = "http://127.0.0.1:%d/" % self.server_port
-        print(urllib.request.urlopen(url, json.dumps(notification).encode()).status)
-        thread.join()
-
-http.server.HTTPServer = Once
+socket.create_connection = lambda address, *rest, **more: connect(("127.0.0.1", port), *rest, **more)
 exec(compile(open(program, encoding="utf-8").read(), program, "exec"), {"__name__": "__main__"})
 ]];
 
@@ -228,15 +208,16 @@ local function run(block)
 	end
 end
 
--- Runs the first command of prosodyctl that has these words; an id in it is `id`. > standard output, and error
-local function prosodyctl(what, id)
+-- Runs the first command of prosodyctl that has these words; an id in it is `id`, and `feed` is what a file holds that
+-- it reads. > standard output, and error
+local function prosodyctl(what, id, feed)
 	for _, text in ipairs(others.sh) do
 		for line in text:gmatch("[^\n]+") do
 			if line:match("^prosodyctl mod_post_msg ") and line:find(what, 1, true) then
 				local words = {};
-				line = line:gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
+				line = line:gsub(" < [%w.]+$", ""):gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
 				for word in output_of(line:gsub("^prosodyctl", "printf '%%s\\n'")):gmatch("[^\n]+") do words[#words + 1] = word; end
-				local out, err, status = world.prosodyctl(words);
+				local out, err, status = world.prosodyctl(words, feed);
 				if status ~= 0 then fail(line .. "\n" .. err); end
 				return out, err;
 			end
@@ -248,8 +229,13 @@ end
 local function start()
 	local hosts = world.defaults().hosts;
 	hosts["example.com"].modules = { "post_msg", "tokenauth" };
+	hosts["example.com"].lines = 'post_msg_templates = "templates"';
+	local files = {};
+	for _, template in ipairs(others.jinja) do
+		files["templates/" .. template:match("^{# (%w+%.j2): ")] = template .. "\n";
+	end
 	world.start({
-		hosts = hosts;
+		hosts = hosts; files = files;
 		components = 'Component "rooms.example.com" "muc"\n\tmuc_room_locking = false';
 	});
 	world.login((table.unpack or unpack)(clients));
@@ -310,6 +296,11 @@ describe("README.markdown", function ()
 		local listed = "\n" .. prosodyctl("token list");
 		assert.is_truthy(listed:find("\n" .. id .. "  me@example.com", 1, true), listed);
 		prosodyctl("token revoke", made:match("pmsg_(%x+)_"));
+		assert.is_truthy(prosodyctl("--webhook-secret"):find("pmsg_%x+_"));
+		assert.is_truthy(prosodyctl("template list"):find("\ndoor  [^\n]*/templates/door%.j2\n"));
+		assert.is_truthy(prosodyctl("template show"):find("{%", 1, true));
+		local payload = read(here .. "/templates/alertmanager/firing.case"):match("\n\n(.-)\n=> ");
+		assert.is_truthy(prosodyctl("template try", nil, payload):find("FIRING: ", 1, true));
 	end);
 
 	it("shows lines of the log as they are", function ()

@@ -145,12 +145,12 @@ describe("templates", function ()
 			assert.equal(1, status, table.concat(words, " "));
 			assert.is_truthy(err ~= "", out);
 		end
-		_, err, status = ctl({ "template", "try", "mine" }, "{}");
-		assert.equal(1, status);
+		out, err, status = ctl({ "template", "try", "mine" }, "{}");
+		assert.equal(1, status, out);
 		assert.is_truthy(err:find("mine, line 1, column 8: `text` is undefined", 1, true), err);
 		os.remove(path_of("broken"));
-		out, _, status = ctl { "template", "list" };
-		assert.equal(0, status, out);
+		out, err, status = ctl { "template", "list" };
+		assert.equal(0, status, out .. err);
 	end);
 end);
 

@@ -1,5 +1,7 @@
 -- Programs that post, as spec/targets/programs has got them, or as they are installed.
 
+local wire = require "spec.support.wire";
+
 local programs = {};
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
@@ -21,6 +23,16 @@ function programs.find(name)
 		return nil;
 	end
 	return programs.output_of("realpath -s '" .. path .. "'"):match("[^\n]+");
+end
+
+-- Ends the process whose number is in a file, and waits for its end.
+function programs.stop(file)
+	local pid = programs.output_of("cat '" .. file .. "'"):match("%d+");
+	if not pid then return; end
+	os.execute("kill " .. pid);
+	wire.await("the end of a process", function ()
+		return programs.output_of("kill -0 " .. pid .. " 2>&1") ~= "";
+	end);
 end
 
 return programs;

@@ -78,4 +78,12 @@ function wire.await(what, condition, seconds)
 	end
 end
 
+-- A port of this machine that nothing listens on.
+function wire.free_port()
+	local probe = assert(socket.bind("127.0.0.1", 0));
+	local _, port = probe:getsockname();
+	probe:close();
+	return tonumber(port);
+end
+
 return wire;

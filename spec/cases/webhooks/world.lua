@@ -30,7 +30,8 @@ return { hosts = hosts; files = {
 	["templates/json.j2"] = '{{ text }}{% block answer %}{"said": {{ text|tojson }}, "wait": {{ query.wait|default(0) }}}{% endblock %}'
 		.. "{% block parameters %}wait{% endblock %}";
 	["templates/greedy.j2"] = "{% for i in range(100000) %}{% for j in range(100000) %}{{ text * 100 }}{% endfor %}{% endfor %}";
-	["templates/growing.j2"] = "{% set grown = namespace(text=text) %}{% for i in range(60) %}{% set grown.text = grown.text ~ grown.text %}{% endfor %}",
+	["templates/growing.j2"] = "{% set grown = namespace(text=text) %}"
+		.. "{% for i in range(60) %}{% set grown.text = grown.text ~ grown.text %}{% endfor %}";
 	["templates/deep.j2"] = "{% macro down() %}{{ down() }}{% endmacro %}{{ down() }}";
 	["templates/broken.j2"] = "first\n  {% if %}";
 	["templates/unknown.j2"] = "first\n{{ text|no_such_filter }}";
