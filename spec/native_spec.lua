@@ -55,7 +55,7 @@ local function new(changes)
 		host = "example.com"; base = "/msg";
 		size_limit = 196608; recipient_limit = 100; batch_limit = 10000; body_limit = 10485760;
 		auth_failures = 10; verify_threads = 1;
-		stanza_metatable = stanza_metatable;
+		stanza_metatable = stanza_metatable; templates = native.templates(nil);
 		prep = jid.prep;
 		serves = function (domain) return served[domain] == true; end;
 		has_rooms = function (domain) return domain == "rooms.example.com"; end;
@@ -753,9 +753,9 @@ describe("headers", function ()
 
 	it("of Authorization tell who it is", function ()
 		local credentials = require "mime".b64;
-		local function identify(authorization, query) return { core.identify(authorization, query, "192.0.2.1") }; end
+		local function identify(authorization, query) return { core.identify(authorization, query, nil, "192.0.2.1") }; end
 		assert.same({ "bearer", "secret-token:x" }, identify("bearer secret-token:x"));
-		local kind, attempt = core.identify("Basic " .. credentials("ME/cron:p:w"), nil, "192.0.2.1");
+		local kind, attempt = core.identify("Basic " .. credentials("ME/cron:p:w"), nil, nil, "192.0.2.1");
 		assert.equal("attempt", kind);
 		assert.same({ "me@example.com/cron", "me", "example.com", "me@example.com" }, { attempt:sender() });
 		assert.equal("p:w", attempt:password());

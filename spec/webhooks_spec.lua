@@ -98,9 +98,14 @@ describe("templates", function ()
 		assert.equal(200, post("/msg/user?as=child", slack).status);
 		write("mine", "five {{ text }}");
 		assert.equal(200, post("/msg/user?as=child", slack).status);
+		write("slack", '{% extends "built-in/slack" %}{% block oob_url %}https://example.com/{% endblock %}');
+		assert.equal("ok", post("/msg/user?as=slack", slack).body);
+		write("slack", '{% extends "slack" %}'); -- itself
+		assert.equal(422, post("/msg/user?as=slack", slack).status);
 		os.remove(path_of("slack"));
 		assert.equal(200, post("/msg/user?as=slack", slack).status);
-		assert.same({ "hello", "own hello", "four hello", "five hello", "hello" }, received());
+		assert.equal(422, post("/msg/user?as=built-in/slack", slack).status);
+		assert.same({ "hello", "own hello", "four hello", "five hello", "hello", "hello" }, received());
 	end);
 
 	it("cannot read other files", function ()

@@ -53,7 +53,7 @@ impl Form {
 
 fn unsupported() -> Problem {
     Problem::unsupported(
-        "with ?as= this Content-Type is not supported; these are: application/json, application/x-www-form-urlencoded, multipart/form-data",
+        "with ?as= this Content-Type is not supported; these are: application/json, multipart/form-data, application/x-www-form-urlencoded",
     )
 }
 

@@ -11,8 +11,13 @@ use minijinja::{Error, ErrorKind, TemplateSource};
 /// Name and source of each template that comes with the module, by name.
 pub static BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
+/// Templates that come with the module are known with this before their name, too, so that one of the
+/// administrator's can extend the one whose place it takes.
+const COMES_WITH_IT: &str = "built-in/";
+
 /// The source of a template that comes with the module.
 pub fn built_in(name: &str) -> Option<&'static str> {
+    let name = name.strip_prefix(COMES_WITH_IT).unwrap_or(name);
     let at = BUILT_IN.binary_search_by_key(&name, |(name, _)| name);
     at.ok().map(|at| BUILT_IN[at].1)
 }
@@ -77,7 +82,7 @@ impl Folder {
     /// Where the file cannot be read, is too large, or is not UTF-8.
     pub fn load(&self, name: &str) -> Result<Option<TemplateSource>, Error> {
         let Some(path) = self.file(name) else {
-            return Ok(None);
+            return Ok(built_in(name).map(TemplateSource::new));
         };
         let version = Version::of(&path);
         let source = match &version {
