@@ -53,7 +53,7 @@ impl Form {
 
 fn unsupported() -> Problem {
     Problem::unsupported(
-        "with ?as= this Content-Type is not supported; these are: application/json, multipart/form-data, application/x-www-form-urlencoded",
+        "with ?as= the Content-Type is one of application/json, multipart/form-data, application/x-www-form-urlencoded",
     )
 }
 
