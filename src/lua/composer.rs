@@ -114,25 +114,23 @@ impl Composer {
         }
         let mut query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
         let in_query = std::mem::take(&mut query.to);
+        let in_path = path::recipient(&path.as_bytes(), &self.base);
+        // A query alone changes no recipient.
+        let in_query_count = query.format.is_some() || in_path == Ok(None);
+        let in_url = in_path.map(|in_path| {
+            let in_query = in_query.into_iter().filter(|_| in_query_count);
+            in_path.into_iter().chain(in_query).collect()
+        });
         let webhook = query.format.take().map(|name| {
-            let headers = Headers::new(
-                headers
-                    .iter()
-                    .flat_map(Table::pairs::<String, String>)
-                    .flatten(),
-            );
-            Webhook::new(Arc::clone(&self.templates), name, headers, query, now())
+            let headers = headers.iter().flat_map(Table::pairs).flatten();
+            let templates = Arc::clone(&self.templates);
+            Webhook::new(templates, name, Headers::new(headers), query, now())
         });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
                 Reader::new(content_type, coding, webhook)
             })
         })?;
-        let in_path = path::recipient(&path.as_bytes(), &self.base);
-        let in_url = in_path.map(|in_path| match in_query.is_empty() {
-            true => in_path.into_iter().collect(),
-            false => in_query,
-        });
         let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));
         let mut batch = Batch::new(from, in_url, self.limits, allowed);
         if !reader.is_slow(&body.as_bytes()) {

@@ -19,7 +19,7 @@ use crate::message::{Message, recipients};
 /// slices that leave the event loop free.
 pub struct Batch {
     from: String,
-    /// The recipients that the URL names: those of the query, or else the one of the path.
+    /// The recipients that the URL names, in its path and its query.
     in_url: Result<Vec<String>, Problem>,
     limits: Limits,
     /// Where the sender is not free to send to anybody.
