@@ -170,6 +170,7 @@ local function post(event)
 		end
 		return refuse(request, problem);
 	end
+	if request.format then faults[request.format] = nil; end -- what breaks again is told again
 	return answer;
 end
 

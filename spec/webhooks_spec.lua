@@ -86,7 +86,12 @@ describe("templates", function ()
 		assert.equal(2, #world.errors(mark));
 		write("mine", "four {{ text }}");
 		assert.equal(200, post("/msg/user?as=mine", '{"text": "e"}').status);
-		assert.same({ "four e" }, received());
+		write("mine", "{{ text|nofilter }}");
+		assert.equal(503, post("/msg/user?as=mine", '{"text": "d"}').status);
+		assert.equal(3, #world.errors(mark));
+		write("mine", "four {{ text }}");
+		assert.equal(200, post("/msg/user?as=mine", '{"text": "f"}').status);
+		assert.same({ "four e", "four f" }, received());
 	end);
 
 	it("of the administrator go before those that come with the module, and may extend others of theirs", function ()

@@ -42,6 +42,17 @@ pub type Request = (
 /// As many large bodies wait to be read at most.
 const READING_AT_MOST: usize = 64;
 
+/// Whatever bytes a header has: a pair that is no text would end the iteration.
+fn all_headers(headers: &Option<Table>) -> Headers {
+    let pairs = headers.iter().flat_map(Table::pairs::<Bytes, Bytes>);
+    let text = |bytes: Bytes| bytes.to_string_lossy();
+    Headers::new(
+        pairs
+            .flatten()
+            .map(|(name, value)| (text(name), text(value))),
+    )
+}
+
 /// Reads requests: small bodies at once, others on a thread.
 pub struct Composer {
     server: Rc<LuaServer>,
@@ -122,9 +133,8 @@ impl Composer {
             in_path.into_iter().chain(in_query).collect()
         });
         let webhook = query.format.take().map(|name| {
-            let headers = headers.iter().flat_map(Table::pairs).flatten();
             let templates = Arc::clone(&self.templates);
-            Webhook::new(templates, name, Headers::new(headers), query, now())
+            Webhook::new(templates, name, all_headers(&headers), query, now())
         });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {

@@ -1,5 +1,6 @@
 -- A component that does to a message what the localpart of the address says:
 --   bounce.CONDITION     error, at once, to the session that sent
+--   wait.CONDITION       the same, of the type "wait": try again later (RFC 6120, section 8.3.2)
 --   routed.CONDITION     error, at once, routed to the sender's address
 --   later.MS.CONDITION   error, after that many milliseconds
 --   receipt.MS           delivery receipt (XEP-0184), after that many milliseconds, where one was asked for
@@ -10,8 +11,8 @@ local st = require "util.stanza";
 
 local xmlns_receipts = "urn:xmpp:receipts";
 
-local function error_reply(stanza, condition)
-	return st.error_reply(stanza, "cancel", condition, "As asked for");
+local function error_reply(stanza, condition, kind)
+	return st.error_reply(stanza, kind or "cancel", condition, "As asked for");
 end
 
 local function after(milliseconds, callback)
@@ -22,6 +23,10 @@ local actions = {};
 
 function actions.bounce(event, condition)
 	event.origin.send(error_reply(event.stanza, condition));
+end
+
+function actions.wait(event, condition)
+	event.origin.send(error_reply(event.stanza, condition, "wait"));
 end
 
 function actions.routed(event, condition)
