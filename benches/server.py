@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures mod_post_msg on a throw-away Prosody: `make bench`, or `server.py [SECTION…]`.
 
-Sections: rates, first_use, batches, webhooks, pings, posts, failures, waiting, tokens. With all of them (no argument) the
+Sections: rates, first_use, batches, pings, posts, failures, waiting, webhooks, tokens. With all of them (no argument) the
 result is written to RESULTS.md and rates.svg beside this file, with --readme into README.markdown too.
 PLUGIN_DIR, PROSODY and PROSODY_ROOT are as in spec/support/world.py.
 
@@ -566,8 +566,8 @@ class Bench:
         return "\n".join([self.circumstances(), "", *lines, *self.out, ""])
 
 
-# The tokens come last: what they leave behind, on the disk and in memory, would be in the way of the others.
-SECTIONS = ["rates", "first_use", "batches", "webhooks", "pings", "posts", "failures", "waiting", "tokens"]
+# Large payloads and tokens come last: what they leave behind, on the disk and in memory, would be in the way of the others.
+SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting", "webhooks", "tokens"]
 
 def main():
     parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")

@@ -2,6 +2,9 @@
 
 use zeroize::Zeroizing;
 
+/// As many parameters are kept that mean nothing here.
+const MOST: usize = 50;
+
 /// Its parameters, percent-decoded as a form's (WHATWG URL, section 5.1). It has no `Debug`, which would show
 /// secrets.
 #[derive(Default)]
@@ -12,7 +15,7 @@ pub struct Query {
     pub format: Option<String>,
     /// Every `to`, in order.
     pub to: Vec<String>,
-    /// Those that mean nothing here, in order.
+    /// Those that mean nothing here, in order, the first 50 of them.
     pub others: Vec<(String, String)>,
     /// The first parameter but `to` that is given twice.
     pub repeated: Option<String>,
@@ -35,6 +38,8 @@ impl Query {
                 }
                 // `a&&b` has an empty parameter, which is none.
                 "" if value.is_empty() => true,
+                // No program has as many, and each is compared with all others.
+                _ if known.others.len() == MOST => true,
                 _ => {
                     let is_new = known.others.iter().all(|(other, _)| *other != name);
                     known

@@ -132,14 +132,8 @@ impl Webhook {
 
 fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
     let is_json = |text: &str| text.trim_start().starts_with(['{', '[']);
-    let mut fields: BTreeMap<String, Value> = BTreeMap::new();
-    let mut add = |name: &str, value: String| {
-        let value = Value::from(value);
-        match fields.get_mut(name) {
-            None => drop(fields.insert(name.to_owned(), value)),
-            Some(first) => *first = repeated(first, value),
-        }
-    };
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut add = |name: &str, value| fields.entry(name.to_owned()).or_default().push(value);
     match form {
         Form::Multipart => {
             for (name, value) in multipart::parts(body, |_, is_file| !is_file)? {
@@ -160,21 +154,21 @@ fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
         }
     }
     for name in IN_JSON {
-        if let Some(text) = fields.get(name).and_then(Value::as_str) {
+        if let Some([text]) = fields.get(name).map(Vec::as_slice) {
             if is_json(text) {
                 return json::read_any(text);
             }
         }
     }
-    Ok(Value::from(fields))
-}
-
-/// A list, where a form has a field more than once.
-fn repeated(first: &Value, value: Value) -> Value {
-    match first.try_iter() {
-        Ok(items) if first.as_str().is_none() => Value::from_iter(items.chain([value])),
-        _ => Value::from_iter([first.clone(), value]),
-    }
+    // A list, where a form has a field more than once.
+    let value = |mut values: Vec<String>| match values.len() {
+        1 => values.pop().map(Value::from).unwrap_or_default(),
+        _ => Value::from_iter(values),
+    };
+    let fields = fields
+        .into_iter()
+        .map(|(name, values)| (name, value(values)));
+    Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
 }
 
 /// Cuts what is too long for a message.
