@@ -61,7 +61,7 @@ fn unsupported() -> Problem {
 const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
 
 /// As many bytes are surely read and rendered within a millisecond, by a template that comes with the module.
-const QUICK: usize = 12 * 1024;
+const QUICK: usize = 8 * 1024;
 
 /// A request in the format of another program.
 pub struct Webhook {

@@ -7,13 +7,8 @@ use super::emoji;
 pub fn to_text(mrkdwn: &str) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
     let mut rest = mrkdwn;
-    while let Some((before, behind)) = rest.split_once('<') {
+    while let Some((before, reference, behind)) = reference_in(rest) {
         plain(before, &mut text);
-        let Some((reference, behind)) = behind.split_once('>') else {
-            text.push('<');
-            rest = behind;
-            continue;
-        };
         let (target, label) = match reference.split_once('|') {
             Some((target, label)) => (target, label),
             None => (reference, ""),
@@ -23,6 +18,14 @@ pub fn to_text(mrkdwn: &str) -> String {
     }
     plain(rest, &mut text);
     text
+}
+
+/// What stands before the next reference, in its brackets, and behind it. Where no bracket closes any more, nothing is
+/// looked for.
+fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, behind) = text.split_once('<')?;
+    let (reference, behind) = behind.split_once('>')?;
+    Some((before, reference, behind))
 }
 
 /// What a reference stands for: somebody, a channel, everybody, a date, or a link.
@@ -119,5 +122,11 @@ mod tests {
         ] {
             assert_eq!(to_text(mrkdwn), text, "{mrkdwn}");
         }
+    }
+
+    #[test]
+    fn many_brackets_that_do_not_close_stay_as_they_are() {
+        let open = "<".repeat(1_000_000);
+        assert_eq!(to_text(&open), open);
     }
 }
