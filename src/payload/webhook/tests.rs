@@ -115,3 +115,16 @@ fn a_cut_is_at_a_character() {
     assert_eq!(cut_to("a&bcdef", 8), "a…");
     assert_eq!(cut_to("abc", 0), "…");
 }
+
+#[test]
+fn what_is_large_or_dense_or_not_known_is_slow() {
+    let webhook = || {
+        let templates = Arc::new(Templates::new(None));
+        let (headers, query) = (Headers::default(), Query::default());
+        Webhook::new(templates, "slack".to_owned(), headers, query, String::new())
+    };
+    assert!(!webhook().is_slow(&[b'a'; 8 * 1024]));
+    assert!(webhook().is_slow(&[b'a'; 8 * 1024 + 1]));
+    assert!(!webhook().is_slow(&[b','; 300]));
+    assert!(webhook().is_slow(&[b','; 301]));
+}
