@@ -120,3 +120,31 @@ impl Object for Variables {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_found_however_they_are_spelled_and_credentials_are_not() {
+        let named = [
+            "X_GitHub_Event",
+            "authorization",
+            "Proxy-Authorization",
+            "cookie",
+            "x_gotify_key",
+            "X-Gitlab-Token",
+            "x_hub_signature_256",
+            "x_gitea_signature",
+        ];
+        let headers = named.map(|name| (name.to_owned(), "value".to_owned()));
+        let referer = (
+            "referer".to_owned(),
+            "https://example.com/?token=pmsg_1".to_owned(),
+        );
+        let headers = Arc::new(Headers::new(headers.into_iter().chain([referer])));
+        let found = |name: &str| headers.get_value(&Value::from(name)).is_some();
+        assert!(found("x-github-event") && found("X_GITHUB_EVENT") && found("X-GitHub-Event"));
+        assert_eq!(headers.0.len(), 1, "{headers:?}");
+    }
+}

@@ -81,3 +81,44 @@ fn timestamp(value: &Value) -> Result<Option<Timestamp>, Error> {
     }
     Ok(text_of(value)?.trim().parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_it_is_asked_for() {
+        let time = |value: Value, zone| time(&value, "%Y-%m-%d %H:%M", zone).ok();
+        let six = Some("2026-11-22 06:00".to_owned());
+        for value in [
+            Value::from("2026-11-22T06:00:00Z"),
+            Value::from("2026-11-22T07:00:00.5+01:00"),
+            Value::from(1_795_327_200),
+            Value::from(1_795_327_200_000_i64),
+            Value::from("1795327200"),
+        ] {
+            assert_eq!(time(value.clone(), None), six, "{value}");
+        }
+        assert_eq!(time(Value::from("soon"), None), Some("soon".to_owned()));
+        assert_eq!(time(Value::from(1), Some("Nowhere/At all")), None);
+    }
+
+    #[test]
+    fn a_duration_has_its_two_largest_units() {
+        let told = |value: Value| duration(&value, None).expect("a duration");
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (3725, "1 h 2 min"),
+            (3605, "1 h"),
+            (90_000, "1 d 1 h"),
+            (-60, "-1 min"),
+        ] {
+            assert_eq!(told(Value::from(seconds)), text, "{seconds}");
+        }
+        assert_eq!(told(Value::from("soon")), "");
+        let (start, end) = ("2026-11-22T06:00:00Z", "2026-11-22T06:12:01Z");
+        let between = duration(&Value::from(start), Some(&Value::from(end)));
+        assert_eq!(between.ok().as_deref(), Some("12 min 1 s"));
+    }
+}
