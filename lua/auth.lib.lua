@@ -11,7 +11,7 @@ local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
 
-local settings, native, core, waiting, passwords, tokens; -- given to init
+local settings, native, core, waiting, passwords, tokens, count_credentials; -- given to init
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
@@ -51,9 +51,10 @@ local function too_many(seconds)
 	return { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" }, { retry_after = tostring(seconds) };
 end
 
--- A line that fail2ban's rules for Prosody know.
-local function failed(account, ip)
-	module:log("info", "Failed authentication attempt (not-authorized) for user %s from IP: %s", account, ip);
+-- The log tells it in the words that fail2ban's rules for Prosody know.
+local function failed(problem, account, ip) --> problem
+	problem.log = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(account, ip);
+	return problem;
 end
 
 -- How many seconds a password of an account is trusted: what its own host says of it.
@@ -117,8 +118,8 @@ end
 local function refuse_token(account, ip, id)
 	local seconds = core.refuse_token(ip, account);
 	if seconds then return too_many(seconds); end
-	failed(account, ip);
-	return unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
+	local problem, headers = unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
+	return failed(problem, account, ip), headers;
 end
 
 local function check_bearer(token, ip) --> sender, problem, headers
@@ -188,8 +189,10 @@ local function identify(request) --> sender, problem, headers
 		kind, what, hash, address = core.identify(authorization, query, key, request.ip);
 	end
 	if not kind or kind == "nothing" then
-		return nil, unauthorized("credentials are needed: an account's address and password, or a sending token,"
+		local problem, headers = unauthorized("credentials are needed: an account's address and password, or a sending token,"
 			.." as in: curl -u user@example.com:password");
+		problem.missing = true;
+		return nil, problem, headers;
 	elseif settings.require_encryption and not request.secure and not is_loopback(request.ip) then
 		return nil, { status = 403; detail = "credentials are taken over HTTPS only (post_msg_require_encryption)" };
 	elseif kind == "several" then
@@ -221,8 +224,8 @@ local function identify(request) --> sender, problem, headers
 			return nil, busy();
 		elseif not right then
 			attempt:count();
-			failed(account, request.ip);
-			return nil, not_authorized();
+			local problem, headers = not_authorized();
+			return nil, failed(problem, account, request.ip), headers;
 		end
 		attempt:accept(recheck_of(account));
 	elseif not hosts[jid_host(address)] then
@@ -250,6 +253,9 @@ local function check_signature(sender, request) --> problem, headers
 	return problem, headers;
 end
 
+-- How the metrics call what makes credentials no good, by the status that it is answered with.
+local result_words = { [400] = "ambiguous"; [401] = "wrong"; [403] = "forbidden"; [429] = "throttled"; [503] = "unavailable" };
+
 -- The sender of a request: { address, account, username, host, resource, role }; by a sending token also
 -- { token, allowed, as, admit, webhook_secret }: its id, to whom alone it may send, the one format, a function that takes
 -- how many messages are to be sent and gives a problem where that is too many, and what its requests are signed with.
@@ -258,16 +264,14 @@ local function authenticate(request) --> sender, problem, headers
 	if sender and sender.webhook_secret and request.body then
 		problem, headers = check_signature(sender, request);
 	end
-	if problem and not request.delayed then
-		local seconds = waiting.refusal_delay();
-		if seconds > 0 then waiting.pause(request.conn, seconds); end
-	end
+	count_credentials(1, not problem and "accepted" or problem.missing and "missing" or result_words[problem.status]);
 	return sender, problem, headers;
 end
 
 local function init(parts)
 	settings, native, core, waiting, tokens = parts.settings, parts.native, parts.core, parts.waiting, parts.tokens;
-	passwords = module:require "passwords" (waiting);
+	passwords = module:require "passwords" (waiting, parts.metrics);
+	count_credentials = parts.metrics.counter("credentials");
 	if module.may then -- COMPAT 0.12 has no permissions of roles
 		module:default_permission("prosody:registered", ":post-message");
 	end
@@ -280,7 +284,9 @@ local function init(parts)
 	module:hook_global("user-deleted", function (event)
 		if event.host == module.host then tokens.forget_account(event.username); end
 	end);
-	return { authenticate = authenticate; forget_tokens = forget_tokens; is_active = is_active; permitted = permitted };
+	return {
+		authenticate = authenticate; deriving = passwords.deriving; forget_tokens = forget_tokens; is_active = is_active; permitted = permitted;
+	};
 end
 
 return init;

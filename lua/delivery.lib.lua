@@ -34,6 +34,15 @@ local function problem_of(stanza, to) --> problem
 	};
 end
 
+-- Where a message goes.
+local function kind_of(stanza) --> "account", "room", "service" (a host or component of this server) or "remote"
+	local to = stanza.attr.to;
+	if stanza.attr.type == "groupchat" then return "room"; end
+	local at_domain = to:match("^[^@/]*@([^/]*)");
+	local host = hosts[at_domain or to:match("^[^/]*")];
+	return not host and "remote" or at_domain and host.type == "local" and "account" or "service";
+end
+
 -- Outcomes that are under way, by id; those of the same id are chained. An outcome is { id, to, sender,
 -- wait }, and then has a `status` or a `problem`.
 local under_way = {};
@@ -185,7 +194,7 @@ local function limit(outcomes, wait)
 end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
--- id, recipient and status or problem of those that have one at once, as long as none before them waits.
+-- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
 local function send_all(sender, batch, wait, tell) --> problem, how many were sent, outcomes not told
 	local count, outcomes = 0, {};
 	local ticket = batch:ticket();
@@ -202,14 +211,16 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 	local problem = sender.admit and sender.admit(batch:total());
 	if problem then return problem, count, outcomes; end
 	for stanza in batch.next, batch do
-		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
+		local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
 		local status, outcome = send(sender, stanza, wait);
 		count = count + 1;
 		local result = status or outcome.status or outcome.problem;
 		if result and not outcomes[1] then
-			tell(id, to, result);
+			tell(id, to, kind, result);
 		else
-			outcomes[#outcomes + 1] = outcome or { id = id; to = to; status = status };
+			outcome = outcome or { id = id; to = to; status = status };
+			outcome.kind = kind;
+			outcomes[#outcomes + 1] = outcome;
 		end
 		if not waiting.breathe() then
 			return {
@@ -223,7 +234,9 @@ end
 local function init(settings, the_waiting)
 	waiting = the_waiting;
 	rooms = module:require "rooms" (settings, waiting, problem_of);
-	return { send = send; send_all = send_all; limit = limit; stop = rooms.stop };
+	return {
+		kind_of = kind_of; send = send; send_all = send_all; limit = limit; stop = rooms.stop; rooms_joined = rooms.joined;
+	};
 end
 
 return init;

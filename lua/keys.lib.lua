@@ -175,10 +175,16 @@ local function once(sender, key, request, send) --> problem, answer
 	return problem, answer;
 end
 
+local function count() --> number
+	local all = 0;
+	for _, of_account in pairs(counts) do all = all + of_account; end
+	return all;
+end
+
 local function init(the_native, the_waiting)
 	native, waiting = the_native, the_waiting;
 	module:add_timer(0, function () tidy(); return tidied_every; end);
-	return { once = once };
+	return { once = once; count = count };
 end
 
 return init;

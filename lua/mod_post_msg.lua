@@ -55,15 +55,16 @@ local core = native.new {
 	end;
 };
 
+local metrics = module:require "metrics";
 local waiting = module:require "waiting" (core);
 local rules = module:require "tokens";
 local tokens = rules.open(module, native, settings.token_limit);
-local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens };
+local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens; metrics = metrics };
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
 local request = module:require "request" {
 	native = native; core = core; settings = settings; templates = templates;
-	waiting = waiting; auth = auth; delivery = delivery; keys = keys;
+	waiting = waiting; auth = auth; delivery = delivery; keys = keys; metrics = metrics; log = module:require "log";
 };
 
 if settings.auth_mechanisms:contains("Token") then
@@ -101,10 +102,24 @@ module:wrap_object_event(http_server._events, false, function (handlers, event_n
 	return result;
 end);
 
+local count_renderings = metrics.counter("templates");
+local show_no_more = metrics.show({
+	derivations_waiting = auth.deriving; requests_waiting = waiting.count; rooms_joined = delivery.rooms_joined; keys = keys.count;
+	tokens = function () return tokens.count(waiting.in_slices); end;
+}, function ()
+	for name, count in pairs(templates:renderings()) do
+		count_renderings(count.rendered, name, "rendered");
+		count_renderings(count.failed, name, "failed");
+	end
+end);
+
 local function stop_all()
 	waiting.stop();
 	delivery.stop();
 end
 
 module:hook_global("server-stopping", stop_all, 100);
-module.unload = stop_all;
+function module.unload()
+	stop_all();
+	show_no_more();
+end

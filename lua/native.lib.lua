@@ -11,19 +11,24 @@ local function stop(text, ...)
 	error(setmetatable({}, { __tostring = function () return text; end }), 0);
 end
 
--- `make` ends the library with a line that says what it is. A file without it is not whole, and
--- the dynamic loader would crash on some of those.
-local function look_at(path)
+-- `make` ends the library with a line that says what it is.
+local function label_of(path) --> whether it is whole, version, Lua's version; or nil and an error
 	local file, err = io.open(path, "rb");
-	if not file then
-		stop("The native half of mod_post_msg cannot be read (%s); build and install it with: make install PLUGIN_DIR=…", err);
-	end
+	if not file then return nil, err; end
 	local size = file:seek("end") or 0;
 	file:seek("set", math.max(size - 100, 0));
 	local label = file:read("*a") or "";
 	file:close();
 	local its_version, its_lua, its_size = label:match("\nmod_post_msg (%S+) for Lua (%S+), (%d+) bytes\n$");
-	if tonumber(its_size) ~= size then
+	return tonumber(its_size) == size, its_version, its_lua;
+end
+
+-- A file without its label is not whole, and the dynamic loader would crash on some of those.
+local function look_at(path)
+	local is_whole, its_version, its_lua = label_of(path);
+	if is_whole == nil then
+		stop("The native half of mod_post_msg cannot be read (%s); build and install it with: make install PLUGIN_DIR=…", its_version);
+	elseif not is_whole then
 		stop("%s is not a whole library of mod_post_msg; build and install it again with: make install PLUGIN_DIR=…", path);
 	elseif its_lua ~= lua_version then
 		stop("%s is built for Lua %s, and this Prosody runs on Lua %s; build the right one with: make install LUA_VERSION=%s PLUGIN_DIR=…",
@@ -58,4 +63,10 @@ local function load()
 	return open();
 end
 
-return { load = load; stop = stop };
+-- What kind of mod_post_msg a folder holds.
+local function described(directory) --> string
+	local is_whole, its_version = label_of(directory.."/post_msg.so");
+	return is_whole and "version "..its_version or is_whole == nil and "without a native half" or "with a native half that is not whole";
+end
+
+return { load = load; stop = stop; described = described };

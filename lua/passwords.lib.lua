@@ -1,12 +1,14 @@
 -- Whether a password is right, by the account's own backend.
 
 local saslprep = require "util.encodings".stringprep.saslprep;
+local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
-local waiting; -- given to init
+local waiting, time_derivation; -- given to init
+local deriving = 0; -- passwords that are derived, or wait for it
 
 local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
 
@@ -45,8 +47,13 @@ local function verify_derived(attempt, request, host, hash, held) --> boolean, o
 		waiting.sleep(math.max(seconds, waiting.refusal_delay()));
 		request.delayed = true;
 		return false;
-	elseif ticket and waiting.await(ticket) then
-		return attempt:derived();
+	elseif ticket then
+		local begun = now();
+		deriving = deriving + 1;
+		local goes_on = waiting.await(ticket);
+		deriving = deriving - 1;
+		time_derivation(now() - begun);
+		if goes_on then return attempt:derived(); end
 	end
 end
 
@@ -81,9 +88,9 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	return verify_plain(attempt, handler, user);
 end
 
-local function init(the_waiting)
-	waiting = the_waiting;
-	return { verify = verify };
+local function init(the_waiting, metrics)
+	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
+	return { verify = verify; deriving = function () return deriving; end };
 end
 
 return init;

@@ -13,12 +13,16 @@ local settings = module:require "settings";
 local rules = module:require "tokens";
 
 local usage = [[
-Usage: prosodyctl mod_post_msg token add ADDRESS [OPTION]...
+Usage: prosodyctl mod_post_msg check
+       prosodyctl mod_post_msg token add ADDRESS [OPTION]...
        prosodyctl mod_post_msg token list [ADDRESS]
        prosodyctl mod_post_msg token revoke ID
        prosodyctl mod_post_msg template list
        prosodyctl mod_post_msg template show NAME
        prosodyctl mod_post_msg template try NAME [--header "NAME: VALUE"]... < PAYLOAD
+
+`check` looks at the configuration and prints what would not work, and what to do, a line each. Its exit status is 0 where
+there are no problems.
 
 A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.
 
@@ -261,6 +265,17 @@ local function try_template(words, given, hosts)
 	return 0;
 end
 
+local function check()
+	local status = 0;
+	for _, finding in ipairs(module:require "check" ()) do
+		local kind, sentence = finding[1], finding[2];
+		io.stdout:write(kind, ": ", sentence, "\n");
+		if kind == "problem" then status = 1; end
+	end
+	if status == 0 then io.stdout:write("No problems were found.\n"); end
+	return status;
+end
+
 local commands = {
 	token = token_commands;
 	template = { list = list_templates; show = show_template; try = try_template };
@@ -273,6 +288,7 @@ local function command(words)
 			return 0;
 		end
 	end
+	if words[1] == "check" and not words[2] then return check(); end
 	local run = commands[words[1]] and commands[words[1]][words[2]];
 	if not run then
 		io.stderr:write(usage);

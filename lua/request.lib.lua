@@ -1,11 +1,14 @@
 -- The way of a request: from what the HTTP server hands over to the answer.
 
-local native, core, settings, waiting, auth, delivery, keys; -- given to init
+local now = require "util.time".monotonic;
+
+local native, core, settings, waiting, auth, delivery, keys, log; -- given to init
+local count_request, count_message, time_answer; -- metrics
 
 local allowed = "OPTIONS, POST";
 
-local function refuse(request, problem, headers)
-	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type);
+local function refuse(request, problem, headers) --> answer
+	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type, request.request_id);
 	headers = headers or {};
 	headers.content_type = media_type;
 	if problem.retry_after then headers.retry_after = tostring(problem.retry_after); end
@@ -37,9 +40,9 @@ local function framing(request, response) --> problem
 end
 
 -- A defect of the native half is told in one line, and the server goes on.
-local function whole(ok, ...)
+local function whole(request, ok, ...)
 	if ok then return ...; end
-	module:log("error", "The native half failed: %s", (tostring((...)):gsub("\n.*", "")));
+	module:log("error", "Request %s: the native half failed: %s", request.request_id, (tostring((...)):gsub("\n.*", "")));
 	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
 end
 
@@ -49,6 +52,9 @@ local function expected(status_code, media_type, body) --> answer
 	return { status_code = status_code; headers = { content_type = media_type }; body = body };
 end
 
+-- How the metrics and the log call what became of a message.
+local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
+
 -- Sends what a request says. A request that was sent and is cut short by an unload has both, a
 -- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
@@ -57,7 +63,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	wait = wait and math.min(wait, settings.max_wait);
 	if wait == 0 then wait = nil; end
 	local query = request.url.query;
-	local stanza, problem, batch, reply_status, reply_type, reply = whole(pcall(core.compose, sender.address, request.url.path,
+	local stanza, problem, batch, reply_status, reply_type, reply = whole(request, pcall(core.compose, sender.address, request.url.path,
 		headers.content_type, headers.content_encoding, request.body, wait ~= nil, sender.allowed, query, query and headers));
 	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then
@@ -68,18 +74,31 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local json = headers.accept and native.wants_json(headers.accept) or false;
 	local outcomes, many = {}, false;
 	if stanza then
-		local id, to = stanza.attr.id, stanza.attr.to; -- which Prosody may change
+		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
 		local status, outcome = delivery.send(sender, stanza, wait);
 		if status and not format and not json then
+			count_message(1, "sent", kind);
+			log.message(request, id, sender.address, to, "sent");
 			return nil, status, true; -- the short way of most requests
 		end
-		outcomes[1] = outcome or { id = id; to = to; status = status };
+		outcome = outcome or { id = id; to = to; status = status };
+		outcome.kind = kind;
+		outcomes[1] = outcome;
 	end
 
 	local report = native.report(json);
-	local function tell(id, to, result)
-		-- A program tries again after a 5xx, and not after a 4xx.
-		if format and type(result) == "table" and result.temporary and result.status < 500 then result.status = 503; end
+	local told, failed = 0, 0;
+	local function tell(id, to, kind, result)
+		local word = outcome_words[result] or "failed";
+		told = told + 1;
+		if word == "failed" then
+			failed = failed + 1;
+			request.failed = request.failed or result.detail;
+			-- A program tries again after a 5xx, and not after a 4xx.
+			if format and result.temporary and result.status < 500 then result.status = 503; end
+		end
+		count_message(1, word, kind);
+		log.message(request, id, sender.address, to, word);
 		report:add(id, sender.address, to, result);
 	end
 
@@ -99,10 +118,13 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	problem = waiting.settled(outcomes);
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
-		tell(outcome.id, outcome.to, outcome.problem or outcome.status or 202);
+		tell(outcome.id, outcome.to, outcome.kind, outcome.problem or outcome.status or 202);
 		waiting.breathe();
 	end
-	local status, media_type, body = report:finish(many, headers.accept, headers.content_type);
+	if failed > 0 and told > 1 then
+		request.failed = ("%d of %d messages failed, the first: %s"):format(failed, told, request.failed);
+	end
+	local status, media_type, body = report:finish(many, headers.accept, headers.content_type, request.request_id);
 	if format and (status == 200 or status == 201) then
 		if reply_status then
 			return problem, expected(reply_status, reply_type, reply), true;
@@ -125,16 +147,36 @@ local function note_fault(name, fault)
 	end
 end
 
-local function post(event)
-	local request, response = event.request, event.response;
-	if request.body_sink then -- the rest of a body that was refused
-		response.finished = true;
-		response:finish_cb();
-		return true;
-	end
+-- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
+-- an answer; and the sender, once that is known.
+local function answering(handle)
+	return function (event)
+		local request, response = event.request, event.response;
+		local begun = now();
+		request.request_id = log.id_of(request, response);
+		local problem, answer, sender, headers = handle(request, response);
+		if problem then
+			if not sender and not request.delayed then
+				local seconds = waiting.refusal_delay();
+				if seconds > 0 then waiting.pause(request.conn, seconds); end
+			end
+			answer = refuse(request, problem, headers);
+		end
+		local seconds, status = now() - begun, answer;
+		if type(answer) == "table" then status = answer.status_code; end
+		local detail = problem and (problem.log or problem.detail) or request.failed;
+		if not detail and status >= 400 then detail = "as the first time (Idempotency-Key)"; end
+		count_request(1, status);
+		time_answer(seconds);
+		log.answered(request, sender, status, detail, seconds);
+		return answer;
+	end;
+end
+
+local function post(request, response) --> problem, answer, sender, headers
 	local problem = framing(request, response);
 	if problem then
-		return refuse(request, problem, { connection = "close" });
+		return problem, nil, nil, { connection = "close" };
 	end
 	if request.body == false then
 		-- It is refused in any case, but not before its sender is known.
@@ -145,17 +187,17 @@ local function post(event)
 	local sender, headers;
 	sender, problem, headers = auth.authenticate(request);
 	if problem then
-		return refuse(request, problem, headers);
+		return problem, nil, nil, headers;
 	elseif request.body == false then
-		return refuse(request, { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" },
-			{ connection = "close" });
+		return { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" }, nil, sender,
+			{ connection = "close" };
 	end
 	local query = request.url.query;
 	if query then
 		request.format, request.query_says = native.query(query);
 	end
 	if sender.as and sender.as ~= request.format then
-		return refuse(request, { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" });
+		return { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" }, nil, sender;
 	end
 	local answer;
 	local key = request.headers.idempotency_key;
@@ -168,23 +210,29 @@ local function post(event)
 		if problem.status == 503 and problem.field == "as" then
 			note_fault(request.format, problem.detail);
 		end
-		return refuse(request, problem);
+	elseif request.format then
+		faults[request.format] = nil; -- what breaks again is told again
 	end
-	if request.format then faults[request.format] = nil; end -- what breaks again is told again
-	return answer;
+	return problem, answer, sender;
+end
+
+-- The rest of a body that was refused.
+local function ignore_rest(response)
+	response.finished = true;
+	response:finish_cb();
+	return true;
 end
 
 -- What mod_http has no route for.
-local function refuse_method(event) --> answer
-	local request = event.request;
+local function refuse_method(request, response) --> problem, answer, sender, headers
 	if request.headers.transfer_encoding and not request.headers.content_length then
-		is_last(request, event.response);
+		is_last(request, response);
 	end
-	return refuse(request, { status = 405, detail = "messages are sent with POST" }, { allow = allowed });
+	return { status = 405, detail = "messages are sent with POST" }, nil, nil, { allow = allowed };
 end
 
-local function options()
-	return {
+local function options() --> problem, answer
+	return nil, {
 		status_code = 200;
 		headers = { allow = allowed; accept = native.media_types; accept_post = native.media_types };
 		body = "";
@@ -193,9 +241,18 @@ end
 
 local function init(parts)
 	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
-	auth, delivery, keys = parts.auth, parts.delivery, parts.keys;
+	auth, delivery, keys, log = parts.auth, parts.delivery, parts.keys, parts.log;
+	local metrics = parts.metrics;
+	count_request, count_message, time_answer = metrics.counter("requests"), metrics.counter("messages"), metrics.histogram("answer");
 	for name, fault in pairs(parts.templates:faults()) do note_fault(name, fault); end
-	return { post = post; options = options; refuse_method = refuse_method };
+	local answer_post = answering(post);
+	return {
+		post = function (event)
+			if event.request.body_sink then return ignore_rest(event.response); end
+			return answer_post(event);
+		end;
+		options = answering(options); refuse_method = answering(refuse_method);
+	};
 end
 
 return init;

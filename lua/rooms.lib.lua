@@ -315,9 +315,17 @@ local function stop()
 	for _, occupant in ipairs(occupants) do leave(occupant, waiting.unloaded); end
 end
 
+local function joined() --> number
+	local count = 0;
+	for _, occupant in pairs(by_address) do
+		if occupant.joined then count = count + 1; end
+	end
+	return count;
+end
+
 local function init(the_settings, the_waiting, the_problem_of)
 	settings, waiting, problem_of = the_settings, the_waiting, the_problem_of;
-	return { send = send; stop = stop };
+	return { send = send; stop = stop; joined = joined };
 end
 
 return init;

@@ -227,6 +227,24 @@ local function open(context, native, limit)
 		accounts:set(username, nil);
 	end
 
+	-- How many there are, when they were counted last. prosodyctl makes and revokes tokens too, so they are counted
+	-- again, once a minute at most.
+	local counted, counting_since = 0, nil;
+	local function count(in_slices) --> number
+		local time = now_monotonic();
+		if counting_since and time - counting_since < 60 then return counted; end
+		counting_since = time;
+		local ok, names, state, name = pcall(store.users, store);
+		if not ok or type(names) ~= "function" then return counted; end
+		local found = 0;
+		in_slices(function ()
+			name = names(state, name);
+			if not name then counted = found; end
+			return name;
+		end, function () found = found + 1; end);
+		return counted;
+	end
+
 	-- Looks at all tokens, and deletes those that are over and those whose account was deleted.
 	local function tidy(in_slices)
 		local ok, names, state, name = pcall(store.users, store);
@@ -242,7 +260,8 @@ local function open(context, native, limit)
 
 	return {
 		accounts = function () return accounts:users(); end;
-		add = add; admission = admission; find = find; forget_account = forget_account; list = list; note_use = note_use; revoke = revoke; tidy = tidy;
+		add = add; admission = admission; count = count; find = find; forget_account = forget_account; list = list; note_use = note_use;
+		revoke = revoke; tidy = tidy;
 	};
 end
 

@@ -164,6 +164,13 @@ local function in_slices(next_item, handle)
 	end
 end
 
+-- How many requests are suspended.
+local function count() --> number
+	local all = 0;
+	for _ in pairs(waiting) do all = all + 1; end
+	return all;
+end
+
 -- Ends all that wait, with 503.
 local function stop()
 	stopped = true;
@@ -179,7 +186,7 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
+		await = await; breathe = breathe; count = count; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
 		refusal_delay = refusal_delay; settle = settle; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end

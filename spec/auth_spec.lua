@@ -342,7 +342,7 @@ describe("credentials", function ()
 			local count = 0;
 			for found in world.log(mark):gmatch("[^\n]+") do
 				if found:find("Failed authentication attempt", 1, true) then
-					assert.equal(line, found:match("\tinfo\t(.*)$"));
+					assert.equal(line, found:match("\tinfo\tRequest %S+ of %S+: 401, (.*)$"));
 					count = count + 1;
 				end
 			end

@@ -114,7 +114,12 @@ fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
                 _ => {}
             }
             for accept in ["text/plain", "application/problem+json"] {
-                let answer = answer::refusal(&problem, Some(accept.as_bytes()), content_type);
+                let asked = answer::Asked {
+                    accept: Some(accept.as_bytes()),
+                    content_type,
+                    id: None,
+                };
+                let answer = answer::refusal(&problem, asked);
                 let line = answer.body.strip_suffix('\n').unwrap_or(&answer.body);
                 let shown = |c: char| !c.is_control() && c != '<' && c != '>';
                 assert!(line.chars().all(shown), "{line:?}");

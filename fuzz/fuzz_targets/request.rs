@@ -99,8 +99,12 @@ fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
     if let Some(Place::Line { line, column }) = problem.place {
         assert!(line > 0 && column > 0, "{problem:?}");
     }
-    let answer = answer::refusal(problem, Some(b"text/plain"), content_type);
+    let told = |accept: &str| {
+        let asked = answer::Asked { accept: Some(accept.as_bytes()), content_type, id: None };
+        answer::refusal(problem, asked)
+    };
+    let answer = told("text/plain");
     assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
-    let answer = answer::refusal(problem, Some(b"application/problem+json"), content_type);
+    let answer = told("application/problem+json");
     assert!(!answer.body.contains(['<', '\n']), "{}", answer.body);
 }

@@ -46,6 +46,8 @@ struct Details<'a> {
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 impl<'a> Details<'a> {
@@ -64,6 +66,7 @@ impl<'a> Details<'a> {
             offset,
             line,
             column,
+            request_id: None,
         }
     }
 }
@@ -111,10 +114,22 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Tells a problem. `accept` and `content_type` are the request's headers.
-pub fn refusal(problem: &Problem, accept: Option<&[u8]>, content_type: Option<&[u8]>) -> Answer {
-    let (media_type, body) = if wants_problem_json(accept, content_type) {
-        ("application/problem+json", json(&Details::of(problem)))
+/// What an answer has to know of its request: two of its headers, and by which id the log tells of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    pub accept: Option<&'a [u8]>,
+    pub content_type: Option<&'a [u8]>,
+    pub id: Option<&'a str>,
+}
+
+/// Tells a problem.
+pub fn refusal(problem: &Problem, asked: Asked) -> Answer {
+    let (media_type, body) = if wants_problem_json(asked.accept, asked.content_type) {
+        let details = Details {
+            request_id: asked.id,
+            ..Details::of(problem)
+        };
+        ("application/problem+json", json(&details))
     } else {
         let mut line = one_line(&problem.detail);
         line.push('\n');
@@ -213,11 +228,11 @@ impl Report {
     }
 
     /// The answer. `many`: it is an array whatever the number of messages.
-    pub fn finish(self, many: bool, accept: Option<&[u8]>, content_type: Option<&[u8]>) -> Answer {
+    pub fn finish(self, many: bool, asked: Asked) -> Answer {
         let status = self.status.unwrap_or(207);
         if let Some(problem) = self.problem.filter(|problem| problem.status == status) {
             // All have failed alike.
-            let mut answer = refusal(&problem, accept, content_type);
+            let mut answer = refusal(&problem, asked);
             if many && self.json && answer.body.pop().is_some() {
                 answer.body.push_str(",\"outcomes\":[");
                 answer.body.push_str(&self.outcomes);

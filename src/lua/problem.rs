@@ -2,7 +2,7 @@
 
 use mlua::{FromLua, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
 
-use crate::http::answer::{self, Answer};
+use crate::http::answer::{self, Answer, Asked};
 use crate::http::problem::{Place, Problem};
 
 type Bytes = mlua::String;
@@ -15,15 +15,31 @@ pub fn with_bytes<T>(bytes: &Option<Bytes>, f: impl FnOnce(Option<&[u8]>) -> T) 
     }
 }
 
-/// `refusal(problem, accept, content_type)` → status, media type, body
+/// Hands on what an answer has to know of its request.
+pub fn with_asked<T>(
+    accept: &Option<Bytes>,
+    content_type: &Option<Bytes>,
+    id: &Option<String>,
+    f: impl FnOnce(Asked) -> T,
+) -> T {
+    with_bytes(accept, |accept| {
+        with_bytes(content_type, |content_type| {
+            f(Asked {
+                accept,
+                content_type,
+                id: id.as_deref(),
+            })
+        })
+    })
+}
+
+/// `refusal(problem, accept, content_type, request_id)` → status, media type, body
 pub fn refusal(
     _: &Lua,
-    (problem, accept, content_type): (Problem, Option<Bytes>, Option<Bytes>),
+    (problem, accept, content_type, id): (Problem, Option<Bytes>, Option<Bytes>, Option<String>),
 ) -> Result<Answer> {
-    Ok(with_bytes(&accept, |accept| {
-        with_bytes(&content_type, |content_type| {
-            answer::refusal(&problem, accept, content_type)
-        })
+    Ok(with_asked(&accept, &content_type, &id, |asked| {
+        answer::refusal(&problem, asked)
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use mlua::{FromLua, Lua, Result, UserData, UserDataMethods, Value};
 
-use super::problem::with_bytes;
+use super::problem::with_asked;
 use crate::http::answer::Report;
 use crate::http::problem::Problem;
 
@@ -35,15 +35,16 @@ impl UserData for LuaReport {
             }
             Ok(())
         });
-        // finish(many, accept, content_type) → status, media type, body
-        type Finish = (bool, Option<Bytes>, Option<Bytes>);
-        methods.add_method_mut("finish", |_, this, (many, accept, content_type): Finish| {
-            let report = this.0.take().unwrap_or_else(|| Report::new(false));
-            Ok(with_bytes(&accept, |accept| {
-                with_bytes(&content_type, |content_type| {
-                    report.finish(many, accept, content_type)
-                })
-            }))
-        });
+        // finish(many, accept, content_type, request_id) → status, media type, body
+        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<String>);
+        methods.add_method_mut(
+            "finish",
+            |_, this, (many, accept, content_type, id): Finish| {
+                let report = this.0.take().unwrap_or_else(|| Report::new(false));
+                Ok(with_asked(&accept, &content_type, &id, |asked| {
+                    report.finish(many, asked)
+                }))
+            },
+        );
     }
 }

@@ -64,6 +64,17 @@ impl UserData for LuaTemplates {
             let faults = faults.map(|(name, fault)| (name, fault.detail));
             Ok(faults.collect::<HashMap<_, _>>())
         });
+        // renderings() → { name → { rendered, failed } }: how often, since this was asked last
+        methods.add_method("renderings", |lua, this, ()| {
+            let renderings = this.0.take_renderings().into_iter();
+            let renderings = renderings.map(|(name, count)| {
+                let table = lua.create_table()?;
+                table.set("rendered", count.rendered)?;
+                table.set("failed", count.failed)?;
+                Ok((name, table))
+            });
+            renderings.collect::<Result<HashMap<String, Table>>>()
+        });
         // list() → { { name, whether it is the administrator's own }, … }
         methods.add_method("list", |lua, this, ()| {
             let templates = this.0.list().into_iter();

@@ -1,6 +1,9 @@
 //! A template and what it sees → the fields of a message, and the answer that the program expects.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::DerefMut;
+use std::sync::{Mutex, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -27,6 +30,15 @@ const PARAMETERS: &str = "parameters";
 pub struct Templates {
     environment: Environment<'static>,
     folder: Option<Folder>,
+    renderings: Mutex<BTreeMap<String, Renderings>>,
+}
+
+/// How often a template was rendered.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Renderings {
+    pub rendered: u64,
+    /// The template is broken, or what was posted does not fit it.
+    pub failed: u64,
 }
 
 /// What a template made of a payload.
@@ -77,6 +89,7 @@ impl Templates {
         Templates {
             environment,
             folder,
+            renderings: Mutex::default(),
         }
     }
 
@@ -84,6 +97,10 @@ impl Templates {
     pub fn is_own(&self, name: &str) -> bool {
         let file = self.folder.as_ref().and_then(|folder| folder.file(name));
         file.is_some_and(|file| file.exists())
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        is_name(name) && (built_in(name).is_some() || self.is_own(name))
     }
 
     /// The name of each template, and whether it is the administrator's own.
@@ -115,8 +132,7 @@ impl Templates {
     /// # Errors
     /// 422 where there is no template of this name, 503 where it is broken.
     fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
-        let known = is_name(name) && (built_in(name).is_some() || self.is_own(name));
-        if !known {
+        if !self.is_known(name) {
             let names: Vec<_> = self.list().into_iter().map(|(name, _)| name).collect();
             return Err(Problem::meaning(format!(
                 "there is no template {}; these are: {}",
@@ -135,6 +151,29 @@ impl Templates {
     /// 400 for a parameter of the query that the template does not know; 422 for a payload that does not
     /// fit, and where there is no template of this name; 503 where it is broken.
     pub fn render(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
+        let rendered = self.render_uncounted(name, call);
+        if rendered.is_ok() || self.is_known(name) {
+            let mut renderings = self.renderings();
+            let count = renderings.entry(name.to_owned()).or_default();
+            match rendered {
+                Ok(_) => count.rendered += 1,
+                Err(_) => count.failed += 1,
+            }
+        }
+        rendered
+    }
+
+    /// How often each template was rendered since this was asked last.
+    pub fn take_renderings(&self) -> BTreeMap<String, Renderings> {
+        std::mem::take(&mut self.renderings())
+    }
+
+    fn renderings(&self) -> impl DerefMut<Target = BTreeMap<String, Renderings>> {
+        let renderings = self.renderings.lock();
+        renderings.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn render_uncounted(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
         let template = self.template(name)?;
         if !call.query.is_empty() {
             self.check(&template, &call)?;

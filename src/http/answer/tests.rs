@@ -3,11 +3,12 @@ use serde_json::{Value, json};
 use super::*;
 
 fn told(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
-    refusal(
-        problem,
-        accept.map(str::as_bytes),
-        content_type.map(str::as_bytes),
-    )
+    let asked = Asked {
+        accept: accept.map(str::as_bytes),
+        content_type: content_type.map(str::as_bytes),
+        id: None,
+    };
+    refusal(problem, asked)
 }
 
 fn parsed(answer: &Answer) -> Value {
@@ -101,6 +102,25 @@ fn every_status_of_the_contract_has_its_title() {
     }
 }
 
+#[test]
+fn a_problem_in_json_has_the_request_s_id() {
+    let json = Some(&b"application/json"[..]);
+    let (accept, id) = (json, Some("cron-7"));
+    for (accept, expected) in [(accept, Some("cron-7")), (None, None)] {
+        let answer = refusal(
+            &gone(),
+            Asked {
+                accept,
+                content_type: None,
+                id,
+            },
+        );
+        let told = expected.map(|_| parsed(&answer)["request_id"].clone());
+        assert_eq!(told, expected.map(Value::from));
+        assert_eq!(answer.body.contains("cron-7"), expected.is_some());
+    }
+}
+
 type Said<'a> = (&'a str, Result<u16, Problem>);
 
 fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
@@ -109,7 +129,11 @@ fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
         report.add("i", "me@b", to, outcome);
     }
     let accept = json.then_some(&b"application/json"[..]);
-    report.finish(many, accept, None)
+    let asked = Asked {
+        accept,
+        ..Asked::default()
+    };
+    report.finish(many, asked)
 }
 
 #[test]

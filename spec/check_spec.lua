@@ -1,0 +1,191 @@
+-- `prosodyctl mod_post_msg check`: what it finds in a configuration, and what it says to do.
+
+local world = require "spec.support.world";
+
+local plain; -- the configuration of the server that runs
+
+local function read(path)
+	local file = assert(io.open(path, "rb"));
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+local function write(path, text)
+	local file = assert(io.open(path, "wb"));
+	file:write(text);
+	file:close();
+end
+
+-- Runs it. > findings, exit status
+local function run()
+	local out, _, status = world.prosodyctl({ "mod_post_msg", "check" });
+	local lines = {};
+	for line in out:gmatch("[^\n]+") do -- without what prosodyctl itself says of missing libraries
+		if line:find("^%l+: ") or line:find("^No ") then lines[#lines + 1] = line .. "\n"; end
+	end
+	return table.concat(lines), status;
+end
+
+-- Runs it on the configuration with more lines: global ones, and of example.com. > findings, exit status
+local function check(global, host)
+	local hosts = plain:find("VirtualHost", 1, true);
+	local text = plain:sub(1, hosts - 1) .. (global or "") .. "\n" .. plain:sub(hosts);
+	text = text:gsub('VirtualHost "example.com"', function (line) return line .. "\n" .. (host or ""); end);
+	write(world.server.dir .. "/prosody.cfg.lua", text);
+	return run();
+end
+
+local function assert_finds(global, host, ...)
+	local out, status = check(global, host);
+	assert.equal(1, status, out);
+	for _, part in ipairs { ... } do
+		assert.is_truthy(out:find(part, 1, true), part .. " is not in:\n" .. out);
+	end
+	local _, lines = out:gsub("\n", "");
+	assert.equal(1, lines, out);
+end
+
+describe("prosodyctl mod_post_msg check", function ()
+	lazy_setup(function ()
+		world.start({ components = 'Component "rooms.example.com" "muc"' });
+		plain = read(world.server.dir .. "/prosody.cfg.lua");
+	end);
+
+	lazy_teardown(world.stop);
+
+	it("finds nothing where there is nothing", function ()
+		local out, status = check();
+		assert.equal("No problems were found.\n", out);
+		assert.equal(0, status);
+	end);
+
+	it("finds a server without HTTP", function ()
+		assert_finds("http_ports = {}", nil, "problem: Prosody serves no HTTP", "https_ports = { 5281 }");
+	end);
+
+	it("finds plain HTTP that is served to others", function ()
+		local port = world.server.http_port;
+		local out, status = check('http_interfaces = { "*" }');
+		assert.equal(1, status);
+		assert.is_truthy(out:find("example.com: Plain HTTP (port " .. port .. ") is served to other machines", 1, true), out);
+		assert.is_truthy(out:find("post_msg_require_encryption = true", 1, true));
+		assert.equal(0, select(2, check('http_interfaces = { "*" }\npost_msg_require_encryption = true')));
+		assert.equal(0, select(2, check('http_interfaces = { "127.0.0.1", "::1" }')));
+	end);
+
+	it("finds hosts that are reached by the same URL", function ()
+		assert_finds('http_paths = { post_msg = "/send" }', 'http_host = "second.example"',
+			"problem: example.com and second.example are both reached by http://second.example/send");
+	end);
+
+	it("finds a URL by which the host is not reached", function ()
+		local function with(url, more)
+			return 'http_external_url = "' .. url .. '"\n' .. (more or "");
+		end
+		assert_finds(nil, with("http://chat.example.com:" .. world.server.http_port),
+			"problem: example.com: http_external_url names chat.example.com, but this host answers to example.com",
+			'set http_host = "chat.example.com"');
+		assert.equal(0, select(2, check(nil, with("https://chat.example.com/", 'http_host = "chat.example.com"'))));
+	end);
+
+	it("finds a proxy whose word on addresses is not taken", function ()
+		local url = 'http_external_url = "https://example.com/"';
+		assert_finds('http_interfaces = "*"\npost_msg_require_encryption = true', url,
+			"problem: example.com: http_external_url is that of a proxy, and trusted_proxies is not set",
+			'trusted_proxies = { "ADDRESS" }');
+		assert_finds('trusted_proxies = { "192.0.2.1" }', url, "which can only be on this machine", "127.0.0.1");
+		assert.equal(0, select(2, check(nil, url)));
+		assert.equal(0, select(2, check('http_interfaces = "*"\npost_msg_require_encryption = true\ntrusted_proxies = { "192.0.2.1" }', url)));
+	end);
+
+	it("finds settings of the wrong kind, all of them, and those that are none", function ()
+		local out, status = check("post_msg_size_limit = 'much'\npost_msg_acess = {}", "post_msg_nick = 7");
+		assert.equal(1, status);
+		for _, part in ipairs {
+			"problem: example.com: The setting post_msg_size_limit is not a whole number, 1 or more\n",
+			"problem: example.com: The setting post_msg_nick is not a nickname\n",
+			"problem: second.example: The setting post_msg_size_limit is not",
+			"problem: There is no setting post_msg_acess (in the section *); these are: post_msg_access, ",
+		} do
+			assert.is_truthy(out:find(part, 1, true), part .. " is not in:\n" .. out);
+		end
+	end);
+
+	it("finds templates that do not parse", function ()
+		local folder = world.server.dir .. "/my-templates";
+		os.execute("mkdir '" .. folder .. "'");
+		write(folder .. "/door.j2", "{{ name }}\n{% if %}\n");
+		assert_finds(nil, 'post_msg_templates = "my-templates"', "problem: example.com: the template door, line 2, column", "is broken");
+		write(folder .. "/door.j2", "{{ name }}\n");
+		assert.equal(0, select(2, check(nil, 'post_msg_templates = "my-templates"')));
+	end);
+
+	it("says that there are no rooms, which is no problem", function ()
+		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub('Component "rooms[^\n]*', "")));
+		local out, status = run();
+		assert.equal(0, status);
+		assert.matches("^note: There are no rooms on this server: ", out);
+	end);
+
+	it("says that metrics are not collected, which is no problem", function ()
+		local out, status = check("modules_enabled = { 'http_openmetrics', 'saslauth', 'http' }");
+		assert.equal(0, status);
+		assert.is_truthy(out:find('note: http_openmetrics shows nothing', 1, true), out);
+		assert.is_truthy(out:find('set statistics = "internal"', 1, true), out);
+		out = check("modules_enabled = { 'http_openmetrics', 'saslauth', 'http' }\nstatistics = 'internal'");
+		assert.equal("No problems were found.\n", out);
+	end);
+
+	it("finds that no host has the module", function ()
+		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub(', "post_msg"', "")));
+		local out, status = run();
+		assert.equal(1, status);
+		assert.is_truthy(out:find('problem: No host has the module; add "post_msg" to modules_enabled\n', 1, true), out);
+	end);
+
+	describe("finds a native half", function ()
+		local library;
+		before_each(function () library = library or world.plugin_file("post_msg.so"); end);
+		after_each(function () world.plugin_file("post_msg.so", library); end);
+
+		it("that cannot be read", function ()
+			local path = world.server.plugins .. "/mod_post_msg/post_msg.so";
+			assert(os.remove(path));
+			assert_finds(nil, nil, "problem: The native half of mod_post_msg cannot be read (", "make install PLUGIN_DIR=…");
+		end);
+
+		it("that is cut short", function ()
+			world.plugin_file("post_msg.so", library:sub(1, 1000));
+			assert_finds(nil, nil, "is not a whole library of mod_post_msg");
+		end);
+
+		it("for another Lua, and of another version", function ()
+			local function with_label(version, lua)
+				local code = library:gsub("\nmod_post_msg [^\n]*\n$", "");
+				local label = ("\nmod_post_msg %s for Lua %s, %%d bytes\n"):format(version, lua);
+				local size = #code + #label - 2 + #tostring(#code);
+				world.plugin_file("post_msg.so", code .. label:format(size));
+			end
+			local version, lua = library:match("\nmod_post_msg (%S+) for Lua (%S+), %d+ bytes\n$");
+			with_label(version, "9.9");
+			assert_finds(nil, nil, "is built for Lua 9.9, and this Prosody runs on Lua " .. lua);
+			with_label("0.0.1", lua);
+			assert_finds(nil, nil, "is version 0.0.1, and the module beside it " .. version);
+		end);
+	end);
+
+	it("finds another mod_post_msg beside the one that is used", function ()
+		local helpers = world.server.dir .. "/helpers";
+		write(helpers .. "/mod_post_msg.lua", "-- the one in Lua\n");
+		assert_finds(nil, nil, "problem: There is another mod_post_msg, ", "/helpers/mod_post_msg.lua (without a native half), which is not used",
+			"/plugins/mod_post_msg/mod_post_msg.lua goes before it");
+		os.remove(helpers .. "/mod_post_msg.lua");
+	end);
+
+	it("takes no other words", function ()
+		local _, err, status = world.prosodyctl({ "mod_post_msg", "check", "all" });
+		assert.matches("^Usage: prosodyctl mod_post_msg check\n", err);
+		assert.equal(1, status);
+	end);
+end);
