@@ -17,9 +17,9 @@ end
 
 -- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
 -- connection. Closed twice at once, it would lose the answer.
-local function is_last(request, response)
+local function is_last(request, response, seconds)
 	response.persistent = true;
-	module:add_timer(1, function () request.conn:close(); end);
+	module:add_timer(seconds, function () request.conn:close(); end);
 end
 
 -- What the framing of a request makes impossible to read.
@@ -27,7 +27,7 @@ local function framing(request, response) --> problem
 	local headers = request.headers;
 	local length = headers.content_length;
 	if length and not length:find("^%d+$") then
-		is_last(request, response);
+		is_last(request, response, 1);
 		return { status = 400, detail = "Content-Length is no number of bytes, or given twice" };
 	elseif not headers.transfer_encoding then
 		return nil;
@@ -35,7 +35,7 @@ local function framing(request, response) --> problem
 		response.persistent = false;
 		return { status = 400, detail = "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone" };
 	end
-	is_last(request, response);
+	is_last(request, response, 1);
 	return { status = 411, detail = "the body must come with Content-Length; Transfer-Encoding is not supported" };
 end
 
@@ -179,9 +179,10 @@ local function post(request, response) --> problem, answer, sender, headers
 		return problem, nil, nil, { connection = "close" };
 	end
 	if request.body == false then
-		-- It is refused in any case, but not before its sender is known.
+		-- It is refused in any case, but not before its sender is known. The rest is read and dropped: closed before
+		-- that, the connection would be reset, and a proxy that is still sending would lose the answer (RFC 9112, 9.6).
 		request.body_sink = { write = function () return true; end };
-		response.persistent = false;
+		is_last(request, response, 30);
 	end
 	waiting.let_timers_run(request.conn);
 	local sender, headers;
@@ -217,16 +218,17 @@ local function post(request, response) --> problem, answer, sender, headers
 end
 
 -- The rest of a body that was refused.
-local function ignore_rest(response)
+local function ignore_rest(request, response)
 	response.finished = true;
 	response:finish_cb();
+	request.conn:close();
 	return true;
 end
 
 -- What mod_http has no route for.
 local function refuse_method(request, response) --> problem, answer, sender, headers
 	if request.headers.transfer_encoding and not request.headers.content_length then
-		is_last(request, response);
+		is_last(request, response, 1);
 	end
 	return { status = 405, detail = "messages are sent with POST" }, nil, nil, { allow = allowed };
 end
@@ -248,7 +250,7 @@ local function init(parts)
 	local answer_post = answering(post);
 	return {
 		post = function (event)
-			if event.request.body_sink then return ignore_rest(event.response); end
+			if event.request.body_sink then return ignore_rest(event.request, event.response); end
 			return answer_post(event);
 		end;
 		options = answering(options); refuse_method = answering(refuse_method);
