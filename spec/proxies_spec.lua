@@ -1,0 +1,265 @@
+-- Prosody behind the nginx and the HAProxy of docs/proxies.md, with curl in front: the blocks of that page as they stand there,
+-- but for ports, addresses of interfaces, and where the certificate is.
+
+local programs = require "spec.support.programs";
+local socket = require "socket";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+local page = assert(io.open(here .. "/docs/proxies.md")):read("*a");
+local output_of = programs.output_of;
+
+local function block(language)
+	return assert(page:match("```" .. language .. "\n(.-)```"), "docs/proxies.md has no block of " .. language);
+end
+
+local limit = 10 * 1024 * 1024; -- Prosody's http_max_content_size where nothing is configured
+local folder, plain, tls;
+
+local function write(name, text)
+	local file = assert(io.open(folder .. "/" .. name, "wb"));
+	file:write(text);
+	file:close();
+end
+
+local function read(name)
+	local file = assert(io.open(folder .. "/" .. name, "rb"));
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+-- A block on ports of 127.0.0.1; 127.0.0.6 stands for all addresses of IPv6.
+local function placed(text)
+	return (text:gsub("%[::%]:", "127.0.0.6:"):gsub("listen (%d+[ ;])", "listen 127.0.0.1:%1"):gsub("bind :", "bind 127.0.0.1:")
+		:gsub(":80%f[%D]", ":" .. plain):gsub(":443%f[%D]", ":" .. tls):gsub(":5280%f[%D]", ":" .. world.server.http_port)
+		:gsub("/etc/ssl/example%.com/", folder .. "/"));
+end
+
+-- What stands around the blocks has time-outs of 3 seconds, so that those of the blocks are what lets a request wait longer.
+local proxies = {
+	{
+		name = "nginx"; addresses = { "127.0.0.2", "127.0.0.3" }; timeout = "proxy_read_timeout (%d+)s;"; chunked = 201;
+		start = function (program)
+			write("nginx.conf", ([[
+				daemon on; pid DIR/nginx.pid; error_log DIR/nginx.log; events {}
+				http {
+					access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy;
+					fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
+					proxy_read_timeout 3s; send_timeout 3s;
+			]]):gsub("DIR", folder) .. placed(block("nginx")) .. "}\n");
+			assert.equal("", output_of(("%s -c '%s/nginx.conf' 2>&1"):format(program, folder)));
+		end;
+	}, {
+		name = "haproxy"; addresses = { "127.0.0.4", "127.0.0.5" }; timeout = "timeout server (%d+)s\n"; chunked = 411;
+		start = function (program)
+			write("haproxy.cfg", "defaults\n\ttimeout connect 3s\n\ttimeout client 3s\n\ttimeout server 3s\n" .. placed(block("haproxy")));
+			assert.equal("", output_of(("%s -q -c -f '%s/haproxy.cfg' 2>&1"):format(program, folder)));
+			os.execute(("%s -f '%s/haproxy.cfg' >'%s/haproxy.log' 2>&1 & echo $! >'%s/haproxy.pid'"):format(program, folder, folder, folder));
+		end;
+	};
+};
+
+-- Posts with curl from an address, over TLS unless the URL says otherwise, with these further arguments.
+-- > { status, body, head, seconds }
+local function post(address, arguments, url, password)
+	local output = output_of(("env -u http_proxy -u https_proxy -u all_proxy -u HTTPS_PROXY -u ALL_PROXY curl -sS --interface %s "
+		.. "--cacert '%s/fullchain.pem' --connect-to example.com:443:127.0.0.1:%d --connect-to example.com:80:127.0.0.1:%d "
+		.. "-o '%s/answer' -D '%s/head' -w '%%{http_code} %%{time_total}' -u 'me@example.com:%s' %s %s '%s' 2>&1")
+		:format(address, folder, tls, plain, folder, folder, password or world.password["me@example.com"],
+			arguments:find("Content-Type", 1, true) and "" or "-H 'Content-Type: text/plain'", arguments, url or "https://example.com/msg/user"));
+	local status, seconds = output:match("^(%d%d%d) (%S+)$");
+	if not status then error("curl: " .. output, 2); end
+	return { status = tonumber(status); body = (read("answer"):gsub("\n$", "")); head = read("head"):lower(); seconds = tonumber(seconds) };
+end
+
+-- Prosody notes each request to /msg/user before it is answered.
+local function watch()
+	world.lua([[
+		prosody.spec_requests = { count = 0, connections = {} };
+		require "net.http.server"._events.add_handler("POST example.com/msg/user", function (event)
+			local seen, request = prosody.spec_requests, event.request;
+			seen.count, seen.ip, seen.secure = seen.count + 1, request.ip, not not request.secure;
+			seen.connections[request.conn] = true;
+		end, 1000);
+	]]);
+end
+
+-- > { count, connections, ip, secure } of the requests so far; the last two of the last one
+local function seen()
+	return world.lua([[
+		local seen, connections = prosody.spec_requests, 0;
+		for _ in pairs(seen.connections) do connections = connections + 1; end
+		return { count = seen.count, connections = connections, ip = seen.ip, secure = seen.secure };
+	]]);
+end
+
+-- An address of this machine that is not of the loopback interface. Nothing is sent.
+local function own_address()
+	local probe = socket.udp();
+	local found = probe:setpeername("192.0.2.1", 9) and probe:getsockname();
+	probe:close();
+	return found and not found:find("^127%.") and found ~= "0.0.0.0" and found or nil;
+end
+
+local function arrives(text)
+	local raw = world.receive("user@example.com");
+	assert.is_truthy(raw:find("<body>" .. text .. "</body>", 1, true), raw);
+end
+
+describe("behind a proxy", function ()
+	setup(function ()
+		folder = output_of("mktemp -d"):match("[^\n]+");
+		os.execute("chmod 755 '" .. folder .. "'"); -- nginx gives up root's rights
+		os.execute(("cd '%s' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=example.com -addext subjectAltName=DNS:example.com "
+			.. "-keyout privkey.pem -out fullchain.pem 2>/dev/null && cat fullchain.pem privkey.pem >haproxy.pem"):format(folder));
+		write("over", ("x"):rep(limit + 1));
+		write("far-over", ("x"):rep(1.5 * limit));
+		local start, finish = '{"body": "just under", "padding": "', '"}';
+		write("under", start .. ("x"):rep(limit - #start - #finish) .. finish);
+		world.start({ extra = block("lua") });
+		world.login("user@example.com");
+		watch();
+	end);
+
+	teardown(function ()
+		if folder then os.execute("rm -rf '" .. folder .. "'"); end
+		world.stop();
+	end);
+
+	it("Prosody says where it is from outside", function ()
+		assert.is_truthy(world.log():find("Serving 'post_msg' at https://example.com/msg\n", 1, true));
+	end);
+
+	for _, proxy in ipairs(proxies) do
+		local program = programs.find(proxy.name);
+		local client, other = proxy.addresses[1], proxy.addresses[2];
+
+		if program then describe(proxy.name, function ()
+			setup(function ()
+				plain, tls = wire.free_port(), wire.free_port();
+				proxy.start(program);
+				for _, port in ipairs { plain, tls } do
+					wire.await(proxy.name .. " to listen", function ()
+						local connection = socket.connect("127.0.0.1", port);
+						return connection and connection:close();
+					end);
+				end
+			end);
+
+			teardown(function ()
+				programs.stop(folder .. "/" .. proxy.name .. ".pid");
+			end);
+
+			it("a message goes through TLS and arrives, and Prosody knows the client's address and that it is encrypted", function ()
+				assert.equal(201, post(client, "-d 'By the proxy'").status);
+				arrives("By the proxy");
+				local last = seen();
+				assert.equal(client, last.ip);
+				assert.is_true(last.secure);
+			end);
+
+			it("wrong passwords count for the client that sends them, whatever X-Forwarded-For it makes up", function ()
+				local mark = world.log_mark();
+				for attempt = 1, 10 do
+					local answer = post(client, ("-H 'X-Forwarded-For: 192.0.2.%d' -d guess"):format(attempt), nil, "guess");
+					assert.equal(401, answer.status);
+					assert.is_truthy(answer.head:find("\nwww-authenticate: basic ", 1, true), answer.head);
+				end
+				for _, forged in ipairs { "192.0.2.99", "127.0.0.1", "127.0.0.1, 192.0.2.99", other } do
+					local answer = post(client, ("-H 'X-Forwarded-For: %s' -d guess"):format(forged), nil, "guess");
+					assert.equal(429, answer.status, forged);
+					assert.is_truthy(answer.body:find("too many failed attempts", 1, true), answer.body);
+					assert.is_truthy(answer.head:match("\nretry%-after: %d+\r"), answer.head);
+				end
+				local log = world.log(mark);
+				assert.is_truthy(log:find("for user me@example.com from IP: " .. client .. "\n", 1, true));
+				assert.is_nil(log:find("from IP: 192.0.2.", 1, true));
+				assert.equal(401, post(other, "-d guess", nil, "guess").status);
+				assert.equal(201, post(other, "-d 'From elsewhere'").status);
+				arrives("From elsewhere");
+			end);
+
+			it("a body of http_max_content_size goes through", function ()
+				assert.equal(201, post(client, ("-H 'Content-Type: application/json' --data-binary @%s/under"):format(folder)).status);
+				arrives("just under");
+			end);
+
+			it("a body over http_max_content_size is refused by this module, each time", function ()
+				for _ = 1, 5 do
+					for _, file in ipairs { "over", "far-over" } do
+						for _, expect in ipairs { "-H Expect:", "" } do
+							local answer = post(client, ("%s --data-binary @%s/%s"):format(expect, folder, file));
+							assert.equal("the request is larger than this server reads (http_max_content_size)", answer.body);
+							assert.equal(413, answer.status);
+						end
+					end
+				end
+			end);
+
+			it("a request waits as long as it may", function ()
+				local seconds = tonumber(assert(block(proxy.name):match(proxy.timeout)));
+				assert.is_true(seconds > 60, seconds);
+				local answer = post(client, "-H 'Prefer: wait=5' -d Anyone?", "https://example.com/msg/other");
+				assert.equal(202, answer.status);
+				assert.is_truthy(answer.head:find("\npreference-applied: wait=5\r", 1, true), answer.head);
+				assert.is_true(answer.seconds >= 5, answer.seconds);
+			end);
+
+			it("many clients share few connections to Prosody", function ()
+				local before = seen();
+				for number = 1, 30 do
+					assert.equal(201, post(client, "-d " .. number).status);
+					arrives(tostring(number));
+				end
+				local after = seen();
+				assert.equal(30, after.count - before.count);
+				local connections = after.connections - before.connections;
+				assert.is_true(connections <= 5, connections .. " connections");
+			end);
+
+			it("credentials without TLS are refused, not redirected, and come nowhere near Prosody", function ()
+				local before = seen().count;
+				for _, url in ipairs { "http://example.com/msg/user", "http://example.com/msg", "http://example.com/msg/user?token=pmsg_1" } do
+					local answer = post(client, "-H 'X-Forwarded-Proto: https' -d 'In the clear'", url);
+					assert.equal(403, answer.status);
+					assert.equal("Messages are taken over HTTPS only.", answer.body);
+				end
+				assert.equal(before, seen().count);
+			end);
+
+			it("a body in chunks is answered as the page says", function ()
+				local answer = post(client, "-X POST -T - <'" .. folder .. "/haproxy.pem'");
+				assert.equal(proxy.chunked, answer.status);
+				if answer.status == 411 then
+					assert.equal("the body must come with Content-Length; Transfer-Encoding is not supported", answer.body);
+				else
+					world.receive("user@example.com");
+				end
+			end);
+
+			it("post_msg_require_encryption takes credentials from afar over the proxy's TLS", function ()
+				local afar = own_address();
+				if not afar then
+					print("not covered: a client that is not on the loopback interface, of which this machine has no other");
+					return;
+				end
+				local direct = ("http://127.0.0.1:%d/msg/user"):format(world.server.http_port);
+				local answer = post(afar, "-H 'Host: example.com' -d 'In the clear'", direct);
+				assert.equal(403, answer.status);
+				assert.is_truthy(answer.body:find("post_msg_require_encryption", 1, true), answer.body);
+				assert.equal(201, post(afar, "-d 'From afar'").status);
+				assert.equal(afar, seen().ip);
+				arrives("From afar");
+			end);
+
+			it("nothing else arrived, and nothing of this was an error", function ()
+				local messages, trouble = world.collect();
+				assert.same({}, trouble);
+				assert.same({}, messages["user@example.com"]);
+				assert.same({}, world.errors());
+			end);
+		end); end
+	end
+end);
