@@ -94,6 +94,19 @@ def alerts(count):
             "groupKey": '{}:{alertname="DiskWillFillIn4Hours"}', "truncatedAlerts": 0}
 
 
+# The module's counters and histograms count, or do not.
+DEAF = """
+local deaf, nothing = %s, function () end
+for name, family in pairs(require "core.statsmanager".get_metric_registry().families) do
+	if name:find("post_msg", 1, true) then
+		for _, metric in family:iter_metrics() do
+			metric.add, metric.sample = deaf and nothing or nil, deaf and nothing or nil
+		end
+	end
+end
+"""
+
+
 def token():
     """A sending token, by its form."""
     text = f"pmsg_{secrets.token_hex(8)}_{secrets.token_urlsafe(20)}"
@@ -281,6 +294,28 @@ class Bench:
                 ("Small text, sending token remembered: share of the rate by a remembered password", 0.95, ratio(by_token, small)),
                 ("Small text with an `Idempotency-Key`: share of the rate without", 0.7, ratio(keyed, small))):
             self.target(what, f"at least {least:.2f}", f"{measured:.2f}", measured >= least)
+
+    async def metrics(self):
+        """What it costs that metrics are collected: in turns with a Prosody whose counters and histograms are deaf, the same one."""
+        collecting = Server({HOST: {"accounts": {"sender": "secret", "sink": "secret"}, "modules": ["post_msg", "bench_ceiling"],
+                                    "lines": f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}"}},
+                            extra=MODULES + '\nstatistics = "internal"\nstatistics_interval = "manual"', level="info")
+        plain, found = self.server, {"not collected": [], "collected": []}
+        self.server = collecting
+        try:
+            await collecting.start()
+            self.wrk("/msg/sink")()
+            for _ in range(self.options.rounds * 2):
+                for name, entries in found.items():
+                    await collecting.lua(DEAF % ("true" if name == "not collected" else "false"))
+                    entries.append(await asyncio.to_thread(self.wrk("/msg/sink")))
+        finally:
+            self.server = plain
+            await collecting.stop()
+        measured = statistics.median(new["cost"] / old["cost"] for old, new in zip(*found.values()))
+        self.table("Metrics", ["100 bytes of text, password remembered; metrics are", "requests/s", "server's µs/request"],
+                   [[name, f"{median(entries, 'rate'):,.0f}", f"{median(entries, 'cost'):.1f}"] for name, entries in found.items()])
+        self.target("Small text while metrics are collected: the server's time, of that without", "at most 1.02", f"{measured:.3f}", measured <= 1.02)
 
     async def allocated(self, path, body, keyed=False, token=None):
         """Bytes that one request allocates in Lua, the answer included, while the collector rests."""
@@ -567,7 +602,7 @@ class Bench:
 
 
 # Large payloads and tokens come last: what they leave behind, on the disk and in memory, would be in the way of the others.
-SECTIONS = ["rates", "first_use", "batches", "pings", "posts", "failures", "waiting", "webhooks", "tokens"]
+SECTIONS = ["rates", "metrics", "first_use", "batches", "pings", "posts", "failures", "waiting", "webhooks", "tokens"]
 
 def main():
     parser = argparse.ArgumentParser(description="Measures mod_post_msg on a throw-away Prosody.")
