@@ -2,7 +2,7 @@
 # make install    copies it: make install PLUGIN_DIR=/usr/local/lib/prosody/modules
 # make demo       shows it at work on a throw-away Prosody on loopback
 # make test       runs every test
-# README.markdown tells of the others.
+# docs/development.md tells of the others.
 
 SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
@@ -87,7 +87,7 @@ check:
 	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
 
-# The table of fields in README.markdown, from their declaration, and the messages of templates, from their cases.
+# The table of fields in docs/reference.md, from their declaration, and the messages in docs/programs.md, from their cases.
 readme:
 	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields messages
 
@@ -137,7 +137,7 @@ test-other:
 test-fresh: deps
 	spec/targets/fresh
 
-# The figures of the README, measured here.
+# The figures of docs/performance.md, measured here.
 bench: deps
 	$(MAKE) build
 	$(CARGO) bench --bench reading $(CARGO_LUA)

@@ -1,4 +1,4 @@
-"""What becomes of the figures: RESULTS.md, a chart, and the README."""
+"""What becomes of the figures: RESULTS.md, a chart, and docs/performance.md."""
 import os
 import sys
 
@@ -35,19 +35,19 @@ def chart(bars):
     return SVG.format(height=40 + 26 * len(bars), bars="\n".join(lines))
 
 
-def write(bench, readme):
+def write(bench, page):
     text = bench.markdown()
     with open(HERE + "/RESULTS.md", "w", encoding="utf-8") as file:
         file.write("# What `make bench` measured\n\n![Rates](rates.svg)\n\n" + text)
     with open(HERE + "/rates.svg", "w", encoding="utf-8") as file:
         file.write(chart(bench.bars))
-    if readme:
-        with open(HERE + "/../README.markdown", "r+", encoding="utf-8") as file:
+    if page:
+        with open(HERE + "/../docs/performance.md", "r+", encoding="utf-8") as file:
             old = file.read()
             begin, end = "<!-- bench -->", "<!-- /bench -->"
             if begin not in old or end not in old:
-                raise world.Trouble(f"README.markdown has no {begin} … {end}")
+                raise world.Trouble(f"docs/performance.md has no {begin} … {end}")
             before, after = old.split(begin)[0], old.split(end)[1]
             file.seek(0)
-            file.write(f"{before}{begin}\n\n![Rates](benches/rates.svg)\n\n{text}\n{end}{after}")
+            file.write(f"{before}{begin}\n\n![Rates](../benches/rates.svg)\n\n{text}\n{end}{after}")
             file.truncate()

@@ -2,7 +2,7 @@
 """Measures mod_post_msg on a throw-away Prosody: `make bench`, or `server.py [SECTION…]`.
 
 Sections: rates, first_use, batches, pings, posts, failures, waiting, webhooks, tokens. With all of them (no argument) the
-result is written to RESULTS.md and rates.svg beside this file, with --readme into README.markdown too.
+result is written to RESULTS.md and rates.svg beside this file, with --readme into docs/performance.md too.
 PLUGIN_DIR, PROSODY and PROSODY_ROOT are as in spec/support/world.py.
 
 A machine is never quiet: what is compared was measured in turns, and what is told is the median of
@@ -609,7 +609,7 @@ def main():
     parser.add_argument("section", nargs="*", help="default: all, which also writes RESULTS.md and rates.svg")
     parser.add_argument("--rounds", type=int, default=9, help="of each figure that is compared (%(default)s)")
     parser.add_argument("--seconds", type=int, default=1, help="of each run of wrk (%(default)s)")
-    parser.add_argument("--readme", action="store_true", help="write the tables into README.markdown too")
+    parser.add_argument("--readme", action="store_true", help="write the tables into docs/performance.md too")
     options = parser.parse_args()
     for section in options.section:
         if section not in SECTIONS:

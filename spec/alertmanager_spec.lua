@@ -2,6 +2,7 @@
 -- and what could not be posted while Prosody was killed.
 
 local json = require "dkjson";
+local pages = require "spec.support.pages";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -11,11 +12,9 @@ local program, amtool = programs.find("prometheus-alertmanager"), programs.find(
 if not program then return; end
 
 local output_of = programs.output_of;
-local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 
--- The receiver of README.markdown, to the room, and one like it to the person.
-local readme = assert(io.open(here .. "/README.markdown")):read("*a");
-local receiver = assert(readme:match("```yaml\n(receivers:\n.-)```"), "README.markdown has no receiver for Alertmanager");
+-- The receiver of docs/programs.md, to the room, and one like it to the person.
+local receiver = pages.find("docs/programs.md", "```yaml\n(receivers:\n.-)```");
 local route = [[
 route:
   receiver: team

@@ -1,7 +1,8 @@
 -- Real libraries of the programs whose formats are taken post unchanged: slack_sdk, discord-webhook, gotify and apprise, some
--- through the proxy of README.markdown. What they do is in spec/support/senders.py.
+-- through the proxy of docs/programs.md. What they do is in spec/support/senders.py.
 
 local json = require "dkjson";
+local pages = require "spec.support.pages";
 local programs = require "spec.support.programs";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
@@ -17,8 +18,7 @@ elseif not nginx then
 	return;
 end
 
-local readme = assert(io.open(here .. "/README.markdown")):read("*a");
-local locations = assert(readme:match("```nginx\n(.-)```"), "README.markdown has no configuration of nginx");
+local locations = pages.find("docs/programs.md", "```nginx\n(.-)```");
 
 -- Apprise has the hosts of Slack and Discord built in; those paths, too, lead here.
 local config = [[

@@ -1,4 +1,4 @@
---[[ What README.markdown says is so: every command with curl in it is run against a real Prosody.
+--[[ What README.markdown and docs/*.md say is so: every command with curl in it is run against a real Prosody.
 
 In a block of `sh` (a command), `crontab` (one line) or `python`, the lines at the end that begin with # tell what comes
 of it, and are compared with it:
@@ -8,24 +8,19 @@ of it, and are compared with it:
 	                                   nothing else arrives anywhere
 
 `…` stands for anything. The blocks are run in the order of the page, in a folder that holds report.txt and what a block
-of `netrc` says (as /etc/post_msg.netrc). A block of `jinja` is the template that its first line names. $TOKEN, and every
-pmsg_…_…, is the token that the first command with `token add` makes. A block that begins with #!/bin/sh is run with backup.service as its argument.
-A block of `log` holds lines that are in Prosody's log in the end. A curl line anywhere else is a failure.
+of `netrc` on the page says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…_…, is the token that the line above of
+TOKEN=$(prosodyctl …) makes: each page has one of its own. A block of `jinja` is the template that its first line names.
+A block that begins with #!/bin/sh is run with backup.service as its argument. A block of `log` holds lines that are in
+Prosody's log in the end. Each line of `sh` that begins with prosodyctl mod_post_msg must succeed. A curl line anywhere
+else is a failure.
 ]]
 
 local fail = require "busted".fail;
+local pages = require "spec.support.pages";
 local world = require "spec.support.world";
 
-local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 local python = os.getenv("PYTHON") or "/usr/bin/python3";
 local clients = { "me@example.com", "user@example.com", "other@example.com" };
-
-local function read(path)
-	local file = assert(io.open(path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
-end
 
 local function write(path, text)
 	local file = assert(io.open(path, "wb"));
@@ -40,11 +35,14 @@ local function output_of(command)
 	return text;
 end
 
-local readme = read(here .. "/README.markdown");
-
 -- Reading
 
--- The lines of a block → what it runs, and what comes of that: { code, status, body, messages }.
+-- Of all pages: curl lines that are not run, lines of the log, templates.
+local escaped, log_lines, templates = {}, "", {};
+
+local function has_curl(text) return text:find("%f[%w]curl%f[%W]") ~= nil; end
+
+-- A block gets what it runs, and what comes of that: { code, status, body, messages }, or what is `wrong` with it.
 local function read_block(block)
 	local last = #block.lines;
 	while last > 0 and block.lines[last]:match("^# ") do last = last - 1; end
@@ -72,45 +70,42 @@ local function read_block(block)
 	return block;
 end
 
--- > the blocks to run, the curl lines that are in none of them, other blocks by language
-local function read_page()
-	local runnable, escaped, others = {}, {}, { log = {}, netrc = {}, sh = {}, jinja = {} };
-	local block, number = nil, 0;
-	for line in readme:gmatch("([^\n]*)\n") do
-		number = number + 1;
-		local fence = line:match("^%s*```(.*)$");
-		if fence and not block then
-			block = { language = fence, lines = {}, number = number + 1 };
-		elseif fence then
-			local text = table.concat(block.lines, "\n");
-			local curl = text:find("%f[%w]curl%f[%W]");
-			if block.language == "python" or curl and (block.language == "sh" or block.language == "crontab") then
-				table.insert(runnable, read_block(block));
-			elseif curl then
-				table.insert(escaped, ("line %d: a block of %s with curl in it"):format(block.number, block.language));
-			elseif others[block.language] then
-				table.insert(others[block.language], text);
+local token_line = "^TOKEN=%$%((prosodyctl mod_post_msg token add [^\n]*)%)\n$";
+
+-- > { name, runnable (blocks to run), commands (of prosodyctl), netrc }
+local function read_page(name)
+	local page = { name = name, runnable = {}, commands = {}, netrc = "" };
+	local blocks, elsewhere = pages.code(name);
+	for _, block in ipairs(blocks) do
+		local curl, shell = has_curl(block.text), block.language == "sh";
+		if block.language == "python" or curl and (shell or block.language == "crontab") then
+			table.insert(page.runnable, read_block(block));
+		elseif curl then
+			table.insert(escaped, ("%s: a block of %s with curl in it"):format(block.place, block.language));
+		elseif shell and block.text:match(token_line) then
+			block.makes_token = block.text:match(token_line);
+			table.insert(page.runnable, block);
+		elseif shell then
+			for _, line in ipairs(block.lines) do
+				if line:match("^prosodyctl mod_post_msg ") then table.insert(page.commands, line); end
 			end
-			block = nil;
-		elseif block then
-			table.insert(block.lines, line);
-		elseif line:match("^    ") or line:match("^\t") then
-			if line:find("%f[%w]curl%f[%W]") then
-				table.insert(escaped, ("line %d: %s"):format(number, line));
-			end
-		else
-			for span in line:gmatch("`([^`]+)`") do
-				if span:match("%f[%w]curl%s") and (span:find("/msg", 1, true) or span:find("://", 1, true) or span:find("%s%-u%s")) then
-					table.insert(escaped, ("line %d: %s"):format(number, span));
-				end
-			end
+		elseif block.language == "netrc" then
+			page.netrc = page.netrc .. block.text;
+		elseif block.language == "log" then
+			log_lines = log_lines .. block.text;
+		elseif block.language == "jinja" then
+			table.insert(templates, block.text);
 		end
 	end
-	if block then table.insert(escaped, ("line %d: the block does not end"):format(block.number)); end
-	return runnable, escaped, others;
+	for _, code in ipairs(elsewhere) do
+		local text = code.text;
+		if has_curl(text) and (not code.span or text:find("curl%s") and
+				(text:find("/msg", 1, true) or text:find("://", 1, true) or text:find("%s%-u%s"))) then
+			table.insert(escaped, code.place .. ": " .. text);
+		end
+	end
+	return page;
 end
-
-local runnable, escaped, others = read_page();
 
 -- Comparing
 
@@ -140,7 +135,8 @@ end
 
 -- Running
 
-local folder, token;
+local folder;
+local token, netrc; -- of the page that is being run; no token before it has made one
 
 -- A Python program whose connections lead to this Prosody, whatever host they name.
 local python_driver = [[
@@ -156,22 +152,40 @@ exec(compile(open(program, encoding="utf-8").read(), program, "exec"), {"__name_
 
 -- With the token in place of those that stand for it.
 local function with_token(text)
-	return (text:gsub("pmsg_%x+_…", (token:gsub("%%", "%%%%"))));
+	return (text:gsub("pmsg_%x+_…", token or error("a token is used before TOKEN=$(…) makes it", 0)));
 end
 
 local function run_python(code)
 	write(folder .. "/driver.py", python_driver);
 	write(folder .. "/program.py", with_token(code));
 	local output = output_of(("%s %s/driver.py %d %s/program.py 2>%s/complaints"):format(python, folder, world.server.http_port, folder, folder));
-	return tonumber(output) or error(output .. read(folder .. "/complaints"), 0), "";
+	return tonumber(output) or error(output .. output_of("cat '" .. folder .. "/complaints'"), 0), "";
 end
 
 local function run_shell(code)
-	return world.curl(("cd '%s'\nTOKEN='%s'\nset -- backup.service\nsystemctl() { echo \"$@\"; }\n%s"):format(
-		folder, token, (code:gsub("/etc/post_msg%.netrc", folder .. "/netrc"))));
+	if code:find("$TOKEN", 1, true) then code = with_token("TOKEN=pmsg_0_…\n") .. code; end
+	if code:find("/etc/post_msg.netrc", 1, true) then
+		write(folder .. "/netrc", with_token(netrc));
+		code = code:gsub("/etc/post_msg%.netrc", folder .. "/netrc");
+	end
+	return world.curl(("cd '%s'\nset -- backup.service\nsystemctl() { echo \"$@\"; }\n%s"):format(folder, code));
+end
+
+-- Runs a line; an id in it is `id`, and `feed` is what a file holds that it reads. > standard output
+local function prosodyctl(line, id, feed)
+	local words = {};
+	line = line:gsub(" < [%w.]+$", ""):gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
+	for word in output_of(line:gsub("^prosodyctl", "printf '%%s\\n'")):gmatch("[^\n]+") do words[#words + 1] = word; end
+	local out, err, status = world.prosodyctl(words, feed);
+	if status ~= 0 then fail(line .. "\n" .. err); end
+	return out;
 end
 
 local function run(block)
+	if block.makes_token then
+		token = prosodyctl(block.makes_token):match("(pmsg_[^\n]*)\n$");
+		return;
+	end
 	if block.wrong then fail(block.wrong .. "\n" .. block.code); end
 	world.collect();
 	local code = block.code;
@@ -203,27 +217,8 @@ local function run(block)
 		for _, raw in ipairs(messages) do complain("%s received, besides, %s", address, raw); end
 	end
 	if complaints[1] then
-		fail(("README.markdown, line %d:\n%s\n--- but\n%s"):format(block.number, table.concat(block.lines, "\n"),
-			table.concat(complaints, "\n")));
+		fail(("%s:\n%s--- but\n%s"):format(block.place, block.text, table.concat(complaints, "\n")));
 	end
-end
-
--- Runs the first command of prosodyctl that has these words; an id in it is `id`, and `feed` is what a file holds that
--- it reads. > standard output, and error
-local function prosodyctl(what, id, feed)
-	for _, text in ipairs(others.sh) do
-		for line in text:gmatch("[^\n]+") do
-			if line:match("^prosodyctl mod_post_msg ") and line:find(what, 1, true) then
-				local words = {};
-				line = line:gsub(" < [%w.]+$", ""):gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
-				for word in output_of(line:gsub("^prosodyctl", "printf '%%s\\n'")):gmatch("[^\n]+") do words[#words + 1] = word; end
-				local out, err, status = world.prosodyctl(words, feed);
-				if status ~= 0 then fail(line .. "\n" .. err); end
-				return out, err;
-			end
-		end
-	end
-	fail("README.markdown has no command of prosodyctl with " .. what);
 end
 
 local function start()
@@ -231,8 +226,8 @@ local function start()
 	hosts["example.com"].modules = { "post_msg", "tokenauth" };
 	hosts["example.com"].lines = 'post_msg_templates = "templates"';
 	local files = {};
-	for _, template in ipairs(others.jinja) do
-		files["templates/" .. template:match("^{# (%w+%.j2): ")] = template .. "\n";
+	for _, template in ipairs(templates) do
+		files["templates/" .. template:match("^{# (%w+%.j2): ")] = template;
 	end
 	world.start({
 		hosts = hosts; files = files;
@@ -253,12 +248,10 @@ local function start()
 			end
 		end, 2000);
 	]]);
-	token = prosodyctl("token add"):match("(pmsg_[^\n]*)\n$");
 	folder = os.tmpname();
 	os.remove(folder);
 	assert(output_of("mkdir '" .. folder .. "' && echo made") == "made\n");
 	write(folder .. "/report.txt", "3 disks, all well.");
-	write(folder .. "/netrc", with_token(table.concat(others.netrc, "\n")) .. "\n");
 	world.collect();
 end
 
@@ -270,11 +263,15 @@ local function try_library(library)
 	assert.is_nil(world.module("load"));
 end
 
-local function section(from, to)
-	return assert(readme:match(from .. "(.-)" .. to), "README.markdown has no " .. from);
-end
+-- What a command prints must have this in it; ID is that of a token that was made before.
+local prints = {
+	["token list"] = "\nID  me@example%.com  made ";
+	["template list"] = "\ndoor  [^\n]*/templates/door%.j2\n";
+	["template show"] = "{%%";
+	["template try"] = "FIRING: ";
+};
 
-describe("README.markdown", function ()
+describe("README.markdown and docs/", function ()
 	lazy_setup(start);
 
 	teardown(function ()
@@ -282,45 +279,53 @@ describe("README.markdown", function ()
 		world.stop();
 	end);
 
-	it("has every curl line where it is run", function ()
-		assert.same({}, escaped);
-		assert.is_true(#runnable > 20, #runnable .. " blocks to run");
-	end);
+	local count = 0;
+	for _, name in ipairs(pages.names) do
+		local page = read_page(name);
+		count = count + #page.runnable;
+		describe(name, function ()
+			lazy_setup(function () token, netrc = nil, page.netrc; end);
 
-	for _, block in ipairs(runnable) do
-		it(("line %d: %s"):format(block.number, block.lines[1]), function () run(block); end);
+			for _, block in ipairs(page.runnable) do
+				it(block.place .. ": " .. block.lines[1], function () run(block); end);
+			end
+
+			for _, line in ipairs(page.commands) do
+				it(line, function ()
+					local id = prosodyctl("prosodyctl mod_post_msg token add me@example.com"):match("pmsg_(%x+)_");
+					local payload = pages.find("templates/alertmanager/firing.case", "\n\n(.-)\n=> ");
+					local out = prosodyctl(line, id, payload);
+					for what, pattern in pairs(prints) do
+						if line:find(what, 1, true) then assert.is_truthy(out:find((pattern:gsub("ID", id))), out); end
+					end
+				end);
+			end
+		end);
 	end
 
-	it("shows commands of prosodyctl that work", function ()
-		local made, id = prosodyctl("token add"), token:match("_(%x+)_");
-		local listed = "\n" .. prosodyctl("token list");
-		assert.is_truthy(listed:find("\n" .. id .. "  me@example.com", 1, true), listed);
-		prosodyctl("token revoke", made:match("pmsg_(%x+)_"));
-		assert.is_truthy(prosodyctl("--webhook-secret"):find("pmsg_%x+_"));
-		assert.is_truthy(prosodyctl("template list"):find("\ndoor  [^\n]*/templates/door%.j2\n"));
-		assert.is_truthy(prosodyctl("template show"):find("{%", 1, true));
-		local payload = read(here .. "/templates/alertmanager/firing.case"):match("\n\n(.-)\n=> ");
-		assert.is_truthy(prosodyctl("template try", nil, payload):find("FIRING: ", 1, true));
+	it("have every curl line where it is run", function ()
+		assert.same({}, escaped);
+		assert.is_true(count > 40, count .. " blocks to run");
 	end);
 
-	it("shows lines of the log as they are", function ()
+	it("show lines of the log as they are", function ()
 		local library = world.plugin_file("post_msg.so");
 		try_library(nil);
 		try_library(library:sub(1, -2));
 		try_library((library:gsub("for Lua %d%.%d, (%d+) bytes\n$", "for Lua 5.0, %1 bytes\n")));
 		world.plugin_file("post_msg.so", library);
 		assert.is_true(world.module("load"));
-		local log, count = "\n" .. world.log(), 0;
-		for line in table.concat(others.log, "\n"):gsub("192%.0%.2%.1", "127.0.0.1"):gmatch("[^\n]+") do
+		local log, lines = "\n" .. world.log(), 0;
+		for line in log_lines:gsub("192%.0%.2%.1", "127.0.0.1"):gmatch("[^\n]+") do
 			local pattern = pattern_of(line):gsub("%.%-", "[^\n]-"):sub(2, -2) .. "\n";
 			if not log:find(pattern) then fail("not in the log: " .. line .. "\n" .. table.concat(world.errors(), "\n")); end
-			count = count + 1;
+			lines = lines + 1;
 		end
-		assert.is_true(count >= 4);
+		assert.is_true(lines >= 4);
 	end);
 
-	it("shows a rule for fail2ban that finds the line of the log", function ()
-		local rule = readme:match("\nfailregex = ([^\n]+)");
+	it("show a rule for fail2ban that finds the line of the log", function ()
+		local rule = pages.find("docs/recipes.md", "\nfailregex = ([^\n]+)");
 		write(folder .. "/rule", rule);
 		write(folder .. "/lines", world.log());
 		write(folder .. "/find.py", [[
@@ -332,20 +337,20 @@ print({found[1] for found in re.finditer(rule, open(sys.argv[2], encoding="utf-8
 		assert.equal("{'127.0.0.1'}\n", found);
 	end);
 
-	it("lists the Prosodys of `make test-matrix`", function ()
+	it("list the Prosodys of `make test-matrix`", function ()
 		local told, there = {}, {};
-		for prosody, lua, target in section("<!%-%- matrix %-%->", "<!%-%- /matrix %-%->")
+		for prosody, lua, target in pages.find("docs/running.md", "<!%-%- matrix %-%->(.-)<!%-%- /matrix %-%->")
 			:gmatch("\n| ([%d.]+) | ([%d.]+) | `make test%-prosody%-([^`]+)` |") do
 			told[#told + 1] = target;
 			assert.equal(prosody:sub(1, #target:match("^[%d.]+")) .. "-lua" .. lua, target);
 		end
-		for target in read(here .. "/Makefile"):match("\nMATRIX :?= ([^\n]+)"):gmatch("%S+") do there[#there + 1] = target; end
+		for target in pages.read("Makefile"):match("\nMATRIX :?= ([^\n]+)"):gmatch("%S+") do there[#there + 1] = target; end
 		assert.same(there, told);
 	end);
 
-	it("names targets of make that there are", function ()
-		local rules = "\n" .. read(here .. "/Makefile");
-		for target in section("\n# Development\n", "\n# "):gmatch("\n| `make ([^` ]+)") do
+	it("name targets of make that there are", function ()
+		local rules = "\n" .. pages.read("Makefile");
+		for target in pages.read("docs/development.md"):gmatch("\n| `make ([^` ]+)") do
 			assert.is_truthy(rules:find("\n" .. target .. ":", 1, true), "the Makefile has no rule for " .. target);
 		end
 	end);

@@ -1,19 +1,12 @@
--- The settings that the module declares are those of README.markdown's table. No Prosody is needed.
+-- The settings that the module declares are those of docs/running.md's table. No Prosody is needed.
 
-local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
-
-local function read(path)
-	local file = assert(io.open(here .. "/" .. path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
-end
+local pages = require "spec.support.pages";
 
 -- What settings.lib.lua takes from Prosody checks values, and is not called for a declaration.
 local function declared()
 	local stub = { stringprep = {} };
 	local env = setmetatable({ require = function () return stub; end }, { __index = _G });
-	local source = read("lua/settings.lib.lua");
+	local source = pages.read("lua/settings.lib.lua");
 	local chunk;
 	if setfenv then -- COMPAT Lua 5.1
 		chunk = setfenv(assert(loadstring(source, "@settings.lib.lua")), env);
@@ -33,10 +26,9 @@ local function shown(setting)
 	return "`" .. tostring(default) .. "`";
 end
 
-describe("the settings table of README.markdown", function ()
+describe("the settings table of docs/running.md", function ()
 	it("shows each setting, its default and its sentence as lua/settings.lib.lua declares them", function ()
-		local rows = read("README.markdown"):match("\n# Settings\n.-\n| option | default | |\n|[-|]+\n(.-\n)\n");
-		assert.is_truthy(rows, "README.markdown has no table under Settings");
+		local rows = pages.find("docs/running.md", "\n## Settings\n.-\n| option | default | |\n|[-|]+\n(.-\n)\n");
 		local next_row = rows:gmatch("(.-)\n");
 		for _, setting in ipairs(declared()) do
 			assert.equal(("| `post_msg_%s` | %s | %s |"):format(setting.name, shown(setting), setting.says), next_row());

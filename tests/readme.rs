@@ -1,11 +1,61 @@
-//! The tables of README.markdown that say what is declared in the sources, and the messages that templates make. `make
-//! readme` writes that of the fields, and the messages, anew.
+//! The tables of README.markdown and docs/ that say what is declared in the sources, the messages that templates make,
+//! and the links between the pages. `make readme` writes the table of the fields, and the messages, anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use post_msg::message::field::{FIELDS, Field, Takes};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.markdown");
+/// `README.markdown` and `docs/*.md`, from the top of the sources.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("docs/");
+    let mut pages: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    pages.insert(0, root.join("README.markdown"));
+    pages
+}
+
+fn read(page: &Path) -> String {
+    std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
+}
+
+/// The only page that has `mark`, and its text before and behind it.
+fn page_with(mark: &str) -> (PathBuf, String, String) {
+    let mut found = pages().into_iter().filter_map(|page| {
+        let text = read(&page);
+        let (before, after) = text.split_once(mark)?;
+        Some((page, before.to_owned(), after.to_owned()))
+    });
+    let first = found.next().unwrap_or_else(|| panic!("no page has {mark}"));
+    assert!(found.next().is_none(), "two pages have {mark}");
+    first
+}
+
+/// Writes what should be on the page, where `make readme` asks for it; otherwise it must be there.
+fn hold(page: &Path, written: &str, declared: &str) {
+    if std::env::var_os("WRITE_README").is_some() {
+        std::fs::write(page, declared).expect("written");
+    } else {
+        let page = page.display();
+        assert_eq!(written, declared, "{page} is not up to date: make readme");
+    }
+}
+
+/// What stands in backquotes in the first column of the table whose head begins with `head`.
+fn first_column(head: &str) -> Vec<String> {
+    let (_, _, table) = page_with(head);
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| Some(row.split('`').nth(1)?.to_owned()))
+        .collect()
+}
 
 fn takes(field: &Field) -> String {
     match field.takes {
@@ -41,21 +91,11 @@ fn fields() -> String {
 
 #[test]
 fn the_fields_are_those_that_are_declared() {
-    let readme = std::fs::read_to_string(README).expect("the README");
     let (begin, end) = ("<!-- fields -->\n", "\n<!-- /fields -->");
-    let split = readme.split_once(begin);
-    let (before, rest) = split.expect("where the table begins");
-    let (written, after) = rest.split_once(end).expect("where the table ends");
-    let declared = fields();
-    if std::env::var_os("WRITE_README").is_some() {
-        let readme = [before, begin, &declared, end, after].concat();
-        std::fs::write(README, readme).expect("written");
-    } else {
-        assert_eq!(
-            written, declared,
-            "the README is not up to date: make readme"
-        );
-    }
+    let (page, before, rest) = page_with(begin);
+    let (_, after) = rest.split_once(end).expect("where the table ends");
+    let declared = [&before, begin, &fields(), end, after].concat();
+    hold(&page, &[&before, begin, &rest].concat(), &declared);
 }
 
 /// The body that a case of a template has.
@@ -72,25 +112,20 @@ fn message_of(case: &str) -> String {
 
 #[test]
 fn the_messages_of_other_programs_are_those_of_the_templates() {
-    let readme = std::fs::read_to_string(README).expect("the README");
     let (begin, end) = ("<!-- message ", "<!-- /message -->");
-    let mut pieces = readme.split(begin);
-    let mut declared = pieces.next().unwrap_or_default().to_owned();
-    let mut shown = Vec::new();
-    for piece in pieces {
-        let (case, rest) = piece.split_once(" -->").expect("where the name ends");
-        let (_, after) = rest.split_once(end).expect("where the message ends");
-        let message = message_of(case);
-        declared += &format!("{begin}{case} -->\n```text\n{message}\n```\n{end}{after}");
-        shown.push(case.split('/').next().unwrap_or_default().to_owned());
-    }
-    if std::env::var_os("WRITE_README").is_some() {
-        std::fs::write(README, declared).expect("written");
-    } else {
-        assert_eq!(
-            readme, declared,
-            "the README is not up to date: make readme"
-        );
+    let mut shown = BTreeSet::new();
+    for page in pages() {
+        let text = read(&page);
+        let mut pieces = text.split(begin);
+        let mut declared = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (case, rest) = piece.split_once(" -->").expect("where the name ends");
+            let (_, after) = rest.split_once(end).expect("where the message ends");
+            let message = message_of(case);
+            declared += &format!("{begin}{case} -->\n```text\n{message}\n```\n{end}{after}");
+            shown.insert(case.split('/').next().unwrap_or_default().to_owned());
+        }
+        hold(&page, &text, &declared);
     }
     // Slack's stands for Discord's, and ntfy's for Gotify's.
     for (name, _) in BUILT_IN {
@@ -99,34 +134,89 @@ fn the_messages_of_other_programs_are_those_of_the_templates() {
             "gotify" => "ntfy",
             name => name,
         };
-        assert!(shown.iter().any(|shown| shown == stands_for), "{name}");
+        assert!(shown.contains(stands_for), "{name}");
     }
 }
 
 #[test]
 fn the_programs_are_those_that_have_a_template() {
-    let readme = std::fs::read_to_string(README).expect("the README");
-    let table = readme.split("| `as` | for |").nth(1).expect("the table");
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let written: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
     let declared: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-    assert_eq!(written, declared);
+    assert_eq!(first_column("| `as` | for |"), declared);
 }
 
 #[test]
 fn the_formats_are_those_that_are_declared() {
-    let readme = std::fs::read_to_string(README).expect("the README");
-    let table = readme
-        .split("| `Content-Type` |")
-        .nth(1)
-        .expect("the table");
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let written: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-    assert_eq!(written, FORMATS.each_ref().map(|format| format.media_type));
+    let declared = FORMATS.each_ref().map(|format| format.media_type);
+    assert_eq!(first_column("| `Content-Type` |"), declared);
+}
+
+/// Where the links and pictures of a page lead, and the fragments of its headings as GitHub makes them.
+fn links_and_headings(text: &str) -> (Vec<String>, BTreeSet<String>) {
+    let (mut links, mut headings) = (Vec::new(), BTreeSet::new());
+    let mut heading: Option<String> = None;
+    let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    for event in Parser::new_ext(text, options) {
+        match event {
+            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+            Event::End(TagEnd::Heading(_)) => {
+                let plain = heading.take().unwrap_or_default().to_lowercase();
+                let slug = plain
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+                let slug: String = slug.map(|c| if c == ' ' { '-' } else { c }).collect();
+                let again = (1..).map(|n| format!("{slug}-{n}"));
+                let mut names = std::iter::once(slug.clone()).chain(again);
+                let name = names.find(|name| !headings.contains(name));
+                headings.insert(name.expect("numbers do not end"));
+            }
+            Event::Text(text) | Event::Code(text) => {
+                if let Some(heading) = &mut heading {
+                    heading.push_str(&text);
+                }
+            }
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                links.push(dest_url.into_string());
+            }
+            _ => {}
+        }
+    }
+    (links, headings)
+}
+
+#[test]
+fn links_lead_to_files_and_headings_that_are_there() {
+    let (mut faults, mut relative) = (Vec::new(), 0);
+    for page in pages() {
+        for link in links_and_headings(&read(&page)).0 {
+            if link.contains("://") {
+                continue;
+            }
+            relative += 1;
+            let (file, fragment) = link.split_once('#').unwrap_or((&link, ""));
+            let folder = page.parent().expect("a folder");
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                folder.join(file)
+            };
+            let there = target.exists()
+                && (fragment.is_empty() || links_and_headings(&read(&target)).1.contains(fragment));
+            if !there {
+                faults.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    assert!(relative > 20, "{relative} links");
+}
+
+#[test]
+fn the_readme_links_to_every_page() {
+    let mut pages = pages();
+    let readme = pages.remove(0);
+    let (links, _) = links_and_headings(&read(&readme));
+    for page in pages {
+        let name = page.file_name().expect("a name").to_string_lossy();
+        assert!(links.contains(&format!("docs/{name}")), "{name}");
+    }
 }

@@ -1,6 +1,6 @@
 """Posts with the programs' own libraries, unchanged, to a Prosody: senders.py PORT PROXY_PORT TOKEN.
 
-PORT is Prosody's, PROXY_PORT that of the proxy of README.markdown, which stands in for hosts whose paths cannot be chosen.
+PORT is Prosody's, PROXY_PORT that of the proxy of docs/programs.md, which stands in for hosts whose paths cannot be chosen.
 Prints JSON: the name of each sender, and whether it takes what it was answered for success.
 """
 import json

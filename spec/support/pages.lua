@@ -1,0 +1,52 @@
+-- The pages for readers, README.markdown and docs/*.md: whatever they show is tested.
+
+local pages = {
+	names = { "README.markdown" }; -- and the others, in alphabetical order
+};
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+
+local listing = assert(io.popen("cd '" .. here .. "' && LC_ALL=C ls docs/*.md"));
+for name in listing:lines() do table.insert(pages.names, name); end
+listing:close();
+
+function pages.read(name)
+	local file = assert(io.open(here .. "/" .. name, "rb"));
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+-- What the pattern captures on the page.
+function pages.find(name, pattern)
+	return assert(pages.read(name):match(pattern), name .. " has nothing like " .. pattern);
+end
+
+-- > its blocks in order, { place, language, lines, text }; code that is in no block, { place, text, span (in a line) }
+function pages.code(name)
+	local blocks, elsewhere = {}, {};
+	local block, number = nil, 0;
+	for line in pages.read(name):gmatch("([^\n]*)\n") do
+		number = number + 1;
+		local fence = line:match("^%s*```(.*)$");
+		if fence and not block then
+			block = { place = ("%s, line %d"):format(name, number + 1), language = fence, lines = {} };
+		elseif fence then
+			block.text = table.concat(block.lines, "\n") .. "\n";
+			table.insert(blocks, block);
+			block = nil;
+		elseif block then
+			table.insert(block.lines, line);
+		elseif line:match("^    ") or line:match("^\t") then
+			table.insert(elsewhere, { place = ("%s, line %d"):format(name, number), text = line });
+		else
+			for span in line:gmatch("`([^`]+)`") do
+				table.insert(elsewhere, { place = ("%s, line %d"):format(name, number), text = span, span = true });
+			end
+		end
+	end
+	assert(not block, name .. " ends in a block");
+	return blocks, elsewhere;
+end
+
+return pages;
