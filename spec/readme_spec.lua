@@ -12,7 +12,7 @@ of `netrc` on the page says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…
 TOKEN=$(prosodyctl …) makes: each page has one of its own. A block of `jinja` is the template that its first line names.
 A block that begins with #!/bin/sh is run with backup.service as its argument. A block of `log` holds lines that are in
 Prosody's log in the end. Each line of `sh` that begins with prosodyctl mod_post_msg must succeed. A curl line anywhere
-else is a failure.
+else is a failure. A block below a line of <!-- spec/NAME_spec.lua --> is left to that spec, which must read the page.
 ]]
 
 local fail = require "busted".fail;
@@ -78,7 +78,9 @@ local function read_page(name)
 	local blocks, elsewhere = pages.code(name);
 	for _, block in ipairs(blocks) do
 		local curl, shell = has_curl(block.text), block.language == "sh";
-		if block.language == "python" or curl and (shell or block.language == "crontab") then
+		if block.spec then
+			assert(pages.read(block.spec):find(name, 1, true), block.spec .. " does not read " .. name);
+		elseif block.language == "python" or curl and (shell or block.language == "crontab") then
 			table.insert(page.runnable, read_block(block));
 		elseif curl then
 			table.insert(escaped, ("%s: a block of %s with curl in it"):format(block.place, block.language));
@@ -316,7 +318,7 @@ describe("README.markdown and docs/", function ()
 		world.plugin_file("post_msg.so", library);
 		assert.is_true(world.module("load"));
 		local log, lines = "\n" .. world.log(), 0;
-		for line in log_lines:gsub("192%.0%.2%.1", "127.0.0.1"):gmatch("[^\n]+") do
+		for line in log_lines:gsub("192%.0%.2%.%d+", "127.0.0.1"):gmatch("[^\n]+") do
 			local pattern = pattern_of(line):gsub("%.%-", "[^\n]-"):sub(2, -2) .. "\n";
 			if not log:find(pattern) then fail("not in the log: " .. line .. "\n" .. table.concat(world.errors(), "\n")); end
 			lines = lines + 1;

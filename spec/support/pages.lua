@@ -22,15 +22,17 @@ function pages.find(name, pattern)
 	return assert(pages.read(name):match(pattern), name .. " has nothing like " .. pattern);
 end
 
--- > its blocks in order, { place, language, lines, text }; code that is in no block, { place, text, span (in a line) }
+-- > its blocks in order, { place, language, lines, text, spec (that a comment in the line above names) };
+-- code that is in no block, { place, text, span (in a line) }
 function pages.code(name)
 	local blocks, elsewhere = {}, {};
-	local block, number = nil, 0;
+	local block, number, above = nil, 0, "";
 	for line in pages.read(name):gmatch("([^\n]*)\n") do
 		number = number + 1;
 		local fence = line:match("^%s*```(.*)$");
 		if fence and not block then
-			block = { place = ("%s, line %d"):format(name, number + 1), language = fence, lines = {} };
+			block = { place = ("%s, line %d"):format(name, number + 1), language = fence, lines = {};
+				spec = above:match("^<!%-%- (spec/%S+) %-%->$") };
 		elseif fence then
 			block.text = table.concat(block.lines, "\n") .. "\n";
 			table.insert(blocks, block);
@@ -44,6 +46,7 @@ function pages.code(name)
 				table.insert(elsewhere, { place = ("%s, line %d"):format(name, number), text = span, span = true });
 			end
 		end
+		above = line;
 	end
 	assert(not block, name .. " ends in a block");
 	return blocks, elsewhere;
