@@ -1,4 +1,4 @@
--- The settings. Each is declared here and nowhere else; README.markdown's table shows the same.
+-- The settings. Each is declared here and nowhere else; the table in docs/running.md shows the same.
 
 local jid_prep = require "util.jid".prep;
 local resourceprep = require "util.encodings".stringprep.resourceprep;

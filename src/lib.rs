@@ -34,7 +34,7 @@
 //! | a field of a message | its row in [`message::field`] |
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`] |
 //! | another program's webhook | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
-//! | a filter for templates | its function in [`template::filter`], and the README |
+//! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
 //! | a status | [`http::answer`], which has the table of titles |
 //! | a function for Lua | its file in [`lua`] |
 
