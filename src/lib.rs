@@ -37,6 +37,9 @@
 //! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
 //! | a status | [`http::answer`], which has the table of titles |
 //! | a function for Lua | its file in [`lua`] |
+//! | a setting | its declaration in `lua/settings.lib.lua`, and the table of `docs/running.md` |
+//! | a metric | its declaration in `lua/metrics.lib.lua`, the table of `docs/monitoring.md`, a panel of the dashboard |
+//! | something that `prosodyctl mod_post_msg check` finds | `lua/check.lib.lua` |
 
 pub mod credentials;
 pub mod http;
