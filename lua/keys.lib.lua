@@ -2,6 +2,7 @@
 
 local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
+local storagemanager = require "core.storagemanager";
 
 local native, waiting; -- given to init
 
@@ -13,6 +14,8 @@ local small = 4096; -- bytes of a body that are hashed in one call
 -- One entry for each key, named by the day on which it was made and hashes of account and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
 local store = module:open_store("post_msg_keys");
+-- Another Prosody may write into it, such as into a database; then it is asked each time.
+local shared = select(2, storagemanager.get_driver(module.host, "post_msg_keys")) ~= "internal";
 local unstored = cache.new(1000); -- name → entry that the store would not take
 local under_way = {}; -- name → the coroutine of the request
 local counts = {}; -- hash of an account → its keys that are kept, nearly
@@ -37,7 +40,7 @@ end
 
 local function note(day, name)
 	local first, digits = place_of(name);
-	if not digits then return; end
+	if not digits or shared then return; end
 	local names = known[day] or {};
 	known[day] = names;
 	local place = names[first] or {};
@@ -81,7 +84,7 @@ local function tidy()
 		name = names(state, name);
 		if not name then
 			counts = kept;
-			all_known = true;
+			all_known = not shared;
 		end
 		return name;
 	end, function (entry)
