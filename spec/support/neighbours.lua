@@ -1,5 +1,5 @@
--- Two Prosodys on loopback that speak s2s with each other, without DNS and TLS: example.com, which spec.support.world is
--- about, and remote.example with a world of its own.
+-- Two Prosodys on loopback that speak s2s with each other, without DNS: example.com, which spec.support.world is about,
+-- and another with a world of its own. With certificates that each verifies, or without TLS.
 
 local socket = require "socket";
 
@@ -11,7 +11,49 @@ local function free_port()
 	return port, listener;
 end
 
-local function with_s2s(options, port, names)
+-- A certificate authority's certificate for each domain. > a folder with DOMAIN.crt, DOMAIN.key and ca.crt
+function neighbours.certify(domains)
+	local script = [[set -e; cd "$(mktemp -d)"
+		new="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+		openssl req -x509 $new -keyout ca.key -out ca.crt -days 2 -subj "/CN=Authority"
+		for domain in %s; do
+			echo "subjectAltName=DNS:$domain" >extensions
+			openssl req -new $new -keyout $domain.key -out request -subj "/CN=$domain"
+			openssl x509 -req -in request -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out $domain.crt
+		done
+		pwd]];
+	local pipe = assert(io.popen("{ " .. script:format(table.concat(domains, " ")) .. "; } 2>/dev/null"));
+	local folder = pipe:read("*a"):match("[^\n]+");
+	pipe:close();
+	return assert(folder, "openssl has made no certificates");
+end
+
+-- Instead of the defaults of spec.support.world, and of those below.
+local function verify(options, folder)
+	options.files = options.files or {};
+	local function add(path, name)
+		local file = assert(io.open(folder .. "/" .. name, "rb"));
+		options.files["certs/" .. path] = file:read("*a");
+		file:close();
+	end
+	add("authority/ca.crt", "ca.crt");
+	options.extra = options.extra .. [[
+s2s_require_encryption = true
+s2s_secure_auth = true
+ssl = { cafile = "certs/authority/ca.crt" }
+]];
+	for domain, host in pairs(options.hosts) do
+		if not options.files["certs/" .. domain .. ".crt"] then
+			add(domain .. ".crt", domain .. ".crt");
+			add(domain .. ".key", domain .. ".key");
+		end
+		host.lines = (host.lines or "") .. " modules_disabled = { 'dialback' }";
+		table.insert(host.modules, "tls");
+	end
+	return options;
+end
+
+local function with_s2s(options, port, names, certificates)
 	local entries = {};
 	for name, its_port in pairs(names) do entries[#entries + 1] = ("[%q] = %d"):format(name, its_port); end
 	options.s2s = true;
@@ -30,13 +72,14 @@ spec_names = { %s }
 		table.insert(host.modules, "dialback");
 		table.insert(host.modules, "spec_names");
 	end
-	return options;
+	return certificates and verify(options, certificates) or options;
 end
 
 -- Starts both. `here` and `there` are options for world.start, with `names`, the domains that the other one reaches there.
--- silent.example accepts connections and says nothing; no other domain exists.
--- > the world of remote.example, which is to be stopped like the first
-function neighbours.start(world, here, there)
+-- silent.example accepts connections and says nothing; no other domain exists. With `certificates`, a folder as `certify`
+-- makes it, only those count who have one of its authority.
+-- > the world of the other, which is to be stopped like the first
+function neighbours.start(world, here, there, certificates)
 	local remote = loadfile(assert(package.searchpath("spec.support.world", package.path)))();
 	remote.password["carol@remote.example"] = "p4ss-of-carol";
 	local port_here, listener_here = free_port();
@@ -50,8 +93,8 @@ function neighbours.start(world, here, there)
 	local reached_here, reached_there = { ["silent.example"] = silent }, {};
 	for _, name in ipairs(names_there) do reached_here[name] = port_there; end
 	for _, name in ipairs(names_here) do reached_there[name] = port_here; end
-	world.start(with_s2s(here, port_here, reached_here));
-	remote.start(with_s2s(there, port_there, reached_there));
+	world.start(with_s2s(here, port_here, reached_here, certificates));
+	remote.start(with_s2s(there, port_there, reached_there, certificates));
 	return remote;
 end
 

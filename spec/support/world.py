@@ -351,12 +351,12 @@ class Server:
 
     `hosts`: VirtualHost → {"accounts": {user: password}, "modules": […, default: post_msg], "lines": its own lines of
     configuration}. `components`: their sections of the configuration. `extra`: more global lines. `files`: path below the
-    folder of the configuration → content.
+    folder of the configuration → content. `environment`: variables → values.
     """
 
-    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None, files=None):
+    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None, files=None, environment=None):
         self.hosts, self.components, self.extra, self.s2s, self.level = hosts, components, extra, s2s, level
-        self.files = files or {}
+        self.files, self.environment = files or {}, {**os.environ, **(environment or {})}
         self.plugin_dir = plugin_dir or os.environ.get("PLUGIN_DIR", "")
         self.root = os.environ.get("PROSODY_ROOT", "").rstrip("/")
         self.process, self.dir, self.clients = None, None, {}
@@ -407,7 +407,8 @@ class Server:
         command += [executable, "--config", self.dir[len(self.root):] + "/prosody.cfg.lua", "-F"]
         with open(self.dir + "/output", "ab") as output:
             try:
-                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                                                env=self.environment)
             except OSError as error:
                 raise Trouble(f"cannot run {command[0]}: {error.strerror}; is Prosody installed?") from None
         deadline = time.monotonic() + PATIENCE
@@ -472,7 +473,7 @@ class Server:
         if not self.root and "/" in executable:
             executable = os.path.abspath(executable)
         command += [executable + "ctl", "--config", self.dir[len(self.root):] + "/prosody.cfg.lua", *words]
-        done = subprocess.run(command, capture_output=True, input=feed.encode(), timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, input=feed.encode(), timeout=PATIENCE, env=self.environment)
         return {"out": done.stdout.decode("utf-8", "replace"), "err": done.stderr.decode("utf-8", "replace"), "status": done.returncode}
 
     async def login(self, address):
