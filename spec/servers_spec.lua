@@ -462,6 +462,10 @@ describe("two servers of one domain and one database", function ()
 		local headers = { ["Authorization"] = "Bearer " .. token };
 		assert.equal(503, (status_of(world, "away", "away", headers)));
 		assert.equal(503, (status_of(second, "away", "away", headers)));
+		-- Prosody tells nobody that it cannot look an account up.
+		wire.await("the password to be asked for", function ()
+			return world.http(world.request("/msg/user", "by password")).status == 401;
+		end, recheck + 2);
 		database(folder, "start");
 		assert.equal(201, (status_of(second, "away", "away", headers)));
 		assert.equal(201, (status_of(world, "away", "away", headers)));
