@@ -23,6 +23,9 @@ local status_of = {
 	["feature-not-implemented"] = 502; ["undefined-condition"] = 502; ["unexpected-request"] = 502;
 };
 
+-- Bounces of a message that never left this server, since the recipient's could not be reached.
+local unreachable = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true };
+
 local function problem_of(stanza, to) --> problem
 	local kind, condition, text = stanza:get_error();
 	condition = condition or "undefined-condition";
@@ -30,6 +33,7 @@ local function problem_of(stanza, to) --> problem
 		status = status_of[condition] or 502;
 		condition = condition;
 		temporary = kind == "wait"; -- RFC 6120, section 8.3.2
+		unreached = unreachable[condition];
 		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..text..")" or "");
 	};
 end

@@ -87,13 +87,14 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	end
 
 	local report = native.report(json);
-	local told, failed = 0, 0;
+	local told, failed, unreached = 0, 0, 0;
 	local function tell(id, to, kind, result)
 		local word = outcome_words[result] or "failed";
 		told = told + 1;
 		if word == "failed" then
 			failed = failed + 1;
 			request.failed = request.failed or result.detail;
+			if result.unreached then unreached = unreached + 1; end
 			-- A program tries again after a 5xx, and not after a 4xx.
 			if format and result.temporary and result.status < 500 then result.status = 503; end
 		end
@@ -135,7 +136,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		status_code = status;
 		headers = { content_type = media_type; preference_applied = wait and ("wait=%d"):format(wait) or nil };
 		body = body;
-	}, true;
+	}, unreached < told;
 end
 
 local faults = {}; -- template → what is wrong with it, as the log tells already
