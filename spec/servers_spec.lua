@@ -465,7 +465,12 @@ describe("two servers of one domain and one database", function ()
 		wire.await("the password to be asked for", function ()
 			return world.http(world.request("/msg/user", "by password")).status == 401;
 		end, recheck + 2);
+		-- lua-dbi of Debian 12 crashes now and then when it connects again (in libpq), so both begin anew.
+		world.kill();
+		second.kill();
 		database(folder, "start");
+		world.restart();
+		second.restart();
 		assert.equal(201, (status_of(second, "away", "away", headers)));
 		assert.equal(201, (status_of(world, "away", "away", headers)));
 		assert.same(1, fetch(second)["away"]);
