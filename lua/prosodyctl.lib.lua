@@ -92,7 +92,8 @@ end
 local function hosts_with_tokens() --> { host → its tokens }
 	local found = {};
 	for host, session in pairs(prosody.hosts) do
-		if session.type == "local" and modulemanager.get_modules_for_host(host):contains(module.name) then
+		-- In Prosody 13 "*" is one of them, as the host of this command, and what is loaded there is not loaded on the others.
+		if host ~= "*" and session.type == "local" and modulemanager.get_modules_for_host(host):contains(module.name) then
 			-- In prosodyctl, hosts have no storage and no accounts until they are asked for, and share their
 			-- events, so that each would be given those of the others.
 			session.events = new_events();
