@@ -12,6 +12,10 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ABOUT = { prosodyctl about || true; } 2>/dev/null
 PROSODY_LUA = $(shell $(ABOUT) | sed -n 's/^Lua version:[^0-9]*\([0-9.]*\).*/\1/p')
 PROSODY_VERSION = $(shell $(ABOUT) | sed -n 's/^Prosody \([0-9]*[.][0-9]*\).*/\1/p')
+# luarocks names the Lua that it works for.
+ifdef ROCK_LUA
+LUA_VERSION := $(shell $(ROCK_LUA) -e 'io.write(_VERSION:match("%d.%d"))')
+endif
 ifndef LUA_VERSION
 LUA_VERSION := $(or $(PROSODY_LUA),5.4)
 endif
@@ -30,8 +34,8 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install dist demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
+.PHONY: all build build-panic install install-rock dist deb rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
+	test-matrix test-deb test-packages test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
 
 all: build
 
@@ -47,10 +51,27 @@ install: build
 	install -d "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg"
 	install -m 644 $(MODULE)/* "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg/"
 
+# For luarocks: each file where Prosody looks for it in a rock, which for the library is the rock's own folder.
+install-rock: build
+	install -d "$(LUADIR)/mod_post_msg"
+	install -m 644 $(filter-out %/mod_post_msg.lua,$(wildcard $(MODULE)/*.lua)) "$(LUADIR)/mod_post_msg/"
+	install -m 644 $(MODULE)/mod_post_msg.lua "$(LUADIR)/"
+	install -m 644 $(MODULE)/post_msg.so "$(PREFIX)/"
+
 # A tarball of the module for each Lua.
 dist:
 	for lua in 5.1 5.2 5.3 5.4; do $(MAKE) build LUA_VERSION=$$lua; done
 	spec/targets/dist 5.1 5.2 5.3 5.4
+
+# The Debian package, of a module that is built on Debian 12, so that it runs there and on what is newer.
+deb: deps
+	$(MAKE) build LUA_VERSION=5.4
+	spec/targets/deb
+
+# A rock of it, in a folder that prosodyctl can install it from.
+rock:
+	$(MAKE) deps NEEDED="luarocks:luarocks lua5.4:lua5.4 /usr/include/lua5.4/lua.h:liblua5.4-dev" NEEDED_MODULES=
+	spec/targets/rock
 
 demo: deps
 	$(MAKE) build
@@ -62,6 +83,7 @@ test: deps
 	$(MAKE) programs
 	$(MAKE) test-specs
 	$(MAKE) test-other
+	$(MAKE) test-deb
 
 test-native:
 	$(CARGO) test $(CARGO_LUA)
@@ -102,7 +124,7 @@ MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
 # native_spec runs in this machine's own Lua, so it is not of the matrix.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
-test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%)
+test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%) test-packages
 
 test-prosody-0.12: test-prosody-0.12-lua5.4
 test-prosody-13: test-prosody-13-lua5.4
@@ -132,6 +154,15 @@ test-other:
 				*) exit $$status ;; \
 			esac ;; \
 	esac
+
+test-deb:
+	$(MAKE) build LUA_VERSION=5.4
+	@spec/targets/deb || test $$? = 77
+
+# What docs/packages.md says, on a Debian 12 and a Debian 13 with nothing on them.
+test-packages: deb rock
+	spec/targets/deb '' $(VERSION)+newer target/deb/newer
+	spec/targets/packages
 
 # On a machine with nothing on it, what the README says.
 test-fresh: deps
@@ -165,6 +196,7 @@ fuzz-webhook: cargo-fuzz
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
 	luacheck:lua-check curl:curl openssl:openssl wrk:wrk $(PYTHON):python3 git:git \
+	dh:debhelper lintian:lintian ip:iproute2 \
 	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 NEEDED_MODULES = slixmpp:python3-slixmpp ensurepip:python3-venv
 INSTALL = if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \

@@ -39,7 +39,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # need_roots: returns only where a root can be made and entered.
 need_roots() {
 	need_debian
-	[ "$(id -u)" = 0 ] || cannot "a Debian 13 root takes root's rights"
+	[ "$(id -u)" = 0 ] || cannot "a Debian root takes root's rights"
 	command -v debootstrap >/dev/null || cannot "debootstrap is not installed (make deps)"
 	unshare --mount true 2>/dev/null || cannot "mounting is not permitted (in a container?)"
 }
@@ -59,14 +59,15 @@ lock() {
 	flock 9
 }
 
-# debootstrap_into ROOT PACKAGE…: a minimal Debian 13 with these packages added, in which
+# debootstrap_into SUITE ROOT PACKAGE…: a minimal Debian of that suite with these packages added, in which
 # no package starts a daemon.
 debootstrap_into() {
-	root=$1
-	shift
+	suite=$1
+	root=$2
+	shift 2
 	mkdir -p "$roots/debs"
 	debootstrap --variant=minbase --cache-dir="$roots/debs" --keyring="$keyring" \
-		${1:+--include="$(echo "$*" | tr ' ' ,)"} trixie "$root" "$(debian_mirror)" || return
+		${1:+--include="$(echo "$*" | tr ' ' ,)"} "$suite" "$root" "$(debian_mirror)" || return
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod 755 "$root/usr/sbin/policy-rc.d"
 }
