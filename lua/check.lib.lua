@@ -204,7 +204,8 @@ local function check() --> { { "problem" or "note", sentence }, … }
 	findings = {};
 	local hosts, values = {}, {};
 	for host, session in pairs(prosody.hosts) do
-		if session.type == "local" and enabled("post_msg", host) then hosts[#hosts + 1] = host; end
+		-- COMPAT In prosodyctl of 13, "*" is one of them.
+		if host ~= "*" and session.type == "local" and enabled("post_msg", host) then hosts[#hosts + 1] = host; end
 	end
 	table.sort(hosts);
 	if not hosts[1] then

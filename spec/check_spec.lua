@@ -137,6 +137,10 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal("No problems were found.\n", out);
 	end);
 
+	it("knows hosts on which the module is enabled for all", function ()
+		assert.equal("No problems were found.\n", (check("modules_enabled = { 'post_msg', 'saslauth', 'http' }")));
+	end);
+
 	it("finds that no host has the module", function ()
 		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub(', "post_msg"', "")));
 		local out, status = run();
