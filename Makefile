@@ -34,7 +34,7 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install install-rock dist deb rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
+.PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
 	test-matrix test-deb test-packages test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
 
 all: build
@@ -67,6 +67,10 @@ dist:
 deb: deps
 	$(MAKE) build LUA_VERSION=5.4
 	spec/targets/deb
+
+# The same for arm64, built on this machine.
+deb-arm64: deps
+	spec/targets/deb-arm64
 
 # A rock of it, in a folder that prosodyctl can install it from.
 rock:
@@ -124,7 +128,7 @@ MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
 # native_spec runs in this machine's own Lua, so it is not of the matrix.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
-test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%) test-packages
+test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%) test-packages deb-arm64
 
 test-prosody-0.12: test-prosody-0.12-lua5.4
 test-prosody-13: test-prosody-13-lua5.4
@@ -159,7 +163,7 @@ test-deb:
 	$(MAKE) build LUA_VERSION=5.4
 	@spec/targets/deb || test $$? = 77
 
-# What docs/packages.md says, on a Debian 12 and a Debian 13 with nothing on them.
+# What docs/packages.md says, on a Debian 12, a Debian 13 and, with UBUNTU_MIRROR, an Ubuntu 24.04 with nothing on them.
 test-packages: deb rock
 	spec/targets/deb '' $(VERSION)+newer target/deb/newer
 	spec/targets/packages

@@ -59,15 +59,17 @@ lock() {
 	flock 9
 }
 
-# debootstrap_into SUITE ROOT PACKAGE…: a minimal Debian of that suite with these packages added, in which
-# no package starts a daemon.
+# debootstrap_into SUITE ROOT PACKAGE…: a minimal Debian of that suite with these packages added, in which no package
+# starts a daemon. Or an Ubuntu (noble), from UBUNTU_MIRROR and with $keyring; debootstrap's script for jammy does it.
 debootstrap_into() {
 	suite=$1
 	root=$2
 	shift 2
+	mirror=$(debian_mirror) components=main script=$suite
+	[ "$suite" != noble ] || mirror=$UBUNTU_MIRROR components=main,universe script=jammy
 	mkdir -p "$roots/debs"
-	debootstrap --variant=minbase --cache-dir="$roots/debs" --keyring="$keyring" \
-		${1:+--include="$(echo "$*" | tr ' ' ,)"} "$suite" "$root" "$(debian_mirror)" || return
+	debootstrap --variant=minbase --cache-dir="$roots/debs" --keyring="$keyring" --components="$components" \
+		${1:+--include="$(echo "$*" | tr ' ' ,)"} "$suite" "$root" "$mirror" "/usr/share/debootstrap/scripts/$script" || return
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod 755 "$root/usr/sbin/policy-rc.d"
 }
@@ -115,4 +117,31 @@ in_root() {
 	chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		$(environment_as_here) "$@"
+}
+
+# make_root SUITE DIR PACKAGE…: a minimal Debian of that suite in DIR, with these packages, in place of what is there.
+# FOREIGN is the other architecture that some of them are of.
+make_root() {
+	dir=$2
+	# Under another name until it is complete, so that half a root is never taken for one.
+	new=$dir.new
+	rm -rf --one-file-system "$new"
+	mkdir -p "$new"
+	log=$new.log
+	{
+		debootstrap_into "$1" "$new" &&
+			configure_as_here "$new" &&
+			mount_into "$new" &&
+			mount --bind "$roots/debs" "$new/var/cache/apt/archives" &&
+			{ [ -z "$FOREIGN" ] || in_root "$new" dpkg --add-architecture "$FOREIGN"; } &&
+			in_root "$new" apt-get update
+	} >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; fail "failed; the log is $log"; }
+	shift 2
+	in_root "$new" apt-get -y --no-install-recommends install "$@" >>"$log" 2>&1 </dev/null ||
+		{ tail -n 20 "$log" >&2; fail "failed; the log is $log"; }
+	umount -l "$new/var/cache/apt/archives" "$new/proc" "$new/dev/shm" "$new/dev/pts"
+	rm -rf "$new"/var/lib/apt/lists/*
+	rm -rf --one-file-system "$dir"
+	mv -T "$new" "$dir"
+	rm -f "$log"
 }
