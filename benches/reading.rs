@@ -55,7 +55,8 @@ fn multipart(bytes: usize) -> String {
 }
 
 fn read(content_type: &str, body: &str) -> Payload {
-    let reader = Reader::new(Some(content_type.as_bytes()), None, None).expect("a media type");
+    let reader =
+        Reader::new(Some(content_type.as_bytes()), None, None, None).expect("a media type");
     reader
         .read(body.as_bytes(), false, &LIMITS)
         .expect("a message")
@@ -137,7 +138,7 @@ fn alertmanager(bencher: Bencher, count: usize) {
         let (name, now) = ("alertmanager".to_owned(), now());
         let (headers, query) = (Headers::default(), Query::default());
         let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);
-        let reader = Reader::new(Some(b"application/json"), None, Some(webhook));
+        let reader = Reader::new(Some(b"application/json"), None, Some(webhook), None);
         let reader = reader.expect("a media type");
         reader
             .read(black_box(body.as_bytes()), false, &LIMITS)

@@ -199,7 +199,8 @@ end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
 -- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
-local function send_all(sender, batch, wait, tell) --> problem, how many were sent, outcomes not told
+-- Before the first is sent, `prepare` may still give a problem.
+local function send_all(sender, batch, wait, tell, prepare) --> problem, how many were sent, outcomes not told
 	local count, outcomes = 0, {};
 	local ticket = batch:ticket();
 	if ticket and not waiting.await(ticket) then
@@ -212,7 +213,7 @@ local function send_all(sender, batch, wait, tell) --> problem, how many were se
 			return waiting.unloaded, count, outcomes;
 		end
 	until done;
-	local problem = sender.admit and sender.admit(batch:total());
+	local problem = sender.admit and sender.admit(batch:total()) or prepare();
 	if problem then return problem, count, outcomes; end
 	for stanza in batch.next, batch do
 		local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
@@ -239,7 +240,7 @@ local function init(settings, the_waiting)
 	waiting = the_waiting;
 	rooms = module:require "rooms" (settings, waiting, problem_of);
 	return {
-		kind_of = kind_of; send = send; send_all = send_all; limit = limit; stop = rooms.stop; rooms_joined = rooms.joined;
+		kind_of = kind_of; problem_of = problem_of; send = send; send_all = send_all; limit = limit; stop = rooms.stop; rooms_joined = rooms.joined;
 	};
 end
 

@@ -116,6 +116,7 @@ local function fingerprint(request) --> string, or nil where the request cannot 
 	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
 	local says = request.query_says;
 	if says and says ~= "" then path = path.."?"..says; end
+	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- which names a file
 	local head = #path..":"..path..#media_type..":"..media_type..#coding..":"..coding..#body..":";
 	if #body <= small then
 		return sha256(head..body, true);

@@ -35,6 +35,10 @@ local declared = {
 	{ type = "gauge"; name = "tokens"; says = "sending tokens" };
 	{ type = "gauge"; name = "keys"; says = "idempotency keys that are kept, nearly" };
 	{
+		type = "counter"; name = "files"; labels = { "result" }; values = { { "uploaded", "refused", "failed" } };
+		says = "files to be uploaded, by result";
+	};
+	{
 		type = "counter"; name = "templates"; labels = { "template", "result" };
 		says = "renderings of templates, by template and result (rendered, failed)";
 	};

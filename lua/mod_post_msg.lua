@@ -62,9 +62,10 @@ local tokens = rules.open(module, native, settings.token_limit);
 local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens; metrics = metrics };
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
+local uploads = module:require "uploads" { waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
 local request = module:require "request" {
 	native = native; core = core; settings = settings; templates = templates;
-	waiting = waiting; auth = auth; delivery = delivery; keys = keys; metrics = metrics; log = module:require "log";
+	waiting = waiting; auth = auth; delivery = delivery; keys = keys; uploads = uploads; metrics = metrics; log = module:require "log";
 };
 
 if settings.auth_mechanisms:contains("Token") then

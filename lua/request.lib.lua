@@ -2,7 +2,7 @@
 
 local now = require "util.time".monotonic;
 
-local native, core, settings, waiting, auth, delivery, keys, log; -- given to init
+local native, core, settings, waiting, auth, delivery, keys, uploads, log; -- given to init
 local count_request, count_message, time_answer; -- metrics
 
 local allowed = "OPTIONS, POST";
@@ -55,6 +55,13 @@ end
 -- How the metrics and the log call what became of a message.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
+-- Reads a request. `takes_files`: what is none of the formats is a file.
+local function read(request, sender, wait, takes_files) --> as core.compose
+	local headers, query = request.headers, request.url.query;
+	return whole(request, pcall(core.compose, sender.address, request.url.path, headers.content_type, headers.content_encoding,
+		request.body, wait ~= nil, sender.allowed, query, query and headers, takes_files, headers.content_disposition));
+end
+
 -- Sends what a request says. A request that was sent and is cut short by an unload has both, a
 -- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
@@ -62,9 +69,10 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local wait = headers.prefer and native.prefers_wait(headers.prefer);
 	wait = wait and math.min(wait, settings.max_wait);
 	if wait == 0 then wait = nil; end
-	local query = request.url.query;
-	local stanza, problem, batch, reply_status, reply_type, reply = whole(request, pcall(core.compose, sender.address, request.url.path,
-		headers.content_type, headers.content_encoding, request.body, wait ~= nil, sender.allowed, query, query and headers));
+	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, false);
+	if problem and problem.status == 415 and not request.format and uploads.service_of(sender) then
+		stanza, problem, batch = read(request, sender, wait, true);
+	end
 	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then
 		return problem;
@@ -105,7 +113,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	if batch then
 		local count;
-		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell);
+		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell, function ()
+			return uploads.upload(sender, batch, request.body);
+		end);
 		if problem then return problem, nil, count > 0; end
 		many = batch:many();
 		reply_status, reply_type, reply = batch:answer();
@@ -244,7 +254,7 @@ end
 
 local function init(parts)
 	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
-	auth, delivery, keys, log = parts.auth, parts.delivery, parts.keys, parts.log;
+	auth, delivery, keys, uploads, log = parts.auth, parts.delivery, parts.keys, parts.uploads, parts.log;
 	local metrics = parts.metrics;
 	count_request, count_message, time_answer = metrics.counter("requests"), metrics.counter("messages"), metrics.histogram("answer");
 	for name, fault in pairs(parts.templates:faults()) do note_fault(name, fault); end

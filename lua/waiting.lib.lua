@@ -187,7 +187,7 @@ local function init(the_core)
 	end
 	return {
 		await = await; breathe = breathe; count = count; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
-		refusal_delay = refusal_delay; settle = settle; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+		refusal_delay = refusal_delay; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end
 

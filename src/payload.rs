@@ -4,12 +4,14 @@
 //! |---|---|---|
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
+//! | a body of another kind | a file, which is uploaded | [`file`] |
 //! | what another program posts | a draft, by a template | [`webhook`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
 
 pub mod batch;
 pub mod body;
+pub mod file;
 pub mod form;
 pub mod format;
 pub mod json;

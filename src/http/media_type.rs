@@ -8,8 +8,19 @@ use std::borrow::Cow;
 use encoding_rs::Encoding;
 
 use super::charset;
-use super::parameters::{Parameters, parameters};
+use super::parameters::{Parameters, is_token, parameters};
 use super::problem::Problem;
+
+/// Whether it has the form `type/subtype` (RFC 9110, section 8.3.1).
+pub fn is_media_type(essence: &[u8]) -> bool {
+    let slash = essence.iter().position(|&byte| byte == b'/');
+    slash.is_some_and(|at| {
+        let (kind, subtype) = (&essence[..at], &essence[at + 1..]);
+        [kind, subtype]
+            .iter()
+            .all(|name| !name.is_empty() && name.iter().copied().all(is_token))
+    })
+}
 
 /// The value of a Content-Type header (RFC 9110, section 8.3).
 pub struct MediaType<'a> {

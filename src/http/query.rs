@@ -55,6 +55,13 @@ impl Query {
         known
     }
 
+    /// `filename`: what a file is called. With `as` it means nothing here.
+    pub fn file_name(&self) -> Option<&str> {
+        let is_it = |(name, _): &&(String, String)| name == "filename";
+        let found = self.others.iter().find(is_it);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// What it says of the message, so that two requests can be compared: not who sends it, nor what is ignored.
     pub fn says(&self) -> String {
         let mut says = form_urlencoded::Serializer::new(String::new());
@@ -62,6 +69,8 @@ impl Query {
         if let Some(format) = &self.format {
             says.append_pair("as", format);
             says.extend_pairs(&self.others);
+        } else if let Some(name) = self.file_name() {
+            says.append_pair("filename", name);
         }
         says.finish()
     }
@@ -91,6 +100,7 @@ mod tests {
         assert_eq!(says(b"token=a&x=1"), "");
         assert_eq!(says(b"token=a&to=%61b&x=1"), says(b"to=ab&token=c"));
         assert_eq!(says(b"token=a&as=x&wait=1"), "as=x&wait=1");
+        assert_eq!(says(b"token=a&x=1&filename=a+b"), "filename=a+b");
         assert_ne!(says(b"to=a&to=b"), says(b"to=a%26to=b"));
     }
 

@@ -11,6 +11,7 @@ use super::stanza;
 use crate::credentials::worker::Ticket;
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
+use crate::payload::file::Content;
 use crate::payload::reader::Payload;
 
 /// How long a slice of a batch may hold the event loop.
@@ -68,6 +69,28 @@ impl UserData for LuaBatch {
         methods.add_method_mut("resolve", |lua, this, ()| match this.resolve() {
             Ok(done) => done.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+        });
+        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … } that are to be uploaded
+        // before anything is sent
+        methods.add_method("files", |lua, this, ()| {
+            let files = this.batch.files().iter().map(|file| {
+                let table = lua.create_table()?;
+                table.set("name", file.name.as_str())?;
+                table.set("type", file.media_type.as_str())?;
+                match &file.content {
+                    Content::InBody(range) => {
+                        table.set("first", range.start + 1)?;
+                        table.set("last", range.end)?;
+                    }
+                    Content::Unpacked(bytes) => table.set("bytes", lua.create_string(bytes)?)?,
+                }
+                Ok(table)
+            });
+            files.collect::<mlua::Result<Vec<Table>>>()
+        });
+        // link(index, url) → a problem, or nil: where the file of that index was uploaded to
+        methods.add_method_mut("link", |_, this, (index, url): (usize, String)| {
+            Ok(this.batch.link(index.saturating_sub(1), &url).err())
         });
         // total() → how many messages it makes, once all recipients are resolved
         methods.add_method("total", |_, this, ()| Ok(this.batch.total()));

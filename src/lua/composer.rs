@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::limits::Limits;
 use crate::payload::batch::Batch;
-use crate::payload::reader::Reader;
+use crate::payload::reader::{FileHints, Reader};
 use crate::payload::webhook::Webhook;
 use crate::template::context::{Headers, now};
 use crate::template::engine::Templates;
@@ -26,7 +26,8 @@ use crate::template::engine::Templates;
 type Bytes = mlua::String;
 
 /// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted,
-/// to whom alone it may go, raw query, and all headers, which a query makes matter.
+/// to whom alone it may go, raw query, all headers, which a query makes matter, and whether files can be uploaded,
+/// with Content-Disposition.
 pub type Request = (
     String,
     Bytes,
@@ -37,6 +38,8 @@ pub type Request = (
     Option<UserDataRef<LuaAllowed>>,
     Option<Bytes>,
     Option<Table>,
+    bool,
+    Option<Bytes>,
 );
 
 /// As many large bodies wait to be read at most.
@@ -114,7 +117,19 @@ impl Composer {
 
     fn read(
         &self,
-        (from, path, content_type, content_encoding, body, receipt, allowed, query, headers): Request,
+        (
+            from,
+            path,
+            content_type,
+            content_encoding,
+            body,
+            receipt,
+            allowed,
+            query,
+            headers,
+            takes_files,
+            disposition,
+        ): Request,
     ) -> std::result::Result<(Batch, Option<Reading>), Problem> {
         #[cfg(feature = "deliberate-panic")]
         if content_type
@@ -132,13 +147,20 @@ impl Composer {
             let in_query = in_query.into_iter().filter(|_| in_query_count);
             in_path.into_iter().chain(in_query).collect()
         });
+        let file_name = query.file_name().map(str::to_owned);
         let webhook = query.format.take().map(|name| {
             let templates = Arc::clone(&self.templates);
             Webhook::new(templates, name, all_headers(&headers), query, now())
         });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
-                Reader::new(content_type, coding, webhook)
+                with_bytes(&disposition, |disposition| {
+                    let hints = FileHints {
+                        disposition,
+                        name: file_name,
+                    };
+                    Reader::new(content_type, coding, webhook, takes_files.then_some(hints))
+                })
             })
         })?;
         let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));

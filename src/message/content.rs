@@ -1,12 +1,15 @@
 //! Draft → content: what a message says, whoever gets it.
 
 use super::draft::Draft;
-use super::element::Element;
-use super::field::{BODY, COUNT, FIELDS, ID, TYPE, Value};
+use super::element::{Element, escaped_len};
+use super::field::{BODY, COUNT, FIELDS, Field, ID, OOB_URL, TYPE, Value};
 use super::kind::Kind;
 use super::limits::Limits;
 use super::text::{AttributeText, Text};
 use crate::http::problem::Problem;
+
+/// As many bytes of a message are kept free for the link to its file, and for the body that repeats it.
+const LONGEST_LINK: usize = 4096;
 
 /// What a message says. Every value can be written as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +41,14 @@ impl Content {
                 *value = field.check(written)?;
             }
         }
-        if !FIELDS
-            .iter()
-            .zip(&values)
-            .any(|(field, value)| field.suffices && value.is_some())
-        {
+        if draft.has_file && values[OOB_URL].is_some() {
+            return Err(Problem::meaning(
+                "`oob_url` is given beside a file, whose link it would be; leave it out",
+            )
+            .field("oob_url"));
+        }
+        let suffices = |(field, value): (&Field, &Option<Value>)| field.suffices && value.is_some();
+        if !draft.has_file && !FIELDS.iter().zip(&values).any(suffices) {
             return Err(nothing_to_send());
         }
         if values[BODY].is_none() {
@@ -55,11 +61,30 @@ impl Content {
             len: 0,
         };
         let shortest = content.element("", "", Kind::Chat).serialised_len();
-        content.len = shortest - Kind::Chat.as_str().len();
-        if shortest > limits.size {
+        let link = if draft.has_file { LONGEST_LINK } else { 0 };
+        content.len = shortest - Kind::Chat.as_str().len() + link;
+        if shortest + link > limits.size {
             return Err(limits.too_large());
         }
         Ok(content)
+    }
+
+    /// Links to the file of the message (XEP-0066), and has the link for its body where it has none: clients show a
+    /// file whose link is all of the body.
+    ///
+    /// # Errors
+    /// 502 for what is no URL, or too long.
+    pub fn link(&mut self, url: &str) -> Result<(), Problem> {
+        let no_link = || Problem::new(502, "the upload service gives no usable URL of the file");
+        if 2 * escaped_len(url) > LONGEST_LINK - 100 {
+            return Err(no_link());
+        }
+        let field = &FIELDS[OOB_URL];
+        self.values[OOB_URL] = field.check(url.to_owned()).map_err(|_| no_link())?;
+        if self.values[BODY].is_none() {
+            self.values[BODY] = FIELDS[BODY].check(url.to_owned()).map_err(|_| no_link())?;
+        }
+        Ok(())
     }
 
     /// The type that the client chose.

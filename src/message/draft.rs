@@ -15,6 +15,8 @@ pub struct Draft {
     pub to: Option<Recipients>,
     /// The values of the other fields, each in the place that its field has in [`FIELDS`].
     pub values: [Option<String>; COUNT],
+    /// Whether it is to link to a file, which is uploaded when all else is known to be right.
+    pub has_file: bool,
     /// 422: the first field that is given twice or is of another type, if any.
     pub fault: Option<Problem>,
 }

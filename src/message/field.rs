@@ -118,6 +118,7 @@ pub const COUNT: usize = FIELDS.len();
 pub const TYPE: usize = position("type");
 pub const ID: usize = position("id");
 pub const BODY: usize = position("body");
+pub const OOB_URL: usize = position("oob_url");
 
 /// What is particular to one field.
 pub struct Field {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::vec;
 
+use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
 use crate::http::problem::Problem;
@@ -29,6 +30,7 @@ pub struct Batch {
     resolved: Vec<(Vec<(Address, Kind)>, Content)>,
     many: bool,
     answer: Option<Answer>,
+    files: Vec<File>,
     /// Messages × recipients so far.
     total: usize,
     /// The message and the recipient that come next.
@@ -53,6 +55,7 @@ impl Batch {
             resolved: Vec::new(),
             many: false,
             answer: None,
+            files: Vec::new(),
             total: 0,
             next: (0, 0),
         }
@@ -71,6 +74,7 @@ impl Batch {
         };
         self.many = payload.many;
         self.answer = payload.answer;
+        self.files = payload.files;
         self.unresolved = payload.messages.into_iter();
         Ok(())
     }
@@ -131,6 +135,22 @@ impl Batch {
             .collect()
     }
 
+    /// The files that are to be uploaded before anything is sent.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// Links the message at this place to its file, once all recipients are resolved.
+    ///
+    /// # Errors
+    /// 502 for what is no URL.
+    pub fn link(&mut self, index: usize, url: &str) -> Result<(), Problem> {
+        match self.resolved.get_mut(index) {
+            Some((_, content)) => content.link(url),
+            None => Ok(()),
+        }
+    }
+
     /// The next message.
     pub fn next_message(&mut self) -> Option<Message<'_>> {
         while let Some((addresses, _)) = self.resolved.get(self.next.0) {
@@ -147,7 +167,7 @@ impl Batch {
 
     /// Whether it is exactly one message that is not answered with an array.
     pub fn is_single(&self) -> bool {
-        !self.many && self.total == 1 && self.unresolved.len() == 0
+        !self.many && self.total == 1 && self.unresolved.len() == 0 && self.files.is_empty()
     }
 
     /// Whether the answer is an array, even for one message.

@@ -2,6 +2,7 @@
 
 use encoding_rs::Encoding;
 
+use super::file::File;
 use crate::http::answer::Answer;
 use crate::message::draft::Draft;
 
@@ -23,6 +24,8 @@ pub struct Drafts {
     pub many: bool,
     /// How another program expects to be answered where all is well.
     pub answer: Option<Answer>,
+    /// Where there are any, each message links to the file in the same place.
+    pub files: Vec<File>,
 }
 
 impl From<Draft> for Drafts {
@@ -31,6 +34,7 @@ impl From<Draft> for Drafts {
             drafts: vec![draft],
             many: false,
             answer: None,
+            files: Vec::new(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
             drafts,
             many: true,
             answer: None,
+            files: Vec::new(),
         }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",

@@ -10,11 +10,12 @@ use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
 use super::body::{Body, Drafts};
+use super::file::{Content, File, name_in};
 use crate::http::charset;
 use crate::http::parameters::parameters;
 use crate::http::problem::{Place, Problem};
 use crate::message::draft::Draft;
-use crate::message::field;
+use crate::message::field::{self, FIELDS};
 use crate::message::limits::Limits;
 
 /// Reads the fields of a form in parts (RFC 7578), framed as RFC 2046, section 5.1.1, has it.
@@ -30,14 +31,44 @@ use crate::message::limits::Limits;
 /// multipart or has a transfer encoding.
 pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
     let mut draft = Draft::default();
+    let mut files = Vec::new();
     let wanted = |name: &str, _| field::named(name).is_some();
-    for (name, value) in parts(body, wanted)? {
+    for (name, value) in read_parts(body, wanted, |file| files.push(file))? {
         if let Some(field) = field::named(&name) {
             draft.add(field, value, limits);
         }
     }
-    Ok(draft.into())
+    if files.len() > MOST_FILES {
+        return Err(Problem::meaning(format!(
+            "the form has more than {MOST_FILES} files; send them in parts"
+        ))
+        .field("file"));
+    }
+    draft.has_file = !files.is_empty();
+    // The text goes with the first file.
+    let others = Draft {
+        to: draft.to.clone(),
+        values: std::array::from_fn(|field| {
+            let goes_with_all = matches!(FIELDS[field].name, "type" | "thread" | "lang");
+            draft.values[field].clone().filter(|_| goes_with_all)
+        }),
+        has_file: true,
+        fault: None,
+    };
+    let mut drafts = vec![draft];
+    drafts.resize(files.len().max(1), others);
+    Ok(Drafts {
+        drafts,
+        many: false,
+        answer: None,
+        files,
+    })
 }
+
+/// As many files a form may have.
+const MOST_FILES: usize = 100;
+/// The part that is a file to be uploaded.
+const FILE: &str = "file";
 
 /// The name and the text of each part that is `wanted(name, is_file)`, in order.
 ///
@@ -46,6 +77,15 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
 pub(super) fn parts(
     body: &Body,
     wanted: impl Fn(&str, bool) -> bool,
+) -> Result<Vec<(String, String)>, Problem> {
+    read_parts(body, wanted, |_| {})
+}
+
+/// The same, and `on_file` gets each part `file` that has a file name.
+fn read_parts(
+    body: &Body,
+    wanted: impl Fn(&str, bool) -> bool,
+    mut on_file: impl FnMut(File),
 ) -> Result<Vec<(String, String)>, Problem> {
     let delimiter = [
         b"\r\n--",
@@ -78,6 +118,8 @@ pub(super) fn parts(
         let name = part.name()?;
         if *name == *b"_charset_" {
             charset = charset::named(part.content.bytes.trim_ascii())?;
+        } else if *name == *FILE.as_bytes() && part.is_file() {
+            part.file().into_iter().for_each(&mut on_file);
         } else if let Some(name) = std::str::from_utf8(&name)
             .ok()
             .filter(|name| wanted(name, part.is_file()))
@@ -296,6 +338,20 @@ impl<'a> Part<'a> {
                 name.eq_ignore_ascii_case(b"filename") || name.eq_ignore_ascii_case(b"filename*")
             })
         })
+    }
+
+    /// The file that it is; none where a form was sent without choosing one.
+    fn file(&self) -> Option<File> {
+        let Piece { at, bytes } = self.content;
+        let value = |header: &'_ Option<Header<'a>>| {
+            let value = header.as_ref().map(|header| header.value.to_vec());
+            value.unwrap_or_default()
+        };
+        let name = name_in(&value(&self.disposition));
+        let content_type = value(&self.content_type);
+        let essence = parameters(&content_type).0;
+        let content = Content::InBody(at..at + bytes.len());
+        (!bytes.is_empty()).then(|| File::new(name.as_deref(), Some(essence), content))
     }
 
     /// RFC 7578, section 4.2. What else the header says, such as a file name, has no bearing.

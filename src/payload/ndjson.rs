@@ -40,6 +40,7 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         drafts,
         many: true,
         answer: None,
+        files: Vec::new(),
     })
 }
 

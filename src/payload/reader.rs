@@ -2,14 +2,16 @@
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::body::Body;
+use super::body::{Body, Drafts};
+use super::file::{Content as FileContent, File, name_in};
 use super::format::{Format, media_types};
 use super::webhook::{Form, Webhook};
 use crate::http::answer::Answer;
 use crate::http::content_coding::{self, Coding};
-use crate::http::media_type::MediaType;
+use crate::http::media_type::{MediaType, is_media_type};
 use crate::http::problem::Problem;
 use crate::message::content::Content;
+use crate::message::draft::Draft;
 use crate::message::limits::Limits;
 
 /// What the headers say of the body.
@@ -18,12 +20,24 @@ pub struct Reader {
     charset: &'static Encoding,
     boundary: Option<Vec<u8>>,
     codings: Vec<Coding>,
+    takes_files: bool,
+}
+
+/// What is told of a file beside its media type.
+#[derive(Debug, Default, Clone)]
+pub struct FileHints<'a> {
+    /// The header Content-Disposition.
+    pub disposition: Option<&'a [u8]>,
+    /// The parameter of the query.
+    pub name: Option<String>,
 }
 
 /// What a body is.
 enum What {
     /// Messages, in one of this module's formats.
     Messages(&'static Format),
+    /// A file: its name, and its media type.
+    File(Option<String>, Vec<u8>),
     /// What another program posts, and how it is written.
     Webhook(Webhook, Form),
 }
@@ -44,10 +58,13 @@ pub struct Payload {
     pub many: bool,
     /// How another program expects to be answered where all is well.
     pub answer: Option<Answer>,
+    /// Where there are any, each message links to the file in the same place.
+    pub files: Vec<File>,
 }
 
 impl Reader {
-    /// `webhook`: it comes from another program, to be made a message by a template.
+    /// `webhook`: it comes from another program, to be made a message by a template. `files`: a body of another media
+    /// type is a file, and so may be parts of a form; without it, there is nowhere to upload one.
     ///
     /// # Errors
     /// 415, listing what is supported, where there is no media type or another one, or the charset
@@ -56,6 +73,7 @@ impl Reader {
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
         webhook: Option<Webhook>,
+        files: Option<FileHints>,
     ) -> Result<Reader, Problem> {
         // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
         let codings = content_coding::parse(content_encoding)?;
@@ -63,9 +81,20 @@ impl Reader {
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
         let what = match webhook {
             Some(webhook) => What::Webhook(webhook, Form::of(essence)?),
-            None => What::Messages(format(essence)?),
+            None => match (format(essence), &files) {
+                (Ok(format), _) => What::Messages(format),
+                (Err(_), Some(hints)) if essence.is_some_and(is_media_type) => {
+                    let named = || hints.disposition.and_then(name_in);
+                    let name = hints.name.clone().or_else(named);
+                    What::File(name, essence.unwrap_or_default().to_vec())
+                }
+                (Err(problem), _) => return Err(problem),
+            },
         };
-        let parameters = media_type.map(MediaType::parameters).transpose()?;
+        let parameters = match what {
+            What::File(..) => None,
+            _ => media_type.map(MediaType::parameters).transpose()?,
+        };
         let (charset, boundary) = match parameters {
             Some(parameters) => (parameters.charset, parameters.boundary),
             None => (None, None),
@@ -75,6 +104,7 @@ impl Reader {
             charset: charset.unwrap_or(UTF_8),
             boundary: boundary.map(|boundary| boundary.into_owned()),
             codings,
+            takes_files: files.is_some(),
         })
     }
 
@@ -83,6 +113,7 @@ impl Reader {
         !self.codings.is_empty()
             || match &self.what {
                 What::Messages(format) => format.is_slow(body),
+                What::File(..) => false,
                 What::Webhook(webhook, _) => webhook.is_slow(body),
             }
     }
@@ -99,9 +130,27 @@ impl Reader {
             boundary: self.boundary.as_deref(),
         };
         let read = match self.what {
-            What::Messages(format) => (format.read)(&body, limits)?,
+            What::Messages(format) => {
+                let read = (format.read)(&body, limits)?;
+                if !read.files.is_empty() && !self.takes_files {
+                    return Err(nowhere_to_upload());
+                }
+                read
+            }
+            What::File(name, media_type) => {
+                if body.bytes.is_empty() {
+                    return Err(Problem::meaning("the file is empty"));
+                }
+                let content = FileContent::InBody(0..body.bytes.len());
+                file(File::new(name.as_deref(), Some(&media_type), content))
+            }
             What::Webhook(webhook, form) => webhook.read(&body, form, limits)?,
         };
+        let mut files = read.files;
+        if !self.codings.is_empty() {
+            // The body as it came does not hold them.
+            files.iter_mut().for_each(|file| file.unpack(body.bytes));
+        }
         let many = read.many;
         let mut messages = Vec::with_capacity(read.drafts.len());
         let mut fault = None;
@@ -133,9 +182,29 @@ impl Reader {
                 messages,
                 many,
                 answer: read.answer,
+                files,
             }),
         }
     }
+}
+
+/// A message that is nothing but a file.
+fn file(file: File) -> Drafts {
+    let draft = Draft {
+        has_file: true,
+        ..Draft::default()
+    };
+    Drafts {
+        files: vec![file],
+        ..draft.into()
+    }
+}
+
+fn nowhere_to_upload() -> Problem {
+    Problem::unsupported(
+        "a part is a file, and there is no service to which it could be uploaded (XEP-0363)",
+    )
+    .field("file")
 }
 
 /// The format of messages that a media type names.

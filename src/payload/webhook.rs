@@ -130,6 +130,7 @@ impl Webhook {
             },
             many: false,
             answer: rendered.answer.as_deref().map(Answer::expected),
+            files: Vec::new(),
         })
     }
 }

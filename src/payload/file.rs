@@ -1,0 +1,181 @@
+//! Files: uploaded by the sender (XEP-0363), and linked to in messages.
+
+use std::ops::Range;
+
+use crate::http::media_type::is_media_type;
+use crate::http::parameters::parameters;
+use crate::http::percent;
+use crate::message::text::is_xml;
+
+/// A file to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Without a folder, in characters that XML can carry; at most 200 bytes.
+    pub name: String,
+    /// Type and subtype.
+    pub media_type: String,
+    pub content: Content,
+}
+
+/// What a file holds: at least a byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes of the request's body, as it came.
+    InBody(Range<usize>),
+    /// What a content coding was undone of.
+    Unpacked(Vec<u8>),
+}
+
+/// As long a name may be, in bytes.
+const LONGEST_NAME: usize = 200;
+
+impl File {
+    /// `name` as the client gives it, and `media_type`, where it does.
+    pub fn new(name: Option<&str>, media_type: Option<&[u8]>, content: Content) -> File {
+        let media_type = media_type.filter(|name| is_media_type(name));
+        let media_type = media_type.unwrap_or(b"application/octet-stream");
+        let media_type = String::from_utf8_lossy(media_type).to_ascii_lowercase();
+        File {
+            name: legal_name(name.unwrap_or_default(), &media_type),
+            media_type,
+            content,
+        }
+    }
+
+    /// Takes what it holds out of the body.
+    pub fn unpack(&mut self, body: &[u8]) {
+        if let Content::InBody(range) = &self.content {
+            let bytes = body.get(range.clone()).unwrap_or_default();
+            self.content = Content::Unpacked(bytes.to_vec());
+        }
+    }
+}
+
+/// The name behind the last folder; where nothing is left, `file`, with an ending that the media type suggests.
+fn legal_name(name: &str, media_type: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let legal = |c: &char| !c.is_control() && is_xml(*c);
+    let name: String = name.chars().filter(legal).collect();
+    let name = name.trim();
+    if name.trim_matches('.').is_empty() {
+        let ending = match media_type {
+            "image/jpeg" => "jpg",
+            "image/svg+xml" => "svg",
+            "text/html" => "html",
+            media_type => match media_type.split_once('/') {
+                Some((_, ending @ ("png" | "gif" | "webp" | "avif" | "pdf" | "zip" | "mp4"))) => {
+                    ending
+                }
+                _ => return "file".to_owned(),
+            },
+        };
+        return format!("file.{ending}");
+    }
+    // The ending is kept.
+    let ending = name.rfind('.').filter(|at| name.len() - at <= 20);
+    let (stem, ending) = name.split_at(ending.unwrap_or(name.len()));
+    let room = LONGEST_NAME - ending.len().min(LONGEST_NAME);
+    let end = (0..=stem.len().min(room)).rfind(|&at| stem.is_char_boundary(at));
+    format!("{}{ending}", &stem[..end.unwrap_or_default()])
+}
+
+/// The file name that `Content-Disposition` tells (RFC 6266, section 4.3).
+pub fn name_in(disposition: &[u8]) -> Option<String> {
+    let (mut plain, mut extended) = (None, None);
+    for (key, value) in parameters(disposition).1.flatten() {
+        if key.eq_ignore_ascii_case(b"filename") {
+            plain = plain.or(Some(String::from_utf8_lossy(&value).into_owned()));
+        } else if key.eq_ignore_ascii_case(b"filename*") {
+            extended = extended.or_else(|| decoded(&value));
+        }
+    }
+    extended.or(plain)
+}
+
+/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`.
+fn decoded(value: &[u8]) -> Option<String> {
+    let mut parts = value.splitn(3, |&byte| byte == b'\'');
+    let (charset, _, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    let bytes = percent::decode(encoded).ok()?;
+    match charset.eq_ignore_ascii_case(b"utf-8") {
+        true => String::from_utf8(bytes).ok(),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str, media_type: &str) -> String {
+        legal_name(name, media_type)
+    }
+
+    #[test]
+    fn a_name_has_no_folder_and_nothing_that_xml_cannot_carry() {
+        for (given, legal) in [
+            ("graph.png", "graph.png"),
+            ("/etc/passwd", "passwd"),
+            ("..\\..\\boot.ini", "boot.ini"),
+            ("a\u{0}b\n\u{fffe}c.txt", "abc.txt"),
+            (" Ü 1.pdf ", "Ü 1.pdf"),
+        ] {
+            assert_eq!(name(given, "image/png"), legal);
+        }
+    }
+
+    #[test]
+    fn where_no_name_is_left_the_media_type_suggests_one() {
+        for given in ["", "..", "/", "a/", "\u{1}"] {
+            assert_eq!(name(given, "image/jpeg"), "file.jpg");
+            assert_eq!(name(given, "application/pdf"), "file.pdf");
+            assert_eq!(name(given, "application/x-unknown"), "file");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_before_its_ending() {
+        for given in [
+            format!("{}.png", "ü".repeat(300)),
+            "x".repeat(300),
+            format!("a.{}", "y".repeat(300)),
+        ] {
+            let cut = name(&given, "image/png");
+            assert!(cut.len() <= LONGEST_NAME && cut.len() > 190, "{cut}");
+            assert_eq!(cut.ends_with(".png"), given.ends_with(".png"));
+        }
+    }
+
+    #[test]
+    fn the_extended_name_goes_before_the_plain_one() {
+        for (disposition, expected) in [
+            ("attachment; filename=a.png", Some("a.png")),
+            (
+                "attachment; filename=\"a \\\"b\\\".png\"",
+                Some("a \"b\".png"),
+            ),
+            (
+                "attachment; filename=a.png; FileName*=utf-8'de'%C3%9C.png",
+                Some("Ü.png"),
+            ),
+            (
+                "attachment; filename*=latin1''%DC.png; filename=b",
+                Some("b"),
+            ),
+            ("attachment; filename*=utf-8''%zz; filename=b", Some("b")),
+            ("form-data; name=\"file\"", None),
+            ("", None),
+        ] {
+            assert_eq!(name_in(disposition.as_bytes()).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_media_type_that_is_none_is_bytes() {
+        let file = |media_type: &[u8]| File::new(None, Some(media_type), Content::InBody(0..1));
+        assert_eq!(file(b"Image/PNG").media_type, "image/png");
+        for media_type in [&b"image"[..], b"", b"a/b/c", b"a b/c", b"\xff/x"] {
+            assert_eq!(file(media_type).media_type, "application/octet-stream");
+        }
+    }
+}
