@@ -12,7 +12,7 @@ use post_msg::http::query::Query;
 use post_msg::message::Message;
 use post_msg::message::address::{Address, Server};
 use post_msg::message::limits::Limits;
-use post_msg::payload::reader::{Payload, Reader};
+use post_msg::payload::reader::{Payload, Reader, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::{Headers, now};
 use post_msg::template::engine::Templates;
@@ -55,8 +55,8 @@ fn multipart(bytes: usize) -> String {
 }
 
 fn read(content_type: &str, body: &str) -> Payload {
-    let reader =
-        Reader::new(Some(content_type.as_bytes()), None, None, None).expect("a media type");
+    let reader = Reader::new(Some(content_type.as_bytes()), None, None, Uploads::Nowhere)
+        .expect("a media type");
     reader
         .read(body.as_bytes(), false, &LIMITS)
         .expect("a message")
@@ -138,7 +138,12 @@ fn alertmanager(bencher: Bencher, count: usize) {
         let (name, now) = ("alertmanager".to_owned(), now());
         let (headers, query) = (Headers::default(), Query::default());
         let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);
-        let reader = Reader::new(Some(b"application/json"), None, Some(webhook), None);
+        let reader = Reader::new(
+            Some(b"application/json"),
+            None,
+            Some(webhook),
+            Uploads::Nowhere,
+        );
         let reader = reader.expect("a media type");
         reader
             .read(black_box(body.as_bytes()), false, &LIMITS)

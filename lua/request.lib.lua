@@ -55,7 +55,8 @@ end
 -- How the metrics and the log call what became of a message.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
--- Reads a request. `takes_files`: what is none of the formats is a file.
+-- Reads a request. `takes_files`: what is none of the formats is a file; nil where it is not known whether one can be
+-- uploaded.
 local function read(request, sender, wait, takes_files) --> as core.compose
 	local headers, query = request.headers, request.url.query;
 	return whole(request, pcall(core.compose, sender.address, request.url.path, headers.content_type, headers.content_encoding,
@@ -69,9 +70,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local wait = headers.prefer and native.prefers_wait(headers.prefer);
 	wait = wait and math.min(wait, settings.max_wait);
 	if wait == 0 then wait = nil; end
-	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, false);
-	if problem and problem.status == 415 and not request.format and uploads.service_of(sender) then
-		stanza, problem, batch = read(request, sender, wait, true);
+	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, nil);
+	if problem and problem.status == 415 and not request.format then
+		stanza, problem, batch = read(request, sender, wait, uploads.service_of(sender) ~= nil);
 	end
 	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then

@@ -11,7 +11,7 @@ use post_msg::http::query::Query;
 use post_msg::message::address::{Address, Parts, Server};
 use post_msg::message::limits::Limits;
 use post_msg::message::{self, Message};
-use post_msg::payload::reader::{FileHints, Payload, Reader};
+use post_msg::payload::reader::{Payload, Reader, Uploads};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -49,7 +49,16 @@ fn read(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<Payload, Problem> {
-    Reader::new(content_type, coding, None, Some(FileHints::default()))?.read(body, true, &LIMITS)
+    Reader::new(
+        content_type,
+        coding,
+        None,
+        Uploads::Somewhere {
+            disposition: content_type,
+            name: None,
+        },
+    )?
+    .read(body, true, &LIMITS)
 }
 
 /// Every stanza that the payload makes, as XML.

@@ -10,7 +10,7 @@ use post_msg::message::address::Server;
 use post_msg::http::answer;
 use post_msg::message::{self, Message};
 use post_msg::message::limits::Limits;
-use post_msg::payload::reader::{FileHints, Reader};
+use post_msg::payload::reader::{Reader, Uploads};
 use post_msg::http::problem::{Place, Problem};
 
 const LIMITS: Limits = Limits {
@@ -59,7 +59,7 @@ fn compose(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<(), Problem> {
-    let payload = Reader::new(content_type, coding, None, Some(FileHints::default()))?.read(body, body.len() % 2 == 0, &LIMITS)?;
+    let payload = Reader::new(content_type, coding, None, Uploads::Somewhere { disposition: content_type, name: None })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
     assert!(payload.many || payload.messages.len() == 1);
     for unaddressed in &payload.messages {

@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::limits::Limits;
 use crate::payload::batch::Batch;
-use crate::payload::reader::{FileHints, Reader};
+use crate::payload::reader::{Reader, Uploads};
 use crate::payload::webhook::Webhook;
 use crate::template::context::{Headers, now};
 use crate::template::engine::Templates;
@@ -26,8 +26,8 @@ use crate::template::engine::Templates;
 type Bytes = mlua::String;
 
 /// Sender's address, raw path, Content-Type, Content-Encoding, body, whether receipts are wanted,
-/// to whom alone it may go, raw query, all headers, which a query makes matter, and whether files can be uploaded,
-/// with Content-Disposition.
+/// to whom alone it may go, raw query, all headers, which a query makes matter, whether files can be
+/// uploaded, or nil where that is not known yet (415 for what may hold one), and Content-Disposition.
 pub type Request = (
     String,
     Bytes,
@@ -38,7 +38,7 @@ pub type Request = (
     Option<UserDataRef<LuaAllowed>>,
     Option<Bytes>,
     Option<Table>,
-    bool,
+    Option<bool>,
     Option<Bytes>,
 );
 
@@ -155,11 +155,15 @@ impl Composer {
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
                 with_bytes(&disposition, |disposition| {
-                    let hints = FileHints {
-                        disposition,
-                        name: file_name,
+                    let uploads = match takes_files {
+                        None => Uploads::Unknown,
+                        Some(false) => Uploads::Nowhere,
+                        Some(true) => Uploads::Somewhere {
+                            disposition,
+                            name: file_name,
+                        },
                     };
-                    Reader::new(content_type, coding, webhook, takes_files.then_some(hints))
+                    Reader::new(content_type, coding, webhook, uploads)
                 })
             })
         })?;

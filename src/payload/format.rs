@@ -11,16 +11,19 @@ pub static FORMATS: [Format; 5] = [
         media_type: "text/plain",
         read: text::read,
         quick: |_| 64,
+        holds_files: false,
     },
     Format {
         media_type: "application/x-www-form-urlencoded",
         read: form::read,
         quick: |_| 16,
+        holds_files: false,
     },
     Format {
         media_type: "multipart/form-data",
         read: multipart::read,
         quick: |_| 16,
+        holds_files: true,
     },
     Format {
         media_type: "application/json",
@@ -31,11 +34,13 @@ pub static FORMATS: [Format; 5] = [
             body if memchr::memmem::find(body, b"html").is_some() => 16,
             _ => 64,
         },
+        holds_files: false,
     },
     Format {
         media_type: "application/x-ndjson",
         read: ndjson::read,
         quick: |_| 8,
+        holds_files: false,
     },
 ];
 
@@ -50,6 +55,8 @@ pub struct Format {
     /// Up to how many kilobytes this body is surely read within a millisecond, which is as long
     /// as the event loop can wait.
     quick: fn(&[u8]) -> usize,
+    /// Whether it may hold files beside the message.
+    pub holds_files: bool,
 }
 
 impl Format {

@@ -23,13 +23,19 @@ pub struct Reader {
     takes_files: bool,
 }
 
-/// What is told of a file beside its media type.
-#[derive(Debug, Default, Clone)]
-pub struct FileHints<'a> {
-    /// The header Content-Disposition.
-    pub disposition: Option<&'a [u8]>,
-    /// The parameter of the query.
-    pub name: Option<String>,
+/// Where the files of a request can be uploaded.
+#[derive(Debug, Clone)]
+pub enum Uploads<'a> {
+    /// It was not looked for a service yet: what may hold a file is not taken.
+    Unknown,
+    Nowhere,
+    /// To a service. What is told of a file beside its media type:
+    Somewhere {
+        /// the header Content-Disposition,
+        disposition: Option<&'a [u8]>,
+        /// the parameter of the query.
+        name: Option<String>,
+    },
 }
 
 /// What a body is.
@@ -63,8 +69,8 @@ pub struct Payload {
 }
 
 impl Reader {
-    /// `webhook`: it comes from another program, to be made a message by a template. `files`: a body of another media
-    /// type is a file, and so may be parts of a form; without it, there is nowhere to upload one.
+    /// `webhook`: it comes from another program, to be made a message by a template. `uploads`: where there is somewhere,
+    /// a body of another media type is a file, and so may be parts of a form.
     ///
     /// # Errors
     /// 415, listing what is supported, where there is no media type or another one, or the charset
@@ -73,7 +79,7 @@ impl Reader {
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
         webhook: Option<Webhook>,
-        files: Option<FileHints>,
+        uploads: Uploads,
     ) -> Result<Reader, Problem> {
         // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
         let codings = content_coding::parse(content_encoding)?;
@@ -81,11 +87,15 @@ impl Reader {
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
         let what = match webhook {
             Some(webhook) => What::Webhook(webhook, Form::of(essence)?),
-            None => match (format(essence), &files) {
+            None => match (format(essence), &uploads) {
+                (Ok(format), Uploads::Unknown) if format.holds_files => {
+                    return Err(nowhere_to_upload());
+                }
                 (Ok(format), _) => What::Messages(format),
-                (Err(_), Some(hints)) if essence.is_some_and(is_media_type) => {
-                    let named = || hints.disposition.and_then(name_in);
-                    let name = hints.name.clone().or_else(named);
+                (Err(_), Uploads::Somewhere { disposition, name })
+                    if essence.is_some_and(is_media_type) =>
+                {
+                    let name = name.clone().or_else(|| disposition.and_then(name_in));
                     What::File(name, essence.unwrap_or_default().to_vec())
                 }
                 (Err(problem), _) => return Err(problem),
@@ -104,7 +114,7 @@ impl Reader {
             charset: charset.unwrap_or(UTF_8),
             boundary: boundary.map(|boundary| boundary.into_owned()),
             codings,
-            takes_files: files.is_some(),
+            takes_files: matches!(uploads, Uploads::Somewhere { .. }),
         })
     }
 

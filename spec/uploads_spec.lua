@@ -1,0 +1,371 @@
+-- Files: uploaded to the service of the sender's host (XEP-0363), here Prosody's own mod_http_file_share, and linked to.
+
+local json = require "dkjson";
+local mime = require "mime";
+local socket = require "socket";
+local pages = require "spec.support.pages";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local user, other = "user@example.com", "other@example.com";
+local png = mime.unb64("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==");
+
+local service = [[
+Component "upload.example.com" "http_file_share"
+	http_host = "127.0.0.1"
+	http_file_share_size_limit = 11 * 1024 * 1024
+	http_file_share_daily_quota = 1024 * 1024 * 1024
+]];
+
+local function post(path, body, headers)
+	return world.http(world.request(path, body, headers));
+end
+
+local function upload(path, body, media_type, headers)
+	headers = headers or {};
+	headers["Content-Type"] = media_type;
+	return post(path, body, headers);
+end
+
+local function unescaped(text)
+	return (text:gsub("&(%w+);", { amp = "&", lt = "<", gt = ">", quot = '"', apos = "'" }));
+end
+
+-- The next message: its link, its body, and all of it.
+local function receive(address)
+	local raw = world.receive(address or user);
+	local url, body = raw:match("<x xmlns='jabber:x:oob'><url>(.-)</url></x>"), raw:match("<body>(.-)</body>");
+	return url and unescaped(url), body and unescaped(body), raw;
+end
+
+-- What the link leads to: its bytes and its media type.
+local function fetch(url)
+	local port, path = url:match("^http://127%.0%.0%.1:(%d+)(/.*)$");
+	assert.equal(tostring(world.server.http_port), port, url);
+	local answer = world.http(("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):format(path));
+	assert.equal(200, answer.status, url);
+	return answer.body, answer.headers["content-type"];
+end
+
+-- A form of parts: { name, content, file name, media type }.
+local function form(...)
+	local lines = {};
+	for _, part in ipairs { ... } do
+		lines[#lines + 1] = "--B\r\nContent-Disposition: form-data; name=\"" .. part[1] .. "\""
+			.. (part[3] and "; filename=\"" .. part[3] .. "\"" or "") .. "\r\n"
+			.. (part[4] and "Content-Type: " .. part[4] .. "\r\n" or "") .. "\r\n" .. part[2] .. "\r\n";
+	end
+	return table.concat(lines) .. "--B--\r\n", "multipart/form-data; boundary=B";
+end
+
+local function assert_nothing_sent()
+	for address, messages in pairs((world.collect())) do assert.same({}, messages, address); end
+end
+
+describe("a file", function ()
+	lazy_setup(function ()
+		world.start({ components = service .. 'Component "rooms.example.com" "muc"\n\tmuc_room_locking = false\n' });
+		world.login(user, other);
+	end);
+
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("is uploaded, and its link is the body", function ()
+		local answer = upload("/msg/user", png, "image/png");
+		assert.equal(201, answer.status, answer.body);
+		assert.equal("", answer.body);
+		local url, body, raw = receive();
+		assert.equal(url, body);
+		assert.matches("/file%.png$", url);
+		assert.matches("from='me@example%.com'", raw);
+		local content, media_type = fetch(url);
+		assert.equal(png, content);
+		assert.equal("image/png", media_type);
+	end);
+
+	it("is called as the query, or Content-Disposition, says", function ()
+		for _, case in ipairs {
+			{ "/msg/user?filename=graph%201.png", nil, "/graph%201.png" },
+			{ "/msg/user", "attachment; filename=\"cpu.png\"", "/cpu.png" },
+			{ "/msg/user", "attachment; filename=x.png; filename*=UTF-8''%C3%9C.png", "/%c3%9c.png" },
+			{ "/msg/user?filename=wins.png", "attachment; filename=loses.png", "/wins.png" },
+			{ "/msg/user?filename=..%2F..%2Fetc%2Fpasswd", nil, "/passwd" },
+		} do
+			assert.equal(201, upload(case[1], png, "image/png", { ["Content-Disposition"] = case[2] }).status);
+			local url = receive();
+			assert.equal(case[3], url:match("/[^/]*$"):gsub("%%%x%x", string.lower), nil);
+			assert.equal(png, (fetch(url)));
+		end
+	end);
+
+	it("has no limit but the service's for its media type", function ()
+		for _, media_type in ipairs { "application/pdf", "video/mp4", "text/html; charset=utf-8", "application/x-thing" } do
+			assert.equal(201, upload("/msg/user", "content", media_type).status, media_type);
+			assert.equal("content", (fetch((receive()))));
+		end
+	end);
+
+	it("of a form goes with its text; several are several messages, the text with the first", function ()
+		local body, media_type = form({ "body", "Report" }, { "subject", "Week 47" }, { "file", png, "graph.png", "image/png" },
+			{ "thread", "reports" }, { "file", "%PDF", "a b.pdf", "application/pdf" });
+		local answer = upload("/msg/user", body, media_type, { ["Accept"] = "application/json" });
+		assert.equal(201, answer.status, answer.body);
+		assert.equal(2, #json.decode(answer.body));
+		local url, text, raw = receive();
+		assert.equal("Report", text);
+		assert.matches("<subject>Week 47</subject>", raw);
+		assert.matches("<thread>reports</thread>", raw);
+		assert.matches("/graph%.png$", url);
+		assert.equal(png, (fetch(url)));
+		url, text, raw = receive();
+		assert.equal(url, text);
+		assert.is_nil(raw:find("subject", 1, true));
+		assert.matches("<thread>reports</thread>", raw);
+		assert.matches("/a%%20b%.pdf$", url);
+		assert.equal("%PDF", (fetch(url)));
+	end);
+
+	it("of curl -F arrives", function ()
+		local name = os.tmpname();
+		local file = assert(io.open(name, "wb"));
+		file:write(png);
+		file:close();
+		local status, body = world.curl(("curl http://example.com:5280/msg/user -u me@example.com:mypassword -F body=Graph -F 'file=@%s;filename=g.png'")
+			:format(name));
+		assert.equal(201, status, body);
+		local url, text = receive();
+		assert.equal("Graph", text);
+		assert.equal(png, (fetch(url)));
+		status = world.curl(("curl http://example.com:5280/msg/user -u me@example.com:mypassword -H 'Content-Type: image/png' --data-binary @%s")
+			:format(name));
+		assert.equal(201, status);
+		assert.equal(png, (fetch((receive()))));
+		os.remove(name);
+	end);
+
+	it("is sent as docs/reference.md says", function ()
+		local folder = world.server.dir .. "/files";
+		os.execute("mkdir '" .. folder .. "'");
+		for name, content in pairs { ["graph.png"] = png, ["report.pdf"] = "%PDF" } do
+			local file = assert(io.open(folder .. "/" .. name, "wb"));
+			file:write(content);
+			file:close();
+		end
+		local run = 0;
+		for _, block in ipairs((pages.code("docs/reference.md"))) do
+			if block.spec == "spec/uploads_spec.lua" then
+				local command, expected = block.text:match("^(.-)\n# (.*)$");
+				local status, body = world.curl("cd '" .. folder .. "'\n" .. command);
+				assert.equal(expected:match("^(%d+)\n"), tostring(status), body);
+				for text in expected:gmatch("# → user@example%.com: ([^\n]+)") do
+					local url, got = receive();
+					local first, last = text:match("^(.-)…(.*)$");
+					if first then
+						assert.equal(url, got);
+						assert.equal(first, got:sub(1, #first));
+						assert.equal(last, got:sub(-#last));
+					else
+						assert.equal(text, got);
+					end
+				end
+				run = run + 1;
+			end
+		end
+		assert.equal(2, run);
+		assert_nothing_sent();
+	end);
+
+	it("goes to every recipient, and is uploaded once", function ()
+		local body, media_type = form({ "to", "user" }, { "to", "other" }, { "file", png, "g.png", "image/png" });
+		assert.equal(201, upload("/msg", body, media_type).status);
+		assert.equal((receive(user)), (receive(other)));
+	end);
+
+	it("goes to a room", function ()
+		world.send(user, "<presence to='team@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+		wire.await("the room", function () return world.receive_presence(user):find("from='team@rooms.example.com/user'", 1, true) ~= nil; end);
+		assert.equal(201, upload("/msg/team@rooms.example.com", png, "image/png").status);
+		local raw;
+		repeat raw = world.receive(user); until raw:find("file_share", 1, true);
+		assert.matches("type='groupchat'", raw);
+		assert.matches("from='team@rooms%.example%.com/me'", raw);
+	end);
+
+	it("that came compressed is uploaded as it was before", function ()
+		local function gzip(text)
+			local name = os.tmpname();
+			local file = assert(io.open(name, "wb"));
+			file:write(text);
+			file:close();
+			local pipe = assert(io.popen("gzip -c '" .. name .. "' | base64 -w 0"));
+			local packed = mime.unb64(pipe:read("*a"));
+			pipe:close();
+			os.remove(name);
+			return packed;
+		end
+		local gzipped = { ["Content-Encoding"] = "gzip" };
+		assert.equal(201, upload("/msg/user", gzip("one file or the other"), "application/pdf", gzipped).status);
+		assert.equal("one file or the other", (fetch((receive()))));
+		local body, media_type = form({ "file", "of a form", "x.txt", "application/x-text" });
+		assert.equal(201, upload("/msg/user", gzip(body), media_type, gzipped).status);
+		assert.equal("of a form", (fetch((receive()))));
+	end);
+
+	it("is sent once with a key, by its name too", function ()
+		local key = { ["Idempotency-Key"] = "file-1" };
+		assert.equal(201, upload("/msg/user", png, "image/png", key).status);
+		receive();
+		assert.equal(201, upload("/msg/user", png, "image/png", key).status);
+		assert.equal(422, upload("/msg/user?filename=x.png", png, "image/png", key).status);
+		key["Content-Disposition"] = "attachment; filename=y.png";
+		assert.equal(422, upload("/msg/user", png, "image/png", key).status);
+		assert_nothing_sent();
+	end);
+
+	it("that cannot be one is refused, and nothing is uploaded or sent", function ()
+		local mark = world.log_mark();
+		local function assert_refused(status, answer, part)
+			assert.equal(status, answer.status, answer.body);
+			assert.is_truthy(answer.body:find(part, 1, true), answer.body);
+		end
+		assert_refused(422, upload("/msg/user", "", "image/png"), "empty");
+		assert_refused(422, upload("/msg", png, "image/png"), "no recipient");
+		assert_refused(415, upload("/msg/user", png, "image"), "not supported");
+		assert_refused(415, upload("/msg/user", png, "image/png", { ["Content-Encoding"] = "br" }), "coding");
+		local body, media_type = form({ "oob_url", "https://example.com/x" }, { "file", png, "g.png" });
+		assert_refused(422, upload("/msg/user", body, media_type), "oob_url");
+		body, media_type = form({ "body", "\27" }, { "file", png, "g.png" });
+		assert_refused(422, upload("/msg/user", body, media_type), "U+001B");
+		local parts = {};
+		for index = 1, 101 do parts[index] = { "file", "x", "x.txt" }; end
+		body, media_type = form((table.unpack or unpack)(parts));
+		assert_refused(422, upload("/msg/user", body, media_type), "more than 100 files");
+		assert_refused(401, upload("/msg/user", png, "image/png", { ["Authorization"] = false }), "credentials");
+		assert_nothing_sent();
+		assert.is_nil(world.log(mark):find("Issuing upload slot", 1, true));
+	end);
+
+	it("of a form where none was chosen is none", function ()
+		local body, media_type = form({ "body", "no file" }, { "file", "", "", "application/octet-stream" });
+		assert.equal(201, upload("/msg/user", body, media_type).status);
+		local url, text = receive();
+		assert.is_nil(url);
+		assert.equal("no file", text);
+	end);
+
+	it("by a token that may not send there is not uploaded", function ()
+		local token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", "--to", user }):match("(pmsg_%S+)%s*$");
+		local headers = { ["Authorization"] = "Bearer " .. token };
+		local mark = world.log_mark();
+		assert.equal(403, upload("/msg/other", png, "image/png", headers).status);
+		assert.is_nil(world.log(mark):find("Issuing upload slot", 1, true));
+		assert.equal(201, upload("/msg/user", png, "image/png", headers).status);
+		assert.equal(png, (fetch((receive()))));
+	end);
+
+	it("of nearly 10 MB arrives, while others' pings are answered", function ()
+		local large = ("0123456789abcdef"):rep(10 * 65536 - 64);
+		local waiting = wire.send(world.request("/msg/user", large, { ["Content-Type"] = "application/zip" }));
+		local pings = 0;
+		repeat
+			world.ping(other);
+			pings = pings + 1;
+		until waiting:arrived();
+		local answer = waiting:answer();
+		assert.equal(201, answer.status, answer.body);
+		assert.is_true(fetch((receive())) == large, "another file than was sent");
+		assert.is_true(pings > 10, pings .. " pings");
+	end);
+end);
+
+describe("without a service", function ()
+	lazy_setup(function () world.start({ components = "" }); end);
+	lazy_teardown(world.stop);
+
+	it("a file is of no media type that is taken, as before", function ()
+		local answer = upload("/msg/user", png, "image/png");
+		assert.equal(415, answer.status);
+		assert.matches("^this Content%-Type is not supported; these are: text/plain, ", answer.body);
+	end);
+
+	it("a form with a file is refused, and says why", function ()
+		local body, media_type = form({ "body", "Report" }, { "file", png, "g.png", "image/png" });
+		local answer = upload("/msg/user", body, media_type, { ["Accept"] = "application/json" });
+		assert.equal(415, answer.status);
+		assert.equal("file", json.decode(answer.body).field);
+		assert.matches("XEP%-0363", answer.body);
+	end);
+end);
+
+describe("a service's limits and refusals", function ()
+	local function start(lines)
+		world.start({ components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n' .. lines });
+		world.login(user);
+	end
+	after_each(function ()
+		assert_nothing_sent();
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("are the answer: too large", function ()
+		start("http_file_share_size_limit = 1000");
+		local answer = upload("/msg/user", ("x"):rep(1001), "image/png", { ["Accept"] = "application/json" });
+		assert.equal(413, answer.status);
+		assert.matches("file%.png has 1001 bytes, and upload%.example%.com takes 1000", json.decode(answer.body).detail);
+	end);
+
+	it("are the answer: not permitted", function ()
+		start('http_file_share_access = { "someone@else.example" }');
+		local answer = upload("/msg/user", png, "image/png", { ["Accept"] = "application/json" });
+		assert.equal(403, answer.status);
+		assert.equal("forbidden", json.decode(answer.body).condition);
+	end);
+
+	it("are the answer: quota", function ()
+		start("http_file_share_daily_quota = 10");
+		assert.equal(503, upload("/msg/user", png, "image/png").status);
+	end);
+
+	it("are the answer: a media type that it does not take", function ()
+		start('http_file_share_allowed_file_types = { "image/*" }');
+		assert.equal(422, upload("/msg/user", "x", "application/pdf").status);
+	end);
+
+	it("are the answer of a form of which one file is refused, and nothing is sent", function ()
+		start("http_file_share_size_limit = 1000");
+		local body, media_type = form({ "body", "x" }, { "file", png, "g.png" }, { "file", ("x"):rep(1001), "h.png" });
+		local answer = upload("/msg/user", body, media_type);
+		assert.equal(413, answer.status);
+		assert.matches("h%.png", answer.body);
+	end);
+
+	it("are the answer: a service that cannot be reached by HTTP", function ()
+		local port = wire.free_port();
+		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
+		local answer = upload("/msg/user", png, "image/png");
+		assert.equal(502, answer.status);
+		assert.matches("cannot be reached by HTTP", answer.body);
+	end);
+
+	it("are the answer: a service whose HTTP server is silent, to which no more than eight requests upload at once", function ()
+		local port = wire.free_port();
+		local silent = assert(socket.bind("127.0.0.1", port));
+		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
+		local requests = {};
+		for index = 1, 8 do requests[index] = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png" })); end
+		wire.await("all to upload", function ()
+			return select(2, world.log():gsub("Issuing upload slot", "")) == 8;
+		end);
+		local answer = upload("/msg/user", png, "image/png");
+		assert.equal(503, answer.status);
+		assert.equal("1", answer.headers["retry-after"]);
+		for _, request in ipairs(requests) do assert.is_false(request:arrived()); end
+		world.module("unload");
+		for _, request in ipairs(requests) do assert.equal(503, request:answer().status); end
+		silent:close();
+	end);
+end);
