@@ -319,7 +319,8 @@ describe("a service's limits and refusals", function ()
 	end);
 
 	it("are the answer: not permitted", function ()
-		start('http_file_share_access = { "someone@else.example" }');
+		start('http_file_share_access = { "someone@else.example" }\n\t' -- of Prosody 0.12
+			.. 'remove_permissions = { ["prosody:registered"] = { "http_file_share:upload" } }'); -- of 13
 		local answer = upload("/msg/user", png, "image/png", { ["Accept"] = "application/json" });
 		assert.equal(403, answer.status);
 		assert.equal("forbidden", json.decode(answer.body).condition);
