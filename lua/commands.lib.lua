@@ -5,7 +5,7 @@ local datetime = require "util.datetime";
 local jid_split = require "util.jid".split;
 local st = require "util.stanza";
 
-local auth, tokens, rules; -- given to init
+local auth, owner; -- given to init
 
 local xmlns_commands = "http://jabber.org/protocol/commands";
 local xmlns_forms = "jabber:x:data";
@@ -120,14 +120,11 @@ end
 
 local function add(username, form)
 	local days = values(form, "days")[1];
-	local entry, wrong = rules.read({
+	local token, id = owner.add(username, {
 		label = values(form, "label")[1]; to = values(form, "to"); as = values(form, "as")[1]; rate = values(form, "rate")[1];
 		expires = days and days ~= "" and days.."d";
-	}, os.time());
-	if not entry then return refused(wrong); end
-	local token, id = tokens.add(username, entry);
+	});
 	if not token then return refused(id); end
-	module:log("info", "%s@%s made the sending token %s", username, module.host, id);
 	return done { result = dataforms.new {
 		title = text.add; instructions = text.made_instructions;
 		field("token", nil, { value = token }); field("id", nil, { value = id });
@@ -138,7 +135,7 @@ local columns = { "id", "label", "to", "as", "rate", "expires", "made", "used" }
 
 -- XEP-0004, section 3.4.
 local function list(username)
-	local found = tokens.list(username, os.time());
+	local found = owner.list(username);
 	if not found then
 		return refused("store");
 	elseif not found[1] then
@@ -170,7 +167,7 @@ local function list(username)
 end
 
 local function revoke_form(username)
-	local found = tokens.list(username, os.time());
+	local found = owner.list(username);
 	if not found then
 		return refused("store");
 	elseif not found[1] then
@@ -189,26 +186,16 @@ end
 local function revoke(username, form)
 	local id = values(form, "id")[1];
 	if not id then return refused("form"); end
-	local now = os.time();
-	local found = tokens.list(username, now);
-	if not found then return refused("store"); end
-	for _, token in ipairs(found) do
-		if token.id == id then
-			local _, wrong = tokens.revoke(id, now);
-			if wrong then return refused(wrong); end
-			auth.forget_tokens(username.."@"..module.host);
-			module:log("info", "%s@%s revoked the sending token %s", username, module.host, id);
-			return done {
-				info = text.revoked;
-				result = dataforms.new { title = text.revoke; field("id", nil, { value = id }) };
-			};
-		end
-	end
-	return refused("none");
+	local _, wrong = owner.revoke(username, id);
+	if wrong then return refused(wrong); end
+	return done {
+		info = text.revoked;
+		result = dataforms.new { title = text.revoke; field("id", nil, { value = id }) };
+	};
 end
 
 local function init(parts)
-	auth, tokens, rules = parts.auth, parts.tokens, parts.rules;
+	auth, owner = parts.auth, parts.owner;
 	module:depends("adhoc");
 	local new_command = module:require "adhoc".new;
 	local names = {}; -- node → name of its text

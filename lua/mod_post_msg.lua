@@ -63,14 +63,33 @@ local auth = module:require "auth" { settings = settings; native = native; core 
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
 local uploads = module:require "uploads" { waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
+local page; -- made below, with what reads requests
+
+-- What a request's path says below the base path.
+local function rest_of(request) --> string
+	return request.path:sub(#base + 1);
+end
+
 local request = module:require "request" {
+	allowed = function (a_request)
+		return (page.file_at(rest_of(a_request)) and "GET, HEAD, " or "").."OPTIONS, POST";
+	end;
 	native = native; core = core; settings = settings; templates = templates;
 	waiting = waiting; auth = auth; delivery = delivery; keys = keys; uploads = uploads; metrics = metrics; log = module:require "log";
 };
 
+local owner;
 if settings.auth_mechanisms:contains("Token") then
-	module:require "commands" { auth = auth; tokens = tokens; rules = rules };
+	owner = module:require "token_owner" { auth = auth; tokens = tokens; rules = rules };
+	module:require "commands" { auth = auth; owner = owner };
 end
+
+page = module:require "page" {
+	native = native; waiting = waiting; owner = owner; read = request.read; base = base; page = settings.page;
+};
+local get = request.answering(function (a_request)
+	return nil, page.serve(a_request, page.file_at(rest_of(a_request), a_request.headers.accept));
+end);
 
 -- Those that are over go when they are met; once a day, all are.
 module:add_timer(60 * 60, function ()
@@ -86,6 +105,15 @@ module:provides("http", {
 		["POST /*"] = request.post;
 		["OPTIONS"] = request.options;
 		["OPTIONS /*"] = request.options;
+		["GET"] = get; ["GET /openapi.json"] = get; ["GET /page.css"] = get; ["GET /page.js"] = get;
+		["HEAD"] = get; ["HEAD /openapi.json"] = get; ["HEAD /page.css"] = get; ["HEAD /page.js"] = get;
+		["POST /@try"] = request.answering(request.identified(page.try));
+		["POST /@tokens"] = owner and request.answering(request.identified(page.manage)) or nil;
+	};
+	-- Without origins, no other page may read what is answered here.
+	cors = {
+		enabled = settings.allow_origins ~= nil; origins = settings.allow_origins and settings.allow_origins:items() or nil;
+		headers = { Authorization = true; ["Content-Type"] = true; ["Idempotency-Key"] = true; Prefer = true };
 	};
 });
 

@@ -2,10 +2,8 @@
 
 local now = require "util.time".monotonic;
 
-local native, core, settings, waiting, auth, delivery, keys, uploads, log; -- given to init
+local native, core, settings, waiting, auth, delivery, keys, uploads, log, allowed; -- given to init
 local count_request, count_message, time_answer; -- metrics
-
-local allowed = "OPTIONS, POST";
 
 local function refuse(request, problem, headers) --> answer
 	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type, request.request_id);
@@ -56,10 +54,10 @@ end
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
 -- Reads a request. `takes_files`: what is none of the formats is a file; nil where it is not known whether one can be
--- uploaded.
-local function read(request, sender, wait, takes_files) --> as core.compose
+-- uploaded; `path`: another than the request's.
+local function read(request, sender, wait, takes_files, path) --> as core.compose
 	local headers, query = request.headers, request.url.query;
-	return whole(request, pcall(core.compose, sender.address, request.url.path, headers.content_type, headers.content_encoding,
+	return whole(request, pcall(core.compose, sender.address, path or request.url.path, headers.content_type, headers.content_encoding,
 		request.body, wait ~= nil, sender.allowed, query, query and headers, takes_files, headers.content_disposition));
 end
 
@@ -159,11 +157,20 @@ local function note_fault(name, fault)
 	end
 end
 
+-- The rest of a body that was refused.
+local function ignore_rest(request, response)
+	response.finished = true;
+	response:finish_cb();
+	request.conn:close();
+	return true;
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
 	return function (event)
 		local request, response = event.request, event.response;
+		if request.body_sink then return ignore_rest(request, response); end
 		local begun = now();
 		request.request_id = log.id_of(request, response);
 		local problem, answer, sender, headers = handle(request, response);
@@ -185,34 +192,43 @@ local function answering(handle)
 	end;
 end
 
-local function post(request, response) --> problem, answer, sender, headers
-	local problem = framing(request, response);
-	if problem then
-		return problem, nil, nil, { connection = "close" };
+-- Looks at framing and credentials. `handle(request, sender)` gives a problem or an answer.
+local function identified(handle) --> function (request, response)
+	return function (request, response)
+		local problem = framing(request, response);
+		if problem then
+			return problem, nil, nil, { connection = "close" };
+		end
+		if request.body == false then
+			-- It is refused in any case, but not before its sender is known. The rest is read and dropped: closed before
+			-- that, the connection would be reset, and a proxy that is still sending would lose the answer (RFC 9112, 9.6).
+			request.body_sink = { write = function () return true; end };
+			is_last(request, response, 30);
+		end
+		waiting.let_timers_run(request.conn);
+		local sender, headers;
+		sender, problem, headers = auth.authenticate(request);
+		if problem then
+			return problem, nil, nil, headers;
+		elseif request.body == false then
+			return { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" }, nil, sender,
+				{ connection = "close" };
+		end
+		local query = request.url.query;
+		if query then
+			request.format, request.query_says = native.query(query);
+		end
+		if sender.as and sender.as ~= request.format then
+			return { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" }, nil, sender;
+		end
+		local answer;
+		problem, answer = handle(request, sender);
+		return problem, answer, sender;
 	end
-	if request.body == false then
-		-- It is refused in any case, but not before its sender is known. The rest is read and dropped: closed before
-		-- that, the connection would be reset, and a proxy that is still sending would lose the answer (RFC 9112, 9.6).
-		request.body_sink = { write = function () return true; end };
-		is_last(request, response, 30);
-	end
-	waiting.let_timers_run(request.conn);
-	local sender, headers;
-	sender, problem, headers = auth.authenticate(request);
-	if problem then
-		return problem, nil, nil, headers;
-	elseif request.body == false then
-		return { status = 413, detail = "the request is larger than this server reads (http_max_content_size)" }, nil, sender,
-			{ connection = "close" };
-	end
-	local query = request.url.query;
-	if query then
-		request.format, request.query_says = native.query(query);
-	end
-	if sender.as and sender.as ~= request.format then
-		return { status = 403; detail = "token "..sender.token.." is for ?as="..sender.as.." only" }, nil, sender;
-	end
-	local answer;
+end
+
+local function post(request, sender) --> problem, answer
+	local problem, answer;
 	local key = request.headers.idempotency_key;
 	if key then
 		problem, answer = keys.once(sender, key, request, send);
@@ -226,15 +242,7 @@ local function post(request, response) --> problem, answer, sender, headers
 	elseif request.format then
 		faults[request.format] = nil; -- what breaks again is told again
 	end
-	return problem, answer, sender;
-end
-
--- The rest of a body that was refused.
-local function ignore_rest(request, response)
-	response.finished = true;
-	response:finish_cb();
-	request.conn:close();
-	return true;
+	return problem, answer;
 end
 
 -- What mod_http has no route for.
@@ -242,13 +250,13 @@ local function refuse_method(request, response) --> problem, answer, sender, hea
 	if request.headers.transfer_encoding and not request.headers.content_length then
 		is_last(request, response, 1);
 	end
-	return { status = 405, detail = "messages are sent with POST" }, nil, nil, { allow = allowed };
+	return { status = 405, detail = "messages are sent with POST" }, nil, nil, { allow = allowed(request) };
 end
 
-local function options() --> problem, answer
+local function options(request) --> problem, answer
 	return nil, {
 		status_code = 200;
-		headers = { allow = allowed; accept = native.media_types; accept_post = native.media_types };
+		headers = { allow = allowed(request); accept = native.media_types; accept_post = native.media_types };
 		body = "";
 	};
 end
@@ -256,16 +264,13 @@ end
 local function init(parts)
 	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
 	auth, delivery, keys, uploads, log = parts.auth, parts.delivery, parts.keys, parts.uploads, parts.log;
+	allowed = parts.allowed;
 	local metrics = parts.metrics;
 	count_request, count_message, time_answer = metrics.counter("requests"), metrics.counter("messages"), metrics.histogram("answer");
 	for name, fault in pairs(parts.templates:faults()) do note_fault(name, fault); end
-	local answer_post = answering(post);
 	return {
-		post = function (event)
-			if event.request.body_sink then return ignore_rest(event.request, event.response); end
-			return answer_post(event);
-		end;
-		options = answering(options); refuse_method = answering(refuse_method);
+		post = answering(identified(post)); options = answering(options); refuse_method = answering(refuse_method);
+		answering = answering; identified = identified; read = read;
 	};
 end
 

@@ -69,6 +69,10 @@ local folder = {
 	end;
 };
 
+local function origin(value)
+	return value:match("^https?://[^/%s]+$");
+end
+
 local mechanisms = { basic = "Basic", bearer = "Bearer", token = "Token" };
 
 -- In prosody.cfg.lua all begin with post_msg_. `without` is what stands for a missing default.
@@ -126,6 +130,14 @@ local declared = {
 	{
 		name = "token_limit"; kind = whole_number(0); default = 100;
 		says = "sending tokens of one account";
+	};
+	{
+		name = "page"; kind = boolean; default = true;
+		says = "the page at `GET /msg`, to try the module on";
+	};
+	{
+		name = "allow_origins"; kind = list("a list of origins, such as https://example.com", origin); without = "none";
+		says = "origins whose pages may post here and read the answer (CORS): `{ \"https://example.com\" }`";
 	};
 	{
 		name = "templates"; kind = folder; without = "none";

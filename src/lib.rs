@@ -6,11 +6,12 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `template`, `message`, `credentials`, `http` |
+//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `template`, `message`, `credentials`, `page`, `http` |
 //! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `http` |
 //! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
 //! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
+//! | [`page`] | the page on which people try the module: files that are compiled in | nothing |
 //! | [`http`] | headers, codings, problems, answers | nothing |
 //!
 //! The way of a request:
@@ -45,6 +46,7 @@ pub mod credentials;
 pub mod http;
 pub mod lua;
 pub mod message;
+pub mod page;
 pub mod payload;
 pub mod template;
 

@@ -19,6 +19,7 @@ use mlua::{Error, Lua, Result, Table};
 use crate::credentials::token::Token;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
+use crate::page;
 use crate::payload::format;
 
 type Bytes = mlua::String;
@@ -35,6 +36,21 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // wants_json(accept) → boolean
     let wants_json = |_: &Lua, accept: Bytes| Ok(accept::wants_json(&accept.as_bytes()));
     library.set("wants_json", lua.create_function(wants_json)?)?;
+    // wants_html(accept) → boolean
+    let wants_html = |_: &Lua, accept: Bytes| Ok(accept::wants_html(&accept.as_bytes()));
+    library.set("wants_html", lua.create_function(wants_html)?)?;
+    // page_files() → { { name, media_type, text }, … }
+    let page_files = |lua: &Lua, ()| {
+        let files = page::FILES.iter().map(|file| {
+            let table = lua.create_table()?;
+            table.set("name", file.name)?;
+            table.set("media_type", file.media_type)?;
+            table.set("text", file.text)?;
+            Ok(table)
+        });
+        files.collect::<Result<Vec<Table>>>()
+    };
+    library.set("page_files", lua.create_function(page_files)?)?;
     // refusal(problem, accept, content_type) → status, media type, body
     library.set("refusal", lua.create_function(problem::refusal)?)?;
     // prefers_wait(prefer) → seconds, or nil

@@ -7,6 +7,11 @@ pub fn wants_json(accept: &[u8]) -> bool {
     names(accept, &["json"])
 }
 
+/// Whether a page is wanted: `Accept` names `text/html`, and does not refuse it.
+pub fn wants_html(accept: &[u8]) -> bool {
+    ranges(accept).any(|range| range.ty == "text" && range.subty == "html" && !is_refused(&range))
+}
+
 /// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
 /// a request that is JSON itself.
 pub fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) -> bool {
@@ -31,16 +36,20 @@ fn says_nothing(accept: &[u8]) -> bool {
 /// Whether one of these subtypes of `application` is named, and not refused by a weight of 0.
 fn names(accept: &[u8], subtypes: &[&str]) -> bool {
     ranges(accept).any(|range| {
-        let weight = mediatype::Name::new("q").and_then(|q| range.get_param(q));
-        let refused = weight.is_some_and(|weight| weight.as_str().parse() == Ok(0.0));
         let suffix = range.suffix.map(|suffix| format!("+{suffix}"));
         let subtype = range.subty.to_string() + suffix.as_deref().unwrap_or_default();
         range.ty == "application"
             && subtypes
                 .iter()
                 .any(|known| subtype.eq_ignore_ascii_case(known))
-            && !refused
+            && !is_refused(&range)
     })
+}
+
+/// By a weight of 0.
+fn is_refused(range: &MediaType) -> bool {
+    let weight = mediatype::Name::new("q").and_then(|q| range.get_param(q));
+    weight.is_some_and(|weight| weight.as_str().parse() == Ok(0.0))
 }
 
 /// The media ranges. What is none says nothing.

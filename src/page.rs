@@ -1,0 +1,27 @@
+//! The page on which people try this module: files that are compiled in.
+
+/// A file that is served below the base path.
+pub struct File {
+    pub name: &'static str,
+    pub media_type: &'static str,
+    pub text: &'static str,
+}
+
+/// The page, its style sheet, its script. In the page, `{{base}}` stands for the base path.
+pub static FILES: [File; 3] = [
+    File {
+        name: "page.html",
+        media_type: "text/html; charset=utf-8",
+        text: include_str!("page/page.html"),
+    },
+    File {
+        name: "page.css",
+        media_type: "text/css; charset=utf-8",
+        text: include_str!("page/page.css"),
+    },
+    File {
+        name: "page.js",
+        media_type: "text/javascript; charset=utf-8",
+        text: include_str!("page/page.js"),
+    },
+];
