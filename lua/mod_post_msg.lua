@@ -9,6 +9,7 @@ end
 
 module:depends("http");
 
+local array = require "util.array";
 local http_server = require "net.http.server";
 local jid = require "util.jid";
 local st = require "util.stanza";
@@ -112,7 +113,7 @@ module:provides("http", {
 	};
 	-- Without origins, no other page may read what is answered here.
 	cors = {
-		enabled = settings.allow_origins ~= nil; origins = settings.allow_origins and settings.allow_origins:items() or nil;
+		enabled = settings.allow_origins ~= nil; origins = settings.allow_origins and array.collect(settings.allow_origins:items());
 		headers = { Authorization = true; ["Content-Type"] = true; ["Idempotency-Key"] = true; Prefer = true };
 	};
 });

@@ -1,0 +1,299 @@
+-- What is served to look at: the page's files, and what only its script asks for (dry runs, the account's own tokens).
+
+local json = require "dkjson";
+local mime = require "mime";
+local world = require "spec.support.world";
+
+local user = "user@example.com";
+
+local function ask(method, path, headers)
+	local lines = { method .. " " .. path .. " HTTP/1.1", "Host: example.com" };
+	for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value; end
+	return world.http(table.concat(lines, "\r\n") .. "\r\n\r\n");
+end
+
+local in_json = { ["Content-Type"] = "application/json" };
+
+local function post(path, body, headers)
+	return world.http(world.request(path, type(body) == "table" and json.encode(body) or body, headers or in_json));
+end
+
+local function manage(given, headers)
+	local answer = post("/msg/@tokens", given, headers);
+	return answer.status, json.decode(answer.body), answer;
+end
+
+local function assert_nothing_sent()
+	for address, messages in pairs((world.collect())) do assert.same({}, messages, address); end
+end
+
+local browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+describe("GET", function ()
+	lazy_setup(function () world.start(); end);
+	lazy_teardown(world.stop);
+
+	it("of the base path is a page for a browser, and OpenAPI for everybody else", function ()
+		local page = ask("GET", "/msg", { ["Accept"] = browser });
+		assert.equal(200, page.status);
+		assert.equal("text/html; charset=utf-8", page.headers["content-type"]);
+		assert.matches("^<!doctype html>", page.body);
+		for _, accept in ipairs { "*/*", "application/json", "text/html;q=0", "" } do
+			local answer = ask("GET", "/msg", { ["Accept"] = accept });
+			assert.equal(200, answer.status, accept);
+			assert.equal("application/json", answer.headers["content-type"]);
+			assert.matches("^3%.1%.", json.decode(answer.body).openapi);
+		end
+		assert.equal(ask("GET", "/msg").body, ask("GET", "/msg/openapi.json", { ["Accept"] = browser }).body);
+	end);
+
+	it("has a strict policy, and names nobody else", function ()
+		local page = ask("GET", "/msg", { ["Accept"] = browser });
+		local policy = page.headers["content-security-policy"];
+		assert.matches("^default%-src 'none'; script%-src 'self'; style%-src 'self'; ", policy);
+		assert.is_nil(policy:find("unsafe", 1, true));
+		assert.equal("nosniff", page.headers["x-content-type-options"]);
+		assert.equal("no-referrer", page.headers["referrer-policy"]);
+		assert.is_nil(page.headers["set-cookie"]);
+		local size = 0;
+		for _, path in ipairs { "/msg", "/msg/page.css", "/msg/page.js" } do
+			local file = ask("GET", path, { ["Accept"] = browser });
+			assert.equal(200, file.status, path);
+			size = size + #file.body;
+			for url in file.body:gmatch("https?://[%w.-]+") do
+				assert.is_truthy(url:find("example", 1, true) or url:find("www.w3.org", 1, true), path .. " names " .. url);
+			end
+		end
+		assert.is_true(size < 40 * 1024, size .. " bytes");
+		assert.is_nil(page.body:find("<script>", 1, true));
+		assert.is_nil(page.body:find(" style=", 1, true));
+		assert.is_nil(page.body:find(" on%w+="));
+		assert.is_nil(page.body:find("{{", 1, true));
+	end);
+
+	it("is asked again with what is known, and answered 304", function ()
+		for _, path in ipairs { "/msg", "/msg/page.css", "/msg/page.js", "/msg/openapi.json" } do
+			local file = ask("GET", path, { ["Accept"] = browser });
+			local etag = file.headers["etag"];
+			assert.matches('^"%x+"$', etag);
+			assert.equal("no-cache", file.headers["cache-control"]);
+			for _, known in ipairs { etag, 'W/"x", ' .. etag, "*" } do
+				local answer = ask("GET", path, { ["Accept"] = browser, ["If-None-Match"] = known });
+				assert.equal(304, answer.status, path);
+				assert.equal("", answer.body);
+				assert.equal(etag, answer.headers["etag"]);
+			end
+			assert.equal(200, ask("GET", path, { ["Accept"] = browser, ["If-None-Match"] = '"other"' }).status);
+		end
+	end);
+
+	it("and HEAD are alike", function ()
+		for _, path in ipairs { "/msg", "/msg/openapi.json", "/msg/page.js" } do
+			local got, head = ask("GET", path, { ["Accept"] = browser }), ask("HEAD", path, { ["Accept"] = browser });
+			assert.equal(200, head.status, path);
+			assert.equal("", head.body);
+			for _, name in ipairs { "etag", "content-type", "content-length", "cache-control" } do
+				assert.equal(got.headers[name], head.headers[name], path);
+			end
+		end
+	end);
+
+	it("of anything else is 405, as other methods are, with the methods that there are", function ()
+		for path, allowed in pairs {
+			["/msg/user"] = "OPTIONS, POST", ["/msg/"] = "OPTIONS, POST", ["/msg/page.html"] = "OPTIONS, POST",
+			["/msg/@tokens"] = "OPTIONS, POST",
+		} do
+			for _, method in ipairs { "GET", "HEAD" } do
+				local answer = ask(method, path, { ["Accept"] = browser });
+				assert.equal(405, answer.status, path);
+				assert.equal(allowed, answer.headers["allow"]);
+			end
+		end
+		for _, path in ipairs { "/msg", "/msg/openapi.json" } do
+			assert.equal("GET, HEAD, OPTIONS, POST", ask("PUT", path, { ["Content-Length"] = "0" }).headers["allow"]);
+			assert.equal("GET, HEAD, OPTIONS, POST", ask("OPTIONS", path).headers["allow"]);
+		end
+		assert.equal("OPTIONS, POST", ask("OPTIONS", "/msg/user").headers["allow"]);
+	end);
+
+	it("lets no other origin read what is answered, nor post in a person's name", function ()
+		local origin = { ["Origin"] = "https://evil.example", ["Accept"] = browser };
+		for _, answer in ipairs {
+			ask("GET", "/msg", origin), ask("OPTIONS", "/msg/user", origin),
+			post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain" }),
+		} do
+			assert.is_nil(answer.headers["access-control-allow-origin"]);
+		end
+		-- A form of another page, without credentials.
+		assert.equal(401, post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain", ["Authorization"] = false })
+			.status);
+	end);
+end);
+
+describe("settings", function ()
+	after_each(world.stop);
+
+	local function start(lines)
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = lines;
+		world.start({ hosts = hosts });
+	end
+
+	it("can switch the page off", function ()
+		start("post_msg_page = false");
+		local answer = ask("GET", "/msg", { ["Accept"] = browser });
+		assert.equal("application/json", answer.headers["content-type"]);
+		assert.equal(405, ask("GET", "/msg/page.js").status);
+		assert.equal(200, ask("GET", "/msg/openapi.json").status);
+	end);
+
+	it("can name origins whose pages may post", function ()
+		start('post_msg_allow_origins = { "https://app.example" }');
+		local preflight = ask("OPTIONS", "/msg/user", {
+			["Origin"] = "https://app.example", ["Access-Control-Request-Method"] = "POST", ["Access-Control-Request-Headers"] = "authorization",
+		});
+		assert.equal(200, preflight.status);
+		assert.equal("https://app.example", preflight.headers["access-control-allow-origin"]);
+		assert.matches("POST", preflight.headers["access-control-allow-methods"]);
+		assert.matches("Authorization", preflight.headers["access-control-allow-headers"]);
+		local answer = post("/msg/user", "x", { ["Origin"] = "https://app.example", ["Content-Type"] = "text/plain" });
+		assert.equal(201, answer.status);
+		assert.equal("https://app.example", answer.headers["access-control-allow-origin"]);
+		answer = post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain" });
+		assert.is_nil(answer.headers["access-control-allow-origin"]);
+	end);
+
+	it("take no origin that is none", function ()
+		start('post_msg_allow_origins = { "app.example" }');
+		assert.is_truthy(world.log():find("The setting post_msg_allow_origins is not a list of origins, such as https://example.com", 1, true));
+	end);
+end);
+
+describe("a dry run", function ()
+	lazy_setup(function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = "post_msg_templates = 'templates'";
+		world.start({ hosts = hosts, files = { ["templates/quiet.j2"] = "{# nothing #}" } });
+		world.login(user);
+	end);
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+	after_each(assert_nothing_sent);
+
+	it("shows what would be sent", function ()
+		local answer = post("/msg/@try?to=user", { body = "a < b" });
+		assert.equal(200, answer.status, answer.body);
+		assert.equal("no-store", answer.headers["cache-control"]);
+		local messages = json.decode(answer.body).messages;
+		assert.equal(1, #messages);
+		assert.equal(user, messages[1].to);
+		assert.matches("<body>a &lt; b</body>", messages[1].stanza, nil, true);
+		answer = post("/msg/@try", { { to = "user", body = "1" }, { to = { "user", "other@example.com" }, body = "2" } });
+		assert.equal(3, #json.decode(answer.body).messages, answer.body);
+	end);
+
+	it("of another program's payload shows what its template makes", function ()
+		local answer = post("/msg/@try?to=user&as=slack", { text = "*bold*" });
+		assert.matches("bold", json.decode(answer.body).messages[1].stanza);
+		answer = post("/msg/@try?to=user&as=slack", { text = ("long "):rep(10000) });
+		assert.equal(1, #json.decode(answer.body).messages);
+	end);
+
+	it("that says nothing is an empty list", function ()
+		local answer = post("/msg/@try?to=user&as=quiet", "{}");
+		assert.equal(200, answer.status, answer.body);
+		assert.equal('{"messages":[]}', answer.body);
+	end);
+
+	it("tells what is wrong as a request that sends", function ()
+		for body, status in pairs { ["{"] = 400, ["{}"] = 422, ['{"body":"x","type":"loud"}'] = 422 } do
+			local answer = post("/msg/@try?to=user", body);
+			assert.equal(status, answer.status);
+			assert.is_number(json.decode(answer.body).status);
+		end
+		assert.equal(422, post("/msg/@try", { body = "to whom?" }).status);
+		assert.equal(401, post("/msg/@try?to=user", { body = "x" }, { ["Content-Type"] = "application/json", ["Authorization"] = false }).status);
+	end);
+
+	it("keeps no key, and counts for no limit", function ()
+		local headers = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = "try-1" };
+		assert.equal(200, post("/msg/@try?to=user", { body = "x" }, headers).status);
+		assert.equal(201, post("/msg?to=user", { body = "y" }, headers).status);
+		assert.matches("<body>y</body>", world.receive(user), nil, true);
+	end);
+end);
+
+describe("an account's own tokens", function ()
+	lazy_setup(function ()
+		world.start();
+		world.login(user);
+	end);
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("are made, listed, used and revoked", function ()
+		local status, found = manage { action = "list" };
+		assert.equal(200, status);
+		assert.same({}, found.tokens);
+		local made;
+		status, made = manage { action = "add", label = "The page", to = { "user@example.com" }, as = "", days = "30", rate = "20" };
+		assert.equal(201, status);
+		assert.matches("^pmsg_" .. made.id .. "_", made.token);
+		status, found = manage { action = "list" };
+		assert.equal(200, status);
+		local token = found.tokens[1];
+		assert.equal(made.id, token.id);
+		assert.equal("The page", token.label);
+		assert.same({ "user@example.com" }, token.to);
+		assert.equal(20, token.rate);
+		assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", token.expires);
+		assert.is_nil(token.as);
+		assert.is_nil(json.encode(found):find(made.token, 1, true));
+		local bearer = { ["Content-Type"] = "text/plain", ["Authorization"] = "Bearer " .. made.token };
+		assert.equal(201, post("/msg/user", "by token", bearer).status);
+		assert.matches("by token", world.receive(user));
+		assert.equal(200, (manage { action = "revoke", id = made.id }));
+		assert.equal(401, post("/msg/user", "by token", bearer).status);
+		assert.equal(404, (manage { action = "revoke", id = made.id }));
+	end);
+
+	it("are nobody else's", function ()
+		local _, made = manage { action = "add" };
+		local other = { ["Content-Type"] = "application/json", ["Authorization"] = world.basic("other@example.com") };
+		local _, found = manage({ action = "list" }, other);
+		assert.same({}, found.tokens);
+		assert.equal(404, (manage({ action = "revoke", id = made.id }, other)));
+		local carol = { ["Content-Type"] = "application/json", ["Authorization"] = "Basic " .. (mime.b64("carol@second.example:p4ss-of-cärol")) };
+		assert.equal(403, (manage({ action = "list" }, carol)));
+		assert.equal(401, (manage({ action = "list" }, { ["Content-Type"] = "application/json", ["Authorization"] = false })));
+		assert.equal(200, (manage { action = "revoke", id = made.id }));
+	end);
+
+	it("are not managed with a token that can only send", function ()
+		local _, made = manage { action = "add" };
+		local status, problem = manage({ action = "list" }, { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. made.token });
+		assert.equal(403, status);
+		assert.matches("can only send", problem.detail);
+		manage { action = "revoke", id = made.id };
+	end);
+
+	it("are refused with the field that is wrong", function ()
+		for field, given in pairs {
+			to = { action = "add", to = { "user@example.com/desk" } }, days = { action = "add", days = "soon" },
+			rate = { action = "add", rate = "0" }, as = { action = "add", as = "a b" }, label = { action = "add", label = ("x"):rep(300) },
+			action = { action = "rename" },
+		} do
+			local status, problem = manage(given);
+			assert.equal(422, status, field);
+			assert.equal(field, problem.field);
+		end
+		for _, body in ipairs { "", "{", "[]", "7", '"add"', '{"action":{}}', '{"action":"add","to":7,"label":{}}' } do
+			local status, _, answer = manage(body);
+			assert.is_true(status == 422 or status == 201, answer.body);
+		end
+	end);
+end);
