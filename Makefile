@@ -113,9 +113,9 @@ check:
 	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
 
-# The table of fields in docs/reference.md, from their declaration, and the messages in docs/programs.md, from their cases.
+# The tables of fields and statuses in docs/reference.md, from their declarations, and the messages in docs/programs.md, from their cases.
 readme:
-	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields messages
+	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields statuses messages
 
 # The picture of messages in README.markdown, from a real run.
 picture: deps

@@ -6,7 +6,8 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `payload`, `template`, `message`, `credentials`, `page`, `http` |
+//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `page`, `http` |
+//! | [`openapi`] | what is declared of fields, statuses and templates → the description of all that is served | `template`, `message`, `http` |
 //! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `http` |
 //! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
@@ -33,10 +34,11 @@
 //! | to add | touches |
 //! |---|---|
 //! | a field of a message | its row in [`message::field`] |
-//! | a format of a body | a file in [`payload`], its row in [`payload::format`] |
+//! | a format of a body | a file in [`payload`], its row in [`payload::format`], its content in `src/openapi.json` |
 //! | another program's webhook | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
 //! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
-//! | a status | [`http::answer`], which has the table of titles |
+//! | a status | its row in [`http::answer`] |
+//! | what a request or an answer may have | `src/openapi.json` |
 //! | a function for Lua | its file in [`lua`] |
 //! | a setting | its declaration in `lua/settings.lib.lua`, and the table of `docs/running.md` |
 //! | a metric | its declaration in `lua/metrics.lib.lua`, the table of `docs/monitoring.md`, a panel of the dashboard |
@@ -46,6 +48,7 @@ pub mod credentials;
 pub mod http;
 pub mod lua;
 pub mod message;
+pub mod openapi;
 pub mod page;
 pub mod payload;
 pub mod template;

@@ -19,6 +19,7 @@ use mlua::{Error, Lua, Result, Table};
 use crate::credentials::token::Token;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
+use crate::openapi;
 use crate::page;
 use crate::payload::format;
 
@@ -80,5 +81,8 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("digest", lua.create_function(digest::new)?)?;
     // report(json) → collects outcomes
     library.set("report", lua.create_function(report::new)?)?;
+    // openapi(base, host) → the description of what is served below `base`, as JSON
+    let openapi = |_: &Lua, (base, host): (String, String)| Ok(openapi::document(&base, &host));
+    library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)
 }

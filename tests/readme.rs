@@ -1,9 +1,10 @@
 //! The tables of README.markdown and docs/ that say what is declared in the sources, the messages that templates make,
-//! and the links between the pages. `make readme` writes the table of the fields, and the messages, anew.
+//! and the links between the pages. `make readme` writes the tables of the fields and the statuses, and the messages, anew.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use post_msg::http::answer::{STATUSES, Status};
 use post_msg::message::field::{FIELDS, Field, Takes};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
@@ -95,6 +96,19 @@ fn the_fields_are_those_that_are_declared() {
     let (page, before, rest) = page_with(begin);
     let (_, after) = rest.split_once(end).expect("where the table ends");
     let declared = [&before, begin, &fields(), end, after].concat();
+    hold(&page, &[&before, begin, &rest].concat(), &declared);
+}
+
+#[test]
+fn the_statuses_are_those_that_are_declared() {
+    let (begin, end) = ("<!-- statuses -->\n", "<!-- /statuses -->");
+    let (page, before, rest) = page_with(begin);
+    let (_, after) = rest.split_once(end).expect("where the table ends");
+    let mut table = "| status | when |\n|---|---|\n".to_owned();
+    for Status { code, when, .. } in STATUSES {
+        table += &format!("| `{code}` | {when} |\n");
+    }
+    let declared = [&before, begin, &table, end, after].concat();
     hold(&page, &[&before, begin, &rest].concat(), &declared);
 }
 

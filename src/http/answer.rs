@@ -87,26 +87,119 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The reason phrase of a status code (RFC 9110, section 15; RFC 6585).
-fn title(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Internal Server Error",
-    }
+/// A status that an answer may have.
+pub struct Status {
+    pub code: u16,
+    /// Its reason phrase (RFC 9110, section 15; RFC 4918; RFC 6585).
+    pub title: &'static str,
+    /// When it is the answer, in Markdown.
+    pub when: &'static str,
+}
+
+const fn status(code: u16, title: &'static str, when: &'static str) -> Status {
+    Status { code, title, when }
+}
+
+/// The statuses of answers, in order.
+pub static STATUSES: &[Status] = &[
+    status(
+        200,
+        "OK",
+        "delivered: `Prefer: wait`, and the receipt has come",
+    ),
+    status(
+        201,
+        "Created",
+        "sent, and nothing has come back; with `?as=`, `200` or what the program expects",
+    ),
+    status(
+        202,
+        "Accepted",
+        "`Prefer: wait`, and nothing has come in that time",
+    ),
+    status(
+        204,
+        "No Content",
+        "with `?as=`, where the program expects an empty answer",
+    ),
+    status(
+        207,
+        "Multi-Status",
+        "several messages, which fared differently",
+    ),
+    status(
+        400,
+        "Bad Request",
+        "it cannot be read: broken JSON, form, multipart or compressed data, or bytes that are not of the charset",
+    ),
+    status(401, "Unauthorized", "no right credentials"),
+    status(
+        403,
+        "Forbidden",
+        "the sender may not send; or the recipient's server, or the room, forbids it",
+    ),
+    status(
+        404,
+        "Not Found",
+        "the recipient does not exist, or cannot be reached",
+    ),
+    status(
+        405,
+        "Method Not Allowed",
+        "a method other than `POST` and `OPTIONS`",
+    ),
+    status(
+        409,
+        "Conflict",
+        "a request with this `Idempotency-Key` is under way; or the room reports a conflict",
+    ),
+    status(410, "Gone", "the recipient has gone for good"),
+    status(411, "Length Required", "a body without `Content-Length`"),
+    status(
+        413,
+        "Content Too Large",
+        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, or a file that the upload service finds too large",
+    ),
+    status(
+        415,
+        "Unsupported Media Type",
+        "a media type, charset or compression that is not supported; a file, where there is no upload service",
+    ),
+    status(
+        422,
+        "Unprocessable Content",
+        "it can be read, but is no message that could be sent; or the recipient's server does not accept it",
+    ),
+    status(
+        429,
+        "Too Many Requests",
+        "too many failed attempts; see `Retry-After`",
+    ),
+    status(
+        500,
+        "Internal Server Error",
+        "a defect of this module: please report it",
+    ),
+    status(
+        502,
+        "Bad Gateway",
+        "the recipient's server cannot be found or has failed",
+    ),
+    status(
+        503,
+        "Service Unavailable",
+        "busy, short of resources, a template that is broken, or the module was unloaded meanwhile: try again; see `Retry-After`",
+    ),
+    status(
+        504,
+        "Gateway Timeout",
+        "the recipient's server, or the room, does not answer",
+    ),
+];
+
+fn title(code: u16) -> &'static str {
+    let known = STATUSES.iter().find(|status| status.code == code);
+    known.map_or("Internal Server Error", |status| status.title)
 }
 
 fn json(value: &impl Serialize) -> String {
