@@ -1,21 +1,27 @@
-//! Makes what `src/template/` includes: the list of `templates/*.j2`, and the table of emoji.
+//! Makes what the sources include: the list of `templates/*.j2`, the table of emoji, `src/openapi.json` compressed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+
 fn main() {
     println!("cargo:rerun-if-changed=templates");
-    write("templates.rs", &templates());
-    write("emoji.rs", &emoji());
+    println!("cargo:rerun-if-changed=src/openapi.json");
+    write("templates.rs", templates().as_bytes());
+    write("emoji.rs", emoji().as_bytes());
+    write("openapi.json.zlib", &openapi());
     // The places that a loader must adjust, as a bitmap (glibc 2.36): a tenth of the library otherwise.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
 }
 
-fn write(name: &str, code: &str) {
+fn write(name: &str, content: &[u8]) {
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join(name), code).expect("written");
+    fs::write(Path::new(&out).join(name), content).expect("written");
 }
 
 /// Name and source of each template, by name.
@@ -49,4 +55,14 @@ fn emoji() -> String {
     }
     places.push([text.len(); 2]);
     format!("pub static TEXT: &str = {text:?};\npub static PLACES: &[[u32; 2]] = &{places:?};\n")
+}
+
+/// Each line without the spaces at its beginning; a quarter of its bytes, compressed.
+fn openapi() -> Vec<u8> {
+    let text = fs::read_to_string("src/openapi.json").expect("src/openapi.json");
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    for line in text.lines() {
+        writeln!(encoder, "{}", line.trim_start()).expect("a vector takes all");
+    }
+    encoder.finish().expect("a vector takes all")
 }

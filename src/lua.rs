@@ -82,7 +82,9 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // report(json) → collects outcomes
     library.set("report", lua.create_function(report::new)?)?;
     // openapi(base, host) → the description of what is served below `base`, as JSON
-    let openapi = |_: &Lua, (base, host): (String, String)| Ok(openapi::document(&base, &host));
+    let openapi = |_: &Lua, (base, host): (String, String)| {
+        openapi::document(&base, &host).map_err(Error::external)
+    };
     library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)
 }

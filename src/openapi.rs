@@ -2,88 +2,114 @@
 //! fields, statuses and templates.
 
 use crate::http::answer::STATUSES;
+use crate::http::content_coding::{self, Coding};
+use crate::http::problem::Problem;
 use crate::message::field::{FIELDS, Field, Takes};
 use crate::template::source::BUILT_IN;
 
+/// `openapi.json` without the spaces at the beginnings of its lines, and compressed: see `build.rs`.
+static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.zlib"));
+
 /// The description for the VirtualHost `host`, served below the path `base`.
-pub fn document(base: &str, host: &str) -> String {
-    let mut document = include_str!("openapi.json").to_owned();
-    let mut problems = Vec::new();
+///
+/// # Errors
+/// None but for lack of time.
+pub fn document(base: &str, host: &str) -> Result<String, Problem> {
+    let bytes = content_coding::undo(&[Coding::Deflate], OPENAPI, 1 << 20)?;
+    let mut document = String::from_utf8_lossy(&bytes).into_owned();
+    let (mut statuses, mut problems) = (String::new(), String::new());
     for status in STATUSES {
+        let code = status.code;
         let says = quoted(&format!("{}: {}", status.title, status.when));
-        let name = format!("\"Status{}\"", status.code);
-        if document.contains(&name) {
-            let mark = format!("\"WHEN {}\"", status.code);
-            document = document.replace(&mark, &says);
+        if document.contains(&format!("\"Status{code}\"")) {
+            fill(&mut document, &format!("\"WHEN {code}\""), &says);
         } else {
-            problems.push(format!("{name}:{}", problem(status.code, &says)));
+            add(&mut problems, &problem(code, &says));
+        }
+        // No body is posted to be answered 405.
+        if code != 405 {
+            let response =
+                format!("\"{code}\":{{\"$ref\":\"#/components/responses/Status{code}\"}}");
+            add(&mut statuses, &response);
         }
     }
-    // No body is posted to be answered 405.
-    let statuses = STATUSES.iter().map(|status| status.code);
-    let statuses = statuses.filter(|code| *code != 405);
-    let statuses = statuses.map(|code| {
-        let response = reference("responses", &format!("Status{code}"));
-        format!("\"{code}\":{response}")
-    });
-    let enough = FIELDS.iter().filter(|field| field.suffices);
-    let enough = enough.map(|field| format!("{{\"required\":[\"{}\"]}}", field.name));
-    let host = quoted(host);
-    for (mark, stands_for) in [
-        ("\"PROBLEMS\": {}", problems.join(",")),
-        ("\"STATUSES\": {}", list(statuses)),
-        ("\"FIELDS\": {}", list(FIELDS.iter().map(property))),
-        ("\"ENOUGH\"", list(enough)),
-        (
-            "\"PROGRAMS\"",
-            list(BUILT_IN.iter().map(|(name, _)| quoted(name))),
-        ),
-        ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
-        ("\"BASE\"", quoted(if base.is_empty() { "/" } else { base })),
-        ("HOST", host.trim_matches('"').to_owned()),
-    ] {
-        document = document.replace(mark, &stands_for);
+    let (mut fields, mut enough, mut programs) = (String::new(), String::new(), String::new());
+    for field in FIELDS {
+        add(&mut fields, &property(field));
+        if field.suffices {
+            add(
+                &mut enough,
+                &format!("{{\"required\":[\"{}\"]}}", field.name),
+            );
+        }
     }
-    document
+    for (name, _) in BUILT_IN {
+        add(&mut programs, &quoted(name));
+    }
+    fill(&mut document, "\"PROBLEMS\": {}", &problems);
+    fill(&mut document, "\"STATUSES\": {}", &statuses);
+    fill(&mut document, "\"FIELDS\": {}", &fields);
+    fill(&mut document, "\"ENOUGH\"", &enough);
+    fill(&mut document, "\"PROGRAMS\"", &programs);
+    fill(&mut document, "VERSION", env!("CARGO_PKG_VERSION"));
+    let base = if base.is_empty() { "/" } else { base };
+    fill(&mut document, "\"BASE\"", &quoted(base));
+    fill(&mut document, "HOST", quoted(host).trim_matches('"'));
+    Ok(document)
 }
 
+// What is called often here is not copied to where it is called: the library would be much larger.
+
+#[inline(never)]
+fn fill(document: &mut String, mark: &str, text: &str) {
+    *document = document.replace(mark, text);
+}
+
+/// Adds an item to a list.
+#[inline(never)]
+fn add(list: &mut String, item: &str) {
+    if !list.is_empty() {
+        list.push(',');
+    }
+    list.push_str(item);
+}
+
+#[inline(never)]
 fn quoted(text: &str) -> String {
     // No text fails to be JSON.
     serde_json::to_string(text).unwrap_or_default()
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(",")
-}
-
-fn reference(kind: &str, name: &str) -> String {
-    format!("{{\"$ref\":\"#/components/{kind}/{name}\"}}")
-}
-
 fn property(field: &Field) -> String {
     let (name, says) = (field.name, quoted(field.says));
-    let takes = match field.takes {
-        Takes::Addresses => r#"["string","array"],"items":{"type":"string"}"#.to_owned(),
-        Takes::Word(words) => format!("\"string\",\"enum\":{words:?}"),
-        Takes::Uri => r#""string","format":"uri""#.to_owned(),
-        _ => r#""string""#.to_owned(),
-    };
+    let mut takes = "\"string\"".to_owned();
+    match field.takes {
+        Takes::Addresses => takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned(),
+        Takes::Word(words) => takes += &format!(",\"enum\":{words:?}"),
+        Takes::Uri => takes += ",\"format\":\"uri\"",
+        _ => (),
+    }
     format!("\"{name}\":{{\"description\":{says},\"type\":{takes}}}")
 }
 
+/// The response of a status that tells a problem.
 fn problem(code: u16, says: &str) -> String {
-    let more = match code {
-        401 => Some("WWW-Authenticate"),
-        405 => Some("Allow"),
-        429 | 503 => Some("Retry-After"),
-        _ => None,
+    let header = match code {
+        401 => "WWW-Authenticate",
+        405 => "Allow",
+        429 | 503 => "Retry-After",
+        _ => "",
     };
-    let headers = more.into_iter().chain(["X-Request-Id"]);
-    let headers = list(headers.map(|name| format!("\"{name}\":{}", reference("headers", name))));
-    let schema = reference("schemas", "Problem");
+    let mut headers = String::new();
+    for name in ["X-Request-Id", header] {
+        if !name.is_empty() {
+            let reference = format!("\"{name}\":{{\"$ref\":\"#/components/headers/{name}\"}}");
+            add(&mut headers, &reference);
+        }
+    }
     format!(
-        "{{\"description\":{says},\"headers\":{{{headers}}},\"content\":{{\
-         \"application/problem+json\":{{\"schema\":{schema}}},\
+        "\"Status{code}\":{{\"description\":{says},\"headers\":{{{headers}}},\"content\":{{\
+         \"application/problem+json\":{{\"schema\":{{\"$ref\":\"#/components/schemas/Problem\"}}}},\
          \"text/plain\":{{\"schema\":{{\"type\":\"string\"}}}}}}}}"
     )
 }
@@ -96,7 +122,7 @@ mod tests {
     use crate::payload::format::FORMATS;
 
     fn read(base: &str, host: &str) -> Value {
-        serde_json::from_str(&document(base, host)).unwrap()
+        serde_json::from_str(&document(base, host).unwrap()).unwrap()
     }
 
     #[test]
@@ -132,7 +158,7 @@ mod tests {
 
     #[test]
     fn no_word_stands_for_what_is_declared_any_more() {
-        let document = document("", "a\"\\b");
+        let document = document("", "a\"\\b").unwrap();
         let (words, _) = ["FIELDS", "ENOUGH", "PROGRAMS", "STATUSES", "PROBLEMS"]
             .into_iter()
             .chain(["WHEN", "VERSION", "BASE", "HOST"])

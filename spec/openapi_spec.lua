@@ -1,0 +1,55 @@
+-- The description of what is served (OpenAPI 3.1): validates, says what is so, and a client can be generated from it. What is
+-- done is in spec/support/openapi.py.
+
+local json = require "dkjson";
+local programs = require "spec.support.programs";
+local world = require "spec.support.world";
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+local python = programs.folder .. "/python/bin/python";
+
+if programs.output_of("'" .. python .. "' -c 'import openapi_python_client, openapi_spec_validator' 2>/dev/null && echo there") == "" then
+	print("not covered: openapi-spec-validator and openapi-python-client, which this machine does not have");
+	return;
+end
+
+describe("the description of what is served", function ()
+	local folder;
+
+	setup(function ()
+		world.start({ components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"' });
+		world.login("user@example.com", "other@example.com");
+		folder = programs.output_of("mktemp -d"):match("[^\n]+");
+	end);
+
+	teardown(function ()
+		if folder then os.execute("rm -rf '" .. folder .. "'"); end
+		world.stop();
+	end);
+
+	it("validates, its examples are answered as it says, and a client that is generated from it sends", function ()
+		local token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com" }):match("([^\n]*)\n$");
+		local file = assert(io.open(folder .. "/openapi.json", "w"));
+		file:write((world.lua([[
+			local directory = require "core.modulemanager".get_module("example.com", "post_msg").module:get_directory();
+			return package.loadlib(directory.."/post_msg.so", "luaopen_post_msg")().openapi("/msg", "example.com");
+		]])));
+		file:close();
+		local output = programs.output_of(("'%s' '%s/spec/support/openapi.py' '%s/openapi.json' %d %s '%s' 2>&1")
+			:format(python, here, folder, world.server.http_port, token, folder));
+		local told = json.decode(output) or error(output);
+		local count = 0;
+		for name, result in pairs(told.results) do
+			assert.is_true(result == true, name .. ": " .. tostring(result));
+			count = count + 1;
+		end
+		assert.is_true(count > 30, count .. " checks");
+		local messages, trouble = world.collect();
+		assert.same({}, trouble);
+		for _, address in ipairs { "user@example.com", "other@example.com" } do
+			assert.is_true(told.sent[address] > 0, address);
+			assert.equal(told.sent[address], #messages[address], address);
+		end
+		assert.same({}, world.errors());
+	end);
+end);
