@@ -118,7 +118,7 @@ def try_example(path, operation, media_type, name):
     assert type(answer.json()) is type(expected), answer.text
     for got, wanted in zip(*(one if isinstance(one, list) else [one] for one in (answer.json(), expected)), strict=True):
         assert got.keys() == wanted.keys(), answer.text
-        for key in {"from", "to", "field", "title"} & got.keys():
+        for key in {"from", "to", "field", "title", "detail"} & got.keys():
             assert got[key] == wanted[key], answer.text
 
 
