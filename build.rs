@@ -1,4 +1,5 @@
-//! Makes what the sources include: the list of `templates/*.j2`, the table of emoji, `src/openapi.json` compressed.
+//! Makes what the sources include: the list of `templates/*.j2`, the table of emoji, and compressed, `src/openapi.json` and
+//! the files of `src/page`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,9 +13,14 @@ use flate2::write::ZlibEncoder;
 fn main() {
     println!("cargo:rerun-if-changed=templates");
     println!("cargo:rerun-if-changed=src/openapi.json");
+    println!("cargo:rerun-if-changed=src/page");
     write("templates.rs", templates().as_bytes());
     write("emoji.rs", emoji().as_bytes());
     write("openapi.json.zlib", &openapi());
+    for name in ["page.html", "page.css", "page.js"] {
+        let text = fs::read_to_string(format!("src/page/{name}")).expect(name);
+        write(&format!("{name}.zlib"), &compressed(&text));
+    }
     // The places that a loader must adjust, as a bitmap (glibc 2.36): a tenth of the library otherwise.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
 }
@@ -60,9 +66,14 @@ fn emoji() -> String {
 /// Each line without the spaces at its beginning; a quarter of its bytes, compressed.
 fn openapi() -> Vec<u8> {
     let text = fs::read_to_string("src/openapi.json").expect("src/openapi.json");
+    let lines: Vec<_> = text.lines().map(str::trim_start).collect();
+    compressed(&lines.join("\n"))
+}
+
+fn compressed(text: &str) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    for line in text.lines() {
-        writeln!(encoder, "{}", line.trim_start()).expect("a vector takes all");
-    }
+    encoder
+        .write_all(text.as_bytes())
+        .expect("a vector takes all");
     encoder.finish().expect("a vector takes all")
 }

@@ -98,19 +98,20 @@ module:add_timer(60 * 60, function ()
 	return 24 * 60 * 60;
 end);
 
+local routes = {
+	["POST"] = request.post; ["POST /*"] = request.post;
+	["OPTIONS"] = request.options; ["OPTIONS /*"] = request.options;
+	["POST /@try"] = request.answering(request.identified(page.try));
+	["POST /@tokens"] = owner and request.answering(request.identified(page.manage)) or nil;
+};
+for _, path in ipairs(page.paths) do
+	routes["GET"..path], routes["HEAD"..path] = get, get;
+end
+
 module:provides("http", {
 	default_path = "/msg";
 	streaming_uploads = true;
-	route = {
-		["POST"] = request.post;
-		["POST /*"] = request.post;
-		["OPTIONS"] = request.options;
-		["OPTIONS /*"] = request.options;
-		["GET"] = get; ["GET /openapi.json"] = get; ["GET /page.css"] = get; ["GET /page.js"] = get;
-		["HEAD"] = get; ["HEAD /openapi.json"] = get; ["HEAD /page.css"] = get; ["HEAD /page.js"] = get;
-		["POST /@try"] = request.answering(request.identified(page.try));
-		["POST /@tokens"] = owner and request.answering(request.identified(page.manage)) or nil;
-	};
+	route = routes;
 	-- Without origins, no other page may read what is answered here.
 	cors = {
 		enabled = settings.allow_origins ~= nil; origins = settings.allow_origins and array.collect(settings.allow_origins:items());

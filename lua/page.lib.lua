@@ -149,8 +149,12 @@ local function init(parts)
 			add_file(file.name, (file.text:gsub("{{base}}", (base:gsub("%%", "%%%%")))), file.media_type);
 		end
 	end
-	if native.openapi then add_file("openapi.json", native.openapi(base), "application/json"); end
-	return { file_at = file_at; serve = serve; try = try; manage = manage };
+	add_file("openapi.json", native.openapi(base, module.host), "application/json");
+	local paths = { "" }; -- below the base path, of what is served
+	for name in pairs(files) do
+		if name ~= "page.html" then paths[#paths + 1] = " /"..name; end
+	end
+	return { file_at = file_at; serve = serve; paths = paths; try = try; manage = manage };
 end
 
 return init;

@@ -12,7 +12,7 @@
 //! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
 //! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
-//! | [`page`] | the page on which people try the module: files that are compiled in | nothing |
+//! | [`page`] | the page on which people try the module: files that are compiled in | `http` |
 //! | [`http`] | headers, codings, problems, answers | nothing |
 //!
 //! The way of a request:

@@ -46,7 +46,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
             let table = lua.create_table()?;
             table.set("name", file.name)?;
             table.set("media_type", file.media_type)?;
-            table.set("text", file.text)?;
+            table.set("text", file.text().map_err(Error::external)?)?;
             Ok(table)
         });
         files.collect::<Result<Vec<Table>>>()

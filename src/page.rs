@@ -1,10 +1,14 @@
 //! The page on which people try this module: files that are compiled in.
 
+use crate::http::content_coding::{self, Coding};
+use crate::http::problem::Problem;
+
 /// A file that is served below the base path.
 pub struct File {
     pub name: &'static str,
     pub media_type: &'static str,
-    pub text: &'static str,
+    /// Compressed (zlib): see `build.rs`.
+    packed: &'static [u8],
 }
 
 /// The page, its style sheet, its script. In the page, `{{base}}` stands for the base path.
@@ -12,16 +16,25 @@ pub static FILES: [File; 3] = [
     File {
         name: "page.html",
         media_type: "text/html; charset=utf-8",
-        text: include_str!("page/page.html"),
+        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.html.zlib")),
     },
     File {
         name: "page.css",
         media_type: "text/css; charset=utf-8",
-        text: include_str!("page/page.css"),
+        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.css.zlib")),
     },
     File {
         name: "page.js",
         media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/page.js"),
+        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.js.zlib")),
     },
 ];
+
+impl File {
+    /// # Errors
+    /// None but for lack of time.
+    pub fn text(&self) -> Result<String, Problem> {
+        let bytes = content_coding::undo(&[Coding::Deflate], self.packed, 1 << 20)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
