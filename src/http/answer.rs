@@ -146,7 +146,7 @@ pub static STATUSES: &[Status] = &[
     status(
         405,
         "Method Not Allowed",
-        "a method other than `POST` and `OPTIONS`",
+        "a method other than `POST` and `OPTIONS`, and `GET` of what is none of the files served",
     ),
     status(
         409,
