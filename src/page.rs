@@ -11,8 +11,8 @@ pub struct File {
     packed: &'static [u8],
 }
 
-/// The page, its style sheet, its script. In the page, `{{base}}` stands for the base path.
-pub static FILES: [File; 3] = [
+/// The page, its style sheet, its script, its icon. In the page, `{{base}}` stands for the base path.
+pub static FILES: [File; 4] = [
     File {
         name: "page.html",
         media_type: "text/html; charset=utf-8",
@@ -27,6 +27,11 @@ pub static FILES: [File; 3] = [
         name: "page.js",
         media_type: "text/javascript; charset=utf-8",
         packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.js.zlib")),
+    },
+    File {
+        name: "page.svg",
+        media_type: "image/svg+xml",
+        text: include_str!("page/page.svg"),
     },
 ];
 

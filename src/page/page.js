@@ -152,15 +152,15 @@ const examples = {
 	gitea: [{
 		action: "opened", number: 1, repository: { full_name: "team/shop", html_url: "https://git.example.com/team/shop" },
 		issue: { number: 1, title: "The cart is empty", state: "open", html_url: "https://git.example.com/team/shop/issues/1" },
-		sender: { login: "mira", username: "mira" },
+		sender: { login: "example", username: "example" },
 	}, "X-Gitea-Event", "issues"],
 	github: [{
 		action: "opened", repository: { full_name: "team/shop", html_url: "https://github.example.com/team/shop" },
 		issue: { number: 1, title: "The cart is empty", html_url: "https://github.example.com/team/shop/issues/1", labels: [] },
-		sender: { login: "mira" },
+		sender: { login: "example" },
 	}, "X-GitHub-Event", "issues"],
 	gitlab: [{
-		object_kind: "pipeline", user: { name: "Mira", username: "mira" },
+		object_kind: "pipeline", user: { name: "Example", username: "example" },
 		project: { path_with_namespace: "team/shop", web_url: "https://gitlab.example.com/team/shop" },
 		object_attributes: { id: 31, iid: 3, ref: "main", status: "failed", duration: 63, url: "https://gitlab.example.com/team/shop/-/pipelines/31" },
 		builds: [{ id: 380, stage: "test", name: "unit tests", status: "failed" }],

@@ -1,0 +1,469 @@
+#!/usr/bin/env python3
+"""Uses the page at GET /msg as a person does, in a headless Chromium: browser.py PORT FLOW [ARGUMENT…]
+
+PORT is where the HTTP server of example.com listens on loopback. FLOW is a function below; what it returns is printed as JSON.
+Exit status 1, and a sentence on standard error, where the page does not do what it should. Any message in the browser's console
+is such a case, as is a page that is wider than the window.
+
+Takes selenium and axe-playwright-python (for axe-core alone), as spec/targets/programs has them, and Debian's chromium and
+chromium-driver.
+"""
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+for name in list(os.environ):
+    if name.lower().endswith("_proxy"):
+        del os.environ[name]
+
+from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support import expected_conditions  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+PATIENCE, LIMIT = 20, 150  # seconds for one condition, and for a whole flow
+ADDRESS, PASSWORD, USER = "me@example.com", "mypassword", "user@example.com"
+PLACES = ["send", "formats", "tokens"]
+
+
+class Trouble(Exception):
+    """What the page does wrong."""
+
+
+class Page:
+    def __init__(self, port, lang="en", width=1400, height=1000, scheme="light", secure=False):
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium")
+        for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server",
+                         f"--host-resolver-rules=MAP example.com 127.0.0.1:{port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--lang={lang}"]:
+            options.add_argument(argument)
+        if secure:
+            options.add_argument("--unsafely-treat-insecure-origin-as-secure=http://example.com")
+        options.add_experimental_option("prefs", {"intl.accept_languages": lang})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            self.emulate(width, height, scheme)
+            self.open()
+        except BaseException:
+            self.driver.quit()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.check()
+        finally:
+            self.driver.quit()
+
+    def open(self):
+        self.driver.get("http://example.com/msg")
+        self.until(lambda: self.driver.execute_script("return document.activeElement && document.querySelector('#send-curl') !== null"),
+                   "the script did not run")
+
+    def emulate(self, width, height, scheme):
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
+    def until(self, condition, otherwise):
+        try:
+            return WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _: condition())
+        except WebDriverException as error:
+            raise Trouble(f"{otherwise} ({type(error).__name__}); the page: {self.text('body')!r}") from None
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector):
+        return self.find(selector).text
+
+    def fill(self, selector, text):
+        element = self.find(selector)
+        element.clear()
+        element.send_keys(text)
+
+    def press(self, selector):
+        self.find(selector).click()
+
+    def focused(self):
+        return self.driver.switch_to.active_element.get_attribute("id")
+
+    def go(self, place):
+        self.press(f"nav a[href='#{place}']")
+        self.until(lambda: self.find("#" + place).is_displayed(), f"no place {place}")
+
+    def sign_in(self, address=ADDRESS, secret=PASSWORD):
+        self.fill("#address", address)
+        self.fill("#secret", secret)
+        self.press("#sign-in button")
+        self.until(lambda: self.find("#account").is_displayed(), "signing in did not work")
+
+    def answer(self, place="send"):
+        """What the answer says, once it is there."""
+        selector = f"#{place} .results .answer"
+        self.until(lambda: self.driver.find_elements("css selector", selector), "no answer")
+        return self.text(selector)
+
+    def expect(self, what, text):
+        if what not in text:
+            raise Trouble(f"no {what!r} in {text!r}")
+
+    def equal(self, expected, found):
+        if expected != found:
+            raise Trouble(f"expected {expected!r}, found {found!r}")
+
+    def check(self, *statuses):
+        """Raises where the page is wider than the window, or the console has a message other than about an answer of these statuses."""
+        width, window = self.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+        if width > window:
+            raise Trouble(f"the page is {width} px wide in a window of {window}")
+        for entry in self.driver.get_log("browser"):
+            if not (entry["source"] == "network" and any(f"status of {status} " in entry["message"] for status in statuses)):
+                raise Trouble(f"the console says: {entry}")
+
+    def axe(self):
+        """Raises where axe-core finds something that hinders people. It comes in beside the page's policy, which stays as it is."""
+        source = pathlib.Path(importlib.util.find_spec("axe_playwright_python").origin).with_name("axe.min.js").read_text("utf-8")
+        self.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
+        found = self.driver.execute_async_script(
+            "const done = arguments[0]; axe.run({ resultTypes: ['violations'] }).then(done, (error) => done({ problem: String(error) }))")
+        if found.get("problem") or not found["passes"]:
+            raise Trouble(f"axe does not run: {found}")
+        if found["violations"]:
+            raise Trouble("axe: " + "; ".join(
+                f"{violation['id']}: {violation['help']}: " + ", ".join(f"{node['html']} {node['failureSummary']}" for node in violation["nodes"])
+                for violation in found["violations"]))
+
+
+# Flows
+
+
+def send(port, address, secret, text, subject=""):
+    """> the curl line that does the same"""
+    with Page(port) as page:
+        page.sign_in(address, secret)
+        page.check(403)  # of a token whose recipients are limited
+        page.equal("send-to", page.focused())
+        page.fill("#send-to", USER)
+        page.fill("#send-subject", subject)
+        page.fill("#send-body", text)
+        curl = page.text("#send-curl")
+        if secret in curl:
+            raise Trouble(f"the curl line has the secret: {curl}")
+        page.press("#send button.main")
+        page.expect("201", page.answer())
+        page.expect(f"Sent to {USER}.", page.answer())
+        page.press("#send .results button")
+        page.until(lambda: page.text("#send .results .buttons span") == "Copied.", "nothing is copied")
+        # It is on the clipboard, too: pasted, it is there again.
+        page.find("#send-subject").clear()
+        page.find("#send-body").clear()
+        page.find("#send-body").send_keys(Keys.CONTROL, "v")
+        page.equal(curl, page.find("#send-body").get_attribute("value"))
+        return curl
+
+
+def send_file(port, path):
+    with Page(port) as page:
+        page.sign_in()
+        page.fill("#send-to", USER)
+        page.fill("#send-body", "With a file")
+        page.find("#send-file").send_keys(path)
+        curl = page.text("#send-curl")
+        page.press("#send button.main")
+        page.expect("201", page.answer())
+        return curl
+
+
+def send_to_several(port):
+    with Page(port) as page:
+        page.sign_in()
+        page.fill("#send-to", f"{USER}, nobody@example.com")
+        page.fill("#send-body", "To two")
+        page.press("#send button.main")
+        page.expect("207", page.answer())
+        page.expect(f"{USER}: sent", page.answer())
+        page.expect("nobody@example.com: not sent. nobody@example.com: service-unavailable", page.answer())
+
+
+def wrong_password(port):
+    with Page(port) as page:
+        page.fill("#address", ADDRESS)
+        page.press("#sign-in button")
+        page.until(lambda: page.text("#secret-error") == "This is needed.", "an empty password is not told")
+        page.equal("secret", page.focused())
+        page.fill("#secret", "yourpassword")
+        page.press("#sign-in button")
+        page.until(lambda: page.text("#secret-error") == "The address or the password is wrong.", "the reason is not told")
+        page.equal("secret", page.focused())
+        page.equal("true", page.find("#secret").get_attribute("aria-invalid"))
+        page.expect("secret-error", page.find("#secret").get_attribute("aria-describedby"))
+        page.check(401)
+        page.sign_in()
+
+
+def wrong_field(port):
+    """What the server says of a field is told there, and what of a recipient, with what to do."""
+    with Page(port) as page:
+        page.sign_in()
+        page.fill("#send-to", "user@")
+        page.fill("#send-body", "Hello")
+        page.press("#send button.main")
+        page.expect("422", page.answer())
+        page.equal("send-to", page.focused())
+        page.equal("true", page.find("#send-to").get_attribute("aria-invalid"))
+        page.equal("en", page.find("#send-to-error").get_attribute("lang"))
+        page.expect(page.text("#send-to-error"), page.answer())
+        page.fill("#send-to", "usre@example.com")
+        page.press("#send button.main")
+        page.until(lambda: "404 Not Found" in page.text("#send .results"), "no 404")
+        page.expect("usre@example.com: service-unavailable", page.answer())
+        page.expect("Check how the address is written.", page.answer())
+        page.expect("Request ", page.answer())
+        page.equal("", page.text("#send-to-error"))
+        page.check(422, 404)
+
+
+def make_token(port, label):
+    """> the token"""
+    with Page(port) as page:
+        page.sign_in()
+        page.go("tokens")
+        page.until(lambda: page.text("#token-answer") == "You have no sending tokens.", "it is not told that there is no token")
+        page.fill("#token-days", "soon")
+        page.press("#tokens button.main")
+        page.until(lambda: page.find("#token-days").get_attribute("aria-invalid") == "true", "wrong days are not told")
+        page.equal("token-days", page.focused())
+        page.check(422)
+        page.fill("#token-label", label)
+        page.fill("#token-days", "90")
+        page.fill("#token-rate", "20")
+        page.fill("#token-to", f"{USER}, rooms.example.com")
+        page.press("#tokens button.main")
+        page.until(lambda: page.driver.find_elements("css selector", "#token"), "no token")
+        token = page.text("#token")
+        page.until(lambda: label in page.text("#token-list"), "the token is not in the list")
+        page.expect(f"only to {USER}, rooms.example.com · 20 a minute · until ", page.text("#token-list"))
+        page.press("#sign-out")
+        page.until(lambda: page.find("#sign-in").is_displayed(), "signing out does not")
+        if token in page.driver.page_source or label in page.driver.page_source:
+            raise Trouble("signed out, the page still has the token")
+        return token
+
+
+def revoke_token(port, label):
+    with Page(port) as page:
+        page.sign_in()
+        page.go("tokens")
+        page.until(lambda: label in page.text("#token-list"), "the token is not in the list")
+        button = f"#token-list button[aria-label='Revoke {label}']"
+        page.press(button)
+        page.driver.switch_to.alert.dismiss()
+        page.expect(label, page.text("#token-list"))
+        page.press(button)
+        page.driver.switch_to.alert.accept()
+        page.until(lambda: page.text("#token-answer") == "The token is revoked.", "the token is not revoked")
+        page.equal("", page.text("#token-list"))
+        page.equal("tokens-title", page.focused())
+
+
+def token_only_sends(port, token):
+    with Page(port) as page:
+        page.sign_in("", token)
+        page.check(403)  # its recipients are limited
+        page.expect("With a sending token", page.text("#account"))
+        page.go("tokens")
+        page.expect("Sign in with your password", page.text("#tokens"))
+        page.equal(False, page.find("#tokens form").is_displayed())
+
+
+def formats(port):
+    """> what a dry run of each example shows"""
+    shown = {}
+    with Page(port) as page:
+        page.sign_in()
+        page.go("formats")
+        page.equal(ADDRESS, page.find("#format-to").get_attribute("value"))
+        for option in page.driver.find_elements("css selector", "#format-as option"):
+            name = option.text
+            option.click()
+            before = page.driver.find_elements("css selector", "#formats .answer")
+            page.press("#formats button.main")
+            if before:
+                page.until(lambda: expected_conditions.staleness_of(before[0])(page.driver), "no new answer")
+            page.expect("Nothing was sent. This would arrive:", page.answer("formats"))
+            shown[name] = page.text("#formats .answer .text")
+            page.press("#formats summary")
+            page.expect("<message ", page.text("#formats details pre"))
+            page.expect(f"?as={name}'", page.text("#formats-curl"))
+        page.fill("#format-body", '{"no": "JSON"')
+        page.press("#formats button.main")
+        page.until(lambda: "400 Bad Request" in page.text("#formats .results"), "wrong JSON is not told")
+        page.check(400)
+        return shown
+
+
+def keyboard(port):
+    """The whole way to a message that is sent, with Tab and Enter."""
+    with Page(port) as page:
+        def keys(*what):
+            webdriver.ActionChains(page.driver).send_keys(*what).perform()
+
+        def tab_to(wanted):
+            for _ in range(20):
+                keys(Keys.TAB)
+                if page.driver.execute_script(f"return document.activeElement.matches({json.dumps(wanted)})"):
+                    style = page.driver.execute_script("const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]")
+                    return page.equal(["solid", "3px"], style)
+            raise Trouble(f"Tab does not lead to {wanted}")
+
+        tab_to("#address")
+        keys(ADDRESS)
+        tab_to("#secret")
+        keys(PASSWORD, Keys.ENTER)
+        page.until(lambda: page.focused() == "send-to", "signed in, the recipient has not the focus")
+        keys(USER)
+        tab_to("#send-subject")
+        tab_to("#send-body")
+        keys("By keyboard")
+        tab_to("#send-type")
+        tab_to("#send-file")
+        tab_to("#send button.main")
+        keys(Keys.ENTER)
+        page.expect("201", page.answer())
+        tab_to("#send .results button")
+        page.driver.execute_script("document.body.focus(); scrollTo(0, 0)")
+        for _ in range(20):
+            keys(Keys.SHIFT, Keys.TAB, Keys.NULL)
+            if page.driver.execute_script("return document.activeElement.hash === '#formats'"):
+                break
+        keys(Keys.ENTER)
+        page.until(lambda: page.focused() == "formats-title", "the place that was chosen has not the focus")
+
+
+def nothing_is_kept(port):
+    with Page(port) as page:
+        page.sign_in()
+        kept = page.driver.execute_script(
+            "return [document.cookie, localStorage.length, sessionStorage.length, document.body.outerHTML, location.href].join(' ')")
+        page.equal("0 0", kept[1:4])
+        if PASSWORD in kept or any(PASSWORD in (field.get_attribute("value") or "") for field in page.driver.find_elements("css selector", "input")):
+            raise Trouble("signed in, the page shows the password")
+        # To another page, and back to this one as the browser has kept it.
+        page.driver.get("about:blank")
+        page.driver.back()
+        page.until(lambda: page.find("#sign-in").is_displayed(), "whoever goes back is still signed in")
+        page.equal(False, page.find("#account").is_displayed())
+
+
+def every_place(page, label, look):
+    """Calls `look` in each place, with something to see there."""
+    look("sign-in")
+    page.sign_in()
+    page.fill("#send-to", f"{USER}, nobody@example.com")
+    page.fill("#send-body", "A_long_word_" * 12)
+    page.press("#send button.main")
+    page.answer()
+    look("send")
+    page.fill("#send-to", "user@")
+    page.press("#send button.main")
+    page.until(lambda: page.text("#send-to-error"), "no error")
+    look("send with an error")
+    page.go("formats")
+    page.press("#formats button.main")
+    page.answer("formats")
+    page.press("#formats summary")
+    look("formats")
+    page.go("tokens")
+    page.fill("#token-label", label)
+    page.press("#tokens button.main")
+    page.until(lambda: label in page.text("#token-list"), "no token")
+    look("tokens")
+    for button in page.driver.find_elements("css selector", "#token-list button"):
+        button.click()
+        page.driver.switch_to.alert.accept()
+        page.until(lambda: page.focused() == "tokens-title" and not page.text("#token-list"), "not revoked")
+
+
+def looks(port, lang, width, scheme):
+    """> what the page says at the beginning, each text with its number"""
+    with Page(port, lang, int(width), 800, scheme) as page:
+        page.equal(lang, page.find("html").get_attribute("lang"))
+        page.equal([True, int(width)], page.driver.execute_script(f"return [matchMedia('(prefers-color-scheme: {scheme})').matches, innerWidth]"))
+        texts = page.driver.execute_script("""
+            const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT), found = [];
+            while (walker.nextNode()) if (!/^(SCRIPT|STYLE|NOSCRIPT|PRE|TEXTAREA)$/.test(walker.currentNode.parentNode.nodeName)) {
+                const text = walker.currentNode.data.trim();
+                if (text) found.push(text);
+            }
+            return found;""")
+
+        def look(place):
+            page.check(422)
+            try:
+                page.axe()
+            except Trouble as trouble:
+                raise Trouble(f"{place}: {trouble}") from None
+
+        every_place(page, "The label of a token", look)
+        return texts
+
+
+def pictures(port, folder):
+    """The page light and dark, as PNG."""
+    with Page(port, width=1120, height=100, secure=True) as page:
+        page.sign_in()
+        page.fill("#send-to", USER)
+        page.fill("#send-subject", "Backup")
+        page.fill("#send-body", "All is well.\n3 disks, 2.1 TB")
+        page.press("#send button.main")
+        page.answer()
+        picture(page, "light", folder)
+        page.go("tokens")
+        for label, to, form in [("The disks of db1", USER, ""), ("Alertmanager", "team@rooms.example.com", "alertmanager")]:
+            page.fill("#token-label", label)
+            page.fill("#token-to", to)
+            page.find("#token-as").send_keys(form)
+            page.press("#tokens button.main")
+            page.until(lambda: label in page.text("#token-list"), "no token")
+        picture(page, "dark", folder)
+
+
+def picture(page, scheme, folder):
+    page.driver.execute_script("document.activeElement.blur()")
+    page.emulate(1120, 100, scheme)
+    page.emulate(1120, page.driver.execute_script("return document.documentElement.scrollHeight"), scheme)
+    if not page.driver.save_screenshot(f"{folder}/page-{scheme}.png"):
+        raise Trouble(f"cannot write {folder}/page-{scheme}.png")
+
+
+FLOWS = [send, send_file, send_to_several, wrong_password, wrong_field, make_token, revoke_token, token_only_sends, formats, keyboard,
+         nothing_is_kept, looks, pictures]
+
+
+def main():
+    flow = {each.__name__: each for each in FLOWS}[sys.argv[2]]
+
+    def stop(number, _):
+        raise Trouble(f"stopped by signal {number}")
+
+    # Each ends the browser, too.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, stop)
+    signal.alarm(LIMIT)
+    try:
+        print(json.dumps(flow(sys.argv[1], *sys.argv[3:])))
+    except (Trouble, WebDriverException) as trouble:
+        sys.exit(f"{flow.__name__}: {trouble}")
+
+
+if __name__ == "__main__":
+    main()
