@@ -274,7 +274,7 @@ function request_of(form, dry) {
 	}
 	for (const [name, value] of Object.entries(headers)) curl.push(`-H ${quote(`${name}: ${value}`)}`);
 	if (typeof content === "string") curl.push(`--data-raw ${quote(content)}`);
-	return { path, body: content, headers, curl: [`curl ${quote(location.origin + url(path))} ${account.curl}`, ...curl].join(" \\\n    ") };
+	return { path, body: content, headers, curl: [`curl ${quote(location.origin + url(path))}`, account.curl, ...curl].join(" \\\n    ") };
 }
 
 // A word of the shell.
