@@ -30,7 +30,7 @@ const german = {
 	"To a room": "An einen Raum",
 	"Files": "Dateien",
 	"Send": "Senden",
-	"Try without sending": "Probieren, ohne zu senden",
+	"Try without sending": "Probelauf",
 	"What other programs post becomes a message. Choose a program, change what it posts, and see what would arrive.":
 		"Was andere Programme senden, wird zu einer Nachricht. Wählen Sie ein Programm, ändern Sie, was es sendet, und sehen Sie, was ankäme.",
 	"Format": "Format",
@@ -383,7 +383,8 @@ function set_up_sending(section) {
 	answer.setAttribute("role", "status");
 	const curl = make("pre", { id: section.id + "-curl" });
 	section.querySelector(".results").append(make("h3", {}, t("Answer")), answer, make("h3", {}, t("The same with curl")), curl,
-		make("p", { className: "quiet curl-hint" }), copy_button(curl));
+		make("p", { className: "quiet curl-hint" }));
+	curl.before(copy_button(curl));
 
 	const show_curl = () => { if (account) curl.textContent = request_of(form).curl; };
 	form.addEventListener("input", show_curl);
@@ -507,14 +508,13 @@ on_submit($("sign-in").querySelector("form"), async () => {
 	const sending = secret.startsWith("pmsg_");
 	const bearer = sending || !address;
 	const authorization = bearer ? "Bearer " + secret : "Basic " + base64(`${address}:${$("secret").value}`);
-	// A sending token cannot ask for anything; what it tries here is not sent. It may be refused for its limits, and is right all the same.
-	const result = sending ? await post("@try?to=" + encodeURIComponent(location.hostname), "?", { "Content-Type": "text/plain" }, authorization)
-		: await post("@tokens", '{"action":"list"}', { "Content-Type": "application/json" }, authorization);
+	const result = await post("@try?to=" + encodeURIComponent(location.hostname), "?", { "Content-Type": "text/plain" }, authorization);
 	if (result.status === 401) {
 		return point_at($("secret"), t(bearer ? "The token is wrong, revoked or expired." : "The address or the password is wrong."));
 	}
-	if (!result.ok && (!sending || [0, 429].includes(result.status) || result.status >= 500)) {
-		return point_at($("secret"), `${result.status || t("No answer")}: ${result.detail ?? ""} ${advice(result)}`);
+	// A sending token that may not send this is right all the same.
+	if ([0, 429].includes(result.status) || result.status >= 500 || result.status === 403 && !sending) {
+		return point_at($("secret"), [result.status || t("No answer"), result.detail, advice(result)].filter(Boolean).join(" · "));
 	}
 	account = {
 		authorization, sending, name: sending ? t("With a sending token") : address || t("With a token"),
