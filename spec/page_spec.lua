@@ -1,0 +1,134 @@
+-- The page at GET /msg, as a person uses it in Chromium. What it does there is in spec/support/browser.py.
+
+local json = require "dkjson";
+local programs = require "spec.support.programs";
+local world = require "spec.support.world";
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+local python = programs.folder .. "/python/bin/python";
+local user = "user@example.com";
+
+if programs.output_of("'" .. python .. "' -c 'import selenium, axe_playwright_python' 2>&1") ~= "" then
+	print("not covered: the page in a browser, for which this machine does not have selenium and axe-core");
+	return;
+elseif not programs.find("chromium") or not programs.find("chromedriver") then
+	return;
+end
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'"; end
+
+-- What a person in the browser does. > what the flow returns
+local function browse(flow, ...)
+	local words = { python, here .. "/spec/support/browser.py", tostring(world.server.http_port), flow, ... };
+	for i, word in ipairs(words) do words[i] = quote(word); end
+	local output = programs.output_of(table.concat(words, " ") .. " 2>&1");
+	local found, after = json.decode(output);
+	if not after or output:find("%S", after) then error(output, 2); end
+	return found;
+end
+
+local function received()
+	local messages, trouble = world.collect();
+	assert.same({}, trouble);
+	return messages[user];
+end
+
+describe("the page", function ()
+	setup(function ()
+		world.start({ components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n' });
+		world.login(user);
+	end);
+
+	teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("sends a message, and shows the curl line that does the same", function ()
+		for _, subject in ipairs { "", "It's a \"subject\"" } do
+			local curl = browse("send", "me@example.com", world.password["me@example.com"], "@Hello, it's 'me' & <you>", subject);
+			local message = assert(received()[1]);
+			assert.is_truthy(message:find("<body>@Hello, it's 'me' &amp; &lt;you&gt;</body>", 1, true)
+				or message:find("<body>@Hello, it&apos;s &apos;me&apos; &amp; &lt;you&gt;</body>", 1, true), message);
+			assert.is_truthy(curl:find("-u 'me@example.com'", 1, true), curl);
+			-- What it asks for is typed here.
+			assert.equal(201, (world.curl((curl:gsub("'me@example.com'", "'me@example.com:mypassword'")))));
+			local function nameless(raw) return (raw:gsub(" id='[^']*'", ""):gsub("<stanza%-id[^>]*>", "")); end
+			assert.same({ nameless(message) }, { nameless(assert(received()[1])) });
+		end
+	end);
+
+	it("sends a file", function ()
+		local name = os.tmpname();
+		local file = assert(io.open(name, "w"));
+		file:write("in the file");
+		file:close();
+		local curl = browse("send_file", name);
+		os.remove(name);
+		local base_name = name:match("[^/]+$");
+		local message = assert(received()[1]);
+		assert.is_truthy(message:find("<body>With a file</body>", 1, true), message);
+		assert.is_truthy(message:match("<url>http://127%.0%.0%.1:%d+/[^<]*/" .. base_name:gsub("%p", "%%%0") .. "</url>"), message);
+		assert.is_truthy(curl:find("--form-string 'body=With a file' \\\n    -F 'file=@\"" .. base_name .. "\"'", 1, true), curl);
+	end);
+
+	it("tells what became of each recipient", function ()
+		browse("send_to_several");
+		assert.equal(1, #received());
+	end);
+
+	it("tells why signing in fails, in the field", function () browse("wrong_password"); end);
+
+	it("tells what is wrong, where it is wrong, and what to do", function ()
+		browse("wrong_field");
+		assert.same({}, received());
+	end);
+
+	it("makes a token, which sends, and does not manage tokens; revoked, it does not send", function ()
+		local token = browse("make_token", "A \"label\" & <b>");
+		assert.is_truthy(token:match("^pmsg_%x+_[%w_-]+$"), token);
+		local curl = browse("send", "", token, "By token", "");
+		assert.is_truthy(received()[1]:find("<body>By token</body>", 1, true));
+		assert.is_truthy(curl:find('-H "Authorization: Bearer $TOKEN"', 1, true), curl);
+		assert.equal(201, (world.curl("TOKEN='" .. token .. "'\n" .. curl)));
+		assert.is_truthy(received()[1]:find("<body>By token</body>", 1, true));
+		browse("token_only_sends", token);
+		browse("revoke_token", "A \"label\" & <b>");
+		assert.equal(401, (world.curl("TOKEN='" .. token .. "'\n" .. curl)));
+	end);
+
+	it("shows what the formats make, without sending it", function ()
+		local shown = browse("formats");
+		assert.equal("🔥 FIRING: DiskFull\ndb1.example.com:9100 · warning\n/srv of db1 is almost full\nhttps://runbooks.example.com/disk\n"
+			.. "http://prometheus.example.com:9090/graph", shown.alertmanager);
+		local names = {};
+		for name in programs.output_of("cd '" .. here .. "/templates' && ls *.j2"):gmatch("(%S+)%.j2\n") do
+			assert.is_truthy(shown[name] and shown[name] ~= "", "no example of " .. name);
+			names[#names + 1] = name;
+		end
+		assert.equal(11, #names);
+		assert.same({}, received());
+	end);
+
+	it("is used with the keyboard alone", function ()
+		browse("keyboard");
+		assert.is_truthy(received()[1]:find("<body>By keyboard</body>", 1, true));
+	end);
+
+	it("keeps no credentials", function () browse("nothing_is_kept"); end);
+
+	-- axe-core, the console and the width are looked at in each place.
+	local said = {};
+	for _, look in ipairs { { "en", 360, "light" }, { "en", 1400, "dark" }, { "de", 360, "dark" }, { "de", 1400, "light" } } do
+		it(("hinders nobody in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()
+			said[look[1]] = browse("looks", look[1], tostring(look[2]), look[3]);
+		end);
+	end
+
+	it("says nothing in English to whoever reads German, but names", function ()
+		assert.equal(#said.en, #said.de);
+		for i, text in ipairs(said.en) do
+			if text == said.de[i] then assert.is_truthy(text == "Format" or text:find("^[a-z-]+$"), text); end
+		end
+	end);
+end);
