@@ -22,7 +22,7 @@ for name in list(os.environ):
         del os.environ[name]
 
 from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support import expected_conditions  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -76,7 +76,7 @@ class Page:
 
     def until(self, condition, otherwise):
         try:
-            return WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _: condition())
+            return WebDriverWait(self.driver, PATIENCE, 0.05, [StaleElementReferenceException]).until(lambda _: condition())
         except WebDriverException as error:
             raise Trouble(f"{otherwise} ({type(error).__name__}); the page: {self.text('body')!r}") from None
 
