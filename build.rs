@@ -17,7 +17,7 @@ fn main() {
     write("templates.rs", templates().as_bytes());
     write("emoji.rs", emoji().as_bytes());
     write("openapi.json.zlib", &openapi());
-    for name in ["page.html", "page.css", "page.js"] {
+    for name in ["page.html", "page.css", "page.js", "page.svg"] {
         let text = fs::read_to_string(format!("src/page/{name}")).expect(name);
         write(&format!("{name}.zlib"), &compressed(&text));
     }

@@ -31,7 +31,7 @@ pub static FILES: [File; 4] = [
     File {
         name: "page.svg",
         media_type: "image/svg+xml",
-        text: include_str!("page/page.svg"),
+        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.svg.zlib")),
     },
 ];
 
