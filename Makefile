@@ -96,8 +96,9 @@ test-native:
 test-specs: build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic busted
 
-# Programs that post, for the specs of them; what this machine cannot have is told in a line, and not covered.
+# Programs that post, and a browser, for the specs of them; what this machine cannot have is told in a line, and not covered.
 programs:
+	@$(MAKE) --no-print-directory deps NEEDED="chromium:chromium chromedriver:chromium-driver" NEEDED_MODULES= || true
 	@spec/targets/programs || test $$? = 77
 
 # The same with a media type that makes the native half panic.
@@ -117,10 +118,10 @@ check:
 readme:
 	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields statuses messages
 
-# The picture of messages in README.markdown, from a real run.
-picture: deps
+# The pictures of messages in README.markdown, and of the page in docs/page.md, from a real run.
+picture: deps programs
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/picture.py templates/messages.svg
+	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/picture.py templates/messages.svg target/programs/python/bin/python docs
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.

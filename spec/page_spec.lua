@@ -18,8 +18,9 @@ end
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'"; end
 
 -- What a person in the browser does. > what the flow returns
+local path = "/msg";
 local function browse(flow, ...)
-	local words = { python, here .. "/spec/support/browser.py", tostring(world.server.http_port), flow, ... };
+	local words = { python, here .. "/spec/support/browser.py", world.server.http_port .. path, flow, ... };
 	for i, word in ipairs(words) do words[i] = quote(word); end
 	local output = programs.output_of(table.concat(words, " ") .. " 2>&1");
 	local found, after = json.decode(output);
@@ -130,5 +131,14 @@ describe("the page", function ()
 		for i, text in ipairs(said.en) do
 			if text == said.de[i] then assert.is_truthy(text == "Format" or text:find("^[a-z-]+$"), text); end
 		end
+	end);
+
+	it("is where http_paths moves it", function ()
+		world.start({ extra = 'http_paths = { post_msg = "/a/b" }' });
+		world.login(user);
+		path = "/a/b";
+		local curl = browse("send", "me@example.com", world.password["me@example.com"], "From there", "");
+		assert.is_truthy(received()[1]:find("<body>From there</body>", 1, true));
+		assert.is_truthy(curl:find("curl 'http://example.com/a/b/user@example.com'", 1, true), curl);
 	end);
 end);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Uses the page at GET /msg as a person does, in a headless Chromium: browser.py PORT FLOW [ARGUMENT…]
+"""Uses the page at GET /msg as a person does, in a headless Chromium: browser.py PORT[/PATH] FLOW [ARGUMENT…]
 
-PORT is where the HTTP server of example.com listens on loopback. FLOW is a function below; what it returns is printed as JSON.
+PORT is where the HTTP server of example.com listens on loopback, PATH where the page is if not at /msg. FLOW is a function below; what it returns is printed as JSON.
 Exit status 1, and a sentence on standard error, where the page does not do what it should. Any message in the browser's console
 is such a case, as is a page that is wider than the window.
 
@@ -38,6 +38,8 @@ class Trouble(Exception):
 
 class Page:
     def __init__(self, port, lang="en", width=1400, height=1000, scheme="light", secure=False):
+        port, _, path = port.partition("/")
+        self.url = "http://example.com/" + (path or "msg")
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium")
         for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server",
@@ -66,7 +68,7 @@ class Page:
             self.driver.quit()
 
     def open(self):
-        self.driver.get("http://example.com/msg")
+        self.driver.get(self.url)
         self.until(lambda: self.driver.execute_script("return document.activeElement && document.querySelector('#send-curl') !== null"),
                    "the script did not run")
 

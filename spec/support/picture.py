@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Draws how messages of other programs arrive, from a real run: picture.py FILE.svg. Environment: as in world.py.
+"""Draws how messages of other programs arrive, from a real run: picture.py FILE.svg PYTHON FOLDER. Environment: as in world.py.
 
-Each payload of `SHOWN` is posted to a Prosody, and what its client receives is drawn as a chat.
+Each payload of `SHOWN` is posted to a Prosody, and what its client receives is drawn as a chat. Then PYTHON, which has what
+browser.py takes, makes pictures of the page in FOLDER.
 """
 import asyncio
 import html
@@ -54,6 +55,19 @@ async def messages():
         await server.stop()
 
 
+async def page(python, folder):
+    """Pictures of the page, in a browser."""
+    server = world.Server({"example.com": {"accounts": {"me": "mypassword", "user": "secret"}}})
+    try:
+        await server.start()
+        browser = await asyncio.create_subprocess_exec(python, f"{HERE}/browser.py", str(server.http_port), "pictures", folder,
+                                                       stdout=asyncio.subprocess.DEVNULL)
+        if await browser.wait():
+            raise world.Trouble("no pictures of the page")
+    finally:
+        await server.stop()
+
+
 def drawn(bodies):
     parts, y = [], 16
     for body in bodies:
@@ -73,10 +87,11 @@ def drawn(bodies):
 def main():
     try:
         bodies = asyncio.run(messages())
+        with open(sys.argv[1], "w", encoding="utf-8") as file:
+            file.write(drawn(bodies))
+        asyncio.run(page(*sys.argv[2:]))
     except world.Trouble as trouble:
         sys.exit(f"picture: {trouble}")
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        file.write(drawn(bodies))
 
 
 if __name__ == "__main__":

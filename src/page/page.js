@@ -411,7 +411,7 @@ async function list_tokens() {
 	const result = await tokens({ action: "list" });
 	if (!account) return;
 	if (!result.ok) return $("token-answer").replaceChildren(failure(result));
-	const found = result.data.tokens;
+	const found = result.data.tokens.sort((one, other) => (other.made ?? "").localeCompare(one.made ?? ""));
 	$("token-answer").replaceChildren(found.length ? "" : t("You have no sending tokens."));
 	$("token-list").replaceChildren(...found.map((token) => {
 		const name = token.label || token.id;
