@@ -112,9 +112,8 @@ module:provides("http", {
 	default_path = "/msg";
 	streaming_uploads = true;
 	route = routes;
-	-- Without origins, no other page may read what is answered here.
-	cors = {
-		enabled = settings.allow_origins ~= nil; origins = settings.allow_origins and array.collect(settings.allow_origins:items());
+	cors = settings.allow_origins and {
+		enabled = true; origins = array.collect(settings.allow_origins:items());
 		headers = { Authorization = true; ["Content-Type"] = true; ["Idempotency-Key"] = true; Prefer = true };
 	};
 });

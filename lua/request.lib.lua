@@ -165,6 +165,13 @@ local function ignore_rest(request, response)
 	return true;
 end
 
+-- mod_http allows every origin, and cannot take back a handler of an app that does not (unloaded, it raises an error): without
+-- origins of its own, no other page may read what is answered here.
+local function forbid_origins(headers)
+	headers.access_control_allow_origin, headers.access_control_allow_methods = nil, nil;
+	headers.access_control_allow_headers, headers.access_control_max_age = nil, nil;
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
@@ -172,6 +179,7 @@ local function answering(handle)
 		local request, response = event.request, event.response;
 		if request.body_sink then return ignore_rest(request, response); end
 		local begun = now();
+		if not settings.allow_origins then forbid_origins(response.headers); end
 		request.request_id = log.id_of(request, response);
 		local problem, answer, sender, headers = handle(request, response);
 		if problem then
