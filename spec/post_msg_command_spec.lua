@@ -1,0 +1,672 @@
+-- The command post-msg, as a shell runs it, against a real server.
+
+local mime = require "mime";
+local socket = require "socket";
+local pages = require "spec.support.pages";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local user, other = "user@example.com", "other@example.com";
+local command = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+local png = mime.unb64("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==");
+local odd_password = 'a"b\\c:d#é\'$x';
+local home; -- HOME of the command, and the folder that it runs in
+local sessions = {}; -- that run aside
+
+local function write(name, text, mode)
+	local file = assert(io.open(home .. "/" .. name, "wb"));
+	file:write(text);
+	file:close();
+	os.execute(("chmod %s '%s/%s'"):format(mode or "600", home, name));
+end
+
+local function read(path)
+	local file = io.open(path, "rb");
+	if not file then return ""; end
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+local function output_of(line)
+	local pipe = assert(io.popen(line));
+	local text = pipe:read("*a");
+	pipe:close();
+	return text;
+end
+
+-- `$URL` is the server's in a line; the message is in the file `input`.
+local function start(line)
+	write("script", ([[
+export HOME='%s' URL='http://localhost:%d/msg' PATH='%s'"/docs/post-msg:$PATH"
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+cd "$HOME"
+rm -f status
+(
+%s
+) <input >output 2>errors
+echo $? >status.new
+mv status.new status
+]]):format(home, world.server.http_port, command:gsub("^%.", output_of("pwd"):match("[^\n]+")), line));
+end
+
+-- Runs a line of shell. > its exit status, what it wrote on standard error, and on standard output
+local function run(line, input)
+	write("input", input or "Hello");
+	start(line);
+	os.execute("sh '" .. home .. "/script'");
+	return tonumber(read(home .. "/status")), read(home .. "/errors"), read(home .. "/output");
+end
+
+-- The same in the background, in a session of its own. > its number
+local function run_aside(line, input)
+	write("input", input or "Hello");
+	start(line);
+	local session = tonumber(output_of(("setsid sh -c 'echo $$; exec sh \"$1\" >/dev/null 2>&1' sh '%s/script' &"):format(home)));
+	table.insert(sessions, session);
+	return session;
+end
+
+local function ends()
+	wire.await("the end of the command", function () return read(home .. "/status") ~= ""; end);
+	return tonumber(read(home .. "/status")), read(home .. "/errors");
+end
+
+-- The processes of a session: { { words = command line, environment }, … }
+local function processes(session)
+	local found = {};
+	for pid in output_of("ls /proc"):gmatch("[^\n]+") do
+		local fields = pid:match("^%d+$") and read("/proc/" .. pid .. "/stat"):match("^.*%) (.*)$");
+		if fields and tonumber(fields:match("^%S+ %S+ %S+ (%S+)")) == session then
+			table.insert(found, { words = read("/proc/" .. pid .. "/cmdline"), environment = read("/proc/" .. pid .. "/environ") });
+		end
+	end
+	return found;
+end
+
+local function assert_sent(line, input)
+	local status, errors = run(line, input);
+	assert.equal("", errors);
+	assert.equal(0, status);
+end
+
+local function assert_fails(expected, part, line, input)
+	local status, errors = run(line, input);
+	assert.is_truthy(errors:find(part, 1, true), errors);
+	assert.equal(expected, status, errors);
+end
+
+local entities = { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" };
+local function receive(address)
+	local raw = world.receive(address or user);
+	return ((raw:match("<body>(.-)</body>") or ""):gsub("&(%a+);", entities)), raw;
+end
+
+local function assert_nothing_sent()
+	for address, messages in pairs((world.collect())) do assert.same({}, messages, address); end
+end
+
+local function enter_room()
+	world.send(user, "<presence to='team@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+	wire.await("the room", function () return world.receive_presence(user):find("from='team@rooms.example.com/user'", 1, true) ~= nil; end);
+	world.collect();
+end
+
+local function make_token(...)
+	return world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", ... }):match("(pmsg_%S+)%s*$");
+end
+
+-- The next request that reaches a listening socket, and the connection.
+local function request_at(listener)
+	listener:settimeout(20);
+	local connection = assert(listener:accept());
+	connection:settimeout(20);
+	local head = "";
+	repeat head = head .. assert(connection:receive("*l")) .. "\r\n"; until head:sub(-4) == "\r\n\r\n";
+	return head .. assert(connection:receive(tonumber(head:match("Content%-Length: (%d+)")))), connection;
+end
+
+local function pass_on(answer, connection)
+	connection:send(("HTTP/1.1 %d x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s")
+		:format(answer.status, #answer.body, answer.body));
+	connection:close();
+end
+
+-- The client of this address confirms a message that asks for a receipt.
+local function confirm(address, raw)
+	world.send(address, ("<message to='%s' id='r1'><received xmlns='urn:xmpp:receipts' id='%s'/></message>")
+		:format(raw:match("from='([^']+)'"), raw:match(" id='([^']+)'")));
+end
+
+describe("post-msg", function ()
+	setup(function ()
+		home = output_of("mktemp -d"):match("[^\n]+");
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].accounts.odd = odd_password;
+		world.start({
+			hosts = hosts;
+			components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n\thttp_file_share_daily_quota = 300000\n'
+				.. 'Component "rooms.example.com" "muc"\n\tmuc_room_locking = false\n\tmuc_room_default_change_subject = true\n'
+				.. 'Component "echo.example.com" "spec_echo"\n';
+			extra = 'http_default_host = "example.com"';
+		});
+		world.login(user, other);
+	end);
+
+	teardown(function ()
+		if home then os.execute("rm -rf '" .. home .. "'"); end
+		world.stop();
+	end);
+
+	before_each(function () write(".post-msgrc", "me@example.com mypassword\n"); end);
+
+	after_each(function ()
+		while sessions[1] do os.execute(("kill -- -%d 2>/dev/null"):format(table.remove(sessions))); end
+		assert_nothing_sent();
+		assert.equal("", output_of("ls -d '" .. home .. "'/tmp.* 2>/dev/null"));
+		os.execute(("rm -f '%s/.post-msgrc' '%s/.sendxmpprc'"):format(home, home));
+	end);
+
+	describe("sends", function ()
+		it("standard input, unchanged", function ()
+			for _, text in ipairs { "Hello", "two\nlines\n", 'a "quoted" \\ back\\nslash; 100% <&>\n', "Grüße, 世界 🎉", "@file", "<file" } do
+				assert_sent("TMPDIR=. post-msg --url $URL user@example.com", text);
+				local body, raw = receive();
+				assert.equal(text, body);
+				assert.matches("from='me@example%.com'", raw);
+				assert.matches("type='chat'", raw);
+				assert.is_nil(raw:find("<subject", 1, true));
+			end
+		end);
+
+		it("a long text", function ()
+			local text = ("äbcdefgh"):rep(20000);
+			assert_sent("post-msg --url $URL user@example.com", text);
+			assert.is_true(receive() == text);
+		end);
+
+		it("a subject, in each way of writing an option", function ()
+			for _, option in ipairs { "-s %s", "-s=%s", "--subject %s", "--subject=%s", "-subject %s" } do
+				assert_sent("post-msg --url $URL " .. option:format([['Größe "x" \ = 5']]) .. " user@example.com");
+				assert.matches('<subject>Größe "x" \\ = 5</subject>', (select(2, receive()):gsub("&quot;", '"')), nil, true);
+			end
+			assert_sent("post-msg --url $URL -s 'two\nlines' user@example.com");
+			assert.matches("<subject>two\nlines</subject>", select(2, receive()), nil, true);
+			assert_sent("post-msg --url $URL -s '' user@example.com");
+			assert.is_nil((select(2, receive())):find("subject", 1, true));
+		end);
+
+		it("to several recipients, before and behind options, and behind --", function ()
+			assert_sent("post-msg user@example.com --url $URL -s x other@example.com");
+			assert.equal("Hello", (receive(user)));
+			assert.equal("Hello", (receive(other)));
+			assert_sent("post-msg --url $URL -- user other@example.com");
+			assert.equal("Hello", (receive(user)));
+			assert.equal("Hello", (receive(other)));
+			assert_fails(1, "-s", "post-msg --url $URL -- -s@example.com/x");
+		end);
+
+		it("to a room", function ()
+			enter_room();
+			for _, line in ipairs { "-c team@rooms.example.com", "team@rooms.example.com --chatroom", "team@rooms.example.com" } do
+				assert_sent("post-msg --url $URL " .. line);
+				local body, raw = receive();
+				assert.equal("Hello", body);
+				assert.matches("from='team@rooms.example.com/me'", raw, nil, true);
+				assert.matches("type='groupchat'", raw, nil, true);
+			end
+			assert_sent("post-msg --url $URL -c -s 'New subject' team@rooms.example.com", "");
+			assert.matches("<subject>New subject</subject>", select(2, receive()), nil, true);
+			assert_fails(1, "groupchat", "post-msg --url $URL -c echo.example.com");
+			world.send(user, "<presence to='team@rooms.example.com/user' type='unavailable'/>");
+		end);
+
+		it("with a type", function ()
+			for option, told in pairs { ["-l"] = "headline", ["--headline"] = "headline", ["--message-type=normal"] = "normal",
+				["--message-type chat -l"] = "headline", ["--message-type=chat"] = "chat" } do
+				assert_sent("post-msg --url $URL " .. option .. " user@example.com");
+				assert.matches("type='" .. told .. "'", told == "normal" and select(2, receive()):gsub("^<message ", "%0type='normal' ")
+					or select(2, receive()), nil, true);
+			end
+		end);
+
+		it("the text of a file", function ()
+			write("a text", "of a file\n");
+			for _, option in ipairs { "-m", "--message" } do
+				assert_sent("post-msg --url $URL " .. option .. " 'a text' user@example.com", "not this");
+				assert.equal("of a file\n", (receive()));
+			end
+			assert_fails(1, "cannot read missing", "post-msg --url $URL -m missing user@example.com");
+		end);
+
+		it("each line, interactively, as it comes; the exit status tells of the last failure", function ()
+			assert_sent("post-msg --url $URL -i user@example.com", "one\n\n  two \\n\nthree");
+			for _, text in ipairs { "one", "  two \\n", "three" } do assert.equal(text, (receive())); end
+			os.execute("mkfifo '" .. home .. "/lines'");
+			run_aside("post-msg --url $URL --interactive user@example.com <lines");
+			local lines = assert(io.open(home .. "/lines", "w"));
+			lines:setvbuf("no");
+			for _, text in ipairs { "early", "late" } do
+				lines:write(text .. "\n");
+				assert.equal(text, (receive()));
+			end
+			lines:write("\27[1m\n");
+			lines:close();
+			local status, errors = ends();
+			assert.matches("U+001B", errors, nil, true);
+			assert.equal(1, status);
+		end);
+
+		it("files", function ()
+			local function link(raw) return raw:match("<x xmlns='jabber:x:oob'><url>(.-)</url></x>"):gsub("&amp;", "&"); end
+			write('gr"a,p;h 1\\.png', png);
+			write("report.pdf", "%PDF");
+			assert_sent([[post-msg --url $URL -A 'gr"a,p;h 1\.png' user@example.com]], "");
+			local body, raw = receive();
+			assert.equal((link(raw)), body);
+			assert.matches("/gr%22a,p%3bh%201%5c.png", body:lower(), nil, true);
+			assert.equal(png, world.http("GET " .. body:match("^http://[^/]+(/.*)$") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").body);
+			assert_sent([[post-msg --url $URL --attach report.pdf -s Report --attach=gr*.png user@example.com]], "Of today");
+			body, raw = receive();
+			assert.equal("Of today", body);
+			assert.matches("<subject>Report</subject>", raw, nil, true);
+			assert.matches("/report.pdf$", (link(raw)));
+			assert.matches("png$", (receive()));
+			assert_fails(1, "cannot read missing.png", "post-msg --url $URL -A missing.png user@example.com");
+		end);
+	end);
+
+	describe("as sendxmpp", function ()
+		it("takes -t, -e, -v and -d, and tells with -v what was sent, but nothing secret", function ()
+			assert_sent("post-msg --url $URL -t user@example.com");
+			assert_sent("post-msg --url $URL --tls --ssl -e user@example.com");
+			receive();
+			receive();
+			for _, option in ipairs { "-v", "--verbose", "-d", "-d 2", "--debug=2", "--debug" } do
+				local status, errors = run("post-msg --url $URL " .. option .. " user@example.com");
+				assert.equal(0, status, errors);
+				assert.equal(("post-msg: sent by http://localhost:%d/msg as me@example.com: 201\n"):format(world.server.http_port), errors);
+				assert.equal("Hello", (receive()));
+			end
+		end);
+
+		it("sends from a resource (-r), for a user (-u), with a password (-p), of a server (-j)", function ()
+			for line, from in pairs {
+				["-r backup"] = "me@example.com/backup"; ["--resource=backup"] = "me@example.com/backup";
+				["-u user -p 'p4ss-of-user'"] = "user@example.com"; ["-u user@example.com -p p4ss-of-user"] = "user@example.com";
+				["--username other --password=p4ss:of:other --jserver example.com:5222"] = "other@example.com";
+				["-u carol -p 'p4ss-of-cärol' -j second.example -r x"] = "carol@second.example/x";
+			} do
+				assert_sent("post-msg --url $URL " .. line .. " user@example.com");
+				assert.matches("from='" .. from .. "'", select(2, receive()), nil, true);
+			end
+			write(".post-msgrc", "me@example.com p4ss-of-user\n");
+			assert_sent("post-msg --url $URL -u user user@example.com");
+			assert.matches("from='user@example.com'", select(2, receive()), nil, true);
+			write(".post-msgrc", "carol@example.com p4ss-of-cärol\n");
+			assert_sent("post-msg --url $URL -j second.example user@example.com");
+			assert.matches("from='carol@second.example'", select(2, receive()), nil, true);
+		end);
+
+		it("completes addresses with the domain of -o", function ()
+			write(".post-msgrc", "me@talk.example.com mypassword\n");
+			for _, option in ipairs { "-o", "--component" } do
+				assert_sent("post-msg --url $URL " .. option .. " example.com user");
+				assert.matches("from='me@example.com'", select(2, receive()), nil, true);
+			end
+		end);
+
+		it("refuses what it cannot do, or makes no sense: 64", function ()
+			for line, part in pairs {
+				["-w"] = "stanzas"; ["--raw"] = "stanzas"; ["--sso user"] = "sending token"; ["--nonsense user"] = "no option --nonsense";
+				["-s"] = "needs a value"; ["user --wait"] = "needs a value"; ["-s x"] = "no recipient"; ["--message-type=error user"] = "message-type";
+				["--headline --message-type=normal user"] = "contradict"; ["-i -m x user"] = "interactive"; ["-i -A script user"] = "interactive";
+				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "number"; ["--retry= user"] = "number";
+				["--url gopher://127.0.0.1/ user"] = "gopher"; [""] = "usage: ";
+			} do
+				assert_fails(64, part, "post-msg " .. line);
+			end
+		end);
+
+		it("tells how it is used, and its version", function ()
+			for _, option in ipairs { "-h", "--help", "--usage", "user --help" } do
+				local status, _, output = run("post-msg " .. option);
+				assert.equal(0, status);
+				assert.matches("^usage: post%-msg ", output);
+			end
+			local _, _, output = run("post-msg --version");
+			assert.equal("post-msg " .. pages.read("Cargo.toml"):match('\nversion = "(.-)"') .. "\n", output);
+		end);
+	end);
+
+	describe("credentials", function ()
+		-- Each file, and who sends with it.
+		local function assert_sends(text, from, options)
+			write("secret", text);
+			assert_sent(("post-msg --url $URL -f secret %s user@example.com"):format(options or ""));
+			assert.matches("from='" .. from .. "'", select(2, receive()), nil, true);
+		end
+
+		it("are a line of sendxmpp's", function ()
+			assert_sends("# mine\n\n  # and\nme@example.com\tmypassword", "me@example.com");
+			assert_sends("me@example.com:5223 mypassword\r\n", "me@example.com");
+			assert_sends("me@example.com;127.0.0.1:5223 mypassword\n", "me@example.com");
+			assert_sends("me@talk.example.com mypassword example.com\n", "me@example.com");
+			assert_sends("me@talk.example.com;127.0.0.1 mypassword example.com\n", "me@example.com");
+			assert_sends("odd@example.com " .. odd_password .. "\n", "odd@example.com");
+			assert_sends("me@example.com " .. make_token(), "me@example.com/x", "-r x");
+		end);
+
+		it("are lines of names", function ()
+			assert_sends("username: me\njserver: example.com\nport: 5222\npassword: mypassword\n", "me@example.com");
+			assert_sends("username: me@example.com\npassword: mypassword\n", "me@example.com");
+			assert_sends("# x\nusername: odd\njserver: talk.example.com\ntls: 1\ncomponent: example.com\npassword: " .. odd_password, "odd@example.com");
+			write("secret", ("username: me\njserver: example.com\nurl: http://localhost:%d/msg\npassword: mypassword\n"):format(world.server.http_port));
+			assert_sent("post-msg --file secret user@example.com");
+			receive();
+		end);
+
+		it("are a netrc", function ()
+			assert_sends("machine localhost login me@example.com password mypassword\n", "me@example.com");
+			assert_sends("machine localhost\n\tlogin me\n\tpassword\n\tmypassword\n", "me@example.com");
+			assert_sends("# x\nmachine example.com login me@example.com password wrong\nmacdef init\nmachine localhost login a password b\n\n"
+				.. "default login odd@example.com account x password \"" .. odd_password:gsub('[\\"]', "\\%0") .. "\"\n", "odd@example.com");
+			local two = "machine localhost login me@example.com password mypassword\nmachine localhost login user@example.com password p4ss-of-user\n";
+			assert_sends(two, "me@example.com");
+			assert_sends(two, "user@example.com/x", "-u user@example.com -r x");
+			write("secret", two);
+			assert_fails(1, "nothing for other at localhost", "post-msg -f secret -u other --url $URL user");
+			assert_fails(1, "nothing for example.com", "post-msg -f secret -j example.com user");
+		end);
+
+		it("are a token", function ()
+			local token = make_token("--to", user);
+			assert_sends(token .. "\n", "me@example.com");
+			assert_sends(token .. "\n", "me@example.com/x", "-u me@example.com -r x");
+			assert_fails(1, "other@example.com", "post-msg -f secret --url $URL other@example.com");
+			assert_fails(64, "where to?", "post-msg -f secret user@example.com");
+		end);
+
+		it("are in ~/.post-msgrc, or in ~/.sendxmpprc", function ()
+			write(".sendxmpprc", "user@example.com p4ss-of-user\n");
+			assert_sent("post-msg --url $URL user@example.com");
+			assert.matches("from='me@example.com'", select(2, receive()), nil, true);
+			os.remove(home .. "/.post-msgrc");
+			assert_sent("post-msg --url $URL user@example.com");
+			assert.matches("from='user@example.com'", select(2, receive()), nil, true);
+			os.remove(home .. "/.sendxmpprc");
+			assert_fails(1, "no credentials", "post-msg --url $URL user@example.com");
+		end);
+
+		it("are refused where others could read them", function ()
+			for _, mode in ipairs { "644", "640", "620", "604", "610" } do
+				write("secret", "me@example.com mypassword\n", mode);
+				assert_fails(1, "must not be accessible by others", "post-msg -f secret --url $URL user@example.com");
+			end
+			write("secret", "me@example.com mypassword\n", "400");
+			os.execute("ln -sf secret '" .. home .. "/link'");
+			assert_sent("post-msg -f link --url $URL user@example.com");
+			receive();
+			if output_of("id -u") == "0\n" then
+				os.execute("chown 65534 '" .. home .. "/secret'");
+				assert_fails(1, "you must own secret", "post-msg -f secret --url $URL user@example.com");
+				os.remove(home .. "/secret");
+			end
+			assert_fails(1, "cannot read missing", "post-msg -f missing --url $URL user@example.com");
+		end);
+
+		it("that are none are told with their line", function ()
+			for text, part in pairs { ["# x\nnonsense\n"] = "syntax error in line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
+				["machine localhost nonsense x\n"] = "line 1" } do
+				write("secret", text);
+				assert_fails(1, part, "post-msg -f secret --url $URL user@example.com");
+			end
+		end);
+
+		it("are on no command line and in no environment while a request is held", function ()
+			local token = make_token();
+			for _, secret in ipairs { "mypassword", token } do
+				for text, options in pairs {
+					["me@example.com " .. secret .. "\n"] = "";
+					["machine localhost login me@example.com password " .. secret .. "\n"] = "-s x";
+					["username: me\npassword: " .. secret .. "\njserver: example.com\n"] = "--retry 1";
+					[secret == token and token or "default login me password mypassword"] = "-A script";
+				} do
+					write("secret", text);
+					local session = run_aside("post-msg -f secret --url $URL --wait 20 " .. options .. " other@example.com");
+					local raw = world.receive(other);
+					local curls = 0;
+					for _, process in ipairs(processes(session)) do
+						if process.words:sub(1, 5) == "curl\0" then curls = curls + 1; end
+						assert.is_nil(process.words:find(secret, 1, true), process.words);
+						assert.is_nil(process.environment:find(secret, 1, true), process.environment);
+					end
+					assert.equal(1, curls);
+					confirm(other, raw);
+					local status, errors = ends();
+					assert.equal(0, status, errors);
+				end
+			end
+		end);
+	end);
+
+	describe("the exit status", function ()
+		it("is 1 where the server refuses, with its sentence", function ()
+			assert_fails(1, "post-msg: nobody@example.com: service-unavailable", "post-msg --url $URL nobody@example.com");
+			assert_fails(1, "post-msg: there is nothing to send", "post-msg --url $URL user@example.com", "");
+			assert_fails(1, "U+001B", "post-msg --url $URL user@example.com", "\27[1m");
+			assert_fails(1, "bytes", "post-msg --url $URL user@example.com", ("x"):rep(200000));
+			assert_fails(1, "post-msg: the address or password is wrong", "post-msg --url $URL -u me -p wrong -j example.com user@example.com");
+			assert_fails(1, "is mod_post_msg there?", "post-msg --url ${URL%msg}elsewhere user@example.com");
+		end);
+
+		it("is 1 where not all recipients get it, and tells of each", function ()
+			assert_fails(1, "nobody@example.com: service-unavailable", "post-msg --url $URL user@example.com nobody@example.com");
+			assert.equal("Hello", (receive()));
+		end);
+
+		it("is 75 for 5xx, 429 and no connection", function ()
+			write("large", ("x"):rep(300001));
+			assert_fails(75, "post-msg: upload.example.com: ", "post-msg --url $URL -A large user@example.com");
+			write(".post-msgrc", "me@example.com " .. make_token("--rate", "1"));
+			assert_sent("post-msg --url $URL user@example.com");
+			receive();
+			assert_fails(75, "post-msg: ", "post-msg --url $URL user@example.com");
+			assert_fails(75, "connect", ("post-msg --url http://127.0.0.1:%d/msg user@example.com"):format(wire.free_port()));
+		end);
+
+		it("is 0 with a receipt, and without one in time", function ()
+			assert_sent("post-msg --url $URL --wait 1 user@example.com");
+			assert.matches("urn:xmpp:receipts", select(2, receive()), nil, true);
+			run_aside("post-msg --url $URL --wait=20 -v user@example.com");
+			confirm(user, world.receive(user));
+			local status, errors = ends();
+			assert.matches(": 200\n$", errors);
+			assert.equal(0, status);
+		end);
+	end);
+
+	describe("the server", function ()
+		it("is at port 5281 of the host, with HTTPS", function ()
+			for _, line in ipairs { "-j 127.0.0.1", "-j 127.0.0.1:5222" } do
+				write("secret", "pmsg_x\n");
+				assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret " .. line .. " user@example.com");
+			end
+			write("secret", "me@example.com;127.0.0.1:5222 mypassword\n");
+			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
+			write("secret", "me@127.0.0.1 mypassword\n");
+			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
+		end);
+
+		it("is named by POST_MSG_URL, unless --url does", function ()
+			assert_sent("POST_MSG_URL=$URL post-msg user@example.com");
+			receive();
+			assert_sent("POST_MSG_URL=http://127.0.0.1:1/msg post-msg --url $URL user@example.com");
+			receive();
+		end);
+	end);
+
+	describe("--retry", function ()
+		local listener;
+		before_each(function () listener = assert(socket.bind("127.0.0.1", 0)); end);
+		after_each(function () listener:close(); end);
+
+		local function run_through(options, input)
+			local _, port = listener:getsockname();
+			return run_aside(("post-msg --url http://localhost:%d/msg %s"):format(port, options), input);
+		end
+
+		it("sends once where the first answer is lost", function ()
+			run_through("--retry 2 user@example.com");
+			local request, connection = request_at(listener);
+			assert.equal(201, world.http(request).status);
+			connection:close();
+			local again;
+			again, connection = request_at(listener);
+			assert.equal(request:match("\r\nIdempotency%-Key: (%x+)\r\n"), again:match("\r\nIdempotency%-Key: (%x+)\r\n"));
+			pass_on(world.http(again), connection);
+			local status, errors = ends();
+			assert.equal(0, status, errors);
+			assert.equal("Hello", (receive()));
+			assert_nothing_sent();
+		end);
+
+		it("goes on while the first request is under way", function ()
+			run_through("--retry 9 --wait 20 other@example.com");
+			local request, connection = request_at(listener);
+			local first = wire.send(request);
+			connection:close();
+			local raw = world.receive(other);
+			request, connection = request_at(listener);
+			local answer = world.http(request);
+			assert.equal(409, answer.status);
+			pass_on(answer, connection);
+			confirm(other, raw);
+			assert.equal(200, first:answer().status);
+			request, connection = request_at(listener);
+			pass_on(world.http(request), connection);
+			local status, errors = ends();
+			assert.equal(0, status, errors);
+		end);
+
+		it("gives up after that many, and does not repeat what is refused", function ()
+			run_through("--retry 1 user@example.com");
+			for _ = 1, 2 do select(2, request_at(listener)):close(); end
+			local status, errors = ends();
+			assert.equal(75, status, errors);
+			run_through("--retry 3 nobody@example.com");
+			local request, connection = request_at(listener);
+			local answer = world.http(request);
+			assert.equal(404, answer.status);
+			pass_on(answer, connection);
+			assert.equal(1, (ends()));
+		end);
+
+		it("waits for as long as Retry-After says", function ()
+			write(".post-msgrc", "me@example.com " .. make_token("--rate", "1"));
+			assert_sent("post-msg --url $URL user@example.com");
+			receive();
+			local session = run_aside("post-msg --url $URL --retry 1 user@example.com");
+			local pause;
+			wire.await("a pause", function ()
+				for _, process in ipairs(processes(session)) do pause = pause or process.words:match("^sleep.(%d+)"); end
+				return pause;
+			end);
+			assert.is_true(tonumber(pause) > 30, pause);
+			os.execute(("kill -- -%d"):format(session));
+			wire.await("the end of the session", function () return #processes(session) == 0; end);
+		end);
+
+		it("has a key of its own for each line of --interactive", function ()
+			run_through("--retry 1 -i user@example.com", "one\ntwo");
+			local keys = {};
+			for i = 1, 2 do
+				local request, connection = request_at(listener);
+				keys[i] = request:match("\r\nIdempotency%-Key: (%x+)\r\n");
+				pass_on(world.http(request), connection);
+			end
+			assert.equal(0, (ends()));
+			assert.is_true(#keys[1] == 32 and #keys[2] == 32 and keys[1] ~= keys[2]);
+			assert.equal("one", (receive()));
+			assert.equal("two", (receive()));
+		end);
+
+		it("is what makes a key", function ()
+			run_through("user@example.com");
+			local request, connection = request_at(listener);
+			assert.is_nil(request:lower():find("idempotency-key", 1, true));
+			pass_on(world.http(request), connection);
+			assert.equal(0, (ends()));
+			receive();
+		end);
+	end);
+
+	it("does what docs/command.md says", function ()
+		enter_room();
+		write("report.txt", "3 disks, all well.");
+		write("graph.png", png);
+		write("auth.log", "root: failed\nuser: welcome\nadmin: failed\n");
+		local count = 0;
+		for _, block in ipairs((pages.code("docs/command.md"))) do
+			if block.spec == "spec/post_msg_command_spec.lua" then
+				local code, expected = block.text:match("^(.-\n)(# .*)$");
+				local status, told = expected:match("^# (%d+) ([^\n]*)\n");
+				local got, errors = run("export POST_MSG_URL=$URL\n" .. code, "");
+				assert.equal(tonumber(status or 0), got, errors);
+				local function assert_told(text, found)
+					local first, rest = text:match("^(.-)…(.*)$");
+					if first then
+						assert.equal("", rest);
+						found = found:sub(1, #first);
+					end
+					assert.equal(first or text, (found:gsub("\n$", "")));
+				end
+				assert_told(told or "", errors);
+				for address, text in expected:gmatch("# → (%S+): ([^\n]+)") do assert_told(text, (receive(address))); end
+				assert_nothing_sent();
+				count = count + 1;
+			end
+		end
+		assert.equal(7, count);
+	end);
+
+	it("has no options but those that its manual page and --help tell", function ()
+		local _, _, help = run("post-msg --help");
+		local manual = pages.read("docs/post-msg/post-msg.1");
+		local known = pages.read("docs/post-msg/post-msg"):match("\n\tcase %$name in\n\ts|subject%) subject=(.-)\n\tesac\n");
+		local count = 0;
+		for names in ("s|subject)" .. known):gmatch("%f[^\n\t]([%w|-]+)%)") do
+			for name in names:gmatch("[^|]+") do
+				if #name > 1 and name ~= "usage" then
+					assert.is_truthy(manual:find("Fl %-" .. name:gsub("%-", "%%-"):gsub("%%%-", "[\\]?%%-")), name .. " is not in the manual page");
+					if not ("tls ssl debug raw sso "):find(name .. " ", 1, true) then
+						assert.is_truthy(help:find("--" .. name, 1, true), name .. " is not in --help");
+					end
+					count = count + 1;
+				end
+			end
+		end
+		assert.is_true(count > 20, count .. " options");
+	end);
+
+	it("trusts no certificate but of an authority, that of -a, or any with -n", function ()
+		assert(output_of(("cd '%s' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+			.. "-addext subjectAltName=IP:127.0.0.1 -keyout https.key -out https.crt 2>&1 && echo made"):format(home)):find("made\n"));
+		local https_port = wire.free_port();
+		world.start({
+			files = { ["certs/https.crt"] = read(home .. "/https.crt"), ["certs/https.key"] = read(home .. "/https.key") };
+			extra = ('http_default_host = "example.com"\nhttps_ports = { %d }\nhttps_certificate = "certs/https.crt"\n'):format(https_port);
+		});
+		world.login(user);
+		local url = (" --url https://127.0.0.1:%d/msg user@example.com"):format(https_port);
+		assert_fails(75, "certificate", "post-msg" .. url);
+		for _, option in ipairs { "-a https.crt", "--tls-ca-path=https.crt", "-n", "--no-tls-verify" } do
+			assert_sent("post-msg " .. option .. url);
+			receive();
+		end
+		output_of(("cd '%s' && mkdir authorities && cp https.crt authorities/ && openssl rehash authorities"):format(home));
+		assert_sent("post-msg -a authorities" .. url);
+		receive();
+		assert_fails(75, "certificate", "post-msg -a /etc" .. url);
+	end);
+end);
