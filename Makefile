@@ -113,6 +113,8 @@ check:
 	$(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
 	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
+	shellcheck command/post-msg
+	mandoc -T lint -W warning command/post-msg.1
 
 # The tables of fields and statuses in docs/reference.md, from their declarations, and the messages in docs/programs.md, from their cases.
 readme:
@@ -200,7 +202,7 @@ fuzz-webhook: cargo-fuzz
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
-	luacheck:lua-check curl:curl openssl:openssl wrk:wrk $(PYTHON):python3 git:git \
+	luacheck:lua-check shellcheck:shellcheck mandoc:mandoc curl:curl openssl:openssl wrk:wrk $(PYTHON):python3 git:git \
 	dh:debhelper lintian:lintian ip:iproute2 \
 	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 NEEDED_MODULES = slixmpp:python3-slixmpp ensurepip:python3-venv

@@ -38,7 +38,7 @@ end
 -- `$URL` is the server's in a line; the message is in the file `input`.
 local function start(line)
 	write("script", ([[
-export HOME='%s' URL='http://localhost:%d/msg' PATH='%s'"/docs/post-msg:$PATH"
+export HOME='%s' URL='http://localhost:%d/msg' PATH='%s'"/command:$PATH"
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 cd "$HOME"
 rm -f status
@@ -266,7 +266,7 @@ describe("post-msg", function ()
 			assert.equal((link(raw)), body);
 			assert.matches("/gr%22a,p%3bh%201.png", body:lower(), nil, true);
 			assert.equal(png, world.http("GET " .. body:match("^http://[^/]+(/.*)$") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").body);
-			assert_sent([[post-msg --url $URL --attach report.pdf -s Report --attach=gr*.png user@example.com]], "Of today");
+			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today");
 			body, raw = receive();
 			assert.equal("Of today", body);
 			assert.matches("<subject>Report</subject>", raw, nil, true);
@@ -632,8 +632,8 @@ describe("post-msg", function ()
 
 	it("has no options but those that its manual page and --help tell", function ()
 		local _, _, help = run("post-msg --help");
-		local manual = pages.read("docs/post-msg/post-msg.1");
-		local known = pages.read("docs/post-msg/post-msg"):match("\n\tcase %$name in\n\ts|subject%) subject=(.-)\n\tesac\n");
+		local manual = pages.read("command/post-msg.1");
+		local known = pages.read("command/post-msg"):match("\n\tcase %$name in\n\ts|subject%) subject=(.-)\n\tesac\n");
 		local count = 0;
 		for names in ("s|subject)" .. known):gmatch("%f[^\n\t]([%w|-]+)%)") do
 			for name in names:gmatch("[^|]+") do

@@ -2,6 +2,7 @@
 
 local json = require "dkjson";
 local mime = require "mime";
+local neighbours = require "spec.support.neighbours";
 local socket = require "socket";
 local pages = require "spec.support.pages";
 local wire = require "spec.support.wire";
@@ -369,4 +370,31 @@ describe("a service's limits and refusals", function ()
 		for _, request in ipairs(requests) do assert.equal(503, request:answer().status); end
 		silent:close();
 	end);
+end);
+
+it("a service of another server, which the sender's host names (disco_items), takes files too", function ()
+	local hosts = world.defaults().hosts;
+	local remote = neighbours.start(world,
+		{
+			hosts = { ["example.com"] = hosts["example.com"] }, names = { "example.com" }, components = "";
+			extra = 'disco_items = { { "upload.remote.example", "files" } }';
+		},
+		{
+			hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } }, names = { "remote.example", "upload.remote.example" };
+			components = 'Component "upload.remote.example" "http_file_share"\n\tmodules_enabled = { "dialback", "spec_names" }\n'
+				.. '\thttp_host = "127.0.0.1"\n\thttp_file_share_access = { "example.com" }\n';
+		});
+	finally(function ()
+		remote.stop();
+		world.stop();
+	end);
+	world.login(user);
+	local answer = upload("/msg/user", png, "image/png");
+	assert.equal(201, answer.status, answer.body);
+	local url = receive();
+	local port, path = url:match("^http://127%.0%.0%.1:(%d+)(/.*)$");
+	assert.equal(tostring(remote.server.http_port), port);
+	assert.equal(png, remote.http(("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):format(path)).body);
+	assert.same({}, world.errors());
+	assert.same({}, remote.errors());
 end);
