@@ -100,13 +100,16 @@ end);
 
 local routes = {
 	["POST"] = request.post; ["POST /*"] = request.post;
-	["OPTIONS"] = request.options; ["OPTIONS /*"] = request.options;
 	["POST /@try"] = request.answering(request.identified(page.try));
 	["POST /@tokens"] = owner and request.answering(request.identified(page.manage)) or nil;
 };
 for _, path in ipairs(page.paths) do
 	routes["GET"..path], routes["HEAD"..path] = get, get;
 end
+-- Each path has its own, or mod_http's might be asked instead.
+local options = {};
+for route in pairs(routes) do options[route:gsub("^%u+", "OPTIONS")] = request.options; end
+for route, handler in pairs(options) do routes[route] = handler; end
 
 module:provides("http", {
 	default_path = "/msg";

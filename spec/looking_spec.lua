@@ -113,7 +113,9 @@ describe("GET", function ()
 			assert.equal("GET, HEAD, OPTIONS, POST", ask("PUT", path, { ["Content-Length"] = "0" }).headers["allow"]);
 			assert.equal("GET, HEAD, OPTIONS, POST", ask("OPTIONS", path).headers["allow"]);
 		end
-		assert.equal("OPTIONS, POST", ask("OPTIONS", "/msg/user").headers["allow"]);
+		for _, path in ipairs { "/msg/user", "/msg/@try", "/msg/@tokens" } do
+			assert.equal("OPTIONS, POST", ask("OPTIONS", path).headers["allow"]);
+		end
 	end);
 
 	it("lets no other origin read what is answered, nor post in a person's name", function ()
