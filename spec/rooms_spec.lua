@@ -66,9 +66,13 @@ local function new_room(watcher, service, config)
 	return room;
 end
 
+-- What the room tells example.com of it has arrived there, since its answer to what was sent later has: its watcher's nickname
+-- is given to nobody else.
 local function administer(watcher, room, item)
 	ask(watcher, room, "<query xmlns='http://jabber.org/protocol/muc#admin'><item " .. item .. "/></query>");
 	forget(watcher);
+	world.send(other, ("<presence to='%s/watcher'><x xmlns='http://jabber.org/protocol/muc'/></presence>"):format(room));
+	assert.matches("type='error'", presence_from({ world = world, address = other }, room .. "/watcher"), nil, true);
 end
 
 local function speak(room, body, headers, more)
