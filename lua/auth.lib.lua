@@ -142,7 +142,9 @@ local function check_bearer(token, ip) --> sender, problem, headers
 	if not user or host ~= module.host or not is_active(user, host) then
 		return nil, refuse_token("(token)", ip);
 	end
-	return sender_of(address, role);
+	local sender, problem = sender_of(address, role);
+	if sender then sender.by_token = true; end
+	return sender, problem;
 end
 
 -- `address` is what came with the token in Basic credentials.

@@ -24,7 +24,7 @@ local texts = {
 		wrong_label = "The label is one line of at most 200 bytes.";
 		wrong_to = "A recipient is an address without resource, or a domain; at most 1000 of them.";
 		wrong_as = "A format is named with letters, digits, dots, hyphens and underscores.";
-		wrong_expires = "The days are a whole number from 1 to 36500.";
+		wrong_days = "The days are a whole number from 1 to 36500.";
 		wrong_rate = "The messages a minute are a whole number from 1 to 10000.";
 		wrong_form = "The form is incomplete.";
 		wrong_none = "You have no token with this id."; wrong_full = "You have as many tokens as an account may have; revoke one first.";
@@ -44,7 +44,7 @@ local texts = {
 		wrong_label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes.";
 		wrong_to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 1000 sind möglich.";
 		wrong_as = "Ein Format hat einen Namen aus Buchstaben, Ziffern, Punkten, Binde- und Unterstrichen.";
-		wrong_expires = "Die Tage sind eine ganze Zahl von 1 bis 36500.";
+		wrong_days = "Die Tage sind eine ganze Zahl von 1 bis 36500.";
 		wrong_rate = "Die Nachrichten in der Minute sind eine ganze Zahl von 1 bis 10000.";
 		wrong_form = "Das Formular ist unvollständig.";
 		wrong_none = "Sie haben kein Token mit dieser Kennung.";
@@ -119,10 +119,9 @@ local function add_form()
 end
 
 local function add(username, form)
-	local days = values(form, "days")[1];
 	local token, id = owner.add(username, {
 		label = values(form, "label")[1]; to = values(form, "to"); as = values(form, "as")[1]; rate = values(form, "rate")[1];
-		expires = days and days ~= "" and days.."d";
+		days = values(form, "days")[1];
 	});
 	if not token then return refused(id); end
 	return done { result = dataforms.new {

@@ -68,7 +68,8 @@ local page; -- made below, with what reads requests
 
 -- What a request's path says below the base path.
 local function rest_of(request) --> string
-	return request.path:sub(#base + 1);
+	local rest = request.path:sub(#base + 1);
+	return base == "" and rest == "/" and "" or rest;
 end
 
 local request = module:require "request" {
@@ -86,7 +87,7 @@ if settings.auth_mechanisms:contains("Token") then
 end
 
 page = module:require "page" {
-	native = native; waiting = waiting; owner = owner; read = request.read; base = base; page = settings.page;
+	native = native; waiting = waiting; owner = owner; read = request.read; base = base; uploads = uploads; page = settings.page;
 };
 local get = request.answering(function (a_request)
 	return nil, page.serve(a_request, page.file_at(rest_of(a_request), a_request.headers.accept));
@@ -101,7 +102,7 @@ end);
 local routes = {
 	["POST"] = request.post; ["POST /*"] = request.post;
 	["POST /@try"] = request.answering(request.identified(page.try));
-	["POST /@tokens"] = owner and request.answering(request.identified(page.manage)) or nil;
+	["POST /@tokens"] = request.answering(request.identified(page.manage));
 };
 for _, path in ipairs(page.paths) do
 	routes["GET"..path], routes["HEAD"..path] = get, get;

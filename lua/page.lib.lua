@@ -5,7 +5,10 @@ local datetime = require "util.datetime";
 local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
 
-local native, waiting, owner, read, base; -- given to init
+local native, waiting, owner, read, base, uploads; -- given to init
+
+local most_shown, most_bytes_shown = 100, 256 * 1024; -- of what a dry run would send; its answer is made at once
+local longest_given = 64 * 1024; -- bytes of a request about tokens
 
 -- Nothing of anybody else, nothing inline; credentials go where the script sends them, which is here.
 local page_headers = {
@@ -30,7 +33,7 @@ end
 
 local function serve(request, name) --> answer
 	local file = files[name];
-	local headers = { etag = file.etag; cache_control = "no-cache"; vary = "Accept" };
+	local headers = { etag = file.etag; cache_control = "no-cache"; vary = "Accept, Origin" };
 	for header, value in pairs(page_headers) do headers[header] = value; end
 	if request.headers.if_none_match and is_known(request.headers.if_none_match, file.etag) then
 		return { status_code = 304; headers = headers };
@@ -57,13 +60,18 @@ local function answer_json(status, value) --> answer
 	};
 end
 
--- What a request would send. Nothing is sent, uploaded or counted.
+-- What a request would send, or the beginning of that. Nothing is sent, uploaded or counted.
 local function try(request, sender) --> problem, answer
-	local stanza, problem, batch = read(request, sender, nil, false, base);
+	local stanza, problem, batch = read(request, sender, nil, nil, base);
+	if problem and problem.status == 415 and not request.format and uploads.service_of(sender) then
+		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
+	end
 	if problem then return problem; end
-	local messages = array();
+	local messages, bytes, more = array(), 0, nil;
 	local function show(message)
-		messages:push { to = message.attr.to; stanza = tostring(message) };
+		local shown = tostring(message);
+		bytes = bytes + #shown;
+		messages:push { to = message.attr.to; stanza = shown };
 	end
 	if stanza then show(stanza); end
 	if batch then
@@ -77,10 +85,12 @@ local function try(request, sender) --> problem, answer
 		until done;
 		for message in batch.next, batch do
 			show(message);
+			if #messages == most_shown or bytes > most_bytes_shown then break; end
 			if not waiting.breathe() then return waiting.unloaded; end
 		end
+		if batch:total() > #messages then more = batch:total() - #messages; end
 	end
-	return nil, answer_json(200, { messages = messages });
+	return nil, answer_json(200, { messages = messages; more = more });
 end
 
 local function shown(token)
@@ -94,6 +104,30 @@ end
 
 local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again" };
 
+-- The members of `add` as owner.add takes them: texts, which for numbers may be numbers, and a list of texts.
+local kinds = { label = "string"; as = "string"; days = "number"; rate = "number"; to = "table" };
+
+local function read_members(given) --> members; or nil, the name of what is wrong, and a sentence
+	local members = {};
+	for name, value in pairs(given) do
+		local kind = kinds[name];
+		if not kind and name ~= "action" then
+			return nil, name, "there is no such member; a token has label, to, as, days and rate";
+		elseif kind == "table" then
+			if type(value) ~= "table" then return nil, name, "`to` is a list of addresses"; end
+			for index, address in pairs(value) do
+				if type(index) ~= "number" or type(address) ~= "string" then return nil, name, "`to` is a list of addresses"; end
+			end
+		elseif kind == "number" and type(value) == "number" then
+			value = ("%.14g"):format(value);
+		elseif kind and type(value) ~= "string" then
+			return nil, name, ("`%s` is a %s"):format(name, kind == "number" and "whole number" or "text");
+		end
+		members[name] = value;
+	end
+	return members;
+end
+
 local actions = {
 	list = function (username) --> problem, answer
 		local found = owner.list(username);
@@ -103,20 +137,13 @@ local actions = {
 		return nil, answer_json(200, { tokens = tokens });
 	end;
 	add = function (username, given)
-		local function text(name) return type(given[name]) == "string" and given[name] or nil; end
-		local to = {};
-		for index, address in ipairs(type(given.to) == "table" and given.to or {}) do to[index] = tostring(address); end
-		local days = text("days");
-		local token, id, sentence = owner.add(username, {
-			label = text("label"); to = to; as = text("as"); rate = text("rate"); expires = days and days ~= "" and days.."d" or nil;
-		});
+		local members, wrong, about = read_members(given);
+		if not members then return { status = 422; field = wrong; detail = about }; end
+		local token, id, sentence = owner.add(username, members);
 		if token then return nil, answer_json(201, { token = token; id = id }); end
 		if id == "store" then return unstored; end
 		if id == "full" then
 			return { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
-		end
-		if id == "expires" then
-			id, sentence = "days", "the days until a token expires are a whole number, from 1 to 36500";
 		end
 		return { status = 422; field = id; detail = sentence };
 	end;
@@ -127,15 +154,23 @@ local actions = {
 	end;
 };
 
--- The account's own tokens: for a password, not for a token that can only send.
+-- The account's own tokens: for a password, not for a token. Of the media type that no page of another origin can post without
+-- being asked (CORS).
 local function manage(request, sender) --> problem, answer
-	if sender.token then
-		return { status = 403; detail = "a sending token can only send; sign in with the password" };
+	local headers = request.headers;
+	if not owner then
+		return { status = 404; detail = "this server takes no sending tokens (post_msg_auth_mechanisms)" };
+	elseif sender.token or sender.by_token then
+		return { status = 403; detail = "a sending token can only send, and no token makes others; sign in with the password" };
 	elseif sender.host ~= module.host then
-		return { status = 403; detail = "the tokens of "..sender.account.." are made at http://"..sender.host };
+		return { status = 403; detail = "the tokens of "..sender.account.." are made at "..sender.host };
+	elseif not (headers.content_type or ""):lower():find("^application/json%s*%f[;%z]") or headers.content_encoding then
+		return { status = 415; detail = "tokens are managed with a JSON object (application/json), which is not compressed" };
+	elseif #request.body > longest_given then
+		return { status = 413; detail = "a request about tokens has at most "..longest_given.." bytes" };
 	end
-	local given = json.decode(request.body or "");
-	local action = type(given) == "table" and actions[given.action];
+	local ok, given = pcall(json.decode, request.body); -- which raises an error where too many arrays are in each other
+	local action = ok and type(given) == "table" and actions[given.action];
 	if not action then
 		return { status = 422; field = "action"; detail = "`action` is list, add or revoke, in a JSON object" };
 	end
@@ -144,9 +179,12 @@ end
 
 local function init(parts)
 	native, waiting, owner, read, base = parts.native, parts.waiting, parts.owner, parts.read, parts.base;
+	uploads = parts.uploads;
 	if parts.page then
 		for _, file in ipairs(native.page_files()) do
-			add_file(file.name, (file.text:gsub("{{base}}", (base:gsub("%%", "%%%%")))), file.media_type);
+			-- Relative, so that a proxy may serve all of it elsewhere.
+			local folder = base == "" and "." or base:match("[^/]*$");
+			add_file(file.name, (file.text:gsub("{{base}}", (folder:gsub("%%", "%%%%")))), file.media_type);
 		end
 	end
 	add_file("openapi.json", native.openapi(base, module.host), "application/json");

@@ -179,7 +179,11 @@ local function answering(handle)
 		local request, response = event.request, event.response;
 		if request.body_sink then return ignore_rest(request, response); end
 		local begun = now();
-		if not settings.allow_origins then forbid_origins(response.headers); end
+		if settings.allow_origins then
+			response.headers.vary, response.headers.access_control_expose_headers = "Origin", "Retry-After, X-Request-Id";
+		else
+			forbid_origins(response.headers);
+		end
 		request.request_id = log.id_of(request, response);
 		local problem, answer, sender, headers = handle(request, response);
 		if problem then

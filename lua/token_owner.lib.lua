@@ -2,10 +2,15 @@
 
 local auth, tokens, rules; -- given to init
 
--- `given` as tokens.lib.lua's `read` takes it.
+-- `given` as tokens.lib.lua's `read` takes it, with `days` instead of `expires`.
 local function add(username, given) --> token, id; or nil, the name of what is wrong, and perhaps a sentence in English
+	given.expires = given.days and given.days ~= "" and given.days.."d" or nil;
 	local entry, wrong, sentence = rules.read(given, os.time());
-	if not entry then return nil, wrong, sentence; end
+	if wrong == "expires" then
+		return nil, "days", "the days until a token expires are a whole number, from 1 to 36500";
+	elseif not entry then
+		return nil, wrong, sentence;
+	end
 	local token, id = tokens.add(username, entry);
 	if token then module:log("info", "%s@%s made the sending token %s", username, module.host, id); end
 	return token, id;

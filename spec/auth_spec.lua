@@ -440,6 +440,14 @@ describe("credentials", function ()
 			return post(bearer(token), { ["Host"] = host });
 		end
 
+		it("make no sending tokens", function ()
+			local answer = world.http(world.request("/msg/@tokens", '{"action":"add"}', {
+				["Authorization"] = bearer(make("token@example.com", {})), ["Content-Type"] = "application/json",
+			}));
+			assert.equal(403, answer.status);
+			assert.matches("no token makes others", answer.body, nil, true);
+		end);
+
 		it("send as their account, or its full address", function ()
 			world.login("role@example.com");
 			for _, address in ipairs { "token@example.com", "token@example.com/cron" } do

@@ -38,6 +38,7 @@ describe("GET", function ()
 		assert.equal(200, page.status);
 		assert.equal("text/html; charset=utf-8", page.headers["content-type"]);
 		assert.matches("^<!doctype html>", page.body);
+		assert.matches('src="msg/page.js"', page.body, nil, true); -- relative, so also below a proxy's own prefix
 		for _, accept in ipairs { "*/*", "application/json", "text/html;q=0", "" } do
 			local answer = ask("GET", "/msg", { ["Accept"] = accept });
 			assert.equal(200, answer.status, accept);
@@ -161,8 +162,33 @@ describe("settings", function ()
 		local answer = post("/msg/user", "x", { ["Origin"] = "https://app.example", ["Content-Type"] = "text/plain" });
 		assert.equal(201, answer.status);
 		assert.equal("https://app.example", answer.headers["access-control-allow-origin"]);
+		assert.equal("Origin", answer.headers["vary"]);
+		assert.matches("X-Request-Id", answer.headers["access-control-expose-headers"], nil, true);
 		answer = post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain" });
 		assert.is_nil(answer.headers["access-control-allow-origin"]);
+	end);
+
+	it("can have it at the root", function ()
+		world.start({ extra = 'http_paths = { post_msg = "/" }' });
+		local page = ask("GET", "/", { ["Accept"] = browser });
+		assert.equal(200, page.status);
+		assert.matches('src="./page.js"', page.body, nil, true);
+		assert.equal(200, ask("GET", "/page.js").status);
+		assert.is_table(json.decode(ask("GET", "/openapi.json").body).paths["/{recipient}"]);
+		assert.equal("GET, HEAD, OPTIONS, POST", ask("PUT", "/", { ["Content-Length"] = "0" }).headers["allow"]);
+		assert.same({}, world.errors());
+	end);
+
+	it("can take no sending tokens, so that there are none to manage", function ()
+		start('post_msg_auth_mechanisms = { "Basic" }');
+		assert.equal(404, (manage { action = "list" }));
+	end);
+
+	it("can have files uploaded, which a dry run does not", function ()
+		world.start({ components = 'Component "upload.example.com" "http_file_share"' });
+		local answer = post("/msg/@try?to=user", "x", { ["Content-Type"] = "image/png" });
+		assert.equal(422, answer.status);
+		assert.matches("a dry run takes no files", answer.body, nil, true);
 	end);
 
 	it("take no origin that is none", function ()
@@ -217,6 +243,20 @@ describe("a dry run", function ()
 		end
 		assert.equal(422, post("/msg/@try", { body = "to whom?" }).status);
 		assert.equal(401, post("/msg/@try?to=user", { body = "x" }, { ["Content-Type"] = "application/json", ["Authorization"] = false }).status);
+	end);
+
+	it("shows the beginning of very much", function ()
+		local to = {};
+		for index = 1, 99 do to[index] = ("user%d@example.com"):format(index); end
+		local answer = post("/msg/@try", { { to = to, body = "x" }, { to = to, body = "y" } });
+		local told = json.decode(answer.body);
+		assert.equal(200, answer.status);
+		assert.equal(100, #told.messages);
+		assert.equal(98, told.more);
+		answer = post("/msg/@try", { to = to, body = ("x"):rep(40000) });
+		assert.is_true(#answer.body < 400000, #answer.body);
+		told = json.decode(answer.body);
+		assert.equal(99, #told.messages + told.more);
 	end);
 
 	it("keeps no key, and counts for no limit", function ()
@@ -293,9 +333,37 @@ describe("an account's own tokens", function ()
 			assert.equal(422, status, field);
 			assert.equal(field, problem.field);
 		end
-		for _, body in ipairs { "", "{", "[]", "7", '"add"', '{"action":{}}', '{"action":"add","to":7,"label":{}}' } do
-			local status, _, answer = manage(body);
-			assert.is_true(status == 422 or status == 201, answer.body);
+		for field, member in pairs {
+			days = "true", rate = "[1]", to = '"user@example.com"', as = '["slack"]', label = "7", expires = '"2030-01-01"',
+		} do
+			local status, problem = manage(('{"action":"add","%s":%s}'):format(field, member));
+			assert.equal(422, status, field);
+			assert.equal(field, problem.field);
 		end
+		for _, to in ipairs { "[{}]", '{"a":"user@example.com"}', '["user@example.com",7]', "7" } do
+			local status, problem = manage('{"action":"add","to":' .. to .. "}");
+			assert.equal(422, status, to);
+			assert.equal("to", problem.field);
+		end
+		for _, body in ipairs { "", "{", "[]", "7", '"add"', '{"action":{}}', ("["):rep(60000), "[" .. ("1,"):rep(30000) .. "1]" } do
+			assert.equal(422, (manage(body)));
+		end
+		assert.same({}, select(2, manage { action = "list" }).tokens);
+	end);
+
+	it("have numbers as texts or as numbers", function ()
+		local status, made = manage { action = "add", days = 30, rate = 20 };
+		assert.equal(201, status);
+		assert.equal(20, select(2, manage { action = "list" }).tokens[1].rate);
+		assert.equal(200, (manage { action = "revoke", id = made.id }));
+		for _, days in ipairs { 0, 0.5, -1, 1e300 } do assert.equal(422, (manage { action = "add", days = days })); end
+	end);
+
+	it("are managed by what no form of another page can post, in little", function ()
+		for media_type, status in pairs { ["text/plain"] = 415, ["application/jsonp"] = 415, ["Application/JSON; charset=utf-8"] = 200 } do
+			assert.equal(status, (manage({ action = "list" }, { ["Content-Type"] = media_type })), media_type);
+		end
+		assert.equal(415, (manage({ action = "list" }, { ["Content-Type"] = "application/json", ["Content-Encoding"] = "gzip" })));
+		assert.equal(413, (manage(("["):rep(1000000))));
 	end);
 end);

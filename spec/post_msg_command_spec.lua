@@ -321,6 +321,7 @@ describe("post-msg", function ()
 				["-w"] = "stanzas"; ["--raw"] = "stanzas"; ["--sso user"] = "sending token"; ["--nonsense user"] = "no option --nonsense";
 				["-s"] = "needs a value"; ["user --wait"] = "needs a value"; ["-s x"] = "no recipient"; ["--message-type=error user"] = "message-type";
 				["--headline --message-type=normal user"] = "contradict"; ["-i -m x user"] = "interactive"; ["-i -A script user"] = "interactive";
+				["-l -c user"] = "contradict";
 				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "number"; ["--retry= user"] = "number";
 				["--url gopher://127.0.0.1/ user"] = "gopher"; [""] = "usage: ";
 			} do
@@ -377,6 +378,14 @@ describe("post-msg", function ()
 			write("secret", two);
 			assert_fails(1, "nothing for other at localhost", "post-msg -f secret -u other --url $URL user");
 			assert_fails(1, "nothing for example.com", "post-msg -f secret -j example.com user");
+		end);
+
+		it("are in a file of any name, for a user of any name", function ()
+			write("user=x", "me@example.com mypassword\n");
+			assert_sent("post-msg -f user=x --url $URL user@example.com", "evil@attacker.example token");
+			receive();
+			write("secret", [[machine localhost login d\27art password x]] .. "\n");
+			assert_fails(1, "password is wrong", [[post-msg -f secret --url $URL -u 'd\27art' user@example.com]]);
 		end);
 
 		it("are a token", function ()
@@ -476,7 +485,7 @@ describe("post-msg", function ()
 		end);
 
 		it("is 0 with a receipt, and without one in time", function ()
-			assert_sent("post-msg --url $URL --wait 1 user@example.com");
+			assert_sent("post-msg --url $URL --wait 01 user@example.com");
 			assert.matches("urn:xmpp:receipts", select(2, receive()), nil, true);
 			run_aside("post-msg --url $URL --wait=20 -v user@example.com");
 			confirm(user, world.receive(user));
@@ -493,6 +502,8 @@ describe("post-msg", function ()
 				assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret " .. line .. " user@example.com");
 			end
 			write("secret", "me@example.com;127.0.0.1:5222 mypassword\n");
+			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
+			write("secret", "username: me\njserver: 127.0.0.1:5222\npassword: mypassword\n");
 			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
 			write("secret", "me@127.0.0.1 mypassword\n");
 			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");

@@ -52,9 +52,11 @@ pub fn document(base: &str, host: &str) -> Result<String, Problem> {
     fill(&mut document, "\"ENOUGH\"", &enough);
     fill(&mut document, "\"PROGRAMS\"", &programs);
     fill(&mut document, "VERSION", env!("CARGO_PKG_VERSION"));
-    let base = if base.is_empty() { "/" } else { base };
-    fill(&mut document, "\"BASE\"", &quoted(base));
     fill(&mut document, "HOST", quoted(host).trim_matches('"'));
+    // Here a path is never empty; elsewhere the base path ends without a slash.
+    let root = if base.is_empty() { "/" } else { base };
+    fill(&mut document, "\"BASE\"", &quoted(root));
+    fill(&mut document, "BASE", quoted(base).trim_matches('"'));
     Ok(document)
 }
 
@@ -164,7 +166,8 @@ mod tests {
             .chain(["WHEN", "VERSION", "BASE", "HOST"])
             .partition::<Vec<_>, _>(|word| document.contains(word));
         assert!(words.is_empty(), "{words:?}");
-        assert_eq!(read("", "x")["servers"][0]["url"], "/");
+        assert!(read("", "x")["paths"]["/"].is_object());
+        assert!(read("/a/b", "x")["paths"]["/a/b/{recipient}"].is_object());
         let recipient = &read("/msg", "a\"\\b")["components"]["parameters"]["Recipient"];
         assert_eq!(recipient["example"], "user@a\"\\b");
     }

@@ -219,7 +219,7 @@ function copy_button(target) {
 
 const base = new URL(".", import.meta.url).pathname.slice(0, -1);
 const url = (path) => base + (path && !path.startsWith("?") ? "/" : "") + path;
-let account = null; // { authorization, name, curl (how curl signs in), sending (true for a sending token) }
+let account = null; // { authorization, name, curl (how curl signs in), bearer (whether a token does) }
 
 // > { status, title, detail, … } of the problem, or the answer in `data`. Status 0: there was none.
 async function post(path, body, headers, authorization = account.authorization) {
@@ -494,9 +494,9 @@ function show_place() {
 
 addEventListener("hashchange", () => $(show_place() + "-title").focus());
 $("tokens").addEventListener("shown", () => {
-	$("tokens-refused").hidden = !account.sending;
-	$("tokens-allowed").hidden = account.sending;
-	if (!account.sending) list_tokens();
+	$("tokens-refused").hidden = !account.bearer;
+	$("tokens-allowed").hidden = account.bearer;
+	if (!account.bearer) list_tokens();
 });
 
 // Signing in and out
@@ -517,7 +517,7 @@ on_submit($("sign-in").querySelector("form"), async () => {
 		return point_at($("secret"), [result.status || t("No answer"), result.detail, advice(result)].filter(Boolean).join(" · "));
 	}
 	account = {
-		authorization, sending, name: sending ? t("With a sending token") : address || t("With a token"),
+		authorization, bearer, name: sending ? t("With a sending token") : address || t("With a token"),
 		curl: bearer ? '-H "Authorization: Bearer $TOKEN"' : `-u ${quote(address)}`,
 	};
 	$("sign-in").querySelector("form").reset();
