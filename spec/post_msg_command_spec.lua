@@ -23,9 +23,9 @@ end
 local function read(path)
 	local file = io.open(path, "rb");
 	if not file then return ""; end
-	local text = file:read("*a");
+	local text = file:read("*a"); -- none of a process that has just ended
 	file:close();
-	return text;
+	return text or "";
 end
 
 local function output_of(line)
