@@ -170,6 +170,8 @@ local function once(sender, key, request, send) --> problem, answer
 	else
 		problem, answer, sent = send(request, sender);
 		if sent then
+			-- Kept before that, it would be answered and lost if Prosody was killed then.
+			waiting.flush();
 			keep(name, account, {
 				time = os.time(); fingerprint = print; problem = not answer and problem or nil; answer = answer;
 			});

@@ -65,6 +65,13 @@ local function breathe() --> boolean: whether it goes on
 	return not stopped;
 end
 
+-- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes
+-- to a connection; that it looks at what ticks before, happens once, but not twice.
+local function flush()
+	yield();
+	yield();
+end
+
 -- To suspend a request costs more than to answer most. A connection that reads no other for a while
 -- costs a timer.
 local function pause(conn, seconds)
@@ -186,7 +193,7 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; count = count; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
+		await = await; breathe = breathe; count = count; flush = flush; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
 		refusal_delay = refusal_delay; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end

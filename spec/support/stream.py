@@ -57,6 +57,9 @@ class Receiver(threading.Thread):
                                 "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>".encode())
         elif name == "presence" and attributes.get("from") == self.room + "/watch" and kind is None:
             self.tell(joined=True)
+        elif name == "iq" and kind in ("get", "set"):
+            self.socket.sendall(f"<iq type='error' id='{attributes['id']}' from='{self.domain}' to='{attributes['from']}'><error type='cancel'>"
+                                "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>".encode())
         elif name == "iq":
             self.tell(answered=self.answered | {attributes.get("id")})
         elif name == "message" and kind != "error" and (body := BODY.search(raw)):
@@ -134,6 +137,9 @@ class Posts:
 
     def answered(self):
         return sum("status" in record for record in list(self.records.values()))
+
+    def waiting(self):
+        return [(number, record) for number, record in list(self.records.items()) if "status" not in record]
 
     def stop(self):
         """Ends when all that is under way is answered."""

@@ -652,7 +652,7 @@ class Control:
         goal, deadline = self.stream.answered() + count, time.monotonic() + PATIENCE
         while self.stream.answered() < goal:
             if time.monotonic() > deadline:
-                raise Trouble(f"the stream of requests has stopped: {dict(self.stream.statuses)}")
+                raise Trouble(f"the stream of requests has stopped: {dict(self.stream.statuses)}, waiting: {self.stream.waiting()}")
             await asyncio.sleep(0.002)
 
     async def stream_stop(self):
