@@ -9,7 +9,7 @@ local world = require "spec.support.world";
 local kill = {};
 
 local user = "user@example.com"; -- who is offline all the while
-local domain, room, secret = "ledger.example.com", "room@rooms.example.com", "shared";
+local domain, room, secret = "ledger.test", "room@rooms.example.com", "shared";
 local connections = 4;
 
 -- The texts of the messages of one request.
