@@ -209,8 +209,8 @@ local function open(context, native, limit)
 			waiting = waiting - 1;
 			local used = uses[id];
 			uses[id] = nil;
-			-- prosodyctl may have revoked it.
-			if used and store:get(id) then store:set(use_of(id), { used = used }); end
+			-- That of a token that prosodyctl has revoked is tidied away.
+			if used then store:set(use_of(id), { used = used }); end
 		end);
 	end
 
