@@ -76,10 +76,11 @@ function power.state(before, data, events, first, last, names, fate)
 		if not touched[path] then
 			touched[path] = true;
 			local file = io.open(before .. path:sub(#data + 1), "rb");
-			if file then
-				now[path] = { durable = file:read("*a"); pending = {} };
+			local text = file and file:read("*a"); -- nil of a folder
+			if file then file:close(); end
+			if text then
+				now[path] = { durable = text; pending = {} };
 				durable[path] = now[path];
-				file:close();
 			end
 		end
 		return now[path];
