@@ -54,7 +54,7 @@ local function torn()
 			if not ok or result == nil and err then torn[#torn + 1] = what..": "..tostring(not ok and result or err); end
 		end
 		for _, host in ipairs { "example.com", "upload.example.com" } do
-			for _, name in ipairs { "accounts", "roster", "post_msg_keys", "post_msg_tokens", "post_msg_token_ids", "post_msg_token_uses" } do
+			for _, name in ipairs { "accounts", "roster", "post_msg_keys", "post_msg_tokens", "post_msg_token_ids" } do
 				local store = storagemanager.open(host, name);
 				for entry in store:users() do look(host.." "..name.." "..entry, pcall(store.get, store, entry)); end
 			end
