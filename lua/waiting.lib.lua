@@ -43,6 +43,13 @@ end
 local ticks = {}; -- the wakes of those who wait for a look
 local timers_looked_at = 0;
 
+local function tick()
+	suspend(function (wake)
+		ticks[#ticks + 1] = wake;
+		core.tick();
+	end);
+end
+
 local function yield()
 	local time = now();
 	if time - timers_looked_at > 0.02 then
@@ -50,10 +57,7 @@ local function yield()
 		timers_looked_at = now();
 		return;
 	end
-	suspend(function (wake)
-		ticks[#ticks + 1] = wake;
-		core.tick();
-	end);
+	tick();
 end
 
 -- Lets others have their turn, where this request has had its slice.
@@ -66,10 +70,10 @@ local function breathe() --> boolean: whether it goes on
 end
 
 -- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes
--- to a connection; that it looks at what ticks before, happens once, but not twice.
+-- to a connection. Among those that it has found ready, a tick may have its turn before them; a second one comes behind all of them.
 local function flush()
-	yield();
-	yield();
+	tick();
+	tick();
 end
 
 -- To suspend a request costs more than to answer most. A connection that reads no other for a while
