@@ -122,13 +122,13 @@ local function await(ticket) --> boolean: whether it goes on
 end
 
 local function work_ended()
+	local woken = ticks; -- not those of the requests that go on here
+	ticks = {};
 	for _, ticket in ipairs(core.ended()) do
 		local wakes = tickets[ticket] or {};
 		tickets[ticket] = nil;
 		for _, wake in ipairs(wakes) do wake(); end
 	end
-	local woken = ticks;
-	ticks = {};
 	for _, wake in ipairs(woken) do wake(); end
 end
 
