@@ -121,7 +121,7 @@ describe("after a power loss", function ()
 			{ names(false), fate("none") }, { names(true), fate("none") }, { names(true), fate("zeros") }, { names(true), fate("half") },
 			{ names(true), fate("whole") },
 		};
-		for _ = 1, 10 do states[#states + 1] = { any_name, any_fate, math.random(mark + 1, #events) }; end
+		for _ = 1, 6 do states[#states + 1] = { any_name, any_fate, math.random(mark + 1, #events) }; end
 		local again, torn = 0, 0;
 		for index, state in ipairs(states) do
 			local what = "state " .. index;
@@ -186,7 +186,7 @@ describe("after a power loss", function ()
 		for _, kind in ipairs { "none", "zeros", "half", "whole" } do
 			for _, all in ipairs { true, false } do states[#states + 1] = { names(all), fate(kind), math.random(mark + 1, #events) }; end
 		end
-		for _ = 1, 8 do states[#states + 1] = { any_name, any_fate, math.random(mark + 1, #events) }; end
+		for _ = 1, 6 do states[#states + 1] = { any_name, any_fate, math.random(mark + 1, #events) }; end
 		local known, lost = 0, 0;
 		for index, state in ipairs(states) do
 			local what = ("state %d, of %d events"):format(index, state[3]);
