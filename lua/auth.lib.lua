@@ -167,7 +167,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 		by_token:set(key, nil);
 		return nil, refuse_token(account or "token:"..id, ip, id);
 	end
-	if not entry.used or clock - entry.used >= 60 then tokens.note_use(id, entry, clock); end
+	tokens.note_use(id, clock);
 	local sender, problem = sender_of(address or account);
 	if sender then
 		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;

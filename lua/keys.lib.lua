@@ -2,7 +2,6 @@
 
 local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
-local storagemanager = require "core.storagemanager";
 
 local native, waiting; -- given to init
 
@@ -13,9 +12,9 @@ local small = 4096; -- bytes of a body that are hashed in one call
 
 -- One entry for each key, named by the day on which it was made and hashes of account and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
-local store = module:open_store("post_msg_keys");
+local store = module:require "store" (module, "post_msg_keys");
 -- Another Prosody may write into it, such as into a database; then it is asked each time.
-local shared = select(2, storagemanager.get_driver(module.host, "post_msg_keys")) ~= "internal";
+local shared = store.shared;
 local unstored = cache.new(1000); -- name → entry that the store would not take
 local under_way = {}; -- name → the coroutine of the request
 local counts = {}; -- hash of an account → its keys that are kept, nearly
@@ -170,6 +169,8 @@ local function once(sender, key, request, send) --> problem, answer
 	else
 		problem, answer, sent = send(request, sender);
 		if sent then
+			-- Kept before that, it would be answered and lost if Prosody was killed then.
+			waiting.flush();
 			keep(name, account, {
 				time = os.time(); fingerprint = print; problem = not answer and problem or nil; answer = answer;
 			});

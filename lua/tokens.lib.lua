@@ -1,10 +1,12 @@
 -- Sending tokens, as they are kept on one host: each by its id, with its account. Which ids an account has is kept
 -- under the account's name, and a token that is not among them is none: Prosody deletes that with the account, also
--- while this module is not there, and the server may write when a token was used while prosodyctl revokes it.
+-- while this module is not there. What is kept of a token is written once, so that a power loss can tear only one that was
+-- just made; when it was used is an entry of its own.
 
 local cache = require "util.cache";
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
+local open_store = module:require "store";
 local now_monotonic = require "util.time".monotonic;
 local valid_utf8 = require "util.encodings".utf8.valid;
 
@@ -122,24 +124,42 @@ end
 
 -- The tokens of a host: `context` is the host's module API, `limit` how many tokens an account may have.
 local function open(context, native, limit)
-	local store = context:open_store("post_msg_tokens"); -- id → entry, with `account` and `used`
-	local accounts = context:open_store("post_msg_token_ids"); -- account's name → id → when it expires, or 0
+	local store = open_store(context, "post_msg_tokens"); -- id → entry, with `account`; id-used → { used }
+	local accounts = open_store(context, "post_msg_token_ids"); -- account's name → id → when it expires, or 0
 
-	local uses, waiting = {}, 0; -- id → entry whose use is to be written, and how many there are
+	local uses, waiting = {}, 0; -- id → when it was used, which is to be written, and how many there are
+	local noted = cache.new(10000); -- id → when a use was noted
+
+	local function use_of(id) return id.."-used"; end
 
 	local function delete(id)
 		uses[id] = nil;
 		store:set(id, nil);
+		store:set(use_of(id), nil);
 	end
 
 	local function set_ids(username, ids)
 		return accounts:set(username, next(ids) and ids or nil);
 	end
 
+	-- The ids of an account, from its tokens.
+	local function collect_ids(username) --> { id → when it expires, or 0 }
+		local ids = {};
+		for id in store:users() do
+			local entry = store:get(id);
+			if entry and entry.account == username then ids[id] = entry.expires or 0; end
+		end
+		return ids;
+	end
+
 	-- The ids of an account, without those that are over.
 	local function ids_of(username, now) --> { id → when it expires, or 0 }; or nil and an error
-		local ids, err = accounts:get(username);
+		local ids, err, torn = accounts:get(username);
 		if err then return nil, err; end
+		if torn then
+			ids = collect_ids(username);
+			set_ids(username, ids);
+		end
 		local over = {};
 		for id, expires in pairs(ids or {}) do
 			if expires > 0 and expires <= now then over[#over + 1] = id; end
@@ -171,7 +191,7 @@ local function open(context, native, limit)
 	-- The token of an id, where there is one that is not over.
 	local function find(id, now) --> entry; or nil and perhaps an error
 		local entry, err = store:get(id);
-		if not entry then return nil, err; end
+		if not entry or not entry.account then return nil, err; end
 		local ids;
 		ids, err = ids_of(entry.account, now);
 		if not ids then return nil, err; end
@@ -180,17 +200,17 @@ local function open(context, native, limit)
 
 	-- Writing takes longer than a request should, so it waits for its turn, one at a time, and leaves the server
 	-- to others in between. While many wait, a use is not noted; a later one of the same token is.
-	local function note_use(id, entry, now)
-		if waiting >= most_waiting then return; end
+	local function note_use(id, now)
+		if waiting >= most_waiting or now - (noted:get(id) or 0) < 60 then return; end
+		noted:set(id, now);
 		waiting = waiting + 1;
-		entry.used = now;
-		uses[id] = entry;
+		uses[id] = now;
 		context:add_timer(0.02 * waiting, function ()
 			waiting = waiting - 1;
-			if uses[id] == entry then
-				uses[id] = nil;
-				store:set(id, entry);
-			end
+			local used = uses[id];
+			uses[id] = nil;
+			-- That of a token that prosodyctl has revoked is tidied away.
+			if used then store:set(use_of(id), { used = used }); end
 		end);
 	end
 
@@ -199,8 +219,11 @@ local function open(context, native, limit)
 		if not ids then return nil; end
 		local tokens = {};
 		for id in pairs(ids) do
-			local entry = uses[id] or store:get(id);
-			if entry then tokens[#tokens + 1] = { id = id; entry = entry }; end
+			local entry = store:get(id);
+			if entry then
+				entry.used = uses[id] or (store:get(use_of(id)) or {}).used;
+				tokens[#tokens + 1] = { id = id; entry = entry };
+			end
 		end
 		table.sort(tokens, function (a, b)
 			if a.entry.made ~= b.entry.made then return a.entry.made < b.entry.made; end
@@ -241,7 +264,9 @@ local function open(context, native, limit)
 			name = names(state, name);
 			if not name then counted = found; end
 			return name;
-		end, function () found = found + 1; end);
+		end, function (entry)
+			if not entry:find("-", 1, true) then found = found + 1; end
+		end);
 		return counted;
 	end
 
@@ -252,7 +277,8 @@ local function open(context, native, limit)
 		in_slices(function ()
 			name = names(state, name);
 			return name;
-		end, function (id)
+		end, function (entry_name)
+			local id = entry_name:match("^[^-]*");
 			local entry, err = find(id, os.time());
 			if not entry and not err then delete(id); end
 		end);

@@ -43,6 +43,13 @@ end
 local ticks = {}; -- the wakes of those who wait for a look
 local timers_looked_at = 0;
 
+local function tick()
+	suspend(function (wake)
+		ticks[#ticks + 1] = wake;
+		core.tick();
+	end);
+end
+
 local function yield()
 	local time = now();
 	if time - timers_looked_at > 0.02 then
@@ -50,10 +57,7 @@ local function yield()
 		timers_looked_at = now();
 		return;
 	end
-	suspend(function (wake)
-		ticks[#ticks + 1] = wake;
-		core.tick();
-	end);
+	tick();
 end
 
 -- Lets others have their turn, where this request has had its slice.
@@ -63,6 +67,13 @@ local function breathe() --> boolean: whether it goes on
 		slice_end = now() + slice;
 	end
 	return not stopped;
+end
+
+-- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes
+-- to a connection. Among those that it has found ready, a tick may have its turn before them; a second one comes behind all of them.
+local function flush()
+	tick();
+	tick();
 end
 
 -- To suspend a request costs more than to answer most. A connection that reads no other for a while
@@ -111,13 +122,13 @@ local function await(ticket) --> boolean: whether it goes on
 end
 
 local function work_ended()
+	local woken = ticks; -- not those of the requests that go on here
+	ticks = {};
 	for _, ticket in ipairs(core.ended()) do
 		local wakes = tickets[ticket] or {};
 		tickets[ticket] = nil;
 		for _, wake in ipairs(wakes) do wake(); end
 	end
-	local woken = ticks;
-	ticks = {};
 	for _, wake in ipairs(woken) do wake(); end
 end
 
@@ -186,7 +197,7 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; count = count; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
+		await = await; breathe = breathe; count = count; flush = flush; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
 		refusal_delay = refusal_delay; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end

@@ -2,6 +2,7 @@
 -- One is killed while both are posted to.
 
 local json = require "dkjson";
+local database = require "spec.support.database";
 local neighbours = require "spec.support.neighbours";
 local programs = require "spec.support.programs";
 local wire = require "spec.support.wire";
@@ -9,10 +10,6 @@ local world = require "spec.support.world";
 
 local output_of = programs.output_of;
 local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
-local root = os.getenv("PROSODY_ROOT") or "";
-local libraries = output_of("realpath -s '" .. programs.folder .. "/usr/lib'"):match("[^\n]+") .. "/"
-	.. output_of("uname -m"):match("%S+") .. "-linux-gnu";
-local library_path = "LD_LIBRARY_PATH='" .. libraries .. "'";
 
 local page = assert(io.open(here .. "/docs/servers.md")):read("*a");
 local blocks = {};
@@ -63,7 +60,7 @@ local function start_haproxy(folder, config, port)
 	local program = programs.find("haproxy");
 	write(folder .. "/haproxy.cfg", config);
 	os.execute(("cd '%s' && { %s timeout 600 '%s' -db -f haproxy.cfg >haproxy.log 2>&1 & echo $! >haproxy.pid; }")
-		:format(folder, library_path, program));
+		:format(folder, database.library_path, program));
 	wire.await("HAProxy", function ()
 		return try(("curl -s -o '%s/tried' --max-time 5 --insecure https://127.0.0.1:%d/ || curl -s -o '%s/tried' http://127.0.0.1:%d/")
 			:format(folder, port, folder, port));
@@ -267,63 +264,6 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 	end);
 end); end
 
--- PostgreSQL, which nobody may run as root.
-local function start_database(folder)
-	local binaries = output_of(("ls -d '%s'/usr/lib/postgresql/*/bin /usr/lib/postgresql/*/bin 2>/dev/null"):format(programs.folder)):match("[^\n]+");
-	if not binaries then return nil, "PostgreSQL, which this machine does not have"; end
-	binaries = output_of("realpath -s '" .. binaries .. "'"):match("[^\n]+");
-	write(folder .. "/postgresql.sh", ([[
-cd '%s' || exit
-export %s
-user='env'
-if [ "$(id -u)" = 0 ]; then
-	chmod 755 . && { [ -d database ] || install -d -o nobody -m 700 database; } && chmod 755 database
-	user='setpriv --reuid nobody --regid nogroup --clear-groups env'
-fi
-case $1 in
-	init) $user '%s/initdb' -D "$PWD/database/data" -U prosody -A trust -E UTF8 --no-locale --no-sync ;;
-	start)
-		$user timeout 600 '%s/postgres' -D "$PWD/database/data" -k "$PWD/database" -c listen_addresses= -c fsync=off >database.log 2>&1 &
-		echo $! >database.pid ;;
-	stop) $user '%s/pg_ctl' -D "$PWD/database/data" -m fast -w stop ;;
-esac
-]]):format(folder, library_path, binaries, binaries, binaries));
-	if not try(("sh '%s/postgresql.sh' init >'%s/database.log' 2>&1"):format(folder, folder)) then
-		return nil, "PostgreSQL, which does not run here: " .. table.concat(lines_of(folder .. "/database.log"), " "):sub(-300);
-	end
-	return true;
-end
-
-local function database(folder, action)
-	if action == "start" then os.remove(folder .. "/database.log"); end
-	os.execute(("sh '%s/postgresql.sh' %s >>'%s/database.log' 2>&1"):format(folder, action, folder));
-	if action == "start" then
-		wire.await("PostgreSQL", function ()
-			return table.concat(lines_of(folder .. "/database.log"), "\n"):find("ready to accept connections", 1, true);
-		end);
-	end
-end
-
--- What Prosody needs to load the database's library, from where it was unpacked.
-local function environment(lua)
-	return {
-		LUA_PATH = ("%s/../../share/lua/%s/?.lua;;"):format(libraries, lua);
-		LUA_CPATH = ("%s/lua/%s/?.so;;"):format(libraries, lua);
-		LD_LIBRARY_PATH = libraries;
-	};
-end
-
-local function has_library(lua)
-	return try(("test -e '%s/lua/%s/dbd/postgresql.so' || test -e '/usr/lib/%s/lua/%s/dbd/postgresql.so'")
-		:format(libraries, lua, libraries:match("[^/]+$"), lua));
-end
-
-local function database_or_why(folder, lua)
-	if root ~= "" then return nil, "PostgreSQL for a Prosody in a root of its own"; end
-	if not has_library(lua) then return nil, "lua-dbi-postgresql, which this machine does not have"; end
-	return start_database(folder);
-end
-
 describe("two servers of one domain and one database", function ()
 	local second, folder, port;
 	local me, user = "me@example.com", "user@example.com";
@@ -365,16 +305,14 @@ describe("two servers of one domain and one database", function ()
 		world.start();
 		local lua = world.lua("return _VERSION:match('%d.%d')");
 		world.stop();
-		covered, why = database_or_why(folder, lua);
+		covered, why = database.make(folder, lua);
 		if not covered then print("not covered: " .. why); return; end
-		database(folder, "start");
+		database.start(folder);
 		local function options()
 			local hosts = world.defaults().hosts;
 			return {
-				hosts = { ["example.com"] = hosts["example.com"] }; components = ""; environment = environment(lua);
-				extra = ("default_storage = 'sql'\npost_msg_credential_recheck = %d\n"
-					.. "sql = { driver = 'PostgreSQL', database = 'postgres', username = 'prosody', host = %q }")
-					:format(recheck, folder .. "/database");
+				hosts = { ["example.com"] = hosts["example.com"] }; components = ""; environment = database.environment(lua);
+				extra = ("post_msg_credential_recheck = %d\n"):format(recheck) .. database.settings(folder);
 			};
 		end
 		world.start(options());
@@ -384,7 +322,7 @@ describe("two servers of one domain and one database", function ()
 
 	teardown(function ()
 		-- What runs in the background holds connections of the worlds, which so would not end.
-		if covered then database(folder, "stop"); end
+		if covered then database.stop(folder); end
 		clean_up(folder, "posts", "haproxy");
 		if second then second.stop(); end
 		world.stop();
@@ -456,7 +394,7 @@ describe("two servers of one domain and one database", function ()
 	covered_it("while the database is away, a key and a token are 503 and send nothing; the same goes through when it is back", function ()
 		local token = make_token(world);
 		assert.equal(201, world.http(world.request("/msg/user", "remembered")).status);
-		database(folder, "stop");
+		database.stop(folder);
 		-- A password is remembered for a second; a token asks for itself.
 		local headers = { ["Authorization"] = "Bearer " .. token };
 		assert.equal(503, (status_of(world, "away", "away", headers)));
@@ -468,7 +406,7 @@ describe("two servers of one domain and one database", function ()
 		-- lua-dbi of Debian 12 crashes now and then when it connects again (in libpq), so both begin anew.
 		world.kill();
 		second.kill();
-		database(folder, "start");
+		database.start(folder);
 		world.restart();
 		second.restart();
 		assert.equal(201, (status_of(second, "away", "away", headers)));

@@ -201,6 +201,31 @@ function world.flow_stop()
 	return ask("flow_stop");
 end
 
+-- Requests of all kinds ({ [kind] = bytes }), each with a key, that are repeated until they are answered, and a component
+-- that outlives the server and counts what arrives: { requests, port, domain, secret, room, connections }.
+function world.stream(options)
+	local encoded = {};
+	for kind, request in pairs(options.requests) do encoded[kind] = mime.b64(request); end
+	options.requests = encoded;
+	ask("stream_start", options);
+end
+
+-- Lets requests flow as soon as the component is there. A kill stops them.
+function world.stream_go()
+	ask("stream_go");
+end
+
+-- Waits until that many more requests of the stream have been answered.
+function world.stream_on(count)
+	ask("stream_on", { count = count });
+end
+
+-- Ends the stream, and repeats each of its requests once more. > { records = { [number] = { kind, cuts, status, other } },
+-- statuses = { [status] = how many }, bodies = { [text] = how often it arrived }, links = { [text] = URL } }
+function world.stream_stop()
+	return ask("stream_stop");
+end
+
 -- Runs a command line with curl in a shell; whatever host and port it names are this Prosody's. > status, body
 function world.curl(line)
 	local body_name, script_name = os.tmpname(), os.tmpname();

@@ -32,6 +32,8 @@ from xml.parsers import expat
 
 import slixmpp
 
+from stream import Posts, Receiver
+
 for name in ("slixmpp", "asyncio"):  # a client that is thrown away complains of its unfinished tasks
     logging.getLogger(name).setLevel(logging.CRITICAL)
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -502,6 +504,7 @@ class Control:
 
     def __init__(self):
         self.server, self.flows, self.connections = None, [], {}
+        self.receiver, self.stream = None, None
 
     async def start(self, **options):
         await self.stop()
@@ -517,6 +520,9 @@ class Control:
     async def stop(self):
         while self.flows:
             self.flows.pop().stop()
+        if self.receiver:
+            await asyncio.to_thread(self.receiver.stop)
+            self.receiver, self.stream = None, None
         while self.connections:
             self.connections.popitem()[1].close()
         if self.server:
@@ -577,8 +583,12 @@ class Control:
 
     async def kill_hard(self):
         """kill -9. `restart` starts it again."""
+        if self.stream:
+            self.stream.open.clear()
         self.server.process.kill()
         self.server.process.wait()
+        if self.stream:
+            await asyncio.to_thread(self.receiver.await_, lambda: not self.receiver.connected, "the receiver's connection does not end")
 
     async def command(self, address, node, values=None, lang="en"):
         return await self.server.clients[address].command(node, values, lang)
@@ -626,6 +636,31 @@ class Control:
             for status, numbers in (await asyncio.to_thread(self.flows.pop().stop)).items():
                 result[status] += numbers
         return result
+
+    async def stream_start(self, requests, port, domain, secret, room, connections=4):
+        """Starts a stream of requests with keys (kind → request), and its receiver; `stream_go` lets it flow."""
+        self.receiver = Receiver(port, domain, secret, room, Tap)
+        self.stream = Posts(Http, self.server.http_port, {kind: base64.b64decode(request) for kind, request in requests.items()}, connections)
+
+    async def stream_go(self):
+        """Lets requests flow as soon as the receiver is there."""
+        await asyncio.to_thread(self.receiver.await_, lambda: self.receiver.joined, "the receiver does not join")
+        self.stream.open.set()
+
+    async def stream_on(self, count):
+        """Returns when `count` more requests have been answered."""
+        goal, deadline = self.stream.answered() + count, time.monotonic() + PATIENCE
+        while self.stream.answered() < goal:
+            if time.monotonic() > deadline:
+                raise Trouble(f"the stream of requests has stopped: {dict(self.stream.statuses)}, waiting: {self.stream.waiting()}")
+            await asyncio.sleep(0.002)
+
+    async def stream_stop(self):
+        """Ends the stream, repeats every request, and tells what was sent and what arrived."""
+        await asyncio.to_thread(self.stream.stop)
+        await asyncio.to_thread(self.stream.repeat)
+        await asyncio.to_thread(self.receiver.fence, next(iter(self.server.hosts)), next(Client.ids))
+        return {"records": self.stream.records, "statuses": self.stream.statuses, "bodies": self.receiver.bodies, "links": self.receiver.links}
 
 
 def encode(data):

@@ -1,0 +1,50 @@
+-- 200 times kill -9 amid a stream of requests of all kinds, over the storages that Prosody comes with.
+
+local database = require "spec.support.database";
+local faults = require "spec.support.faults";
+local kill = require "spec.support.kill";
+local programs = require "spec.support.programs";
+local world = require "spec.support.world";
+
+describe("killed amid a stream of requests", function ()
+	local folder, lua;
+	local started = false;
+
+	setup(function ()
+		kill.seed();
+		folder = programs.output_of("mktemp -d"):match("[^\n]+");
+		world.start();
+		lua = world.lua("return _VERSION:match('%d.%d')");
+		world.stop();
+	end);
+
+	teardown(function ()
+		if started then database.stop(folder); end
+		world.stop();
+		os.execute("rm -rf '" .. folder .. "'");
+	end);
+
+	local function show(storage, count, options)
+		faults.show(("`kill -9`, %d times, %s"):format(count, storage), "none lost; twice only if under way; whole stores", function ()
+			local given, why = options();
+			if not given then pending("not covered: " .. why); end
+			local seen = kill.times(count, given);
+			return ("%d requests, %d cut off, %d messages twice"):format(seen.requests, seen.cuts, seen.twice);
+		end);
+	end
+
+	show("files", 70, function () return {}; end);
+
+	show("SQLite", 65, function ()
+		local ok, why = database.has_library("sqlite3", lua);
+		return ok and { environment = database.environment(lua); extra = "default_storage = 'sql'" }, why;
+	end);
+
+	show("PostgreSQL", 65, function ()
+		local ok, why = database.make(folder, lua);
+		if not ok then return nil, why; end
+		database.start(folder);
+		started = true;
+		return { environment = database.environment(lua); extra = database.settings(folder) };
+	end);
+end);

@@ -1,0 +1,40 @@
+-- What kill -9 amid a stream of requests leaves: every message, and whole stores. kill_soak.lua does it longer.
+
+local kill = require "spec.support.kill";
+local world = require "spec.support.world";
+
+describe("killed amid a stream of requests", function ()
+	teardown(world.stop);
+
+	it("Prosody has sent once what was answered, at most twice what was under way, and has whole stores", function ()
+		kill.seed();
+		local figures = kill.times(8);
+		assert.is_true(figures.requests > 8 and figures.cuts > 0);
+	end);
+
+	it("Prosody has kept no key whose message was still in its memory", function ()
+		world.start();
+		world.login("user@example.com");
+		world.lua([[
+			local store = require "core.storagemanager".open("example.com", "post_msg_keys");
+			local class, seen = getmetatable(store).__index, { kept = 0, in_memory = 0 };
+			local set = class.set;
+			prosody.spec_seen = seen;
+			function class:set(name, entry)
+				if self.store == "post_msg_keys" and entry then
+					seen.kept = seen.kept + 1;
+					for _, session in pairs(prosody.full_sessions) do
+						local buffer = session.conn.writebuffer;
+						if buffer and #buffer > 0 then seen.in_memory = seen.in_memory + 1; end
+					end
+				end
+				return set(self, name, entry);
+			end
+			return true;
+		]]);
+		for i = 1, 20 do
+			assert.equal(201, world.http(world.request("/msg/user", "number " .. i, { ["Idempotency-Key"] = "number-" .. i })).status);
+		end
+		assert.same({ kept = 20, in_memory = 0 }, world.lua("return prosody.spec_seen"));
+	end);
+end);
