@@ -123,7 +123,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 	end
 	if wait then
-		delivery.limit(outcomes, wait);
+		local give_up = delivery.limit(outcomes, wait);
+		-- Where its client is gone, nobody reads the answer, unless it may ask again.
+		if not headers.idempotency_key then request.response.on_destroy = give_up; end
 	end
 	problem = waiting.settled(outcomes);
 	for _, outcome in ipairs(outcomes) do
@@ -214,6 +216,7 @@ local function identified(handle) --> function (request, response)
 			is_last(request, response, 30);
 		end
 		waiting.let_timers_run(request.conn);
+		request.response = response;
 		local sender, headers;
 		sender, problem, headers = auth.authenticate(request);
 		if problem then
