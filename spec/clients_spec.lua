@@ -111,19 +111,25 @@ local function confirm(raw)
 end
 
 -- A fault with a ping meanwhile. Behind it all is as before: file descriptors, requests that wait, memory, the log.
-local function show(fault, expected, try)
+-- Where `so_far` is given, it goes on behind it, and only that is so.
+local function show(fault, expected, try, so_far)
 	faults.show(fault, expected, function ()
 		world.collect();
 		local mark, files, kilobytes = world.log_mark(), descriptors(), memory();
 		world.pinged();
 		local seen = try();
 		local pings = world.pinged();
+		local told = ("%s; ping %s ms (idle %s)"):format(seen, words_of(pings), idle);
+		if so_far then
+			assert.is_true(so_far());
+			return told;
+		end
 		wire.await("as few file descriptors as before", function () return descriptors() <= files; end);
 		wire.await("no request that waits", function () return metric("requests_waiting") == 0; end);
 		wire.await("memory", function () return memory() < kilobytes + 500; end);
 		assert.same({}, world.errors(mark));
 		assert.equal(201, world.http(request("after it")).status);
-		return ("%s; ping %s ms (idle %s)"):format(seen, words_of(pings), idle);
+		return told;
 	end);
 end
 
@@ -226,10 +232,20 @@ describe("a client", function ()
 		return answer and "answered" or "no answer at first, then 200";
 	end);
 
-	show(("%d idle connections"):format(many), "all answered 201 at their end", function ()
-		local connections = open_all(many);
+	local idlers;
+
+	show(("%d idle connections"):format(many), "another is answered 201", function ()
+		idlers = open_all(many);
 		socket.sleep(2);
-		local seen = use(connections);
+		assert.equal(201, world.http(request("another")).status);
+		assert.same({ another = 1 }, (arrived()));
+		return "201";
+	end, function () return descriptors() > many; end);
+
+	show("those all post at once", "201 each, all arrive", function ()
+		local seen = use(idlers);
+		idlers = nil;
+		wire.await("the end of all", function () return descriptors() < 100; end);
 		assert.same({ hello = many }, (arrived()));
 		return seen;
 	end);
