@@ -277,7 +277,7 @@ describe("a client", function ()
 		for _, status in ipairs { 202, 401, 201 } do assert.equal(status, assert(reader(connection):answer()).status); end
 		connection:close();
 		assert.same({ first = 1, second = 1 }, (arrived()));
-		return "so";
+		return "202, 401, 201";
 	end);
 
 	show("HTTP/1.0, with keep-alive and without", "201; kept open, and closed", function ()
@@ -293,7 +293,7 @@ describe("a client", function ()
 		assert.equal(201, assert(reader(connection):answer()).status);
 		assert.equal("closed", select(2, connection:receive(1)));
 		assert.same({ old = 4 }, (arrived()));
-		return "so";
+		return "201; kept open, and closed";
 	end);
 
 	show("300 resets amid a wait for a receipt", "nothing waits, no error; a key's answer is kept", function ()
