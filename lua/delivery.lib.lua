@@ -182,9 +182,9 @@ local function send(sender, stanza, wait) --> 201 where nothing more is to come;
 	return 201;
 end
 
--- Ends the wait for receipts. The newest is settled first: of those with one id it is found at once.
-local function limit(outcomes, wait)
-	timer.add_task(wait, function ()
+-- Ends the wait for receipts after so many seconds. The newest is settled first: of those with one id it is found at once.
+local function limit(outcomes, wait) --> a function that ends it at once
+	local function give_up()
 		local index = #outcomes + 1;
 		waiting.in_slices(function ()
 			index = index - 1;
@@ -194,7 +194,9 @@ local function limit(outcomes, wait)
 				settle(outcome, 202);
 			end
 		end);
-	end);
+	end
+	timer.add_task(wait, give_up);
+	return give_up;
 end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with

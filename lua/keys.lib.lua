@@ -188,8 +188,8 @@ end
 
 local function init(the_native, the_waiting)
 	native, waiting = the_native, the_waiting;
-	module:add_timer(0, function () tidy(); return tidied_every; end);
-	return { once = once; count = count };
+	local tidying = module:add_timer(0, function () tidy(); return tidied_every; end);
+	return { once = once; count = count; stop = function () tidying:stop(); end };
 end
 
 return init;

@@ -123,7 +123,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 	end
 	if wait then
-		delivery.limit(outcomes, wait);
+		local give_up = delivery.limit(outcomes, wait);
+		-- A client with a key may ask again for what comes of it.
+		if not headers.idempotency_key then request.give_up = give_up; end
 	end
 	problem = waiting.settled(outcomes);
 	for _, outcome in ipairs(outcomes) do
@@ -172,6 +174,14 @@ local function forbid_origins(headers)
 	headers.access_control_allow_headers, headers.access_control_max_age = nil, nil;
 end
 
+-- The client has gone before its answer. Prosody does not end the request then, and would set a timer, of many minutes, to
+-- a connection that is resumed after its end.
+local function gone(response)
+	response.conn.resume = function () end;
+	if response.request.give_up then response.request.give_up(); end
+	response:finish_cb();
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
@@ -185,6 +195,7 @@ local function answering(handle)
 			forbid_origins(response.headers);
 		end
 		request.request_id = log.id_of(request, response);
+		response.on_destroy = gone;
 		local problem, answer, sender, headers = handle(request, response);
 		if problem then
 			if not sender and not request.delayed then
@@ -200,6 +211,7 @@ local function answering(handle)
 		count_request(1, status);
 		time_answer(seconds);
 		log.answered(request, sender, status, detail, seconds);
+		response.on_destroy = nil;
 		return answer;
 	end;
 end

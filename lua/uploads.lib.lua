@@ -110,19 +110,20 @@ local status_of = { [401] = 403; [403] = 403; [413] = 413; [429] = 503; [503] = 
 
 local function put(url, headers, bytes, jid) --> problem
 	local code, what;
-	local request;
+	local request, patience_ends;
 	local goes_on = waiting.suspend(function (wake)
 		request = http.request(url, { method = "PUT"; headers = headers; body = bytes; suppress_url = true }, function (body, status)
 			code, what = status, body;
 			wake();
 		end);
-		timer.add_task(upload_patience, function ()
+		patience_ends = timer.add_task(upload_patience, function ()
 			if not code then
 				code = -1;
 				wake();
 			end
 		end);
 	end);
+	if patience_ends and code ~= -1 then timer.stop(patience_ends); end -- it holds the file
 	if not goes_on then return waiting.unloaded; end
 	if code == -1 then
 		if request and request.conn then request.conn:close(); end

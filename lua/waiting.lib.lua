@@ -138,7 +138,9 @@ local watches = {};
 local function settle(outcome, status, problem)
 	if outcome.status or outcome.problem then return; end
 	outcome.status, outcome.problem = status, problem;
-	if outcome.on_settled then outcome.on_settled(); end
+	local on_settled = outcome.on_settled;
+	outcome.on_settled = nil; -- it holds the request, and a timer may hold the outcome
+	if on_settled then on_settled(); end
 end
 
 -- Waits until all of these have a status or a problem.

@@ -1,5 +1,6 @@
 -- Loading, reloading and unloading of the installed module, and what becomes of it when its native half is damaged.
 
+local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local user = "user@example.com";
@@ -125,6 +126,24 @@ describe("the module", function ()
 		assert(world.module("unload"));
 		assert.equal(unloaded, count_handlers());
 		assert(world.module("load"));
+	end);
+
+	it("sets free the threads and file descriptors of the one that was, when it is reloaded", function ()
+		local function held()
+			world.lua("collectgarbage() collectgarbage()");
+			local pipe = assert(io.popen(("cd /proc/$(cat '%s/prosody.pid') && ls fd task | wc -l"):format(world.server.dir)));
+			local count = pipe:read("*n");
+			pipe:close();
+			return count;
+		end
+		assert(world.module("reload"));
+		assert_delivers(); -- a thread is there only when it is needed
+		local before = held();
+		for _ = 1, 10 do
+			assert(world.module("reload"));
+			assert_delivers();
+		end
+		wire.await("as few as before", function () return held() <= before; end);
 	end);
 
 	it("takes up a new build of post_msg.so when it is reloaded", function ()

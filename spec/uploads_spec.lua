@@ -87,6 +87,16 @@ describe("a file", function ()
 		assert.equal("image/png", media_type);
 	end);
 
+	it("is not held any more when it is uploaded", function ()
+		local function held() return world.lua("collectgarbage() collectgarbage() return collectgarbage('count')"); end
+		local before = held();
+		for _ = 1, 10 do
+			assert.equal(201, upload("/msg/user", ("x"):rep(1000000), "application/x-thing").status);
+			receive();
+		end
+		wire.await("memory", function () return held() < before + 2000; end);
+	end);
+
 	it("is called as the query, or Content-Disposition, says", function ()
 		for _, case in ipairs {
 			{ "/msg/user?filename=graph%201.png", nil, "/graph%201.png" },

@@ -123,6 +123,18 @@ function world.ping(address)
 	return ask("ping", { address = address });
 end
 
+-- Another process pings the server without a pause, as a user of example.com whose password is "secret".
+function world.ping_on(user)
+	ask("ping_on", { user = user });
+end
+
+-- > the milliseconds that each of its pings took since this was asked last, in order of size
+function world.pinged()
+	local pings = ask("pinged");
+	table.sort(pings);
+	return pings;
+end
+
 -- kill -9; `restart` starts Prosody again, on the same data.
 function world.kill()
 	ask("kill_hard");

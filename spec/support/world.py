@@ -17,6 +17,7 @@ import inspect
 import itertools
 import json
 import logging
+import multiprocessing
 import os
 import random
 import re
@@ -504,7 +505,7 @@ class Control:
 
     def __init__(self):
         self.server, self.flows, self.connections = None, [], {}
-        self.receiver, self.stream = None, None
+        self.receiver, self.stream, self.pinger = None, None, None
 
     async def start(self, **options):
         await self.stop()
@@ -525,6 +526,9 @@ class Control:
             self.receiver, self.stream = None, None
         while self.connections:
             self.connections.popitem()[1].close()
+        if self.pinger:
+            self.pinger.kill()
+            self.pinger = None
         if self.server:
             await self.server.stop()
             self.server = None
@@ -580,6 +584,27 @@ class Control:
         began = time.monotonic()
         await self.server.clients[address].fence()
         return time.monotonic() - began
+
+    async def ping_on(self, user):
+        """Starts pings without a pause, of another process, by a user of example.com whose password is "secret"."""
+        sys.path.append(HERE + "/../../benches")
+        import clients
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, pipe = spawn.Pipe()
+        self.pinger = spawn.Process(target=clients.ping, args=(self.server.c2s_port, user, pipe), daemon=True)
+        self.pinger.start()
+        pipe.close()
+        await asyncio.to_thread(self.pipe.recv)
+
+    async def pinged(self):
+        """The milliseconds that each ping took since this was asked last."""
+        def ask():
+            self.pipe.send(None)
+            return self.pipe.recv()
+        try:
+            return await asyncio.to_thread(ask)
+        except EOFError:
+            raise Trouble("who pings was cut off") from None
 
     async def kill_hard(self):
         """kill -9. `restart` starts it again."""
