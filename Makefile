@@ -35,7 +35,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
+	test-matrix test-deb test-packages test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz supply cargo-deny bench clean
 
 all: build
 
@@ -197,6 +197,23 @@ fuzz-request: cargo-fuzz
 
 fuzz-webhook: cargo-fuzz
 	$(call FUZZ,webhook,templates,32768)
+
+# The dependencies: what is known against them, their licences, none twice, none that is not used.
+supply: cargo-deny
+	target/supply/bin/cargo-machete
+	$(DENY) check bans licenses sources
+	@if ! $(DENY) fetch db; then \
+		echo "not covered: what RustSec knows against a dependency, which cannot be fetched here"; \
+	else \
+		$(DENY) check advisories; \
+	fi
+
+DENY = target/supply/bin/cargo-deny --config spec/targets/deny.toml --locked
+
+cargo-deny: deps
+	@cd target/supply/bin 2>/dev/null && ls cargo-deny cargo-machete >/dev/null 2>&1 || { \
+		$(CARGO) install --locked --version 0.20.2 --root target/supply cargo-deny && \
+		$(CARGO) install --locked --version 0.9.2 --root target/supply cargo-machete; }
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
