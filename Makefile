@@ -179,18 +179,25 @@ bench: deps
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
-# Random requests, and random payloads through every template, for so many SECONDS. What makes it fail is left in
-# fuzz/artifacts, what it learned in target/fuzz/found.
+# Random headers, queries and addresses, random requests, and random payloads through every template, for so many SECONDS in
+# all; with SANITIZER=address, memory is watched too. What makes it fail is left in fuzz/artifacts, what it learned in
+# target/fuzz/found.
 SECONDS ?= 60
-fuzz: fuzz-request fuzz-webhook
+SANITIZER ?= none
+fuzz: fuzz-parts fuzz-request fuzz-webhook
 
 cargo-fuzz: deps
 	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
 		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
 
+# A sanitizer is an unstable option of the compiler.
 FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
-	$(CARGO) fuzz run --strip-dead-code --sanitizer none $(1) target/fuzz/found/$(1) $(2) \
-	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 2))
+	$(if $(filter none,$(SANITIZER)),,RUSTC_BOOTSTRAP=1) \
+	$(CARGO) fuzz run --strip-dead-code --sanitizer $(SANITIZER) $(1) target/fuzz/found/$(1) $(2) \
+	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 3))
+
+fuzz-parts: cargo-fuzz
+	$(call FUZZ,parts,fuzz/corpus/parts,2048)
 
 fuzz-request: cargo-fuzz
 	$(call FUZZ,request,fuzz/corpus/request,16384)
