@@ -170,7 +170,7 @@ describe("sending tokens", function ()
 		local _, id = make("me@example.com");
 		local seen = false;
 		for path in pairs(stored()) do
-			if path:find("post_msg", 1, true) or path:find("post%5fmsg", 1, true) then
+			if path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true) then
 				assert.equal("---", lfs.attributes(path, "permissions"):sub(-3), path);
 				seen = seen or path:find(id, 1, true);
 			end
