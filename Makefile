@@ -35,7 +35,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz supply cargo-deny bench clean
+	test-matrix test-deb test-packages test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
 
 all: build
 
@@ -204,6 +204,13 @@ fuzz-request: cargo-fuzz
 
 fuzz-webhook: cargo-fuzz
 	$(call FUZZ,webhook,templates,32768)
+
+# Which lines of src/ the tests run.
+LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+coverage: programs
+	@$(MAKE) --no-print-directory deps NEEDED="/usr/lib/llvm-$(LLVM)/bin/llvm-cov:llvm-$(LLVM)" NEEDED_MODULES= || true
+	$(MAKE) build-panic LUA_VERSION=5.4
+	spec/targets/coverage
 
 # The dependencies: what is known against them, their licences, none twice, none that is not used.
 supply: cargo-deny
