@@ -35,7 +35,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages test-fresh fuzz fuzz-request fuzz-webhook cargo-fuzz bench clean
+	test-matrix test-deb test-packages test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
 
 all: build
 
@@ -181,24 +181,55 @@ bench: deps
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
-# Random requests, and random payloads through every template, for so many SECONDS. What makes it fail is left in
-# fuzz/artifacts, what it learned in target/fuzz/found.
+# Random headers, queries and addresses, random requests, and random payloads through every template, for so many SECONDS in
+# all; with SANITIZER=address, memory is watched too. What makes it fail is left in fuzz/artifacts, what it learned in
+# target/fuzz/found.
 SECONDS ?= 60
-fuzz: fuzz-request fuzz-webhook
+SANITIZER ?= none
+fuzz: fuzz-parts fuzz-request fuzz-webhook
 
 cargo-fuzz: deps
 	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
 		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
 
+# A sanitizer is an unstable option of the compiler.
 FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
-	$(CARGO) fuzz run --strip-dead-code --sanitizer none $(1) target/fuzz/found/$(1) $(2) \
-	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 2))
+	$(if $(filter none,$(SANITIZER)),,RUSTC_BOOTSTRAP=1) \
+	$(CARGO) fuzz run --strip-dead-code --sanitizer $(SANITIZER) $(1) target/fuzz/found/$(1) $(2) \
+	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 3))
+
+fuzz-parts: cargo-fuzz
+	$(call FUZZ,parts,fuzz/corpus/parts,2048)
 
 fuzz-request: cargo-fuzz
 	$(call FUZZ,request,fuzz/corpus/request,16384)
 
 fuzz-webhook: cargo-fuzz
 	$(call FUZZ,webhook,templates,32768)
+
+# Which lines of src/ the tests run.
+LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+coverage: programs
+	@$(MAKE) --no-print-directory deps NEEDED="/usr/lib/llvm-$(LLVM)/bin/llvm-cov:llvm-$(LLVM)" NEEDED_MODULES= || true
+	$(MAKE) build-panic LUA_VERSION=5.4
+	spec/targets/coverage
+
+# The dependencies: what is known against them, their licences, none twice, none that is not used.
+supply: cargo-deny
+	target/supply/bin/cargo-machete
+	$(DENY) check bans licenses sources
+	@if ! $(DENY) fetch db; then \
+		echo "not covered: what RustSec knows against a dependency, which cannot be fetched here"; \
+	else \
+		$(DENY) check advisories; \
+	fi
+
+DENY = target/supply/bin/cargo-deny --config spec/targets/deny.toml --locked
+
+cargo-deny: deps
+	@cd target/supply/bin 2>/dev/null && ls cargo-deny cargo-machete >/dev/null 2>&1 || { \
+		$(CARGO) install --locked --version 0.20.2 --root target/supply cargo-deny && \
+		$(CARGO) install --locked --version 0.9.2 --root target/supply cargo-machete; }
 
 # What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
 NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \

@@ -166,6 +166,18 @@ describe("sending tokens", function ()
 		assert.is_truthy(seen);
 	end);
 
+	it("are stored where no other user of the machine can read", function ()
+		local _, id = make("me@example.com");
+		local seen = false;
+		for path in pairs(stored()) do
+			if path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true) then
+				assert.equal("---", lfs.attributes(path, "permissions"):sub(-3), path);
+				seen = seen or path:find(id, 1, true);
+			end
+		end
+		assert.is_truthy(seen);
+	end);
+
 	describe("with recipients", function ()
 		local token, token_id;
 

@@ -164,6 +164,54 @@ fn the_formats_are_those_that_are_declared() {
     assert_eq!(first_column("| `Content-Type` |"), declared);
 }
 
+/// Whether a file of tests, or a folder of cases, has one of this name.
+fn has_test(place: &str, name: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
+    if path.is_dir() {
+        let cases = std::fs::read_dir(&path).expect("a folder");
+        let mut first_lines = cases.filter_map(|case| {
+            let text = std::fs::read_to_string(case.expect("an entry").path()).ok()?;
+            Some(text.lines().next()?.to_owned())
+        });
+        return first_lines.any(|line| line == format!("# {name}"));
+    }
+    let tests = std::fs::read_to_string(&path).unwrap_or_default();
+    [format!("it(\"{name}\""), format!("fn {name}(")]
+        .iter()
+        .any(|test| tests.contains(test))
+}
+
+#[test]
+fn the_tests_that_show_what_is_said_of_security_are_there() {
+    let (_, _, page) = page_with("## Who can do what\n");
+    let (section, _) = page.split_once("\n## ").expect("where it ends");
+    let mut count = 0;
+    let rows = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
+    for row in rows {
+        let shown_by = row
+            .trim_end_matches(" |")
+            .rsplit(" | ")
+            .next()
+            .unwrap_or(row);
+        let before = count;
+        for place in shown_by.split("; ") {
+            let (file, names) = place
+                .split_once("`: \"")
+                .unwrap_or_else(|| panic!("{place}"));
+            for name in names.trim_end_matches('"').split("\", \"") {
+                let file = file.trim_start_matches('`');
+                assert!(has_test(file, name), "{file} has no test {name:?}");
+                count += 1;
+            }
+        }
+        assert!(count > before, "{row}");
+    }
+    assert!(count > 25, "{count} tests");
+    assert!(!has_test("spec/auth_spec.lua", "are"));
+}
+
 /// Where the links and pictures of a page lead, and the fragments of its headings as GitHub makes them.
 fn links_and_headings(text: &str) -> (Vec<String>, BTreeSet<String>) {
     let (mut links, mut headings) = (Vec::new(), BTreeSet::new());

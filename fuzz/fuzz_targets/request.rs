@@ -61,7 +61,9 @@ fn compose(
 ) -> Result<(), Problem> {
     let payload = Reader::new(content_type, coding, None, Uploads::Somewhere { disposition: content_type, name: None })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
-    assert!(payload.many || payload.messages.len() == 1);
+    let files = payload.files.len();
+    assert!(payload.many || payload.messages.len() == files.max(1));
+    assert!(files == 0 || payload.messages.len() == files);
     for unaddressed in &payload.messages {
         let to = unaddressed.to.as_deref();
         let to: Vec<&str> = match to {
@@ -70,8 +72,12 @@ fn compose(
         };
         for to in &message::recipients(to, &AnyAddress, &LIMITS)? {
             let from = "me@example.com";
-            let content = &unaddressed.content;
-            let element = Message::new(from, to, content, &AnyAddress, &LIMITS)?.element();
+            // As of a file that was uploaded: each message is one's.
+            let mut content = unaddressed.content.clone();
+            if !payload.files.is_empty() {
+                content.link("https://upload.example.com/file")?;
+            }
+            let element = Message::new(from, to, &content, &AnyAddress, &LIMITS)?.element();
             let xml = element.to_string();
             assert_eq!(xml.len(), element.serialised_len());
             assert!(xml.len() <= LIMITS.size);

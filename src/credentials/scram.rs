@@ -1,7 +1,5 @@
 //! What an authentication backend holds of a password, and whether a password fits it (RFC 5802).
 
-use std::fmt;
-
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -17,19 +15,13 @@ pub enum Hash {
     Sha256,
 }
 
-/// What an authentication backend holds of a password (RFC 5802, section 3).
+/// What an authentication backend holds of a password (RFC 5802, section 3). It has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramCredentials {
     pub hash: Hash,
     pub stored_key: Vec<u8>,
     pub salt: Vec<u8>,
     pub iterations: u32,
-}
-
-impl fmt::Debug for ScramCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ScramCredentials(…)")
-    }
 }
 
 impl Drop for ScramCredentials {
