@@ -93,7 +93,7 @@ local get = request.answering(function (a_request)
 end);
 
 -- Those that are over go when they are met; once a day, all are.
-module:add_timer(60 * 60, function ()
+waiting.repeatedly(60 * 60, function ()
 	tokens.tidy(waiting.in_slices);
 	return 24 * 60 * 60;
 end);
