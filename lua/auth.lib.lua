@@ -157,7 +157,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	local entry, err = tokens.find(id, clock);
 	if err then
 		module:log("error", "Sending tokens cannot be read: %s", err);
-		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again" };
+		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again"; retry_after = 5 };
 	end
 	local account = entry and entry.account.."@"..module.host;
 	if not entry or not equals(entry.hash, hash) or address and jid_bare(address) ~= account

@@ -92,7 +92,7 @@ local function shown(token)
 	};
 end
 
-local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again" };
+local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again"; retry_after = 5 };
 
 local actions = {
 	list = function (username) --> problem, answer
