@@ -1,0 +1,224 @@
+-- Faults of what the module stands on, while Prosody runs: its disk, its storage, its file descriptors, its clock, the DNS and
+-- other servers. Each is over after a while, and Prosody is not restarted.
+
+local json = require "dkjson";
+local faults = require "spec.support.faults";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local user = "user@example.com";
+local service = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n';
+local pid, fds_before, mark;
+
+local function output_of(command)
+	local pipe = assert(io.popen(command));
+	local text = pipe:read("*a");
+	pipe:close();
+	return text;
+end
+
+local is_root = output_of("id -u") == "0\n";
+
+-- With metrics, to see how many requests wait.
+local function start(options)
+	options = options or {};
+	local defaults = world.defaults();
+	defaults.hosts["example.com"].modules = { "post_msg", "http_openmetrics" };
+	defaults.extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' .. (options.extra or "");
+	defaults.components = defaults.components .. "\n" .. service;
+	defaults.environment = options.environment;
+	world.start(defaults);
+	world.login(user);
+	pid = world.lua("return require 'util.pposix'.getpid()");
+end
+
+local function open_files() --> number
+	world.lua("collectgarbage()"); -- a module that was reloaded is garbage, with its file descriptors
+	return tonumber(output_of("ls /proc/" .. pid .. "/fd | wc -l"));
+end
+
+local function requests_waiting() --> number
+	local answer = world.http("GET /metrics HTTP/1.1\r\nHost: example.com\r\n\r\n");
+	return tonumber(answer.body:match('\nprosody_mod_post_msg__requests_waiting{host="example.com"} (%d+)'));
+end
+
+local function post(path, body, headers, connection)
+	return world.http(world.request(path, body, headers), nil, connection);
+end
+
+local function post_keyed(key, text, connection)
+	return post("/msg/user", text, { ["Idempotency-Key"] = key }, connection);
+end
+
+local function upload(text, connection)
+	return post("/msg/user", text, { ["Content-Type"] = "image/png" }, connection);
+end
+
+local function make_token(connection)
+	return post("/msg/@tokens", json.encode { action = "add" }, { ["Content-Type"] = "application/json" }, connection);
+end
+
+local function count_tokens()
+	local answer = post("/msg/@tokens", json.encode { action = "list" }, { ["Content-Type"] = "application/json" });
+	assert.equal(200, answer.status, answer.body);
+	return #json.decode(answer.body).tokens;
+end
+
+local function texts_received() --> { text, … }
+	local texts = {};
+	for index, raw in ipairs(world.collect()[user]) do texts[index] = raw:match("<body>(.-)</body>"); end
+	return texts;
+end
+
+-- What the module has logged since the fault began, of warnings and errors.
+local function complaints() --> { line, … }
+	local found = {};
+	for level, line in world.log(mark):gmatch(" example%.com:post_msg\t(%l+)\t([^\n]*)") do
+		if level == "warn" or level == "error" then found[#found + 1] = line; end
+	end
+	return found;
+end
+
+local function assert_refused_for_now(answer)
+	assert.equal(503, answer.status, answer.body);
+	assert.is_truthy(tonumber(answer.headers["retry-after"]), "503 without Retry-After: " .. answer.body);
+end
+
+-- Keeps what is asserted afterwards to be as before.
+local function begin()
+	mark, fds_before = world.log_mark(), open_files();
+end
+
+-- The fault is over: nothing is left of it.
+local function assert_recovered()
+	wire.await("no request that waits", function () return requests_waiting() == 0; end);
+	wire.await("as few file descriptors as before", function () return open_files() <= fds_before; end);
+	local log = world.log(mark);
+	assert.is_nil(log:match("[^\n]*raceback[^\n]*\n?[^\n]*"));
+	assert.is_nil(log:match("[^\n]*example%.com:post_msg\terror\t[^\n]*native half[^\n]*"));
+end
+
+-- A data folder that cannot be written, until `repair` is called.
+local function unwritable(prefix, repair)
+	local first = post_keyed(prefix .. "-1", prefix .. " 1");
+	assert.equal(201, first.status, first.body);
+	assert.equal(201, post_keyed(prefix .. "-1", prefix .. " 1").status);
+	assert.equal(422, post_keyed(prefix .. "-1", "another").status);
+	assert.equal(1, #complaints(), world.log(mark));
+	repair();
+	wire.await("the key to be stored", function () return world.log(mark):find("All idempotency keys are stored again", 1, true); end);
+	world.module("reload"); -- and so without what it has in memory
+	assert.equal(201, post_keyed(prefix .. "-1", prefix .. " 1").status);
+	assert.same({ prefix .. " 1" }, texts_received());
+	assert_recovered();
+end
+
+describe("of a disk", function ()
+	if not is_root then
+		pending("not covered: only root makes file systems");
+		return;
+	end
+
+	local filler;
+
+	local function fill()
+		filler = world.server.dir .. "/data/filler";
+		output_of("head -c 100M /dev/zero >'" .. filler .. "' 2>/dev/null");
+		local probe = assert(io.open(world.server.dir .. "/data/probe", "w"));
+		probe:write("x");
+		assert.is_falsy(probe:close(), "the disk is not full");
+		os.remove(world.server.dir .. "/data/probe");
+	end
+
+	local function empty()
+		os.remove(filler);
+	end
+
+	lazy_setup(function ()
+		start();
+		world.data_on_disk(4 * 1024 * 1024);
+		assert.equal(201, post_keyed("first", "first").status);
+		assert.equal(201, upload("first").status);
+		assert.equal(201, make_token().status);
+		assert.equal(2, #texts_received());
+	end);
+
+	lazy_teardown(world.stop);
+
+	before_each(begin);
+
+	after_each(function ()
+		world.remount("rw");
+		empty();
+		world.collect();
+	end);
+
+	faults.show("disk full: keyed request", "201; the key is kept in memory, and stored afterwards", function ()
+		fill();
+		unwritable("full", empty);
+		return "201, 1 message, 1 line in the log; stored within 5 s";
+	end);
+
+	faults.show("disk full: 1,000 keys in memory", "503 with Retry-After, nothing sent, until there is room", function ()
+		fill();
+		local requests = {};
+		for index = 1, 1001 do
+			requests[index] = world.request("/msg/swallow@echo.example.com", "x", { ["Idempotency-Key"] = "many-" .. index });
+		end
+		local answers = { world.http(table.concat(requests), 1001) };
+		for index = 1, 1000 do assert.equal(201, answers[index].status, answers[index].body); end
+		assert_refused_for_now(answers[1001]);
+		assert.equal(1, #complaints());
+		empty();
+		wire.await("the keys to be stored", function () return world.log(mark):find("All idempotency keys are stored again", 1, true); end);
+		assert.equal(201, world.http(requests[1001]).status);
+		assert_recovered();
+		return "the 1,001st: 503; 201 when stored";
+	end);
+
+	faults.show("disk full: a token is made", "503 with Retry-After, no token", function ()
+		local before = count_tokens();
+		fill();
+		assert_refused_for_now(make_token());
+		assert.equal(before, count_tokens());
+		empty();
+		assert.equal(201, make_token().status);
+		assert.equal(before + 1, count_tokens());
+		assert_recovered();
+		return "503; then 201";
+	end);
+
+	faults.show("disk full: a file", "502 or 503, nothing sent", function ()
+		fill();
+		local answer = upload(("x"):rep(100000));
+		assert.is_true(answer.status == 502 or answer.status == 503, answer.status .. " " .. answer.body);
+		empty();
+		assert.same({}, texts_received());
+		assert.equal(201, upload("again").status);
+		assert.equal(1, #texts_received());
+		assert_recovered();
+		return answer.status .. ", 0 messages; then 201";
+	end);
+
+	faults.show("store read-only: keyed request", "201; the key is kept in memory, and stored afterwards", function ()
+		world.remount("ro");
+		unwritable("read-only", function () world.remount("rw"); end);
+		return "201, 1 message, 1 line in the log; stored within 5 s";
+	end);
+
+	faults.show("store read-only: a token, a file", "503 with Retry-After; 502 or 503; nothing sent", function ()
+		local before = count_tokens();
+		world.remount("ro");
+		assert_refused_for_now(make_token());
+		local answer = upload("read-only");
+		assert.is_true(answer.status == 502 or answer.status == 503, answer.status .. " " .. answer.body);
+		world.remount("rw");
+		assert.same({}, texts_received());
+		assert.equal(before, count_tokens());
+		assert.equal(201, make_token().status);
+		assert.equal(201, upload("again").status);
+		assert.equal(1, #texts_received());
+		assert_recovered();
+		return "503, " .. answer.status .. "; then 201, 201";
+	end);
+end);
