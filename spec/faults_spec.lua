@@ -222,3 +222,141 @@ describe("of a disk", function ()
 		return "503, " .. answer.status .. "; then 201, 201";
 	end);
 end);
+
+describe("of the storage", function ()
+	-- The next so many operations fail.
+	local function fail(operation, count, host)
+		world.lua(("require 'core.storagemanager'.load_driver(%q, 'spec_fails').fails[%q] = %d")
+			:format(host or "example.com", operation, count or 1));
+	end
+
+	local function new_token() --> headers of a request with it
+		local answer = make_token();
+		assert.equal(201, answer.status, answer.body);
+		return { ["Authorization"] = "Bearer " .. json.decode(answer.body).token };
+	end
+
+	lazy_setup(function ()
+		start { extra = "storage = 'spec_fails'\n" };
+		assert.equal(201, post("/msg/user", "first").status);
+		assert.equal(201, upload("first").status);
+		assert.equal(2, #texts_received());
+	end);
+
+	lazy_teardown(world.stop);
+
+	before_each(begin);
+
+	faults.show("a read of keys fails once", "503 with Retry-After, nothing sent", function ()
+		fail("post_msg_keys get");
+		assert_refused_for_now(post_keyed("read", "read"));
+		assert.equal(1, #complaints());
+		assert.same({}, texts_received());
+		assert.equal(201, post_keyed("read", "read").status);
+		assert.equal(201, post_keyed("read", "read").status);
+		assert.same({ "read" }, texts_received());
+		assert_recovered();
+		return "503, 1 line in the log; then 201, 1 message";
+	end);
+
+	faults.show("a write of a key fails once", "201; the key is stored afterwards", function ()
+		fail("post_msg_keys set");
+		unwritable("once", function () end);
+		return "201, 1 message, 1 line in the log; stored within 5 s";
+	end);
+
+	faults.show("a read of a token fails once", "503 with Retry-After, nothing sent", function ()
+		for _, store in ipairs { "post_msg_tokens", "post_msg_token_ids" } do
+			local headers = new_token();
+			fail(store .. " get");
+			assert_refused_for_now(post("/msg/user", "token", headers));
+			assert.same({}, texts_received());
+			assert.equal(201, post("/msg/user", "token", headers).status);
+			assert.same({ "token" }, texts_received());
+		end
+		assert_recovered();
+		return "503; then 201, 1 message";
+	end);
+
+	faults.show("a write of a token fails once", "503 with Retry-After, no token", function ()
+		local before = count_tokens();
+		for _, store in ipairs { "post_msg_tokens", "post_msg_token_ids" } do
+			fail(store .. " set");
+			assert_refused_for_now(make_token());
+		end
+		assert.equal(before, count_tokens());
+		new_token();
+		assert.equal(before + 1, count_tokens());
+		assert_recovered();
+		return "503; then 201";
+	end);
+
+	faults.show("accounts cannot be read", "503 with Retry-After for password and token; no failed login", function ()
+		local headers = new_token();
+		fail("accounts get", 1000000);
+		assert_refused_for_now(post("/msg/user", "x", { ["Authorization"] = world.basic("other@example.com") }));
+		assert_refused_for_now(post("/msg/user", "x", headers));
+		assert.is_nil(world.log(mark):find("Failed authentication attempt", 1, true));
+		fail("accounts get", 0);
+		assert.same({}, texts_received());
+		assert.equal(201, post("/msg/user", "x", { ["Authorization"] = world.basic("other@example.com") }).status);
+		assert.equal(201, post("/msg/user", "x", headers).status);
+		assert.equal(2, #texts_received());
+		assert_recovered();
+		return "503, 503; then 201, 201";
+	end);
+
+	faults.show("a write of an upload's slot fails once", "502 or 503, nothing sent", function ()
+		fail("uploads append", 1, "upload.example.com");
+		local answer = upload("slot");
+		assert.is_true(answer.status == 502 or answer.status == 503, answer.status .. " " .. answer.body);
+		assert.same({}, texts_received());
+		assert.equal(201, upload("slot").status);
+		assert.equal(1, #texts_received());
+		assert_recovered();
+		return answer.status .. "; then 201, 1 message";
+	end);
+end);
+
+describe("of file descriptors", function ()
+	lazy_setup(function ()
+		start();
+	end);
+
+	lazy_teardown(world.stop);
+
+	faults.show("file descriptors used up", "201, or 503 with Retry-After; a key kept; a file 502 or 503", function ()
+		assert.equal(201, post_keyed("before", "1", "kept").status);
+		assert.equal(201, upload("2", "kept").status);
+		local token = make_token("kept");
+		assert.equal(201, token.status);
+		token = { ["Authorization"] = "Bearer " .. json.decode(token.body).token };
+		texts_received();
+		begin();
+		local limit = output_of("prlimit --pid " .. pid .. " --nofile --noheadings --output SOFT"):match("%d+");
+		assert.equal("", output_of(("prlimit --pid %d --nofile=3: 2>&1"):format(pid)));
+
+		assert.equal(201, post("/msg/user", "text", nil, "kept").status);
+		assert.equal(201, post_keyed("during", "keyed", "kept").status);
+		assert.equal(201, post_keyed("during", "keyed", "kept").status);
+		assert_refused_for_now(post("/msg/user", "token", token, "kept"));
+		assert_refused_for_now(make_token("kept"));
+		assert_refused_for_now(post("/msg/user", "password", { ["Authorization"] = world.basic("other@example.com") }, "kept"));
+		local file = upload("file", "kept");
+		assert.is_true(file.status == 502 or file.status == 503, file.status .. " " .. file.body);
+		local late = wire.send(world.request("/msg/user", "late")); -- waits for Prosody to accept it
+
+		assert.equal("", output_of(("prlimit --pid %d --nofile=%s: 2>&1"):format(pid, limit)));
+		assert.equal(201, assert(late:answer()).status);
+		wire.await("the key to be stored", function () return world.log(mark):find("All idempotency keys are stored again", 1, true); end);
+		assert.equal(201, post_keyed("during", "keyed", "kept").status);
+		assert.equal(201, post("/msg/user", "token", token, "kept").status);
+		assert.equal(201, make_token("kept").status);
+		assert.equal(201, upload("file", "kept").status);
+		local texts = texts_received();
+		table.sort(texts);
+		assert.equal("keyed late text token", table.concat(texts, " ", 2));
+		assert_recovered();
+		return "201, 201, a token 503, a file " .. file.status .. "; then 201, each message once";
+	end);
+end);
