@@ -360,3 +360,85 @@ describe("of file descriptors", function ()
 		return "201, 201, a token 503, a file " .. file.status .. "; then 201, each message once";
 	end);
 end);
+
+describe("of the clock", function ()
+	local folder, in_root;
+
+	-- Sets the clock of Prosody's day, in seconds from the right one.
+	local function set_clock(seconds)
+		local file = assert(io.open(folder .. "/offset", "w"));
+		file:write(seconds, "\n");
+		file:close();
+	end
+
+	local function time_of_prosody()
+		return world.lua("return os.time()");
+	end
+
+	lazy_setup(function ()
+		local root = (os.getenv("PROSODY_ROOT") or ""):gsub("/$", "");
+		folder = output_of("mktemp -d '" .. root .. "/tmp/post_msg-clock-XXXXXX'"):match("[^\n]+");
+		in_root = folder:sub(#root + 1);
+		local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
+		assert.equal("", output_of(("cc -shared -fPIC -o '%s/clock.so' '%s/spec/support/clock.c' 2>&1"):format(folder, here)));
+		set_clock(0);
+		start { environment = { LD_PRELOAD = in_root .. "/clock.so", CLOCK_OFFSET = in_root .. "/offset" } };
+	end);
+
+	lazy_teardown(function ()
+		world.stop();
+		output_of("rm -r '" .. folder .. "'");
+	end);
+
+	before_each(begin);
+
+	after_each(function () set_clock(0); end);
+
+	local day = 24 * 60 * 60;
+
+	faults.show("clock set back a day: keyed request", "answered as the first time, sent once", function ()
+		assert.equal(201, post_keyed("clock", "before").status);
+		set_clock(-day);
+		assert.is_true(time_of_prosody() < os.time() - day / 2);
+		assert.equal(201, post_keyed("clock", "before").status);
+		assert.equal(422, post_keyed("clock", "another").status);
+		assert.equal(201, post_keyed("clock-back", "back").status);
+		assert.equal(201, post_keyed("clock-back", "back").status);
+		world.module("reload");
+		assert.equal(201, post_keyed("clock", "before").status);
+		set_clock(0);
+		assert.equal(201, post_keyed("clock", "before").status);
+		assert.same({ "before", "back" }, texts_received());
+		assert_recovered();
+		return "1 message, also after a reload";
+	end);
+
+	faults.show("clock set back a day: waits, throttles, rates, tokens", "as long as before", function ()
+		local out = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", "--rate", "1", "--expires", "1d" });
+		local token = { ["Authorization"] = "Bearer " .. out:match("([^\n]*)\n$") };
+		assert.equal(201, post("/msg/user", "rate", token).status);
+		local wrong = { ["Authorization"] = "Basic bWVAZXhhbXBsZS5jb206d3Jvbmc=" }; -- me@example.com:wrong
+		local refused;
+		repeat refused = post("/msg/user", "x", wrong).status; until refused ~= 401;
+		assert.equal(429, refused);
+		local waiting = wire.send(world.request("/msg/swallow@echo.example.com", "x", { ["Prefer"] = "wait=2" }));
+		wire.await("a request that waits", function () return requests_waiting() == 1; end);
+		set_clock(-day);
+		local answer = assert(waiting:answer());
+		assert.equal(202, answer.status, answer.body);
+		for _, headers in ipairs { token, wrong } do
+			answer = post("/msg/user", "x", headers);
+			assert.equal(429, answer.status, answer.body);
+			local seconds = tonumber(answer.headers["retry-after"]);
+			assert.is_true(seconds >= 1 and seconds <= 60);
+		end
+		assert.equal(201, make_token().status);
+		assert.equal(201, upload("x").status);
+		assert.equal(201, post("/msg/user", "x", { ["Authorization"] = world.basic("other@example.com") }).status);
+		assert.equal(202, post("/msg/swallow@echo.example.com", "x", { ["Prefer"] = "wait=1" }).status);
+		texts_received();
+		set_clock(0);
+		assert_recovered();
+		return "202 after 2 s; 429 for 60 s at most; 201";
+	end);
+end);
