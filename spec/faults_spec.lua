@@ -2,7 +2,9 @@
 -- other servers. Each is over after a while, and Prosody is not restarted.
 
 local json = require "dkjson";
+local socket = require "socket";
 local faults = require "spec.support.faults";
+local neighbours = require "spec.support.neighbours";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -20,16 +22,23 @@ end
 local is_root = output_of("id -u") == "0\n";
 
 -- With metrics, to see how many requests wait.
-local function start(options)
-	options = options or {};
-	local defaults = world.defaults();
-	defaults.hosts["example.com"].modules = { "post_msg", "http_openmetrics" };
-	defaults.extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' .. (options.extra or "");
-	defaults.components = defaults.components .. "\n" .. service;
-	defaults.environment = options.environment;
-	world.start(defaults);
+local function observed(options) --> options of world.start
+	options.hosts["example.com"].modules = { "post_msg", "http_openmetrics" };
+	options.extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' .. (options.extra or "");
+	return options;
+end
+
+local function started()
 	world.login(user);
 	pid = world.lua("return require 'util.pposix'.getpid()");
+end
+
+local function start(options)
+	local all = world.defaults();
+	all.components = all.components .. "\n" .. service;
+	for name, value in pairs(options or {}) do all[name] = value; end
+	world.start(observed(all));
+	started();
 end
 
 local function open_files() --> number
@@ -440,5 +449,108 @@ describe("of the clock", function ()
 		set_clock(0);
 		assert_recovered();
 		return "202 after 2 s; 429 for 60 s at most; 201";
+	end);
+end);
+
+describe("of other servers", function ()
+	local remote, dns;
+	local carol = "carol@remote.example";
+	local dns_address = "127.0.0.77";
+
+	local function waiting(seconds) return { ["Prefer"] = "wait=" .. seconds, ["Accept"] = "application/json" }; end
+
+	local function bytes(...) return string.char(...); end
+
+	-- Answers a question to the DNS (RFC 1035) that has come, if one comes soon: remote.example is on this machine.
+	local function answer_question()
+		local question, from, port = dns:receivefrom();
+		if not question then return; end
+		local at, labels = 13, {};
+		while question:byte(at) > 0 do
+			labels[#labels + 1] = question:sub(at + 1, at + question:byte(at)):lower();
+			at = at + question:byte(at) + 1;
+		end
+		local kind, name, data = question:byte(at + 2), table.concat(labels, "."), nil;
+		if kind == 33 and name == "_xmpp-server._tcp.remote.example" then
+			local s2s = tonumber(neighbours.port);
+			data = bytes(0, 0, 0, 0, math.floor(s2s / 256), s2s % 256) .. "\6remote\7example\0";
+		elseif kind == 1 and name == "remote.example" then
+			data = bytes(127, 0, 0, 1);
+		end
+		local answer = question:sub(1, 2) .. bytes(0x81, 0x80, 0, 1, 0, data and 1 or 0, 0, 0, 0, 0) .. question:sub(13, at + 4);
+		if data then answer = answer .. bytes(0xC0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, #data) .. data; end
+		dns:sendto(answer, from, port);
+	end
+
+	lazy_setup(function ()
+		local hosts = world.defaults().hosts;
+		local here = observed {
+			hosts = { ["example.com"] = hosts["example.com"] }, names = { "example.com" }, components = "";
+			extra = ([[
+s2s_timeout = 3
+spec_names_or_dns = true
+unbound = { resolvconf = false, forward = { "%s" }, trusted = {}, options = { ["do-not-query-localhost:"] = "no" } }
+]]):format(dns_address);
+		};
+		dns = assert(socket.udp());
+		assert(dns:setsockname(dns_address, 53));
+		dns:settimeout(0.05);
+		remote = neighbours.start(world, here, {
+			hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } }, names = {}, components = "";
+		});
+		started();
+		remote.login(carol);
+		world.lua(([[
+			local ok, dns = pcall(require, "net.dns"); -- of a Prosody without unbound
+			if ok and dns.resolver then
+				getmetatable(dns.resolver()).__index.adddefaultnameservers = function (self) self:setnameserver(%q); end
+			end]]):format(dns_address));
+	end);
+
+	lazy_teardown(function ()
+		if remote then remote.stop(); end
+		world.stop();
+		dns:close();
+	end);
+
+	before_each(begin);
+
+	faults.show("DNS silent", "202 after the wait, others served; it arrives once when the DNS answers", function ()
+		local sent = wire.send(world.request("/msg/" .. carol, "by name", waiting(2)));
+		wire.await("a request that waits", function () return requests_waiting() == 1; end);
+		assert.equal(201, post("/msg/user", "meanwhile").status);
+		local ping = world.ping(user);
+		assert.is_true(ping < 0.5, ping .. " s");
+		assert.is_false(sent:arrived());
+		local answer = assert(sent:answer());
+		assert.equal(202, answer.status, answer.body);
+		local messages = {};
+		wire.await("the message", function ()
+			answer_question();
+			messages = remote.collect()[carol];
+			return messages[1];
+		end, 60);
+		assert.equal("by name", messages[1]:match("<body>(.-)</body>"));
+		assert.equal(201, post("/msg/" .. carol, "once").status);
+		assert.equal("once", remote.receive(carol):match("<body>(.-)</body>"));
+		assert.same({ "meanwhile" }, texts_received());
+		fds_before = fds_before + 3; -- s2s, in both directions, and the DNS
+		assert_recovered();
+		return ("202 after 2 s, ping %.0f ms meanwhile; 1 message"):format(ping * 1000);
+	end);
+
+	faults.show("a server that accepts and is silent", "202 after the wait; 502 or 504 when s2s_timeout ends first", function ()
+		local answer = post("/msg/somebody@silent.example", "silent", waiting(1));
+		assert.equal(202, answer.status, answer.body);
+		local sent = wire.send(world.request("/msg/somebody@silent.example", "silent", waiting(20)));
+		wire.await("a request that waits", function () return requests_waiting() == 1; end);
+		local ping = world.ping(user);
+		assert.is_true(ping < 0.5, ping .. " s");
+		answer = assert(sent:answer());
+		assert.is_true(answer.status == 502 or answer.status == 504, answer.body);
+		assert.matches("remote%-server%-", json.decode(answer.body).condition);
+		assert.same({}, texts_received());
+		assert_recovered();
+		return ("202 after 1 s; %d after 3 s; ping %.0f ms meanwhile"):format(answer.status, ping * 1000);
 	end);
 end);
