@@ -47,6 +47,10 @@ local function busy()
 	return { status = 503; detail = "too many passwords wait to be verified; try again in a moment" }, { retry_after = "1" };
 end
 
+local function unreadable()
+	return { status = 503; detail = "it cannot be told now whether the account is there; try again"; retry_after = 5 };
+end
+
 local function too_many(seconds)
 	return { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" }, { retry_after = tostring(seconds) };
 end
@@ -139,7 +143,10 @@ local function check_bearer(token, ip) --> sender, problem, headers
 	end
 	address = address and jid_prep(address);
 	local user, host = jid_split(address);
-	if not user or host ~= module.host or not is_active(user, host) then
+	if not user or host ~= module.host then
+		return nil, refuse_token("(token)", ip);
+	elseif not is_active(user, host) then
+		if passwords.is_unreadable(user, host) then return nil, unreadable(); end
 		return nil, refuse_token("(token)", ip);
 	end
 	local sender, problem = sender_of(address, role);
@@ -159,11 +166,14 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	local entry, err = tokens.find(id, clock);
 	if err then
 		module:log("error", "Sending tokens cannot be read: %s", err);
-		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again" };
+		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again"; retry_after = 5 };
 	end
 	local account = entry and entry.account.."@"..module.host;
-	if not entry or not equals(entry.hash, hash) or address and jid_bare(address) ~= account
-		or not is_active(entry.account, module.host) then
+	local right = entry and equals(entry.hash, hash) and (not address or jid_bare(address) == account);
+	local active = right and is_active(entry.account, module.host);
+	if right and not active and passwords.is_unreadable(entry.account, module.host) then
+		return nil, unreadable();
+	elseif not active then
 		by_token:set(key, nil);
 		return nil, refuse_token(account or "token:"..id, ip, id);
 	end
@@ -218,11 +228,12 @@ local function identify(request) --> sender, problem, headers
 	elseif attempt then
 		local _, account;
 		address, _, _, account = attempt:sender();
-		local right, seconds = passwords.verify(attempt, request);
+		local right, seconds, is_unreadable = passwords.verify(attempt, request);
 		if seconds then
 			return nil, too_many(seconds);
 		elseif right == nil then
 			attempt:give_up();
+			if is_unreadable then return nil, unreadable(); end
 			return nil, busy();
 		elseif not right then
 			attempt:count();

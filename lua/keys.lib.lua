@@ -1,6 +1,5 @@
 -- Idempotency keys: a request that comes again is answered as the first time, and sends nothing.
 
-local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
 
 local native, waiting; -- given to init
@@ -15,7 +14,10 @@ local small = 4096; -- bytes of a body that are hashed in one call
 local store = module:require "store" (module, "post_msg_keys");
 -- Another Prosody may write into it, such as into a database; then it is asked each time.
 local shared = store.shared;
-local unstored = cache.new(1000); -- name → entry that the store would not take
+local unstored, unstored_count = {}, 0; -- name → entry that the store would not take, and how many there are
+local unstored_at_most = 1000;
+local stored_again_every = 5; -- seconds
+local storing_again = false;
 local under_way = {}; -- name → the coroutine of the request
 local counts = {}; -- hash of an account → its keys that are kept, nearly
 
@@ -39,9 +41,10 @@ end
 
 local function note(day, name)
 	local first, digits = place_of(name);
-	if not digits or shared then return; end
+	if not digits then return; end
 	local names = known[day] or {};
 	known[day] = names;
+	if shared then return; end
 	local place = names[first] or {};
 	names[first] = place;
 	place[digits] = true;
@@ -53,21 +56,29 @@ local function may_have(day, first, digits) --> boolean
 	return not all_known or names ~= nil and names[first] ~= nil and names[first][digits] ~= nil;
 end
 
+local function is_kept(entry, now) --> boolean
+	-- A store that keeps nothing gives empty entries.
+	return entry ~= nil and entry.time ~= nil and now - entry.time < kept_for;
+end
+
 local function find(name) --> entry; or nil and an error
 	local now = os.time();
-	local entry = unstored:get(name);
+	if is_kept(unstored[name], now) then return unstored[name]; end
 	local first, digits = place_of(name);
-	for day = day_of(now), day_of(now) - 1, -1 do
-		if not entry and may_have(day, first, digits) then
-			local err;
-			entry, err = store:get(entry_name(day, name));
-			if not entry and err then return nil, err; end
-		end
+	local function look(day) --> entry; or nil and perhaps an error
+		if not may_have(day, first, digits) then return nil; end
+		local entry, err = store:get(entry_name(day, name));
+		if is_kept(entry, now) then return entry; end
+		return nil, not entry and err or nil;
 	end
-	-- A store that keeps nothing gives empty entries.
-	if entry and entry.time and now - entry.time < kept_for then
-		return entry;
+	local today = day_of(now);
+	local entry, err = look(today);
+	if not entry and not err then entry, err = look(today - 1); end
+	-- Those of a clock that was set back since.
+	for day in pairs(known) do
+		if not entry and not err and day > today then entry, err = look(day); end
 	end
+	return entry, err;
 end
 
 -- Drops the days that are over, and looks at the names that are kept, a few at a time.
@@ -75,6 +86,11 @@ local function tidy()
 	local first = day_of(os.time()) - 1;
 	for day in pairs(known) do
 		if day < first then known[day] = nil; end
+	end
+	for name, entry in pairs(unstored) do
+		if not is_kept(entry, os.time()) then
+			unstored[name], unstored_count = nil, unstored_count - 1;
+		end
 	end
 	local ok, names, state, name = pcall(store.users, store);
 	if not ok or type(names) ~= "function" then return; end
@@ -98,13 +114,43 @@ local function tidy()
 	end);
 end
 
+local function store_entry(name, entry) --> true; or nil and an error
+	return store:set(entry_name(day_of(entry.time), name), entry);
+end
+
+-- Stores what the store would not take, until it takes all.
+local function store_again()
+	local failed;
+	waiting.in_slices(function ()
+		local name = next(unstored);
+		if not name then
+			storing_again = false;
+			module:log("info", "All idempotency keys are stored again");
+		elseif failed then
+			module:add_timer(stored_again_every, store_again);
+			return nil;
+		end
+		return name;
+	end, function (name)
+		if store_entry(name, unstored[name]) then
+			unstored[name], unstored_count = nil, unstored_count - 1;
+		else
+			failed = true;
+		end
+	end);
+end
+
 local function keep(name, account, entry)
-	local day = day_of(entry.time);
-	note(day, name);
-	local ok, err = store:set(entry_name(day, name), entry);
+	note(day_of(entry.time), name);
+	local ok, err = store_entry(name, entry);
 	if not ok then
-		module:log("warn", "An idempotency key cannot be stored, and may be forgotten: %s", err);
-		unstored:set(name, entry);
+		if not storing_again then
+			storing_again = true;
+			module:log("warn", "Idempotency keys cannot be stored, and are forgotten if Prosody ends before they are: %s", err);
+			module:add_timer(stored_again_every, store_again);
+		end
+		if not unstored[name] then unstored_count = unstored_count + 1; end
+		unstored[name] = entry;
 	end
 	counts[account] = (counts[account] or 0) + 1;
 end
@@ -159,13 +205,15 @@ local function once(sender, key, request, send) --> problem, answer
 		problem = waiting.unloaded;
 	elseif err then
 		module:log("error", "Idempotency keys cannot be read: %s", err);
-		problem = { status = 503; detail = "it cannot be told now whether this Idempotency-Key was used; try again" };
+		problem = { status = 503; detail = "it cannot be told now whether this Idempotency-Key was used; try again"; retry_after = 5 };
 	elseif entry and entry.fingerprint ~= print then
 		problem = { status = 422; detail = "this Idempotency-Key was used for another request; use a new one" };
 	elseif entry then
 		problem, answer = entry.problem, entry.answer;
 	elseif (counts[account] or 0) >= kept_at_most then
 		problem = { status = 503; detail = "too many idempotency keys of this account are kept; try again later, or without one" };
+	elseif unstored_count >= unstored_at_most then
+		problem = { status = 503; detail = "idempotency keys cannot be stored now; try again"; retry_after = stored_again_every };
 	else
 		problem, answer, sent = send(request, sender);
 		if sent then
@@ -188,8 +236,8 @@ end
 
 local function init(the_native, the_waiting)
 	native, waiting = the_native, the_waiting;
-	local tidying = module:add_timer(0, function () tidy(); return tidied_every; end);
-	return { once = once; count = count; stop = function () tidying:stop(); end };
+	waiting.repeatedly(0, function () tidy(); return tidied_every; end);
+	return { once = once; count = count };
 end
 
 return init;

@@ -94,7 +94,7 @@ local get = request.answering(function (a_request)
 end);
 
 -- Those that are over go when they are met; once a day, all are.
-local tidying = module:add_timer(60 * 60, function ()
+waiting.repeatedly(60 * 60, function ()
 	tokens.tidy(waiting.in_slices);
 	return 24 * 60 * 60;
 end);
@@ -155,8 +155,5 @@ end
 module:hook_global("server-stopping", stop_all, 100);
 function module.unload()
 	stop_all();
-	-- Prosody would hold the module, and the native half with its threads, until these are due.
-	tidying:stop();
-	keys.stop();
 	show_no_more();
 end

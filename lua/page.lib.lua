@@ -102,7 +102,7 @@ local function shown(token)
 	};
 end
 
-local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again" };
+local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again"; retry_after = 5 };
 
 -- The members of `add` as owner.add takes them: texts, which for numbers may be numbers, and a list of texts.
 local kinds = { label = "string"; as = "string"; days = "number"; rate = "number"; to = "table" };

@@ -31,6 +31,12 @@ local function held_by(handler, user, host) --> { what it holds }, the hash wher
 	end
 end
 
+-- Whether the storage cannot tell now of an account: backends that keep accounts there take it for missing then.
+local function is_unreadable(user, host) --> boolean
+	local account, err = module:context(host):open_store("accounts"):get(user);
+	return not account and err ~= nil;
+end
+
 local function verify_derived(attempt, request, host, hash, held) --> boolean, or nil where it was given up
 	local prepared = saslprep(attempt:password());
 	if not prepared or prepared == "" then
@@ -65,7 +71,7 @@ local function verify_plain(attempt, handler, user)
 	return handler:process("\0"..user.."\0"..attempt:password()) == "success";
 end
 
-local function verify(attempt, request) --> boolean, or nil where it was given up; seconds to wait
+local function verify(attempt, request) --> boolean, or nil where it was given up; seconds to wait; whether the account cannot be read
 	local seconds = attempt:wait();
 	if seconds and not attempt:is_remembered() then
 		return false, seconds;
@@ -80,6 +86,8 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	local held, hash = held_by(handler, user, host);
 	if held and attempt:holds(unpack(held)) then
 		return true;
+	elseif not held and is_unreadable(user, host) then
+		return nil, nil, true;
 	elseif seconds then
 		return false, seconds;
 	elseif hash then
@@ -90,7 +98,7 @@ end
 
 local function init(the_waiting, metrics)
 	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
-	return { verify = verify; deriving = function () return deriving; end };
+	return { verify = verify; is_unreadable = is_unreadable; deriving = function () return deriving; end };
 end
 
 return init;

@@ -76,6 +76,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if problem then
 		return problem;
 	end
+	if stanza then request.body = nil; end -- which may be large, and the wait for an outcome long
 
 	local format = request.format;
 	local json = headers.accept and native.wants_json(headers.accept) or false;
@@ -113,7 +114,9 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if batch then
 		local count;
 		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell, function ()
-			return uploads.upload(sender, batch, request.body);
+			local unsent = uploads.upload(sender, batch, request.body);
+			request.body = nil;
+			return unsent;
 		end);
 		if problem then return problem, nil, count > 0; end
 		many = batch:many();
@@ -121,6 +124,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		if batch:total() == 0 then -- a template that has nothing to say
 			return nil, expected(reply_status, reply_type, reply), false;
 		end
+		batch = nil; -- it is as large as the body
 	end
 	if wait then
 		local give_up = delivery.limit(outcomes, wait);
@@ -197,6 +201,7 @@ local function answering(handle)
 		request.request_id = log.id_of(request, response);
 		response.on_destroy = gone;
 		local problem, answer, sender, headers = handle(request, response);
+		if request.body then request.body = nil; end -- as long as its connection is open, Prosody keeps the request
 		if problem then
 			if not sender and not request.delayed then
 				local seconds = waiting.refusal_delay();

@@ -177,6 +177,14 @@ local function in_slices(next_item, handle)
 	end
 end
 
+-- Timers that are stopped with the module: until one that goes on for hours is due, the module would stay in memory, and
+-- with it the threads and file descriptors of the native half.
+local timers = {};
+
+local function repeatedly(seconds, callback)
+	timers[#timers + 1] = module:add_timer(seconds, callback);
+end
+
 -- How many requests are suspended.
 local function count() --> number
 	local all = 0;
@@ -188,6 +196,7 @@ end
 local function stop()
 	stopped = true;
 	for _, watch in ipairs(watches) do watch:close(); end
+	for _, a_timer in ipairs(timers) do a_timer:stop(); end
 	local wakes = {};
 	for wake in pairs(waiting) do wakes[#wakes + 1] = wake; end
 	for _, wake in ipairs(wakes) do wake(); end
@@ -199,8 +208,9 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; count = count; flush = flush; in_slices = in_slices; let_timers_run = let_timers_run; pause = pause;
-		refusal_delay = refusal_delay; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+		await = await; breathe = breathe; count = count; flush = flush; in_slices = in_slices; let_timers_run = let_timers_run;
+		pause = pause; refusal_delay = refusal_delay; repeatedly = repeatedly; settle = settle;
+		suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end
 

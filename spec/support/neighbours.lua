@@ -78,7 +78,7 @@ end
 -- Starts both. `here` and `there` are options for world.start, with `names`, the domains that the other one reaches there.
 -- silent.example accepts connections and says nothing; no other domain exists. With `certificates`, a folder as `certify`
 -- makes it, only those count who have one of its authority.
--- > the world of the other, which is to be stopped like the first
+-- `neighbours.port` is the other's for s2s. > the world of the other, which is to be stopped like the first
 function neighbours.start(world, here, there, certificates)
 	local remote = loadfile(assert(package.searchpath("spec.support.world", package.path)))();
 	remote.password["carol@remote.example"] = "p4ss-of-carol";
@@ -86,6 +86,7 @@ function neighbours.start(world, here, there, certificates)
 	local port_there, listener_there = free_port();
 	local silent;
 	silent, neighbours.silent = free_port();
+	neighbours.port = port_there;
 	listener_here:close();
 	listener_there:close();
 	local names_here, names_there = here.names, there.names;

@@ -140,6 +140,16 @@ function world.kill()
 	ask("kill_hard");
 end
 
+-- Moves Prosody's data, while it runs, to a file system of its own, of so many bytes; only root may.
+function world.data_on_disk(size)
+	ask("data_on_disk", { size = size });
+end
+
+-- Changes the options of that file system, such as to "ro".
+function world.remount(options)
+	ask("remount", { options = options });
+end
+
 -- Runs prosodyctl beside the server, with these words and what it reads. > standard output, standard error, exit status
 function world.prosodyctl(words, feed)
 	local done = ask("prosodyctl", { words = words, feed = feed });

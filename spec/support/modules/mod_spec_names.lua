@@ -1,5 +1,5 @@
 -- Instead of DNS: spec_names = { ["domain"] = port } on 127.0.0.1 for connections to other servers. Any other name
--- does not exist.
+-- does not exist, or with spec_names_or_dns = true is looked up.
 
 module:set_global();
 
@@ -8,6 +8,8 @@ local service = require "net.resolvers.service";
 
 local names = module:get_option("spec_names", {});
 
+local or_dns, look_up = module:get_option_boolean("spec_names_or_dns"), service.new;
+
 local nowhere = {};
 nowhere.__index = nowhere;
 
@@ -15,8 +17,9 @@ function nowhere.next(_, callback)
 	callback(nil);
 end
 
-function service.new(domain, _, conn_type, extra)
+function service.new(domain, name, conn_type, extra)
 	local port = names[domain];
+	if not port and or_dns then return look_up(domain, name, conn_type, extra); end
 	if not port or extra and extra.default_port == false then
 		return setmetatable({ hostname = domain, last_error = "NXDOMAIN" }, nowhere);
 	end
