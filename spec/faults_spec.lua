@@ -559,3 +559,33 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 		return ("202 after 1 s; %d after 3 s; ping %.0f ms meanwhile"):format(answer.status, ping * 1000);
 	end);
 end);
+
+describe("of memory", function ()
+	lazy_setup(function () start(); end);
+	lazy_teardown(world.stop);
+
+	local function lua_memory() --> MB
+		return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count') / 1024");
+	end
+
+	faults.show("8 bodies of 1 MB: 4 requests that wait, 4 idle connections", "under 2 MB are kept", function ()
+		local body = json.encode { to = "swallow@echo.example.com", body = "x", ignored = ("x"):rep(1024 * 1024) };
+		local function request(headers)
+			headers["Content-Type"] = "application/json";
+			return world.request("/msg", body, headers);
+		end
+		assert.equal(201, world.http(request {}).status);
+		begin();
+		local before = lua_memory();
+		local waiting = {};
+		for index = 1, 4 do waiting[index] = wire.send(request { ["Prefer"] = "wait=10" }); end
+		wire.await("all to wait", function () return requests_waiting() == 4; end);
+		for index = 1, 4 do assert.equal(201, world.http(request {}, nil, "idle " .. index).status); end
+		local more = lua_memory() - before;
+		assert.is_true(more < 2, ("%.1f MB more"):format(more));
+		for _, sent in ipairs(waiting) do assert.equal(202, assert(sent:answer()).status); end
+		for index = 1, 4 do world.hang_up("idle " .. index); end
+		assert_recovered();
+		return ("%.1f MB"):format(more);
+	end);
+end);
