@@ -118,6 +118,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			request.body = nil;
 			return unsent;
 		end);
+		batch:release();
 		if problem then return problem, nil, count > 0; end
 		many = batch:many();
 		reply_status, reply_type, reply = batch:answer();

@@ -182,7 +182,9 @@ local function open(context, native, limit)
 		local token, id, hash = native.new_token();
 		entry.account, entry.hash = username, hash;
 		ids[id] = entry.expires or 0;
-		if not store:set(id, entry) or not set_ids(username, ids) then
+		if not store:set(id, entry) then return nil, "store"; end
+		if not set_ids(username, ids) then
+			delete(id);
 			return nil, "store";
 		end
 		return token, id;

@@ -100,6 +100,26 @@ local function stanzas_of(batch, by)
 	return stanzas;
 end
 
+describe("large bodies", function ()
+	it("that are not sent yet have 64 MB at most: another is refused for now, until one is", function ()
+		local own = new();
+		local large = "[" .. ("{\"to\":\"user\",\"body\":\"" .. ("x"):rep(1000) .. "\"},"):rep(9999) .. "{}]";
+		local function compose() return own.compose(me, "/msg", "application/json", nil, large, false); end
+		local batches = {};
+		while (#batches + 1) * #large <= 64 * 1024 * 1024 do
+			local _, problem, batch = compose();
+			assert.is_nil(problem);
+			table.insert(batches, batch);
+		end
+		local _, problem = compose();
+		assert.equal(503, problem.status);
+		assert.equal(1, problem.retry_after);
+		table.remove(batches):release();
+		_, problem = compose();
+		assert.is_nil(problem);
+	end);
+end);
+
 describe("the stanza that compose makes", function ()
 	local all = {
 		to = "user@example.com/desk"; type = "headline"; body = "b & <c>"; subject = "s"; html = "<p>a <em>b</em></p>";

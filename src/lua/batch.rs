@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 
+use super::composer::Share;
 use super::server::LuaServer;
 use super::stanza;
 use crate::credentials::worker::Ticket;
@@ -17,13 +18,18 @@ use crate::payload::reader::Payload;
 /// How long a slice of a batch may hold the event loop.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// A body that a thread reads: what to wait for, and what it has read then.
-pub type Reading = (Ticket, Arc<OnceLock<Result<Payload, Problem>>>);
+/// A body that a thread reads: what to wait for, what it has read then, and what it has of the memory for large bodies.
+pub struct Reading {
+    pub ticket: Ticket,
+    pub read: Arc<OnceLock<Result<Payload, Problem>>>,
+    pub share: Share,
+}
 
 /// A [`Batch`] with what it needs of this server.
 pub struct LuaBatch {
     batch: Batch,
     reading: Option<Reading>,
+    share: Option<Share>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -38,6 +44,7 @@ impl LuaBatch {
         LuaBatch {
             batch,
             reading,
+            share: None,
             server,
             stanza_metatable,
         }
@@ -45,7 +52,8 @@ impl LuaBatch {
 
     /// Resolves recipients for as long as a slice lasts; says whether all are.
     fn resolve(&mut self) -> Result<bool, Problem> {
-        if let Some((_, read)) = self.reading.take() {
+        if let Some(Reading { read, share, .. }) = self.reading.take() {
+            self.share = Some(share);
             let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
             self.batch.take(read.unwrap_or_else(|| {
                 Err(Problem::new(
@@ -63,12 +71,15 @@ impl UserData for LuaBatch {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // ticket() → what to wait for before anything else, or nil
         methods.add_method("ticket", |_, this, ()| {
-            Ok(this.reading.as_ref().map(|(ticket, _)| *ticket))
+            Ok(this.reading.as_ref().map(|reading| reading.ticket))
         });
         // resolve() → whether all recipients are resolved; or nil and a problem
         methods.add_method_mut("resolve", |lua, this, ()| match this.resolve() {
             Ok(done) => done.into_lua_multi(lua),
-            Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+            Err(problem) => {
+                this.share = None;
+                (Value::Nil, problem).into_lua_multi(lua)
+            }
         });
         // files() → { { name, type, first and last byte in the request's body, or its bytes }, … } that are to be uploaded
         // before anything is sent
@@ -97,9 +108,17 @@ impl UserData for LuaBatch {
         // next() → the next stanza, or nil
         methods.add_method_mut("next", |lua, this, ()| {
             let message = this.batch.next_message();
+            if message.is_none() {
+                this.share = None;
+            }
             message
                 .map(|message| stanza::table(&message.element(), lua, &this.stanza_metatable, None))
                 .transpose()
+        });
+        // release(): no more is to be sent of it
+        methods.add_method_mut("release", |_, this, ()| {
+            (this.reading, this.share) = (None, None);
+            Ok(())
         });
         // answer() → how the program that posts expects to be answered: status, media type, body
         methods.add_method("answer", |lua, this, ()| match this.batch.answer() {

@@ -1,6 +1,6 @@
 //! A request → its stanza, or its batch.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -44,6 +44,33 @@ pub type Request = (
 
 /// As many large bodies wait to be read at most.
 const READING_AT_MOST: usize = 64;
+/// They, and those whose messages are not all sent yet, have as many bytes at most, unless there is only one.
+const HELD_AT_MOST: usize = 64 << 20;
+
+/// Bytes of large bodies that are in memory: gives its share back when it is dropped.
+pub struct Share {
+    of: Rc<Cell<usize>>,
+    bytes: usize,
+}
+
+impl Share {
+    fn of(held: &Rc<Cell<usize>>, bytes: usize) -> Option<Share> {
+        let sum = held.get() + bytes;
+        (held.get() == 0 || sum <= HELD_AT_MOST).then(|| {
+            held.set(sum);
+            Share {
+                of: Rc::clone(held),
+                bytes,
+            }
+        })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.set(self.of.get() - self.bytes);
+    }
+}
 
 /// Whatever bytes a header has: a pair that is no text would end the iteration.
 fn all_headers(headers: &Option<Table>) -> Headers {
@@ -65,6 +92,7 @@ pub struct Composer {
     stanza_metatable: Table,
     templates: Arc<Templates>,
     reading: RefCell<Worker>,
+    held: Rc<Cell<usize>>,
 }
 
 impl Composer {
@@ -82,6 +110,7 @@ impl Composer {
             stanza_metatable,
             templates,
             reading: RefCell::new(Worker::new(1, READING_AT_MOST)?),
+            held: Rc::default(),
         })
     }
 
@@ -176,6 +205,13 @@ impl Composer {
             }
             return Ok((batch, None));
         }
+        let busy = || {
+            Problem::new(
+                503,
+                "too many large requests at once; try again in a moment",
+            )
+        };
+        let share = Share::of(&self.held, body.as_bytes().len()).ok_or_else(busy)?;
         let body = body.as_bytes().to_vec();
         let limits = self.limits;
         let read = Arc::new(OnceLock::new());
@@ -184,11 +220,15 @@ impl Composer {
             let _ = result.set(reader.read(&body, receipt, &limits));
         });
         match submitted {
-            Ok(ticket) => Ok((batch, Some((ticket, read)))),
-            Err(_) => Err(Problem::new(
-                503,
-                "too many large requests at once; try again in a moment",
+            Ok(ticket) => Ok((
+                batch,
+                Some(Reading {
+                    ticket,
+                    read,
+                    share,
+                }),
             )),
+            Err(_) => Err(busy()),
         }
     }
 

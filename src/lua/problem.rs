@@ -51,6 +51,10 @@ impl IntoLua for Problem {
         problem.set("detail", self.detail)?;
         problem.set("field", self.field.as_deref())?;
         problem.set("condition", self.condition)?;
+        // What is wrong with a template is so until somebody repairs it.
+        if self.status == 503 && self.field.is_none() {
+            problem.set("retry_after", 1)?;
+        }
         match self.place {
             None => (),
             Some(Place::Offset(offset)) => problem.set("offset", offset)?,
