@@ -10,6 +10,7 @@ mod host;
 mod problem;
 mod report;
 mod server;
+mod share;
 mod signature;
 mod stanza;
 mod templates;

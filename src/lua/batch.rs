@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 
-use super::composer::Share;
 use super::server::LuaServer;
+use super::share::Share;
 use super::stanza;
 use crate::credentials::worker::Ticket;
 use crate::http::problem::Problem;

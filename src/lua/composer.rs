@@ -11,6 +11,7 @@ use super::allowed::LuaAllowed;
 use super::batch::{LuaBatch, Reading};
 use super::problem::with_bytes;
 use super::server::LuaServer;
+use super::share::Share;
 use super::stanza;
 use crate::credentials::worker::{Ticket, Worker};
 use crate::http::path;
@@ -44,33 +45,6 @@ pub type Request = (
 
 /// As many large bodies wait to be read at most.
 const READING_AT_MOST: usize = 64;
-/// They, and those whose messages are not all sent yet, have as many bytes at most, unless there is only one.
-const HELD_AT_MOST: usize = 64 << 20;
-
-/// Bytes of large bodies that are in memory: gives its share back when it is dropped.
-pub struct Share {
-    of: Rc<Cell<usize>>,
-    bytes: usize,
-}
-
-impl Share {
-    fn of(held: &Rc<Cell<usize>>, bytes: usize) -> Option<Share> {
-        let sum = held.get() + bytes;
-        (held.get() == 0 || sum <= HELD_AT_MOST).then(|| {
-            held.set(sum);
-            Share {
-                of: Rc::clone(held),
-                bytes,
-            }
-        })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.of.set(self.of.get() - self.bytes);
-    }
-}
 
 /// Whatever bytes a header has: a pair that is no text would end the iteration.
 fn all_headers(headers: &Option<Table>) -> Headers {
