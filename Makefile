@@ -35,7 +35,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
+	test-matrix test-deb test-packages soak test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
 
 all: build
 
@@ -170,6 +170,14 @@ test-deb:
 test-packages: deb rock
 	spec/targets/deb '' $(VERSION)+newer target/deb/newer
 	spec/targets/packages
+
+# What machines and clients can do to it, and what comes of that: the table of README.markdown. It takes an hour and a half,
+# with SOAK_SECONDS=600 half an hour.
+soak: deps programs
+	$(MAKE) build build-panic
+	rm -f target/faults
+	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic FAULTS_TABLE=$(CURDIR)/target/faults busted --run soak
+	sed -i -e '/^<!-- make soak -->$$/r target/faults' -e '/^<!-- make soak -->$$/,/^<!-- end -->$$/{/^|/d}' README.markdown
 
 # On a machine with nothing on it, what the README says.
 test-fresh: deps

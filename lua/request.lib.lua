@@ -202,6 +202,7 @@ local function answering(handle)
 		request.request_id = log.id_of(request, response);
 		response.on_destroy = gone;
 		local problem, answer, sender, headers = handle(request, response);
+		waiting.go_on(request.conn);
 		if request.body then request.body = nil; end -- as long as its connection is open, Prosody keeps the request
 		if problem then
 			if not sender and not request.delayed then

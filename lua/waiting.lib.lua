@@ -84,6 +84,13 @@ local function pause(conn, seconds)
 	end
 end
 
+-- A request that was suspended paused its connection. What Prosody had read of it by then, the next requests of a client that does
+-- not wait for answers, would stay where it is until that client sends more.
+local function go_on(conn)
+	local socket = conn.conn;
+	if socket and socket.dirty and socket:dirty() then pause(conn, 0); end
+end
+
 -- Prosody looks at its timers only when no connection has anything to read, so a flood of requests
 -- holds up whatever waits for one: clients that are slowed down, timeouts, requests that wait. Where a
 -- timer is late by this much, connections wait until it had its turn.
@@ -208,7 +215,7 @@ local function init(the_core)
 		watches[index] = server.watchfd(fd, work_ended);
 	end
 	return {
-		await = await; breathe = breathe; count = count; flush = flush; in_slices = in_slices; let_timers_run = let_timers_run;
+		await = await; breathe = breathe; count = count; flush = flush; go_on = go_on; in_slices = in_slices; let_timers_run = let_timers_run;
 		pause = pause; refusal_delay = refusal_delay; repeatedly = repeatedly; settle = settle;
 		suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};

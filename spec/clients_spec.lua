@@ -270,6 +270,17 @@ describe("a client", function ()
 		return "100 × 201, in order";
 	end);
 
+	show("1000 requests with a key each, without waiting for answers", "201 each", function ()
+		local requests = {};
+		for number = 1, 1000 do requests[number] = request(tostring(number), { ["Idempotency-Key"] = "pipelined-" .. number }); end
+		local connection = open();
+		assert(connection:send(table.concat(requests)));
+		for _ = 1, 1000 do assert.equal(201, assert(reader(connection):answer()).status); end
+		connection:close();
+		assert.equal(1000, #world.collect()[user]);
+		return "1000 × 201";
+	end);
+
 	show("pipelining behind one that waits for a receipt", "202, then 401, then 201", function ()
 		local connection = open();
 		assert(connection:send(request("first", { ["Prefer"] = "wait=1" }) .. request("no", { ["Authorization"] = "Basic bWU6d3Jvbmc=" })
