@@ -124,7 +124,8 @@ lazy_setup(function ()
 		};
 		names = { "example.com" };
 		components = "Component 'rooms.example.com' 'muc'\n"
-			.. "Component 'closed.example.com' 'muc'\n\trestrict_room_creation = true";
+			.. "Component 'closed.example.com' 'muc'\n\trestrict_room_creation = true\n"
+			.. "Component 'echo.example.com' 'spec_echo'";
 	}, {
 		hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } };
 		names = { "remote.example", "rooms.remote.example" };
@@ -339,6 +340,12 @@ describe("rooms of this server", function ()
 			assert.same({}, world.collect()[user]);
 		end
 		assert.same({}, world.collect_presences(user));
+	end);
+
+	it("that know the sender no more are joined once more, and no more than that", function ()
+		local answer = post("bounce.not-acceptable@echo.example.com", "never");
+		assert.equal(422, answer.status, answer.body);
+		assert.equal("not-acceptable", json.decode(answer.body).condition);
 	end);
 
 	it("must be named without a resource, and with a localpart, for type=groupchat: 422", function ()

@@ -4,11 +4,12 @@
 --   routed.CONDITION     error, at once, routed to the sender's address
 --   later.MS.CONDITION   error, after that many milliseconds
 --   receipt.MS           delivery receipt (XEP-0184), after that many milliseconds, where one was asked for
--- Any other address swallows it.
+-- Any other address swallows it. Whoever joins an address as a room (XEP-0045) is let in.
 
 local jid_node = require "util.jid".node;
 local st = require "util.stanza";
 
+local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_receipts = "urn:xmpp:receipts";
 
 local function error_reply(stanza, condition, kind)
@@ -58,3 +59,12 @@ end
 module:hook("message/host", handle_message);
 module:hook("message/bare", handle_message);
 module:hook("message/full", handle_message);
+
+module:hook("presence/full", function (event)
+	local stanza = event.stanza;
+	if stanza:get_child("x", xmlns_muc) then
+		module:send(st.presence({ from = stanza.attr.to, to = stanza.attr.from })
+			:tag("x", { xmlns = xmlns_muc.."#user" }):tag("status", { code = "110" }):reset());
+	end
+	return true;
+end);
