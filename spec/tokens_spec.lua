@@ -288,6 +288,13 @@ describe("sending tokens", function ()
 		for path, text in pairs(stored()) do assert.is_nil(text:find(id, 1, true), path); end
 	end);
 
+	it("that are over are none where they are remembered for long, too", function ()
+		local token = make("me@long.example", "--expires", "2s");
+		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
+		assert.equal(201, again());
+		wire.await("the end of the token", function () return again() == 401; end);
+	end);
+
 	it("that were revoked beside the server are none within the interval, and at once by a client", function ()
 		local token, id = make("me@example.com");
 		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
