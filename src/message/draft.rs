@@ -170,6 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_too_large_is_known_before_it_is_read() {
+        for (text, too_large) in [
+            ("x".repeat(LIMITS.size), false),
+            ("x".repeat(LIMITS.size + 1), true),
+            ("<".repeat(LIMITS.size / 4 + 1), true), // each is &lt;
+            ("\r\n".repeat(LIMITS.size), false),     // each is one character
+        ] {
+            for name in ["body", "subject"] {
+                let draft = Draft::of(&[(name, &text)]);
+                assert_eq!(draft.is_too_large(&LIMITS), too_large, "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn only_to_may_be_repeated() {
         let mut draft = Draft::of(&[("to", "a"), ("to", "b"), ("body", "x")]);
         assert_eq!(draft.fault, None);

@@ -51,6 +51,21 @@ fn sent(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
 }
 
 #[test]
+fn a_message_with_a_file_has_room_for_its_link() {
+    let limits = Limits {
+        size: 10_000,
+        ..LIMITS
+    };
+    let len = |has_file| {
+        let mut draft = Draft::of(&[("body", "x")]);
+        draft.has_file = has_file;
+        let content = Content::of(draft, false, &limits).map_err(|problem| problem.status);
+        content.map(|content| content.serialised_len())
+    };
+    assert_eq!(len(true), len(false).map(|len| len + 4096));
+}
+
+#[test]
 fn words_are_known_as_they_are_written() {
     for field in field::FIELDS {
         let field::Takes::Word(words) = field.takes else {

@@ -146,6 +146,7 @@ mod tests {
             ),
             ("> quoted\n> more\n\nafter", "> quoted\n> more\n\nafter"),
             ("<!-- hidden -->\nshown<br>line", "shown\nline"),
+            ("<b>bold</b> and<BR/>below", "bold and\nbelow"),
             ("- [x] done\n- [ ] not", "• [x] done\n• [ ] not"),
             (
                 "```sh\nmake\nmake test\n```\nafter",
