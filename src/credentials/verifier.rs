@@ -164,3 +164,31 @@ impl Verifier {
         self.tag(&[b"pair", client.as_bytes(), account.as_bytes()])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_remembered_and_the_one_looked_at_longest_ago_gives_way() {
+        let mut verifier = Verifier::new().unwrap();
+        let (begin, hour) = (Instant::now(), Duration::from_secs(3600));
+        let password = verifier.tag(&[b"password"]);
+        let mut remember = |number: usize, millis: u64| {
+            let now = begin + Duration::from_millis(millis);
+            verifier.remember(&format!("user{number}"), password, None, 0, hour, now);
+            verifier.remembered.len()
+        };
+        for number in 0..MOST_REMEMBERED {
+            assert_eq!(remember(number, number as u64), number + 1);
+        }
+        // One that is known already takes no place of another.
+        assert_eq!(remember(0, 20_000), MOST_REMEMBERED);
+        assert_eq!(remember(MOST_REMEMBERED, 20_001), MOST_REMEMBERED);
+        let known = |number: usize| verifier.recall(&format!("user{number}"), password, begin);
+        for (number, is_known) in [(0, true), (1, false), (2, true), (MOST_REMEMBERED, true)] {
+            let recalled = matches!(known(number), Recall::Fresh);
+            assert_eq!(recalled, is_known, "{number}");
+        }
+    }
+}

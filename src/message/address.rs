@@ -369,6 +369,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_be_as_long_as_its_parts() {
+        let longest = format!("u@example.com/{}", "x".repeat(LONGEST - 14));
+        is(&longest, &longest);
+        assert!(Address::of_sender(&longest, &Ascii).is_some());
+        refused(&(longest.clone() + "x"), "1023 bytes");
+        assert!(Address::of_sender(&(longest + "x"), &Ascii).is_none());
+    }
+
+    #[test]
     fn a_word_is_a_domain_that_is_served_or_else_a_user_of_the_host() {
         is("user", "user@example.com");
         is("Echo.example.com", "echo.example.com");
