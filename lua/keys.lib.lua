@@ -18,7 +18,7 @@ local unstored, unstored_count = {}, 0; -- name → entry that the store would n
 local unstored_at_most = 1000;
 local stored_again_every = 5; -- seconds
 local storing_again = false;
-local under_way = {}; -- name → the coroutine of the request
+local under_way = setmetatable({}, { __mode = "v" }); -- name → the coroutine of the request, which a defect may end
 local counts = {}; -- hash of an account → its keys that are kept, nearly
 
 -- Which names the store has, so that a new key needs no look-up there: day → first digits of the key's
@@ -237,7 +237,14 @@ end
 local function init(the_native, the_waiting)
 	native, waiting = the_native, the_waiting;
 	waiting.repeatedly(0, function () tidy(); return tidied_every; end);
-	return { once = once; count = count };
+	return {
+		once = once; count = count;
+		-- What a reload takes with it.
+		save = function () return unstored; end;
+		restore = function (entries)
+			for name, entry in pairs(entries) do keep(name, name:sub(1, 16), entry); end
+		end;
+	};
 end
 
 return init;

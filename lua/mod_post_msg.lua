@@ -153,6 +153,12 @@ local function stop_all()
 end
 
 module:hook_global("server-stopping", stop_all, 100);
+function module.save()
+	return { unstored = keys.save() };
+end
+function module.restore(saved)
+	if saved.unstored then keys.restore(saved.unstored); end
+end
 function module.unload()
 	stop_all();
 	show_no_more();

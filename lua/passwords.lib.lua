@@ -1,5 +1,6 @@
 -- Whether a password is right, by the account's own backend.
 
+local datamanager = require "util.datamanager";
 local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
@@ -8,6 +9,7 @@ local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
 local waiting, time_derivation; -- given to init
+local longest_file_name = 255; -- bytes
 local deriving = 0; -- passwords that are derived, or wait for it
 
 local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
@@ -33,6 +35,8 @@ end
 
 -- Whether the storage cannot tell now of an account: backends that keep accounts there take it for missing then.
 local function is_unreadable(user, host) --> boolean
+	-- None has a name that is too long for a file system, which cannot be read either.
+	if #datamanager.getpath(user, host, "accounts"):match("[^/]*$") > longest_file_name then return false; end
 	local account, err = module:context(host):open_store("accounts"):get(user);
 	return not account and err ~= nil;
 end
@@ -86,14 +90,16 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	local held, hash = held_by(handler, user, host);
 	if held and attempt:holds(unpack(held)) then
 		return true;
-	elseif not held and is_unreadable(user, host) then
+	elseif not held and hash and is_unreadable(user, host) then
 		return nil, nil, true;
 	elseif seconds then
 		return false, seconds;
 	elseif hash then
 		return verify_derived(attempt, request, host, hash, held);
 	end
-	return verify_plain(attempt, handler, user);
+	if verify_plain(attempt, handler, user) then return true; end
+	if not held and is_unreadable(user, host) then return nil, nil, true; end
+	return false;
 end
 
 local function init(the_waiting, metrics)

@@ -17,13 +17,15 @@ local function open(context, name)
 		if file then file:close(); end
 		if not text then return false; end
 		local load = envload(text, "="..name, {});
-		return not load or load() == nil;
+		local ok, data = pcall(load or error);
+		return not ok or data == nil;
 	end
 
 	return {
 		shared = not internal;
 		get = function (_, entry) --> entry; or nil and an error; or nil, nil and true
-			local found, err = store:get(entry);
+			local ok, found, err = pcall(store.get, store, entry);
+			if not ok then found, err = nil, found; end
 			if found or not is_torn(entry) then return found, err; end
 			context:log("warn", "The entry %s of %s is torn, as by a loss of power, and is taken as not there", entry, name);
 			return nil, nil, true;

@@ -143,10 +143,11 @@ local function open(context, native, limit)
 	end
 
 	-- The ids of an account, from its tokens.
-	local function collect_ids(username) --> { id → when it expires, or 0 }
+	local function collect_ids(username) --> { id → when it expires, or 0 }; or nil and an error
 		local ids = {};
 		for id in store:users() do
-			local entry = store:get(id);
+			local entry, err = store:get(id);
+			if err then return nil, err; end
 			if entry and entry.account == username then ids[id] = entry.expires or 0; end
 		end
 		return ids;
@@ -157,7 +158,8 @@ local function open(context, native, limit)
 		local ids, err, torn = accounts:get(username);
 		if err then return nil, err; end
 		if torn then
-			ids = collect_ids(username);
+			ids, err = collect_ids(username);
+			if not ids then return nil, err; end
 			set_ids(username, ids);
 		end
 		local over = {};

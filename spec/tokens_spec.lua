@@ -170,7 +170,9 @@ describe("sending tokens", function ()
 		local _, id = make("me@example.com");
 		local seen = false;
 		for path in pairs(stored()) do
-			if path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true) then
+			-- When one was used is no secret; the server writes that, with the umask that it was started with.
+			local is_secret = not path:find("%2dused.dat", 1, true);
+			if is_secret and (path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true)) then
 				assert.equal("---", lfs.attributes(path, "permissions"):sub(-3), path);
 				seen = seen or path:find(id, 1, true);
 			end
