@@ -84,18 +84,19 @@ local function pause(conn, seconds)
 	end
 end
 
+local function has_read_more(conn) --> boolean
+	local socket = conn.conn;
+	return socket ~= nil and socket.dirty ~= nil and socket:dirty();
+end
+
 -- A request that was suspended paused its connection. What Prosody had read of it by then, the next requests of a client that does
 -- not wait for answers, would stay where it is until that client sends more. The second timer is behind what has been read, of
 -- which the next request may be suspended too: then no more is read.
 local function go_on(conn)
-	local function is_dirty()
-		local socket = conn.conn;
-		return socket and socket.dirty and socket:dirty();
-	end
-	if not is_dirty() then return; end
+	if not has_read_more(conn) then return; end
 	timer.add_task(0, function ()
 		timer.add_task(0, function ()
-			if conn._wantread and is_dirty() then conn:onreadable(); end
+			if conn._wantread and has_read_more(conn) then conn:onreadable(); end
 		end);
 	end);
 end
