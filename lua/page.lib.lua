@@ -116,7 +116,7 @@ local function read_members(given) --> members; or nil, the name of what is wron
 		elseif kind == "table" then
 			if type(value) ~= "table" then return nil, name, "`to` is a list of addresses"; end
 			for index, address in pairs(value) do
-				if type(index) ~= "number" or type(address) ~= "string" then return nil, name, "`to` is a list of addresses"; end
+				if type(index) ~= "number" or type(address) ~= "string" or address == "" then return nil, name, "`to` is a list of addresses"; end
 			end
 		elseif kind == "number" and type(value) == "number" then
 			value = ("%.14g"):format(value);

@@ -340,7 +340,7 @@ describe("an account's own tokens", function ()
 			assert.equal(422, status, field);
 			assert.equal(field, problem.field);
 		end
-		for _, to in ipairs { "[{}]", '{"a":"user@example.com"}', '["user@example.com",7]', "7" } do
+		for _, to in ipairs { "[{}]", '[""]', '{"a":"user@example.com"}', '["user@example.com",7]', "7" } do
 			local status, problem = manage('{"action":"add","to":' .. to .. "}");
 			assert.equal(422, status, to);
 			assert.equal("to", problem.field);

@@ -3,6 +3,7 @@
 local mime = require "mime";
 local socket = require "socket";
 local pages = require "spec.support.pages";
+local output_of = require "spec.support.programs".output_of;
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -26,13 +27,6 @@ local function read(path)
 	local text = file:read("*a"); -- none of a process that has just ended
 	file:close();
 	return text or "";
-end
-
-local function output_of(line)
-	local pipe = assert(io.popen(line));
-	local text = pipe:read("*a");
-	pipe:close();
-	return text;
 end
 
 -- `$URL` is the server's in a line; the message is in the file `input`.

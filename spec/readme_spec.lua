@@ -17,6 +17,7 @@ else is a failure. A block below a line of <!-- spec/NAME_spec.lua --> is left t
 
 local fail = require "busted".fail;
 local pages = require "spec.support.pages";
+local output_of = require "spec.support.programs".output_of;
 local world = require "spec.support.world";
 
 local python = os.getenv("PYTHON") or "/usr/bin/python3";
@@ -26,13 +27,6 @@ local function write(path, text)
 	local file = assert(io.open(path, "wb"));
 	file:write(text);
 	file:close();
-end
-
-local function output_of(command)
-	local pipe = assert(io.popen(command));
-	local text = pipe:read("*a");
-	pipe:close();
-	return text;
 end
 
 -- Reading
