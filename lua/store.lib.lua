@@ -30,7 +30,11 @@ local function open(context, name)
 			context:log("warn", "The entry %s of %s is torn, as by a loss of power, and is taken as not there", entry, name);
 			return nil, nil, true;
 		end;
-		set = function (_, entry, data) return store:set(entry, data); end;
+		set = function (_, entry, data) --> true; or nil and an error
+			local ok, done, err = pcall(store.set, store, entry, data);
+			if not ok then return nil, done; end
+			return done, err;
+		end;
 		users = function () return store:users(); end;
 	};
 end

@@ -205,7 +205,7 @@ local function open(context, native, limit)
 	-- Writing takes longer than a request should, so it waits for its turn, one at a time, and leaves the server
 	-- to others in between. While many wait, a use is not noted; a later one of the same token is.
 	local function note_use(id, now)
-		if waiting >= most_waiting or now - (noted:get(id) or 0) < 60 then return; end
+		if waiting >= most_waiting or math.abs(now - (noted:get(id) or 0)) < 60 then return; end
 		noted:set(id, now);
 		waiting = waiting + 1;
 		uses[id] = now;

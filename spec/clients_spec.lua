@@ -291,6 +291,29 @@ describe("a client", function ()
 		return "202, 401, 201";
 	end);
 
+	show("20 MB of requests, without waiting for answers, behind one that waits", "not read before its answer; then 201 each", function ()
+		local behind = {};
+		for number = 1, 200 do behind[number] = request(("%03d"):format(number) .. (" "):rep(100000)); end
+		behind = table.concat(behind);
+		local kilobytes = memory();
+		local connection = open();
+		assert(connection:send(request("waits", { ["Prefer"] = "wait=2" })));
+		wire.await("the request to wait", function () return metric("requests_waiting") == 1; end);
+		connection:settimeout(0.5);
+		local _, err, sent = connection:send(behind);
+		assert.equal("timeout", err);
+		local more = memory() - kilobytes;
+		assert.equal(1, metric("requests_waiting"));
+		assert.is_true(more < 1000, more .. " kB");
+		connection:settimeout(20);
+		assert(connection:send(behind, sent + 1));
+		assert.equal(202, assert(reader(connection):answer()).status);
+		for _ = 1, 200 do assert.equal(201, assert(reader(connection):answer()).status); end
+		connection:close();
+		assert.equal(201, select(2, arrived()));
+		return ("%.1f MB in memory meanwhile; 202, 200 × 201"):format(more / 1000);
+	end);
+
 	show("HTTP/1.0, with keep-alive and without", "201; kept open, and closed", function ()
 		local old = request("old"):gsub("HTTP/1%.1", "HTTP/1.0");
 		local connection = open();

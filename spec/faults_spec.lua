@@ -2,6 +2,7 @@
 -- other servers. Each is over after a while, and Prosody is not restarted.
 
 local json = require "dkjson";
+local mime = require "mime";
 local socket = require "socket";
 local faults = require "spec.support.faults";
 local neighbours = require "spec.support.neighbours";
@@ -247,9 +248,9 @@ end);
 
 describe("of the storage", function ()
 	-- The next so many operations fail.
-	local function fail(operation, count, host)
-		world.lua(("require 'core.storagemanager'.load_driver(%q, 'spec_fails').fails[%q] = %d")
-			:format(host or "example.com", operation, count or 1));
+	local function fail(operation, count, host, raises)
+		world.lua(("local driver = require 'core.storagemanager'.load_driver(%q, 'spec_fails'); driver.fails[%q], driver.raises = %d, %s")
+			:format(host or "example.com", operation, count or 1, tostring(raises or false)));
 	end
 
 	local function new_token() --> headers of a request with it
@@ -285,6 +286,16 @@ describe("of the storage", function ()
 		fail("post_msg_keys set");
 		unwritable("once");
 		return "201, 1 message, 1 line in the log; stored within 5 s";
+	end);
+
+	faults.show("a read and two writes of keys raise errors", "503 with Retry-After, nothing sent; 201, stored afterwards", function ()
+		fail("post_msg_keys get", 1, nil, true);
+		assert_refused_for_now(post_keyed("raised", "raised"));
+		assert.same({}, texts_received());
+		fail("post_msg_keys set", 2, nil, true);
+		mark = world.log_mark();
+		unwritable("raised");
+		return "503; then 201, 1 message; stored within 10 s";
 	end);
 
 	faults.show("a read of a token fails once", "503 with Retry-After, nothing sent", function ()
@@ -327,6 +338,10 @@ describe("of the storage", function ()
 		assert.equal(201, post("/msg/user", "x", { ["Authorization"] = world.basic("other@example.com") }).status);
 		assert.equal(201, post("/msg/user", "x", headers).status);
 		assert.equal(2, #texts_received());
+		-- A name that is too long for a file is none of an account, which has nothing to do with the storage.
+		for _, name in ipairs { ("x"):rep(300), ("\195\169"):rep(90) } do
+			assert.equal(401, post("/msg/user", "x", { ["Authorization"] = "Basic " .. mime.b64(name .. "@example.com:x") }).status);
+		end
 		assert_recovered();
 		return "503, 503; then 201, 201";
 	end);
