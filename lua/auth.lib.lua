@@ -128,19 +128,22 @@ end
 
 local function check_bearer(token, ip) --> sender, problem, headers
 	local bearers = tokenauth();
-	local address, role;
+	local address, role, err;
 	if not bearers then
 		return nil, refuse_token("(token)", ip);
 	elseif rawget(bearers, "get_token_session") then -- a module is its environment, which is strict
-		local session = bearers.get_token_session(token);
+		local session, info;
+		session, err = bearers.get_token_session(token);
 		if session then
-			local info = bearers.get_token_info(token);
+			info, err = bearers.get_token_info(token);
 			address, role = info and info.jid, session.role;
 		end
 	else -- COMPAT 0.12
-		local info = bearers.get_token_info(token);
+		local info;
+		info, err = bearers.get_token_info(token);
 		address = info and info.jid;
 	end
+	if err == "internal-error" then return nil, unreadable(); end
 	address = address and jid_prep(address);
 	local user, host = jid_split(address);
 	if not user or host ~= module.host then

@@ -1,5 +1,6 @@
 -- Idempotency keys: a request that comes again is answered as the first time, and sends nothing.
 
+local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
 
 local native, waiting; -- given to init
@@ -14,8 +15,9 @@ local small = 4096; -- bytes of a body that are hashed in one call
 local store = module:require "store" (module, "post_msg_keys");
 -- Another Prosody may write into it, such as into a database; then it is asked each time.
 local shared = store.shared;
-local unstored, unstored_count = {}, 0; -- name → entry that the store would not take, and how many there are
 local unstored_at_most = 1000;
+local unstored = cache.new(unstored_at_most); -- name → entry that the store would not take
+local keeps_nothing = false; -- the store "none"
 local stored_again_every = 5; -- seconds
 local storing_again = false;
 local under_way = setmetatable({}, { __mode = "v" }); -- name → the coroutine of the request, which a defect may end
@@ -57,18 +59,19 @@ local function may_have(day, first, digits) --> boolean
 end
 
 local function is_kept(entry, now) --> boolean
-	-- A store that keeps nothing gives empty entries.
 	return entry ~= nil and entry.time ~= nil and now - entry.time < kept_for;
 end
 
 local function find(name) --> entry; or nil and an error
 	local now = os.time();
-	if is_kept(unstored[name], now) then return unstored[name]; end
+	local in_memory = unstored:get(name);
+	if is_kept(in_memory, now) then return in_memory; end
 	local first, digits = place_of(name);
 	local function look(day) --> entry; or nil and perhaps an error
 		if not may_have(day, first, digits) then return nil; end
 		local entry, err = store:get(entry_name(day, name));
 		if is_kept(entry, now) then return entry; end
+		keeps_nothing = entry ~= nil and entry.time == nil;
 		return nil, not entry and err or nil;
 	end
 	local today = day_of(now);
@@ -87,13 +90,11 @@ local function tidy()
 	for day in pairs(known) do
 		if day < first then known[day] = nil; end
 	end
-	for name, entry in pairs(unstored) do
-		if not is_kept(entry, os.time()) then
-			unstored[name], unstored_count = nil, unstored_count - 1;
-		end
+	for name, entry in unstored:items() do
+		if not is_kept(entry, os.time()) then unstored:set(name, nil); end
 	end
-	local ok, names, state, name = pcall(store.users, store);
-	if not ok or type(names) ~= "function" then return; end
+	local names, state, name = store:users();
+	if not names then return; end
 	local kept = {};
 	waiting.in_slices(function ()
 		name = names(state, name);
@@ -122,7 +123,7 @@ end
 local function store_again()
 	local failed;
 	waiting.in_slices(function ()
-		local name = next(unstored);
+		local name = unstored:tail();
 		if not name then
 			storing_again = false;
 			module:log("info", "All idempotency keys are stored again");
@@ -132,8 +133,8 @@ local function store_again()
 		end
 		return name;
 	end, function (name)
-		if store_entry(name, unstored[name]) then
-			unstored[name], unstored_count = nil, unstored_count - 1;
+		if store_entry(name, unstored:get(name)) then
+			unstored:set(name, nil);
 		else
 			failed = true;
 		end
@@ -149,8 +150,7 @@ local function keep(name, account, entry)
 			module:log("warn", "Idempotency keys cannot be stored, and are forgotten if Prosody ends before they are: %s", err);
 			module:add_timer(stored_again_every, store_again);
 		end
-		if not unstored[name] then unstored_count = unstored_count + 1; end
-		unstored[name] = entry;
+		unstored:set(name, entry);
 	end
 	counts[account] = (counts[account] or 0) + 1;
 end
@@ -212,7 +212,7 @@ local function once(sender, key, request, send) --> problem, answer
 		problem, answer = entry.problem, entry.answer;
 	elseif (counts[account] or 0) >= kept_at_most then
 		problem = { status = 503; detail = "too many idempotency keys of this account are kept; try again later, or without one" };
-	elseif unstored_count >= unstored_at_most then
+	elseif unstored:count() >= unstored_at_most and not keeps_nothing then
 		problem = { status = 503; detail = "idempotency keys cannot be stored now; try again"; retry_after = stored_again_every };
 	else
 		problem, answer, sent = send(request, sender);
@@ -242,7 +242,7 @@ local function init(the_native, the_waiting)
 		-- What a reload takes with it.
 		save = function () return unstored; end;
 		restore = function (entries)
-			for name, entry in pairs(entries) do keep(name, name:sub(1, 16), entry); end
+			for name, entry in entries:items() do keep(name, name:sub(1, 16), entry); end
 		end;
 	};
 end

@@ -85,9 +85,9 @@ local function try(request, sender) --> problem, answer
 		until done;
 		for message in batch.next, batch do
 			show(message);
-			if #messages == most_shown or bytes > most_bytes_shown then break; end
-			if not waiting.breathe() then return waiting.unloaded; end
+			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe() then break; end
 		end
+		batch:release();
 		if batch:total() > #messages then more = batch:total() - #messages; end
 	end
 	return nil, answer_json(200, { messages = messages; more = more });

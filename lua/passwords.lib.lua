@@ -90,7 +90,7 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	local held, hash = held_by(handler, user, host);
 	if held and attempt:holds(unpack(held)) then
 		return true;
-	elseif not held and hash and is_unreadable(user, host) then
+	elseif hash and is_unreadable(user, host) and not held then -- looked at in any case: it takes time
 		return nil, nil, true;
 	elseif seconds then
 		return false, seconds;
@@ -98,7 +98,8 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 		return verify_derived(attempt, request, host, hash, held);
 	end
 	if verify_plain(attempt, handler, user) then return true; end
-	if not held and is_unreadable(user, host) then return nil, nil, true; end
+	-- A backend that only tests passwords keeps its accounts elsewhere.
+	if (handler.profile or {}).plain and is_unreadable(user, host) and not held then return nil, nil, true; end
 	return false;
 end
 

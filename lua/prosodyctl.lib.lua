@@ -175,7 +175,9 @@ local function list(words, _, hosts)
 	for its_host in pairs(hosts) do names[#names + 1] = its_host; end
 	table.sort(names);
 	for _, its_host in ipairs(names) do
-		for name in hosts[its_host].accounts() do
+		local accounts, state, first = hosts[its_host].accounts();
+		if not accounts then return fail("The tokens of %s cannot be listed", its_host); end
+		for name in accounts, state, first do
 			status = math.max(status, print_all(its_host, name));
 		end
 	end

@@ -26,7 +26,7 @@ local function open(context, name)
 		get = function (_, entry) --> entry; or nil and an error; or nil, nil and true
 			local ok, found, err = pcall(store.get, store, entry);
 			if not ok then found, err = nil, found; end
-			if found or not is_torn(entry) then return found, err; end
+			if found or not is_torn(entry) then return found or nil, err; end -- false where there is no storage
 			context:log("warn", "The entry %s of %s is torn, as by a loss of power, and is taken as not there", entry, name);
 			return nil, nil, true;
 		end;
@@ -35,7 +35,11 @@ local function open(context, name)
 			if not ok then return nil, done; end
 			return done, err;
 		end;
-		users = function () return store:users(); end;
+		users = function () --> as pairs gives; or nil
+			local ok, names, state, first = pcall(store.users, store);
+			if not ok or type(names) ~= "function" then return nil; end
+			return names, state, first;
+		end;
 	};
 end
 

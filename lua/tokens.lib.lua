@@ -142,14 +142,21 @@ local function open(context, native, limit)
 		return accounts:set(username, next(ids) and ids or nil);
 	end
 
-	-- The ids of an account, from its tokens.
+	-- The ids of an account, from its tokens, where what is stored of them is torn.
+	local collected = {}; -- account's name → its ids, while they cannot be stored
 	local function collect_ids(username) --> { id → when it expires, or 0 }; or nil and an error
-		local ids = {};
-		for id in store:users() do
-			local entry, err = store:get(id);
-			if err then return nil, err; end
-			if entry and entry.account == username then ids[id] = entry.expires or 0; end
+		local ids = collected[username];
+		if not ids then
+			local names, state, name = store:users();
+			if not names then return nil, "the tokens cannot be listed"; end
+			ids = {};
+			for id in names, state, name do
+				local entry, err = store:get(id);
+				if err then return nil, err; end
+				if entry and entry.account == username then ids[id] = entry.expires or 0; end
+			end
 		end
+		collected[username] = not set_ids(username, ids) and ids or nil;
 		return ids;
 	end
 
@@ -160,7 +167,6 @@ local function open(context, native, limit)
 		if torn then
 			ids, err = collect_ids(username);
 			if not ids then return nil, err; end
-			set_ids(username, ids);
 		end
 		local over = {};
 		for id, expires in pairs(ids or {}) do
@@ -261,8 +267,8 @@ local function open(context, native, limit)
 		local time = now_monotonic();
 		if counting_since and time - counting_since < 60 then return counted; end
 		counting_since = time;
-		local ok, names, state, name = pcall(store.users, store);
-		if not ok or type(names) ~= "function" then return counted; end
+		local names, state, name = store:users();
+		if not names then return counted; end
 		local found = 0;
 		in_slices(function ()
 			name = names(state, name);
@@ -276,8 +282,8 @@ local function open(context, native, limit)
 
 	-- Looks at all tokens, and deletes those that are over and those whose account was deleted.
 	local function tidy(in_slices)
-		local ok, names, state, name = pcall(store.users, store);
-		if not ok or type(names) ~= "function" then return; end
+		local names, state, name = store:users();
+		if not names then return; end
 		in_slices(function ()
 			name = names(state, name);
 			return name;

@@ -72,8 +72,13 @@ end
 -- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes
 -- to a connection. Among those that it has found ready, a tick may have its turn before them; a second one comes behind all of them.
 local function flush()
-	tick();
-	tick();
+	suspend(function (wake)
+		ticks[#ticks + 1] = function ()
+			ticks[#ticks + 1] = wake;
+			core.tick();
+		end;
+		core.tick();
+	end);
 end
 
 -- To suspend a request costs more than to answer most. A connection that reads no other for a while

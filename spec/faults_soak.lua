@@ -33,7 +33,8 @@ describe("of memory", function ()
 			if not answer then break; end
 		end
 		local seen = table.concat(statuses, " ");
-		if statuses[#statuses] == "ended" then world.restart(); end
+		assert.equal("ended", statuses[#statuses]);
+		world.restart();
 		world.login(user);
 		for index = 1, 20 do assert.equal(201, post_keyed("key-" .. index, "text " .. index).status); end
 		assert.same({}, world.collect()[user]);

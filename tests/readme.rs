@@ -212,6 +212,31 @@ fn the_tests_that_show_what_is_said_of_security_are_there() {
     assert!(!has_test("spec/auth_spec.lua", "are"));
 }
 
+#[test]
+fn the_faults_that_are_tried_are_in_the_table() {
+    let (_, _, table) = page_with("<!-- make soak -->\n");
+    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
+    let mut count = 0;
+    for spec in [
+        "clients_spec",
+        "faults_spec",
+        "power_spec",
+        "faults_soak",
+        "hours_soak",
+    ] {
+        let text = read(&specs.join(spec).with_extension("lua"));
+        for call in text.split("show(\"").skip(1) {
+            let (fault, _) = call.split_once('"').expect("the end of its name");
+            assert!(
+                table.contains(&format!("\n| {fault} | ")),
+                "{spec}: {fault}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 35, "{count} faults");
+}
+
 /// Where the links and pictures of a page lead, and the fragments of its headings as GitHub makes them.
 fn links_and_headings(text: &str) -> (Vec<String>, BTreeSet<String>) {
     let (mut links, mut headings) = (Vec::new(), BTreeSet::new());

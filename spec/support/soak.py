@@ -331,7 +331,7 @@ class Soak:
                 break
             if not request.keyed:
                 # Before it was sent, or behind it: who posts without a key does not know.
-                self.cut += 1
+                self.cut += bool(request.numbers)
                 for number in request.numbers:
                     self.ledger.expected[number] = MAY
                 return
