@@ -51,6 +51,7 @@ a Prosody of its own.
 local case = require "spec.support.case";
 local lfs = require "lfs";
 local world = require "spec.support.world";
+local read = require "pl.file".read;
 
 local root = debug.getinfo(1, "S").source:match("^@(.*)_spec%.lua$");
 
@@ -62,13 +63,6 @@ local function names(folder, pattern)
 	end
 	table.sort(found);
 	return found;
-end
-
-local function read(path)
-	local file = assert(io.open(path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
 end
 
 for _, group in ipairs(names(root, "^[^.]+$")) do

@@ -1,15 +1,9 @@
 -- `prosodyctl mod_post_msg check`: what it finds in a configuration, and what it says to do.
 
 local world = require "spec.support.world";
+local read = require "pl.file".read;
 
 local plain; -- the configuration of the server that runs
-
-local function read(path)
-	local file = assert(io.open(path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
-end
 
 local function write(path, text)
 	local file = assert(io.open(path, "wb"));

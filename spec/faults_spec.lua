@@ -6,6 +6,7 @@ local mime = require "mime";
 local socket = require "socket";
 local faults = require "spec.support.faults";
 local neighbours = require "spec.support.neighbours";
+local programs = require "spec.support.programs";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -13,13 +14,7 @@ local user = "user@example.com";
 local service = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n';
 local pid, fds_before, mark;
 
-local function output_of(command)
-	local pipe = assert(io.popen(command));
-	local text = pipe:read("*a");
-	pipe:close();
-	return text;
-end
-
+local output_of = programs.output_of;
 local is_root = output_of("id -u") == "0\n";
 
 -- With metrics, to see how many requests wait.

@@ -6,17 +6,11 @@ local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local programs = require "spec.support.programs";
+local read = require "pl.file".read;
 
 local output_of = programs.output_of;
 local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 local monitoring = output_of("realpath '" .. here .. "/docs/monitoring'"):match("[^\n]+");
-
-local function read(path)
-	local file = assert(io.open(path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
-end
 
 local function write(path, text)
 	local file = assert(io.open(path, "wb"));

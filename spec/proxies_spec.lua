@@ -3,11 +3,12 @@
 
 local programs = require "spec.support.programs";
 local socket = require "socket";
+local read_file = require "pl.file".read;
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
-local page = assert(io.open(here .. "/docs/proxies.md")):read("*a");
+local page = read_file(here .. "/docs/proxies.md");
 local output_of = programs.output_of;
 
 local function block(language)
@@ -24,10 +25,7 @@ local function write(name, text)
 end
 
 local function read(name)
-	local file = assert(io.open(folder .. "/" .. name, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
+	return read_file(folder .. "/" .. name);
 end
 
 -- A block on ports of 127.0.0.1; 127.0.0.6 stands for all addresses of IPv6.

@@ -11,7 +11,7 @@ local world = require "spec.support.world";
 local output_of = programs.output_of;
 local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 
-local page = assert(io.open(here .. "/docs/servers.md")):read("*a");
+local page = require "pl.file".read(here .. "/docs/servers.md");
 local blocks = {};
 for block in page:gmatch("```haproxy\n(.-)```") do blocks[#blocks + 1] = block; end
 

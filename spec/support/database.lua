@@ -1,5 +1,6 @@
 -- A PostgreSQL of its own, and what Prosody needs to use it or SQLite.
 
+local read = require "pl.file".read;
 local programs = require "spec.support.programs";
 local wire = require "spec.support.wire";
 
@@ -16,11 +17,7 @@ local function try(command)
 end
 
 local function text_of(path)
-	local file = io.open(path, "r");
-	if not file then return ""; end
-	local text = file:read("*a");
-	file:close();
-	return text;
+	return read(path) or "";
 end
 
 -- What Prosody needs to load the library, from where it was unpacked.

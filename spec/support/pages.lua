@@ -1,5 +1,7 @@
 -- The pages for readers, README.markdown and docs/*.md: whatever they show is tested.
 
+local read = require "pl.file".read;
+
 local pages = {
 	names = { "README.markdown" }; -- and the others, in alphabetical order
 };
@@ -11,10 +13,7 @@ for name in listing:lines() do table.insert(pages.names, name); end
 listing:close();
 
 function pages.read(name)
-	local file = assert(io.open(here .. "/" .. name, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
+	return assert(read(here .. "/" .. name));
 end
 
 -- What the pattern captures on the page.

@@ -1,6 +1,8 @@
 -- Power loss, without a machine that loses it: record.c writes down what Prosody does to its files, and what a disk may hold
 -- of that afterwards is built from it. What was not synced may be there or not: names and contents, each by itself.
 
+local read = require "pl.file".read;
+
 local power = {};
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/") or ".";
@@ -9,13 +11,6 @@ local root = os.getenv("PROSODY_ROOT") or "";
 local function run(command)
 	local ok = os.execute(command);
 	assert(ok == true or ok == 0, command); -- COMPAT Lua 5.1
-end
-
-local function read(path)
-	local file = assert(io.open(path, "rb"));
-	local text = file:read("*a");
-	file:close();
-	return text;
 end
 
 local function quoted(path) return "'" .. path .. "'"; end
