@@ -22,9 +22,11 @@ fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
 }
 
 fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Problem> {
+    let headers = [("X_Event", "push"), ("Authorization", "Bearer x")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let call = Call {
         payload: serde_json::from_str::<Value>(payload).expect("JSON"),
-        headers: Headers::default(),
+        headers: Headers::new(headers),
         query: Vec::new(),
         now: now(),
     };
@@ -93,15 +95,26 @@ fn a_fault_is_told_of_the_template_that_has_it() {
         ("outer.j2", b"{% include 'inner' %}"),
         ("inner.j2", b"\n  {{ 1 + }}"),
         ("missing.j2", b"{{ payload.missing|shorten(3) }}"),
+        ("around.j2", b"\n\n{% include 'missing' %}"),
     ];
     let templates = Templates::new(Some(Folder::new(folder("faults", files))));
     let problem = body(&templates, "outer", "{}").expect_err("broken");
     assert_eq!(problem.status, 503);
     assert!(problem.detail.contains("inner, line 2"), "{problem:?}");
-    let problem = body(&templates, "missing", "{}").expect_err("no such value");
-    assert_eq!(problem.status, 422);
-    assert!(
-        problem.detail.contains("missing, line 1, column "),
-        "{problem:?}"
-    );
+    for name in ["missing", "around"] {
+        let problem = body(&templates, name, "{}").expect_err("no such value");
+        assert_eq!(problem.status, 422);
+        assert!(
+            problem.detail.contains("missing, line 1, column "),
+            "{problem:?}"
+        );
+    }
+}
+
+#[test]
+fn headers_are_listed_without_those_that_hold_credentials() {
+    let source = b"{% for name in headers %}{{ name }}: {{ headers[name] }};{% endfor %}";
+    let templates = Templates::new(Some(Folder::new(folder("headers", &[("all.j2", source)]))));
+    let text = body(&templates, "all", "{}");
+    assert_eq!(text.as_deref(), Ok("x-event: push;"));
 }
