@@ -108,7 +108,10 @@ local function assert_recovered()
 	end);
 	assert.is_true(ok, ("%d file descriptors, and %d before"):format(open, fds_before));
 	local log = world.log(mark);
-	assert.is_nil(log:match("[^\n]*\n[^\n]*raceback[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*"));
+	-- Other modules may raise errors then, such as mod_http_file_share as it looks for old files.
+	for raised in log:gmatch("raceback[^\n]*(\n%s[^\n]*.-)\n%S") do
+		assert.is_nil(raised:find("mod_post_msg", 1, true), raised);
+	end
 	assert.is_nil(log:match("[^\n]*example%.com:post_msg\terror\t[^\n]*native half[^\n]*"));
 end
 

@@ -217,7 +217,13 @@ fn the_faults_that_are_tried_are_in_the_table() {
     let (_, _, table) = page_with("<!-- make soak -->\n");
     let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
     let mut count = 0;
-    for spec in ["clients_spec", "faults_spec", "power_spec", "faults_soak"] {
+    for spec in [
+        "clients_spec",
+        "faults_spec",
+        "power_spec",
+        "faults_soak",
+        "hours_soak",
+    ] {
         let text = read(&specs.join(spec).with_extension("lua"));
         for call in text.split("show(\"").skip(1) {
             let (fault, _) = call.split_once('"').expect("the end of its name");
