@@ -118,3 +118,21 @@ fn headers_are_listed_without_those_that_hold_credentials() {
     let text = body(&templates, "all", "{}");
     assert_eq!(text.as_deref(), Ok("x-event: push;"));
 }
+
+#[test]
+fn the_parameters_of_the_program_hold_for_a_template_in_its_place() {
+    let files: &[(&str, &[u8])] = &[("discord.j2", b"own"), ("other.j2", b"own")];
+    let templates = Templates::new(Some(Folder::new(folder("parameters", files))));
+    let render = |name| {
+        let call = Call {
+            payload: Value::from(()),
+            headers: Headers::default(),
+            query: vec![("wait".to_owned(), "true".to_owned())],
+            now: now(),
+        };
+        templates.render(name, call).map(|_| ())
+    };
+    assert_eq!(render("discord"), Ok(()));
+    let problem = render("other").expect_err("an unknown parameter");
+    assert_eq!(problem.status, 400);
+}

@@ -375,6 +375,8 @@ mod tests {
         assert!(Address::of_sender(&longest, &Ascii).is_some());
         refused(&(longest.clone() + "x"), "1023 bytes");
         assert!(Address::of_sender(&(longest + "x"), &Ascii).is_none());
+        let encoded = format!("xmpp:u@example.com/{}", "%41".repeat(1023));
+        is(&encoded, &format!("u@example.com/{}", "A".repeat(1023)));
     }
 
     #[test]

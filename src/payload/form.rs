@@ -349,6 +349,8 @@ mod tests {
     #[test]
     fn the_charset_holds_for_raw_and_escaped_bytes() {
         body(WINDOWS_1252, b"body=x+\xFC%80&to=%FC", "x ü€");
+        // These are three letters there, and no mark of UTF-8: the first field is not `body`.
+        body(WINDOWS_1252, b"\xEF\xBB\xBFbody=x&body=y", "y");
         body(ISO_2022_JP, b"body=%1B%24BF%7CK%5C%1B%28B%21", "日本!");
         body(ISO_2022_JP, b"body=\x1b$BF|K\\\x1b(B%21&x=y", "日本!");
         // The two-byte character that this sequence holds ends in the byte of `&`.
