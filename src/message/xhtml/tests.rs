@@ -385,6 +385,28 @@ fn a_hundred_levels_are_read_and_one_more_is_refused() {
 }
 
 #[test]
+fn so_many_attributes_and_namespaces_are_read_and_one_more_is_refused() {
+    let element = |name: &str, count: usize| {
+        let attributes: String = (0..count).map(|n| format!(" {name}{n}='{n}'")).collect();
+        format!("<p{attributes}>x</p>")
+    };
+    reads(&element("a", MAX_ATTRIBUTES), "x");
+    refused(
+        &element("a", MAX_ATTRIBUTES + 1),
+        1,
+        1,
+        "too many attributes",
+    );
+    reads(&element("xmlns:a", MAX_NAMESPACES), "x");
+    refused(
+        &element("xmlns:a", MAX_NAMESPACES + 1),
+        1,
+        1,
+        "too many namespaces",
+    );
+}
+
+#[test]
 fn what_would_cost_too_much_is_refused_at_once() {
     let siblings = |count: usize| "<p xmlns:a='b'/>".repeat(count);
     let attributes: String = (0..100_000)
