@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn the_recipients_of_all_lines_are_counted() {
+        let line = |from: usize, to: usize| {
+            let names: Vec<String> = (from..to).map(|n| format!("u{n}@example.com")).collect();
+            json!({"body": "x", "to": names}).to_string() + "\n"
+        };
+        let most = Limits { batch: 2, ..LIMITS }.batch_spellings();
+        assert!(read(&(line(1, most) + &line(0, 1)), 2).is_ok());
+        let problem = read(&(line(0, most) + &line(0, 1)), 2).expect_err("too many");
+        assert_eq!(problem.status, 422, "{problem}");
+    }
+
+    #[test]
     fn blank_lines_are_skipped() {
         assert_eq!(
             bodies("\n \t\r\n{\"body\":\"a\"}\n\r\n\n{\"body\":\"b\"}\n\n"),
