@@ -563,7 +563,10 @@ class Bench:
         goal = self.received.value + WAITING
         for connection in connections:
             connection.socket.sendall(patient)
+        deadline = time.monotonic() + world.PATIENCE
         while self.received.value < goal:
+            if time.monotonic() > deadline:
+                raise world.Trouble(f"{goal - self.received.value} of {WAITING} messages have not arrived")
             time.sleep(0.001)
         memory.append(await self.server.resident())
         self.pinged()

@@ -422,19 +422,7 @@ describe("credentials", function ()
 	end);
 
 	describe("that are tokens", function ()
-		-- Makes a token in the server. > token
-		local function make(address, options)
-			options = options or {};
-			local host = address:match("@([^/]*)");
-			return world.lua(([[
-				local tokens, address, role, ttl = prosody.hosts[%q].modules.tokenauth, %q, %s, %s;
-				if rawget(tokens, "create_grant") then
-					local grant = assert(tokens.create_grant(address, address, nil, {}));
-					return assert(tokens.create_token(address, grant, role or "prosody:registered", ttl, "spec"));
-				end
-				return (assert(tokens.create_jid_token(address, address, nil, ttl)));
-			]]):format(host, address, options.role and ("%q"):format(options.role) or "nil", tostring(options.ttl)));
-		end
+		local make = world.make_bearer;
 
 		local function use(token, host)
 			return post(bearer(token), { ["Host"] = host });

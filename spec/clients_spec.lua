@@ -156,7 +156,7 @@ describe("a client", function ()
 		world.collect();
 		wire.await("the end of all", function () return descriptors() < 100; end);
 		world.pinged();
-		socket.sleep(2);
+		socket.sleep(2); -- of which the pings are measured
 		idle = words_of(world.pinged());
 	end);
 	lazy_teardown(world.stop);
@@ -165,7 +165,7 @@ describe("a client", function ()
 	local function drip(connections, texts)
 		for at = 1, #texts[1] do
 			for number, connection in ipairs(connections) do assert(connection:send(texts[number]:sub(at, at))); end
-			socket.sleep(1);
+			socket.sleep(1); -- which is the fault
 		end
 	end
 
@@ -236,7 +236,7 @@ describe("a client", function ()
 
 	show(("%d idle connections"):format(many), "another is answered 201", function ()
 		idlers = open_all(many);
-		socket.sleep(2);
+		socket.sleep(2); -- of which the pings are measured
 		assert.equal(201, world.http(request("another")).status);
 		assert.same({ another = 1 }, (arrived()));
 		return "201";

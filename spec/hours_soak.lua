@@ -7,6 +7,7 @@ local json = require "dkjson";
 local here = debug.getinfo(1, "S").source:match("^@(.*)/") or ".";
 local python = os.getenv("PYTHON") or "/usr/bin/python3";
 local seconds = tonumber(os.getenv("SOAK_SECONDS") or 3600);
+assert(seconds >= 180, "SOAK_SECONDS is 180 at least: memory is looked at in a part of the run");
 local long_enough = 1800; -- seconds, for a slope of memory that is more than noise
 
 -- The samples of a part of the run, from and to a share of it.

@@ -27,6 +27,7 @@ describe("killed amid a stream of requests", function ()
 	local function show(storage, count, options)
 		faults.show(("`kill -9`, %d times, %s"):format(count, storage), "none lost; twice only if under way; whole stores", function ()
 			local given, why = options();
+			-- On a machine that cannot have the database: it is told, and has no row.
 			if not given then pending("not covered: " .. why); end
 			local seen = kill.times(count, given);
 			return ("%d requests, %d cut off, %d messages twice"):format(seen.requests, seen.cuts, seen.twice);

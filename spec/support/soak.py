@@ -44,6 +44,7 @@ class Ledger:
     def __init__(self):
         self.expected, self.arrived, self.strange = bytearray(1), bytearray(1), 0
         self.due = []
+        self.heard = asyncio.Event()  # what was on its way when `hear_out` was called
 
     def number(self):
         self.expected.append(0)
@@ -81,6 +82,8 @@ class Ledger:
                 if b"<request xmlns='urn:xmpp:receipts'" in stanza:
                     name = re.search(rb"<message [^>]*\bid='([^']+)'", stanza)[1]
                     heapq.heappush(self.due, (time.monotonic() + random.random() * 2, name))
+            if b"id='last'" in pending:
+                self.heard.set()
         raise world.Trouble("the ledger's client was cut off")
 
     async def confirm(self):
@@ -91,7 +94,12 @@ class Ledger:
             await self.writer.drain()
             await asyncio.sleep(0.02)
 
-    def pending(self):
+    async def hear_out(self):
+        """Returns when all that was sent to it before has been read: a stream keeps the order."""
+        self.writer.write(f"<iq type='get' id='last' to='{HOST}'><ping xmlns='urn:xmpp:ping'/></iq>".encode())
+        await asyncio.wait_for(self.heard.wait(), world.PATIENCE)
+
+    def missing(self):
         """How many that have to arrive have not."""
         return sum(expected == MUST and not arrived for expected, arrived in zip(self.expected, self.arrived))
 
@@ -247,9 +255,9 @@ class Soak:
                      *(self.regularly(kind, rate, False) for kind, rate in A_SECOND_WITHOUT_KEY.items()), self.reload(), self.sample()]
             await self.together(tasks, asyncio.gather(*sides))
             deadline = time.monotonic() + world.PATIENCE
-            while self.ledger.pending() and time.monotonic() < deadline:
+            while self.ledger.missing() and time.monotonic() < deadline:
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(1)  # for what comes twice
+            await self.ledger.hear_out()  # what comes twice, too
             log = [line for line in self.server.log().splitlines() if "\terror\t" in line or "raceback" in line]
             return {"seconds": time.monotonic() - begun, "capacity": self.capacity, "statuses": self.statuses, "unexplained": self.unexplained[:20],
                     "unexplained_count": len(self.unexplained), "repeated": self.repeated, "cut": self.cut, "reloads": self.reloads,

@@ -208,6 +208,20 @@ function world.basic(address)
 	return "Basic " .. (mime.b64(address .. ":" .. world.password[address]));
 end
 
+-- A token of mod_tokenauth, made in the server; `options`: `role` and `ttl` in seconds.
+function world.make_bearer(address, options) --> token
+	options = options or {};
+	local host = address:match("@([^/]*)");
+	return world.lua(([[
+		local tokens, address, role, ttl = prosody.hosts[%q].modules.tokenauth, %q, %s, %s;
+		if rawget(tokens, "create_grant") then
+			local grant = assert(tokens.create_grant(address, address, nil, {}));
+			return assert(tokens.create_token(address, grant, role or "prosody:registered", ttl, "spec"));
+		end
+		return (assert(tokens.create_jid_token(address, address, nil, ttl)));
+	]]):format(host, address, options.role and ("%q"):format(options.role) or "nil", tostring(options.ttl)));
+end
+
 -- Requests that go on in the background; eight zeros in one become its number.
 function world.flow(request, connections)
 	ask("flow", { request = mime.b64(request), connections = connections });
