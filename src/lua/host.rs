@@ -15,6 +15,7 @@ use super::problem::with_bytes;
 use super::server::LuaServer;
 use super::templates::LuaTemplates;
 use crate::credentials::authorization::{Credentials, Presented};
+use crate::credentials::client::Client;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
@@ -61,7 +62,7 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Option<mlua::String>,
         Option<mlua::String>,
         Option<mlua::String>,
-        String,
+        mlua::String,
     );
     let identify = move |_: &Lua, (authorization, query, key, client): Presenting| {
         let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
@@ -69,16 +70,15 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         tokens.extend(key.map(|key| Zeroizing::new(key.to_string_lossy())));
         Ok(with_bytes(&authorization, |authorization| {
             let presented = Presented::of(authorization, &tokens);
-            identify(&p, &server, presented, &client)
+            identify(&p, &server, presented, Client::of(&client.as_bytes()))
         }))
     };
     functions.set("identify", lua.create_function(identify)?)?;
-    // refuse_token(client, account) → nil, and it counts as a failed attempt; or the seconds to wait,
-    // where too many have failed
+    // refuse_token(client) → nil, and it counts as a wrong token; or the seconds to wait, where too many were wrong
     let p = Rc::clone(&passwords);
-    let refuse_token = move |_: &Lua, (client, account): (String, String)| {
-        Ok(p.borrow_mut()
-            .refuse_token(&client, &account, Instant::now()))
+    let refuse_token = move |_: &Lua, client: mlua::String| {
+        let client = Client::of(&client.as_bytes());
+        Ok(p.borrow_mut().refuse_token(client, Instant::now()))
     };
     functions.set("refuse_token", lua.create_function(refuse_token)?)?;
     // forget(account): its password, or the account itself, has changed
@@ -113,7 +113,7 @@ fn identify(
     passwords: &Rc<RefCell<Passwords>>,
     server: &LuaServer,
     presented: Presented,
-    client: &str,
+    client: Client,
 ) -> Identified {
     let credentials = match presented {
         Presented::Nothing => return Identified::Nothing,
