@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 use super::attempt::Attempt;
 use super::composer::Composer;
 use super::problem::with_bytes;
-use super::server::LuaServer;
+use super::server::{LuaServer, Unknown};
 use super::templates::LuaTemplates;
 use crate::credentials::authorization::{Credentials, Presented};
 use crate::credentials::client::Client;
+use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
@@ -81,6 +82,15 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Ok(p.borrow_mut().refuse_token(client, Instant::now()))
     };
     functions.set("refuse_token", lua.create_function(refuse_token)?)?;
+    // refuse(client) → nil, and it counts as a refused request; or, where there were too many, for how many seconds to hold
+    // back the answer, and the connection is to be closed
+    let refusals = RefCell::new(Refusals::new(Instant::now()));
+    let refuse = move |_: &Lua, client: mlua::String| {
+        let client = Client::of(&client.as_bytes());
+        let delay = refusals.borrow_mut().refuse(client, Instant::now());
+        Ok(delay.map(|delay| delay.as_secs_f64()))
+    };
+    functions.set("refuse", lua.create_function(refuse)?)?;
     // forget(account): its password, or the account itself, has changed
     let p = Rc::clone(&passwords);
     let forget = move |_: &Lua, account: String| {
@@ -115,6 +125,7 @@ fn identify(
     presented: Presented,
     client: Client,
 ) -> Identified {
+    let unknown = Unknown::new(server);
     let credentials = match presented {
         Presented::Nothing => return Identified::Nothing,
         Presented::Several => return Identified::Several,
@@ -124,7 +135,7 @@ fn identify(
     let (address, password) = match credentials {
         Credentials::Bearer { token } => return Identified::Bearer(token),
         Credentials::Sending { address, token } => {
-            let sender = address.map(|address| Address::of_sender(&address, server));
+            let sender = address.map(|address| Address::of_sender(&address, &unknown));
             return match sender {
                 Some(None) => Identified::Nobody,
                 sender => Identified::Token(token, sender.flatten()),
@@ -132,14 +143,17 @@ fn identify(
         }
         Credentials::Basic { address, password } => (address, password),
     };
-    let Some(sender) = Address::of_sender(&address, server) else {
+    let Some(sender) = Address::of_sender(&address, &unknown) else {
         return Identified::Nobody;
     };
     let recalled = passwords
         .borrow()
         .recall(sender.bare(), password, client, Instant::now());
     match recalled {
-        None => Identified::Sender(sender),
+        None => {
+            unknown.remember();
+            Identified::Sender(sender)
+        }
         Some(verification) => {
             Identified::Attempt(Attempt::new(Rc::clone(passwords), sender, verification))
         }
