@@ -235,7 +235,20 @@ local function answering(handle)
 	end;
 end
 
--- Looks at framing and credentials. `handle(request, sender)` gives a problem or an answer.
+-- A browser sends the password that it remembers with whatever a page of another site makes it post. A challenge would make
+-- it ask for one.
+local function foreign(headers) --> problem
+	local origin = headers.origin;
+	if not origin and not headers.sec_fetch_site then
+		return nil;
+	elseif origin and settings.allow_origins and settings.allow_origins:contains(origin) then
+		return nil;
+	elseif native.is_foreign(headers, module:http_url("post_msg", "/msg")) then
+		return { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
+	end
+end
+
+-- Looks at framing, origin and credentials. `handle(request, sender)` gives a problem or an answer.
 local function identified(handle) --> function (request, response)
 	return function (request, response)
 		local problem = framing(request, response);
@@ -248,6 +261,8 @@ local function identified(handle) --> function (request, response)
 			request.body_sink = { write = function () return true; end };
 			is_last(request, response, 30);
 		end
+		problem = foreign(request.headers);
+		if problem then return problem; end
 		local sender, headers;
 		sender, problem, headers = auth.authenticate(request);
 		if problem then
