@@ -795,6 +795,27 @@ describe("headers", function ()
 		assert.same({ "several" }, identify("Bearer " .. token, "token=" .. native.new_token()));
 	end);
 
+	it("of Authorization name an address that is kept only once the password is right", function ()
+		local preps = 0;
+		local by = new { prep = function (address)
+			preps = preps + 1;
+			return jid.prep(address);
+		end };
+		local function identify()
+			preps = 0;
+			return by.identify("Basic " .. require "mime".b64("Somebody/Cron:secret"), nil, nil, "192.0.2.1");
+		end
+		for _ = 1, 2 do
+			assert.equal("attempt", (identify()));
+			assert.is_true(preps > 0);
+		end
+		local _, attempt = identify();
+		attempt:accept(60);
+		assert.equal("sender", (identify()));
+		assert.equal("sender", (identify()));
+		assert.equal(0, preps);
+	end);
+
 	it("of wrong tokens are counted for each client", function ()
 		local limit = 0;
 		while core.refuse_token("192.0.2.7") == nil do limit = limit + 1; end
