@@ -116,11 +116,11 @@ local function is_active(user, host) --> boolean
 		and (not usermanager.user_is_enabled or usermanager.user_is_enabled(user, host)); -- COMPAT 0.12 disables no accounts
 end
 
--- Tokens. One that is right passes however many have failed; `account` is whose it was claimed to be, or
--- what stands for that in the log.
+-- Tokens. A right one passes however many were wrong. Wrong ones count for the client's address; `account` is whose it was
+-- claimed to be, or what stands for that in the log.
 
 local function refuse_token(account, ip, id)
-	local seconds = core.refuse_token(ip, account);
+	local seconds = core.refuse_token(ip);
 	if seconds then return too_many(seconds); end
 	local problem, headers = unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
 	return failed(problem, account, ip), headers;

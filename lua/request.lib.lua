@@ -16,7 +16,7 @@ end
 -- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
 -- connection. Closed twice at once, it would lose the answer.
 local function is_last(request, response, seconds)
-	response.persistent = true;
+	request.is_last, response.persistent = true, true;
 	module:add_timer(seconds, function () request.conn:close(); end);
 end
 
@@ -187,6 +187,16 @@ local function gone(response)
 	response:finish_cb();
 end
 
+-- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
+-- waits: a proxy sends those of many clients on one.
+local function slow_down(request, response) --> whether the connection is closed
+	local seconds = core.refuse(request.ip);
+	if not seconds then return false; end
+	if seconds > 0 then waiting.sleep(seconds); end
+	if not request.is_last then response.persistent = false; end
+	return true;
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
@@ -201,14 +211,16 @@ local function answering(handle)
 		end
 		request.request_id = log.id_of(request, response);
 		response.on_destroy = gone;
+		waiting.let_timers_run(request.conn);
 		local problem, answer, sender, headers = handle(request, response);
-		waiting.go_on(request.conn);
+		if problem and not sender and slow_down(request, response) then
+			headers = headers or {};
+			headers.connection = "close";
+		else
+			waiting.go_on(request.conn);
+		end
 		if request.body then request.body = nil; end -- as long as its connection is open, Prosody keeps the request
 		if problem then
-			if not sender and not request.delayed then
-				local seconds = waiting.refusal_delay();
-				if seconds > 0 then waiting.pause(request.conn, seconds); end
-			end
 			answer = refuse(request, problem, headers);
 		end
 		local seconds, status = now() - begun, answer;
@@ -223,7 +235,20 @@ local function answering(handle)
 	end;
 end
 
--- Looks at framing and credentials. `handle(request, sender)` gives a problem or an answer.
+-- A browser sends the password that it remembers with whatever a page of another site makes it post. A challenge would make
+-- it ask for one.
+local function foreign(headers) --> problem
+	local origin = headers.origin;
+	if not origin and not headers.sec_fetch_site then
+		return nil;
+	elseif origin and settings.allow_origins and settings.allow_origins:contains(origin) then
+		return nil;
+	elseif native.is_foreign(headers, module:http_url("post_msg", "/msg")) then
+		return { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
+	end
+end
+
+-- Looks at framing, origin and credentials. `handle(request, sender)` gives a problem or an answer.
 local function identified(handle) --> function (request, response)
 	return function (request, response)
 		local problem = framing(request, response);
@@ -236,7 +261,8 @@ local function identified(handle) --> function (request, response)
 			request.body_sink = { write = function () return true; end };
 			is_last(request, response, 30);
 		end
-		waiting.let_timers_run(request.conn);
+		problem = foreign(request.headers);
+		if problem then return problem; end
 		local sender, headers;
 		sender, problem, headers = auth.authenticate(request);
 		if problem then

@@ -81,14 +81,6 @@ local function flush()
 	end);
 end
 
--- To suspend a request costs more than to answer most. A connection that reads no other for a while
--- costs a timer.
-local function pause(conn, seconds)
-	if conn.pausefor then -- not in the select and libevent backends
-		conn:pausefor(seconds);
-	end
-end
-
 local function has_read_more(conn) --> boolean
 	local socket = conn.conn;
 	return socket ~= nil and socket.dirty ~= nil and socket:dirty();
@@ -117,21 +109,9 @@ local function let_timers_run(conn)
 	if not timer_set then
 		timer_set = time;
 		timer.add_task(late / 2, function () timer_set = nil; end);
-	elseif time - timer_set > late then
-		pause(conn, 0);
+	elseif time - timer_set > late and conn.pausefor then -- not in the select and libevent backends
+		conn:pausefor(0);
 	end
-end
-
--- Requests whose credentials are refused are answered at this rate, once so many were at once: a flood
--- of them leaves the server to others.
-local refusals_per_second = 500;
-local refusals_at_once = 100;
-local next_refusal = 0;
-
-local function refusal_delay() --> seconds
-	local time = now();
-	next_refusal = math.max(next_refusal, time - refusals_at_once / refusals_per_second) + 1 / refusals_per_second;
-	return math.max(next_refusal - time, 0);
 end
 
 -- Waits for a piece of work of the native half.
@@ -231,8 +211,7 @@ local function init(the_core)
 	end
 	return {
 		await = await; breathe = breathe; count = count; flush = flush; go_on = go_on; in_slices = in_slices; let_timers_run = let_timers_run;
-		pause = pause; refusal_delay = refusal_delay; repeatedly = repeatedly; settle = settle;
-		suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+		repeatedly = repeatedly; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end
 

@@ -795,12 +795,34 @@ describe("headers", function ()
 		assert.same({ "several" }, identify("Bearer " .. token, "token=" .. native.new_token()));
 	end);
 
-	it("of wrong tokens are counted for each client and account", function ()
+	it("of Authorization name an address that is kept only once the password is right", function ()
+		local preps = 0;
+		local by = new { prep = function (address)
+			preps = preps + 1;
+			return jid.prep(address);
+		end };
+		local function identify()
+			preps = 0;
+			return by.identify("Basic " .. require "mime".b64("Somebody/Cron:secret"), nil, nil, "192.0.2.1");
+		end
+		for _ = 1, 2 do
+			assert.equal("attempt", (identify()));
+			assert.is_true(preps > 0);
+		end
+		local _, attempt = identify();
+		attempt:accept(60);
+		assert.equal("sender", (identify()));
+		assert.equal("sender", (identify()));
+		assert.equal(0, preps);
+	end);
+
+	it("of wrong tokens are counted for each client", function ()
 		local limit = 0;
-		while core.refuse_token("192.0.2.7", "me@example.com") == nil do limit = limit + 1; end
+		while core.refuse_token("192.0.2.7") == nil do limit = limit + 1; end
 		assert.is_true(limit > 0);
-		assert.is_nil(core.refuse_token("192.0.2.8", "me@example.com"));
-		assert.is_nil(core.refuse_token("192.0.2.7", "user@example.com"));
+		assert.is_number(core.refuse_token("::ffff:192.0.2.7"));
+		assert.is_nil(core.refuse_token("192.0.2.8"));
+		assert.is_nil(core.refuse_token("\255\254"));
 	end);
 end);
 

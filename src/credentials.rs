@@ -8,10 +8,14 @@
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
 //! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
+//! | a client's address | what counts as one client | [`client`] |
 //! | failed attempts | how long to wait | [`failures`] |
+//! | refused requests | how long their answers are held back | [`refusals`] |
 
 pub mod authorization;
+pub mod client;
 pub mod failures;
+pub mod refusals;
 pub mod scram;
 pub mod secret;
 pub mod signature;

@@ -8,6 +8,7 @@
 //! | the path | the recipient that it names | [`path`], [`percent`] |
 //! | the query | its parameters | [`query`] |
 //! | Prefer | how long to wait | [`prefer`] |
+//! | Origin, Sec-Fetch-Site | whether a page of another site sends it | [`origin`] |
 //! | Accept | the form of the answer | [`accept`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
 
@@ -16,6 +17,7 @@ pub mod answer;
 pub mod charset;
 pub mod content_coding;
 pub mod media_type;
+pub mod origin;
 pub mod parameters;
 pub mod path;
 pub mod percent;

@@ -18,6 +18,7 @@ mod templates;
 use mlua::{Error, Lua, Result, Table};
 
 use crate::credentials::token::Token;
+use crate::http::origin::Sent;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
 use crate::openapi;
@@ -58,6 +59,23 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // prefers_wait(prefer) → seconds, or nil
     let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
     library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
+    // is_foreign(headers, url) → whether a page of another site makes a browser send the request; `url` is one of this server
+    let is_foreign = |_: &Lua, (headers, url): (Table, Bytes)| {
+        let header = |name: &str| headers.get::<Option<Bytes>>(name);
+        let [origin, site, host] = [
+            header("origin")?,
+            header("sec_fetch_site")?,
+            header("host")?,
+        ]
+        .map(|value| value.map(|value| value.as_bytes().to_vec()));
+        let sent = Sent {
+            origin: origin.as_deref(),
+            site: site.as_deref(),
+            host: host.as_deref(),
+        };
+        Ok(sent.is_foreign(&url.as_bytes()))
+    };
+    library.set("is_foreign", lua.create_function(is_foreign)?)?;
     // query(query) → the format of another program that it names, or nil; all that it says of the message, as a text
     let query = |_: &Lua, query: Bytes| {
         let query = Query::parse(&query.as_bytes());
