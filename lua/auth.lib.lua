@@ -111,9 +111,15 @@ local function sender_of(address, role) --> sender, problem
 	return { address = address; account = account; username = user; host = host; resource = resource; role = role };
 end
 
+local function is_enabled(user, host) --> boolean
+	if not usermanager.user_is_enabled then return true; end -- COMPAT 0.12 disables no accounts
+	local enabled, err = usermanager.user_is_enabled(user, host);
+	-- COMPAT 13.0: a backend that cannot disable accounts returns this error for each.
+	return enabled or err == "method not implemented" or err == "method not supported";
+end
+
 local function is_active(user, host) --> boolean
-	return usermanager.get_provider(host).user_exists(user)
-		and (not usermanager.user_is_enabled or usermanager.user_is_enabled(user, host)); -- COMPAT 0.12 disables no accounts
+	return usermanager.get_provider(host).user_exists(user) and is_enabled(user, host);
 end
 
 -- Tokens. A right one passes however many were wrong. Wrong ones count for the client's address; `account` is whose it was
