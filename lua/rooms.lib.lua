@@ -7,6 +7,7 @@ local jid_resource = require "util.jid".resource;
 local jid_host = require "util.jid".host;
 local new_id = require "util.id".medium;
 local new_suffix = require "util.id".tiny;
+local resourceprep = require "util.encodings".stringprep.resourceprep;
 local now = require "util.time".monotonic;
 local st = require "util.stanza";
 local timer = require "util.timer";
@@ -26,6 +27,7 @@ local most_of_account, most_of_all = 200, 2000; -- rooms that are joined at once
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = xmlns_muc.."#user";
+local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
 
 -- A queue of outcomes. Some may be settled while they are in it.
 local function new_queue()
@@ -288,8 +290,32 @@ local function on_joined(occupant, nick)
 	speak(occupant);
 end
 
--- Conditions of a nickname that the occupant cannot have (XEP-0045, sections 7.2.8 and 7.12).
-local other_nick_helps = { ["conflict"] = true; ["not-acceptable"] = true };
+-- A room may let an account have no other nickname than the one that it has registered there (XEP-0045, section 7.12). Where the
+-- room names none, the occupant fails with this problem.
+local function take_registered_nick(occupant, problem)
+	local function take(nick)
+		if by_address[occupant.address] ~= occupant then return; end
+		nick = nick and resourceprep(nick);
+		if not nick or nick == "" then
+			gone(occupant, problem);
+		else
+			rename(occupant, nick);
+			join(occupant);
+		end
+	end
+	local query = st.iq({ type = "get"; from = occupant.address; to = occupant.room; id = new_id() })
+		:tag("query", { xmlns = xmlns_disco_info; node = "x-roomuser-item" }):reset();
+	local ok = guard.call("Asking a room", function ()
+		module:context(occupant.origin.host):send_iq(query, occupant.origin, patience):next(function (event)
+			local info = event.stanza:get_child("query", xmlns_disco_info);
+			local identity = info and info:get_child("identity");
+			take(identity and identity.attr.name);
+		end, function ()
+			take(nil);
+		end);
+	end);
+	if not ok then gone(occupant, problem); end
+end
 
 -- A presence of the room about the occupant itself; what it says of others is ignored.
 local function on_presence(occupant, stanza)
@@ -298,8 +324,11 @@ local function on_presence(occupant, stanza)
 	if attr.type == "error" then
 		if nick and nick ~= occupant.nick then return; end
 		local problem = problem_of(stanza, occupant.room);
-		if not occupant.joined and other_nick_helps[problem.condition] and take_nick(occupant) then
+		if not occupant.joined and problem.condition == "conflict" and take_nick(occupant) then
 			join(occupant);
+		elseif not occupant.joined and problem.condition == "not-acceptable" and not occupant.has_asked then
+			occupant.has_asked = true;
+			take_registered_nick(occupant, problem);
 		else
 			gone(occupant, problem);
 		end

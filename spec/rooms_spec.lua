@@ -127,6 +127,7 @@ lazy_setup(function ()
 		names = { "example.com", "third.example" };
 		components = "Component 'rooms.example.com' 'muc'\n"
 			.. "Component 'closed.example.com' 'muc'\n\trestrict_room_creation = true\n"
+			.. "Component 'locked.example.com' 'muc'\n\tenforce_registered_nickname = true\n"
 			.. "Component 'echo.example.com' 'spec_echo'";
 	}, {
 		hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } };
@@ -407,6 +408,19 @@ describe("rooms of this server", function ()
 		local answer = post("bounce.not-acceptable@echo.example.com", "never");
 		assert.equal(422, answer.status, answer.body);
 		assert.equal("not-acceptable", json.decode(answer.body).condition);
+	end);
+
+	it("in which the sender may only have the nickname that it has registered hear it under that one", function ()
+		local room = new_room(here, "locked.example.com");
+		administer(here, room, "jid='me@example.com' affiliation='member'");
+		world.send(me, ("<iq type='set' id='r1' to='%s'><query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>"):format(room)
+			.. "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value></field>"
+			.. "<field var='muc#register_roomnick'><value>Registered</value></field></x></query></iq>");
+		world.ping(me);
+		forget(here);
+		assert.equal(201, post(room, "as registered").status);
+		assert_said(here, room .. "/Registered", "as registered");
+		assert_undisturbed();
 	end);
 
 	it("in which another occupant sends an error or a copy with the message's id: only the room's own word counts", function ()
