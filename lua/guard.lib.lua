@@ -2,18 +2,19 @@
 
 local show = module:require "shown";
 
+local function conclude(task, ok, ...) --> as `call`
+	if ok then return true, ...; end
+	local _, err = pcall(tostring, (...));
+	module:log("error", "%s failed in another module: %s", task, show((tostring(err):gsub("\n.*", ""))));
+	return nil, {
+		status = 502; condition = "internal-server-error"; detail = task.." failed in another module of this server; its log says more";
+	};
+end
+
 -- Calls a function of others that does not yield (in Lua 5.1, nothing yields through it). `task`, a noun with its object, names what
 -- it does in the log.
 local function call(task, callee, ...) --> true and its results; or nil and a problem
-	local function conclude(ok, ...)
-		if ok then return true, ...; end
-		local _, err = pcall(tostring, (...));
-		module:log("error", "%s failed in another module: %s", task, show((tostring(err):gsub("\n.*", ""))));
-		return nil, {
-			status = 502; condition = "internal-server-error"; detail = task.." failed in another module of this server; its log says more";
-		};
-	end
-	return conclude(pcall(callee, ...));
+	return conclude(task, pcall(callee, ...));
 end
 
 -- The coroutines that are at work on something. One that an error has ended does not count.

@@ -21,8 +21,9 @@ local function id_of(request, response) --> string
 	return id;
 end
 
+-- Addresses in their normal form have no controls and direction marks.
 local function message(request, id, from, to, outcome)
-	module:log("debug", "Request %s: message %s from %s to %s: %s", request.request_id, show(id), show(from), show(to), outcome);
+	module:log("debug", "Request %s: message %s from %s to %s: %s", request.request_id, show(id), from, to, outcome);
 end
 
 -- `sender` as auth.lib.lua makes it, or nil; `detail` what was wrong, or nil.

@@ -197,6 +197,7 @@ for _, place in ipairs {
 				watcher.world.send(watcher.address, ("<message to='%s' type='groupchat'><body>chatter %d</body></message>"):format(room, i));
 			end
 			watcher.world.send(watcher.address, ("<message to='%s/me' type='chat'><body>psst</body></message>"):format(room));
+			repeat local raw = watcher.world.receive(watcher.address); until raw:find("type='error'", 1, true);
 			watcher.world.send(watcher.address, ("<iq to='%s/me' type='get' id='v1'><query xmlns='jabber:iq:version'/></iq>"):format(room));
 			watcher.world.ping(watcher.address);
 			watcher.world.send(watcher.address, ("<presence to='%s/renamed'/>"):format(room));
