@@ -13,6 +13,7 @@ local st = require "util.stanza";
 local timer = require "util.timer";
 
 local guard = module:require "guard";
+local new_messages = module:require "room_messages";
 local register_state = module:require "state";
 local show = module:require "shown";
 
@@ -29,41 +30,7 @@ local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = xmlns_muc.."#user";
 local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
 
--- A queue of outcomes. Some may be settled while they are in it.
-local function new_queue()
-	return { first = 1; last = 0 };
-end
-
-local function push(queue, outcome)
-	queue.last = queue.last + 1;
-	queue[queue.last] = outcome;
-end
-
-local function pop(queue) --> outcome
-	local outcome = queue[queue.first];
-	if outcome then
-		queue[queue.first] = nil;
-		queue.first = queue.first + 1;
-	end
-	return outcome;
-end
-
-local function is_settled(outcome) --> boolean
-	return outcome.status ~= nil or outcome.problem ~= nil;
-end
-
--- The first outcome that is not settled; the ones before it are dropped.
-local function first_open(queue) --> outcome or nil
-	local outcome = queue[queue.first];
-	while outcome and is_settled(outcome) do
-		pop(queue);
-		outcome = queue[queue.first];
-	end
-	return outcome;
-end
-
--- An occupant is a sender in a room. What is to be said in the room is in `queue`; `awaited` has this too, and what the room has not
--- reflected yet, in the order of its deadlines. What was said can be found by what its reflection looks like.
+-- An occupant is a sender in a room, with its messages (room_messages.lib.lua).
 local by_address = {}; -- the occupant's own address → occupant
 local by_room = {}; -- account, room → occupant
 local by_account = {}; -- account → its occupants → true
@@ -84,7 +51,7 @@ local function rename(occupant, nick)
 end
 
 local function is_busy(occupant) --> boolean
-	return first_open(occupant.awaited) ~= nil;
+	return occupant.messages:oldest() ~= nil;
 end
 
 local function count_occupants(counts) --> number
@@ -103,47 +70,9 @@ register_state("speaking_occupants", function ()
 	return count_occupants(function (occupant) return occupant.speaking; end);
 end);
 
--- Messages that were said, by what their reflection looks like
-
-local function index(occupant, outcome)
-	local function add(queues, key)
-		local queue = queues[key] or new_queue();
-		queues[key] = queue;
-		push(queue, outcome);
-	end
-	add(occupant.by_id, outcome.id);
-	if outcome.body then
-		add(occupant.by_body, outcome.body);
-	elseif outcome.subject then
-		add(occupant.by_subject, outcome.subject);
-	end
-end
-
--- The oldest message of an index that is not settled.
-local function look_up(queues, key) --> outcome or nil
-	local queue = key and queues[key];
-	local outcome = queue and first_open(queue);
-	if queue and not outcome then queues[key] = nil; end
-	return outcome;
-end
-
 local function settle(occupant, outcome, status, problem)
 	waiting.settle(outcome, status, problem);
-	look_up(occupant.by_id, outcome.id);
-	look_up(occupant.by_body, outcome.body);
-	look_up(occupant.by_subject, outcome.subject);
-	outcome.stanza, outcome.body, outcome.subject = nil, nil, nil;
-end
-
--- The message that the occupant's nickname has said in the room.
-local function reflected_by(occupant, stanza) --> outcome or nil
-	local id, body = stanza.attr.id, stanza:get_child_text("body");
-	local outcome = look_up(occupant.by_id, id);
-	-- A lone subject is a change of the room's.
-	if outcome and (outcome.body or not outcome.subject) then return outcome; end
-	-- A service may give it another id.
-	if stanza:get_child("body") then return look_up(occupant.by_body, body); end
-	return look_up(occupant.by_subject, stanza:get_child_text("subject"));
+	occupant.messages:forget(outcome);
 end
 
 -- In and out
@@ -164,7 +93,8 @@ end
 -- The occupant has left the room, or was never in it: its messages fail with this problem.
 local function gone(occupant, problem)
 	if by_address[occupant.address] ~= occupant then return; end
-	local account, awaited = occupant.account, occupant.awaited;
+	local account, messages = occupant.account, occupant.messages;
+	occupant.joined = false;
 	by_address[occupant.address] = nil;
 	by_room[account.."\n"..occupant.room] = nil;
 	by_account[account][occupant] = nil;
@@ -173,8 +103,7 @@ local function gone(occupant, problem)
 	rename(occupant, nil);
 	stop_timer(occupant, "lingers");
 	stop_timer(occupant, "expires");
-	occupant.queue, occupant.awaited, occupant.by_id, occupant.by_body, occupant.by_subject = new_queue(), new_queue(), {}, {}, {};
-	waiting.in_slices(function () return pop(awaited); end, function (outcome)
+	waiting.in_slices(function () return messages:oldest(); end, function (outcome)
 		settle(occupant, outcome, nil, problem);
 	end);
 end
@@ -228,8 +157,6 @@ end
 -- Speaking and being heard
 
 local function say(occupant, outcome)
-	if is_settled(outcome) then return; end -- given up meanwhile
-	index(occupant, outcome);
 	occupant.spoke = os.time();
 	by_last_word:set(occupant, true);
 	local stanza = st.clone(outcome.stanza);
@@ -243,7 +170,7 @@ local function speak(occupant)
 	if occupant.speaking then return; end
 	occupant.speaking = true;
 	waiting.in_slices(function ()
-		local outcome = occupant.joined and pop(occupant.queue);
+		local outcome = occupant.joined and occupant.messages:next();
 		if not outcome then occupant.speaking = nil; end
 		return outcome or nil;
 	end, function (outcome)
@@ -253,7 +180,7 @@ end
 
 -- Fails what the room has not reflected in time.
 local function expire(occupant)
-	local first = first_open(occupant.awaited);
+	local first = occupant.messages:oldest();
 	if occupant.expires or not first then return; end
 	occupant.expires = timer.add_task(math.max(first.deadline - now(), 0), function ()
 		local problem = {
@@ -266,7 +193,7 @@ local function expire(occupant)
 			return;
 		end
 		waiting.in_slices(function ()
-			local outcome = first_open(occupant.awaited);
+			local outcome = occupant.messages:oldest();
 			if outcome and outcome.deadline <= now() then return outcome; end
 			occupant.expires = nil;
 			expire(occupant);
@@ -359,7 +286,7 @@ end
 -- The room service was restarted and has lost the occupant: rejoins and says it again.
 local function say_again(occupant, outcome)
 	outcome.again = true;
-	push(occupant.queue, outcome);
+	occupant.messages:say_again(outcome);
 	if occupant.joined then
 		occupant.joined = false;
 		join(occupant);
@@ -379,12 +306,12 @@ local function on_message(occupant, stanza)
 	local type, nick = stanza.attr.type, jid_resource(stanza.attr.from);
 	local is_own = nick == nil or nick == occupant.nick;
 	if type == "groupchat" then
-		local outcome = nick == occupant.nick and reflected_by(occupant, stanza);
+		local outcome = nick == occupant.nick and occupant.messages:reflected_by(stanza);
 		if outcome then settle(occupant, outcome, 201); end
 	elseif type ~= "error" then
 		if nick then refuse_private(occupant, stanza); end
 	elseif is_own then -- any occupant can send an error through the room
-		local outcome = look_up(occupant.by_id, stanza.attr.id);
+		local outcome = occupant.messages:with_id(stanza.attr.id);
 		local problem = problem_of(stanza, occupant.room);
 		if outcome and problem.condition == "not-acceptable" and not outcome.again then
 			say_again(occupant, outcome);
@@ -469,7 +396,7 @@ local function enter(sender, room) --> occupant
 	local occupant = {
 		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = settings.nick or sender.username;
 		number = 0; tries = 0; joined = false; spoke = os.time();
-		queue = new_queue(); awaited = new_queue(); by_id = {}; by_body = {}; by_subject = {};
+		messages = new_messages();
 	};
 	take_nick(occupant);
 	occupant.origin = origin_of(occupant, sender);
@@ -487,7 +414,6 @@ end
 local function send(sender, stanza) --> outcome
 	local room = stanza.attr.to;
 	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience };
-	outcome.body, outcome.subject = stanza:get_child_text("body"), stanza:get_child_text("subject");
 	local occupant = by_room[sender.account.."\n"..room];
 	local is_new = not occupant;
 	if is_new then
@@ -495,8 +421,7 @@ local function send(sender, stanza) --> outcome
 		if outcome.problem then return outcome; end
 		occupant = enter(sender, room);
 	end
-	push(occupant.queue, outcome);
-	push(occupant.awaited, outcome);
+	occupant.messages:add(outcome);
 	if is_new then
 		join(occupant);
 	else
