@@ -105,7 +105,7 @@ local function gone(occupant, problem)
 	stop_timer(occupant, "expires");
 	waiting.in_slices(function () return messages:oldest(); end, function (outcome)
 		settle(occupant, outcome, nil, problem);
-	end);
+	end, account);
 end
 
 local function leave(occupant, problem)
@@ -175,7 +175,7 @@ local function speak(occupant)
 		return outcome or nil;
 	end, function (outcome)
 		say(occupant, outcome);
-	end);
+	end, occupant.account);
 end
 
 -- Fails what the room has not reflected in time.
@@ -199,7 +199,7 @@ local function expire(occupant)
 			expire(occupant);
 		end, function (outcome)
 			settle(occupant, outcome, nil, problem);
-		end);
+		end, occupant.account);
 	end);
 end
 
