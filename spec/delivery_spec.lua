@@ -232,6 +232,17 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
+	it("with a long id is remembered by little, so that its bounce reaches no client later", function ()
+		local lines = {};
+		for i = 1, 5000 do lines[i] = ('{"to":"swallow@echo.example.com","id":"%s%d","body":"x"}'):format(("i"):rep(1000), i); end
+		local function memory() return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count')"); end
+		local before = memory();
+		local as_desk = { ["Content-Type"] = "application/x-ndjson", ["Authorization"] = "Basic " .. mime.b64("me@example.com/desk:mypassword") };
+		assert.equal(201, post("/msg", table.concat(lines, "\n"), as_desk).status);
+		local grown = memory() - before;
+		assert.is_true(grown < 5000, grown .. " kB");
+	end);
+
 	it("is ended by the bounce of its recipient", function ()
 		local sent, raw = wait(30, { ["Accept"] = "application/problem+json" });
 		world.send(user, ("<message to='me@example.com' type='error' id='%s'><error type='cancel'><not-acceptable xmlns='%s'/>"
