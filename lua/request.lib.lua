@@ -2,6 +2,8 @@
 
 local now = require "util.time".monotonic;
 
+local show = module:require "shown";
+
 local native, core, settings, waiting, auth, delivery, keys, uploads, log, allowed; -- given to init
 local count_request, count_message, time_answer; -- metrics
 
@@ -40,7 +42,7 @@ end
 -- A defect of the native half is told in one line, and the server goes on.
 local function whole(request, ok, ...)
 	if ok then return ...; end
-	module:log("error", "Request %s: the native half failed: %s", request.request_id, (tostring((...)):gsub("\n.*", "")));
+	module:log("error", "Request %s: the native half failed: %s", request.request_id, show((tostring((...)):gsub("\n.*", ""))));
 	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
 end
 

@@ -7,6 +7,8 @@ local now = require "util.time".monotonic;
 local st = require "util.stanza";
 local timer = require "util.timer";
 
+local register_state = module:require "state";
+
 local waiting, problem_of, count_files; -- given to init
 
 local xmlns_disco = "http://jabber.org/protocol/disco";
@@ -22,6 +24,8 @@ local allowed_headers = { authorization = "Authorization"; cookie = "Cookie"; ex
 
 local services = cache.new(100); -- host → { jid, max_size, checked }, without `jid` where there is none
 local uploading = 0;
+
+register_state("uploads", function () return uploading; end);
 
 -- Sends an IQ of a sender, under a resource of this module's own.
 local function ask(sender, to, payload) --> the answer, a stanza; or nil and a problem

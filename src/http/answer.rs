@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::accept::wants_problem_json;
-use super::problem::{Place, Problem};
+use super::problem::{Place, Problem, is_invisible};
 
 /// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fn one_line(text: &str) -> String {
         .map(|c| match c {
             '<' => '‹',
             '>' => '›',
-            c if c.is_control() => ' ',
+            c if is_invisible(c) => ' ',
             c => c,
         })
         .collect()

@@ -79,14 +79,17 @@ fn problem_json_has_the_members_that_apply() {
 
 #[test]
 fn a_problem_in_text_is_one_line_without_markup() {
-    let problem = Problem::meaning("<b>\r\n\u{1B}[31m\u{85}</b>".to_owned() + &"x".repeat(5000));
+    let problem = Problem::meaning(
+        "<b>\r\n\u{1B}[31m\u{85}\u{202E}\u{2028}\u{200F}\u{2069}</b>".to_owned()
+            + &"x".repeat(5000),
+    );
     let answer = told(&problem, None, None);
     assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
     assert!(
         !answer
             .body
             .trim_end()
-            .contains(|c: char| c.is_control() || c == '<' || c == '>')
+            .contains(|c: char| is_invisible(c) || c == '<' || c == '>')
     );
     assert!(answer.body.chars().count() < 1010);
     let answer = told(&problem, Some("application/json"), None);
