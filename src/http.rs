@@ -9,12 +9,14 @@
 //! | the query | its parameters | [`query`] |
 //! | Prefer | how long to wait | [`prefer`] |
 //! | Accept | the form of the answer | [`accept`] |
+//! | a URL that another program names | whether it is one of HTTP, and an address on the Internet | [`link`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
 
 pub mod accept;
 pub mod answer;
 pub mod charset;
 pub mod content_coding;
+pub mod link;
 pub mod media_type;
 pub mod parameters;
 pub mod path;
