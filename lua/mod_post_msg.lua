@@ -63,7 +63,7 @@ local tokens = rules.open(module, native, settings.token_limit);
 local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens; metrics = metrics };
 local delivery = module:require "delivery" (settings, waiting);
 local keys = module:require "keys" (native, waiting);
-local uploads = module:require "uploads" { waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
+local uploads = module:require "uploads" { native = native; waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
 local page; -- made below, with what reads requests
 
 -- What a request's path says below the base path.

@@ -63,7 +63,7 @@ end
 -- What a request would send, or the beginning of that. Nothing is sent, uploaded or counted.
 local function try(request, sender) --> problem, answer
 	local stanza, problem, batch = read(request, sender, nil, nil, base);
-	if problem and problem.status == 415 and not request.format and uploads.service_of(sender) then
+	if problem and problem.status == 415 and not request.format and uploads.takes_files(sender) then
 		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
 	end
 	if problem then return problem; end
