@@ -14,6 +14,7 @@ mod share;
 mod signature;
 mod stanza;
 mod templates;
+mod token_request;
 
 use mlua::{Error, Lua, Result, Table};
 
@@ -77,6 +78,8 @@ pub fn library(lua: &Lua) -> Result<Table> {
         Ok((secret, token.id().to_owned(), token.hash()))
     };
     library.set("new_token", lua.create_function(new_token)?)?;
+    // token_request(body) → what the page asks for about tokens
+    library.set("token_request", lua.create_function(token_request::read)?)?;
     // allowed(id, addresses) → to whom alone the requests of a token may go, for compose
     library.set("allowed", lua.create_function(allowed::new)?)?;
     // link(url) → the URL, written anew, and whether it is https; or nil where it is none of HTTP
