@@ -62,7 +62,7 @@ local rules = module:require "tokens";
 local tokens = rules.open(module, native, settings.token_limit, waiting.in_slices);
 local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens; metrics = metrics };
 local delivery = module:require "delivery" (settings, waiting);
-local keys = module:require "keys" (native, waiting);
+local keys = module:require "keys" (native, waiting, templates);
 local uploads = module:require "uploads" { native = native; waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
 local page; -- made below, with what reads requests
 

@@ -154,7 +154,7 @@ local function all_at_once(next_item, handle)
 end
 
 -- What a list shows of a token's recipients: as many as have so many bytes.
-local most_bytes_shown = 1024;
+local most_bytes_shown = 512;
 
 local function shown_recipients(recipients) --> list of texts, or nil
 	if not recipients then return nil; end
