@@ -9,6 +9,7 @@ local sha256 = require "util.hashes".sha256;
 local open_store = module:require "store";
 
 local guard = module:require "guard";
+local register_state = module:require "state";
 
 local native, waiting, templates; -- given to init
 
@@ -30,6 +31,15 @@ local keeps_nothing = false; -- the store "none"
 local stored_again_every = 5; -- seconds
 local storing_again = false;
 local under_way = setmetatable({}, { __mode = "v" }); -- name → the coroutine of the request, which a defect may end
+
+register_state("requests_with_keys", function ()
+	local count = 0;
+	for _, request in pairs(under_way) do
+		if coroutine.status(request) ~= "dead" then count = count + 1; end
+	end
+	return count;
+end);
+
 local counts = {}; -- hash of an account → its keys that are kept, nearly
 
 -- Which names the store has, so that a new key needs no look-up there: day → first digits of the key's

@@ -5,6 +5,8 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
+local register_state = module:require "state";
+
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
@@ -105,6 +107,7 @@ end
 
 local function init(the_waiting, metrics)
 	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
+	register_state("derivations", function () return deriving; end);
 	return { verify = verify; is_unreadable = is_unreadable; deriving = function () return deriving; end };
 end
 

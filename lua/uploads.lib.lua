@@ -11,6 +11,7 @@ local st = require "util.stanza";
 local timer = require "util.timer";
 
 local guard = module:require "guard";
+local register_state = module:require "state";
 local show = module:require "shown";
 
 local hosts = prosody.hosts;
@@ -43,6 +44,8 @@ local services = cache.new(100); -- sender's host → { jid, max_size, checked }
 local others = cache.new(100); -- address at another server that is no service → { checked, away }
 local uploading = guard.new_workers(); -- requests whose files are uploaded
 
+register_state("uploads", uploading.count);
+
 -- Sends an IQ of a sender, under a resource of this module's own. `answered` is called with the answer, or with nil after so
 -- many seconds.
 local function send_iq(sender, to, payload, seconds, answered)
@@ -69,7 +72,7 @@ local function ask(sender, to, payload) --> the answer, a stanza; or nil and a p
 			answer = stanza;
 			wake();
 		end);
-	end);
+	end, sender.account);
 	if not goes_on then return nil, waiting.unloaded; end
 	if not answer then
 		return nil, { status = 504; condition = "remote-server-timeout"; detail = to..": no answer in "..patience.." seconds" };
@@ -154,7 +157,7 @@ local function look_for(sender) --> { jid, max_size }; or nil, and an address th
 			end
 			answered();
 		end);
-	end);
+	end, sender.account);
 	if found or not goes_on then return found; end
 	return nil, away or nil;
 end
@@ -269,7 +272,7 @@ local function abandon(request)
 	end
 end
 
-local function put(url, headers, bytes, service) --> problem
+local function put(sender, service, url, headers, bytes) --> problem
 	local problem, code, what, patience_ends, request;
 	local is_own = hosts[jid_host(service.jid)] ~= nil;
 	local goes_on = waiting.suspend(function (wake)
@@ -294,7 +297,7 @@ local function put(url, headers, bytes, service) --> problem
 			if time - quiet_since < silence and time - begun < upload_patience then return 1; end
 			ended(nil, -1);
 		end);
-	end);
+	end, sender.account);
 	if patience_ends then timer.stop(patience_ends); end -- it holds the file
 	if problem then
 		return problem;
@@ -319,7 +322,7 @@ local function upload_one(sender, service, file, body) --> problem, URL
 	end
 	local put_url, headers, get_url = slot_for(sender, service, file, size);
 	if not put_url then return headers; end
-	return put(put_url, headers, file.bytes or body:sub(file.first, file.last), service), get_url;
+	return put(sender, service, put_url, headers, file.bytes or body:sub(file.first, file.last)), get_url;
 end
 
 local function upload_all(sender, batch, body, files) --> problem

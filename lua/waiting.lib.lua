@@ -6,6 +6,8 @@ local now = require "util.time".monotonic;
 local server = require "net.server";
 local timer = require "util.timer";
 
+local register_state = module:require "state";
+
 local slice = 0.001; -- seconds for which a request may hold the event loop
 local slice_end = 0;
 
@@ -213,6 +215,13 @@ local function count() --> number
 	for _ in pairs(waiting) do all = all + 1; end
 	return all;
 end
+
+register_state("waiting_requests", count);
+register_state("awaited_tickets", function ()
+	local all = 0;
+	for _ in pairs(tickets) do all = all + 1; end
+	return all;
+end);
 
 -- Ends all that wait, with 503.
 local function stop()
