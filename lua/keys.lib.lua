@@ -22,7 +22,8 @@ local owner_trusted = 5; -- seconds
 
 -- One entry for each key, named by the day on which it was made and hashes of account and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
-local store = open_store(module, "post_msg_keys");
+local store_name = "post_msg_keys";
+local store = open_store(module, store_name);
 -- Another Prosody may write into it, such as into a database; then it is asked each time.
 local shared = store.shared;
 local unstored_at_most = 1000;
@@ -77,15 +78,19 @@ local function may_have(day, first, digits) --> boolean
 	return not all_known or names ~= nil and names[first] ~= nil and names[first][digits] ~= nil;
 end
 
--- An account has an id here, a random one that Prosody deletes with the account, also while this module is not there. A key
--- counts for the account that has the id of its entry, so that a new account of the same name is not answered what the deleted
--- one was. Entries without an id are of an earlier version, or of an account whose id could not be stored.
+-- An account has a random id in the store of its host, under its name, so that Prosody deletes the id with the account, also while
+-- this module is not there. A key counts for the account whose id its entry has: a new account of the same name is not answered
+-- what the deleted one was. Entries without an id are of an earlier version, or the id could not be stored.
 local owners = cache.new(1000); -- account → { id, read }
 
 local function owner_of(sender, make) --> id; or nil and perhaps an error
 	local found = owners:get(sender.account);
 	if found and now() - found.read < owner_trusted then return found.id; end
-	local ok, its_store = guard.call("The store of accounts of idempotency keys", open_store, module:context(sender.host), "post_msg_key_owners");
+	if sender.username:find("^%d+%-%w+%-%w+$") then return nil; end -- as the entry of a key is called
+	local ok, its_store = true, store;
+	if sender.host ~= module.host then
+		ok, its_store = guard.call("Storage of "..sender.host, open_store, module:context(sender.host), store_name);
+	end
 	if not ok then return nil, its_store.detail; end
 	local entry, err = its_store:get(sender.username);
 	if err then return nil, err; end

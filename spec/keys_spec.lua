@@ -21,7 +21,7 @@ end
 local function kept()
 	local folder, sizes = world.server.dir .. "/data/example%2ecom/post_msg_keys", {};
 	for name in lfs.dir(folder) do
-		if name:sub(1, 1) ~= "." then sizes[#sizes + 1] = lfs.attributes(folder .. "/" .. name, "size"); end
+		if name:find("^%d+%%2d%x+%%2d%x+%.dat$") then sizes[#sizes + 1] = lfs.attributes(folder .. "/" .. name, "size"); end
 	end
 	return sizes;
 end
