@@ -98,13 +98,13 @@ local function max_size_in(query) --> number or nil
 	end
 end
 
--- What an address says of itself. A component that is not connected yet says nothing, or names no feature but disco itself.
+-- What an address says of itself. A component that is not connected yet answers "wait", or names no feature but disco itself.
 local function read_info(answer) --> the <query/> of a service, or nil; whether the address may be a service later
 	local query = answer and answer.attr.type == "result" and answer:get_child("query", xmlns_disco.."#info");
 	if not query then
-		local _, condition;
-		if answer and answer.attr.type == "error" then _, condition = answer:get_error(); end
-		return nil, condition == nil or is_away[condition] ~= nil;
+		if not answer then return nil, true; end
+		local kind, condition = answer:get_error();
+		return nil, kind == "wait" or condition == "remote-server-not-found" or condition == "remote-server-timeout";
 	end
 	local features = 0;
 	for feature in query:childtags("feature") do
