@@ -72,7 +72,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if wait == 0 then wait = nil; end
 	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, nil);
 	if problem and problem.status == 415 and not request.format then
-		stanza, problem, batch = read(request, sender, wait, uploads.service_of(sender) ~= nil);
+		stanza, problem, batch = read(request, sender, wait, uploads.takes_files(sender));
 	end
 	if stanza and sender.admit then problem = sender.admit(1); end
 	if problem then

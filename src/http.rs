@@ -10,12 +10,14 @@
 //! | Prefer | how long to wait | [`prefer`] |
 //! | Origin, Sec-Fetch-Site | whether a page of another site sends it | [`origin`] |
 //! | Accept | the form of the answer | [`accept`] |
+//! | a URL that another program names | whether it is one of HTTP, and an address on the Internet | [`link`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
 
 pub mod accept;
 pub mod answer;
 pub mod charset;
 pub mod content_coding;
+pub mod link;
 pub mod media_type;
 pub mod origin;
 pub mod parameters;

@@ -14,10 +14,12 @@ mod share;
 mod signature;
 mod stanza;
 mod templates;
+mod token_request;
 
 use mlua::{Error, Lua, Result, Table};
 
 use crate::credentials::token::Token;
+use crate::http::link::{self, Link};
 use crate::http::origin::Sent;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
@@ -94,8 +96,19 @@ pub fn library(lua: &Lua) -> Result<Table> {
         Ok((secret, token.id().to_owned(), token.hash()))
     };
     library.set("new_token", lua.create_function(new_token)?)?;
+    // token_request(body) → what the page asks for about tokens
+    library.set("token_request", lua.create_function(token_request::read)?)?;
     // allowed(id, addresses) → to whom alone the requests of a token may go, for compose
     library.set("allowed", lua.create_function(allowed::new)?)?;
+    // link(url) → the URL, written anew, and whether it is https; or nil where it is none of HTTP
+    let parsed = |_: &Lua, url: Bytes| {
+        let link = Link::parse(&url.as_bytes());
+        Ok(link.map(|link| (link.url, link.is_https)).unzip())
+    };
+    library.set("link", lua.create_function(parsed)?)?;
+    // is_public(address) → whether it can be the network address of another machine on the Internet
+    let is_public = |_: &Lua, address: Bytes| Ok(link::is_public(&address.to_string_lossy()));
+    library.set("is_public", lua.create_function(is_public)?)?;
     // digest() → takes bytes, and tells their hash
     library.set("digest", lua.create_function(digest::new)?)?;
     // report(json) → collects outcomes

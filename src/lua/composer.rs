@@ -47,8 +47,8 @@ pub type Request = (
 const READING_AT_MOST: usize = 64;
 
 /// Whatever bytes a header has: a pair that is no text would end the iteration.
-fn all_headers(headers: &Option<Table>) -> Headers {
-    let pairs = headers.iter().flat_map(Table::pairs::<Bytes, Bytes>);
+pub fn all_headers(headers: Option<&Table>) -> Headers {
+    let pairs = headers.into_iter().flat_map(Table::pairs::<Bytes, Bytes>);
     let text = |bytes: Bytes| bytes.to_string_lossy();
     Headers::new(
         pairs
@@ -153,7 +153,7 @@ impl Composer {
         let file_name = query.file_name().map(str::to_owned);
         let webhook = query.format.take().map(|name| {
             let templates = Arc::clone(&self.templates);
-            Webhook::new(templates, name, all_headers(&headers), query, now())
+            Webhook::new(templates, name, all_headers(headers.as_ref()), query, now())
         });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
