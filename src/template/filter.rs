@@ -13,7 +13,7 @@ mod writer;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use minijinja::value::Value;
+use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 /// Adds the filters to an environment.
@@ -37,6 +37,7 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("reply", |state: &State, markdown: &Value| {
         converted(state, markdown, |markdown, _| reply::own_words(markdown))
     });
+    environment.add_filter("tojson", tojson);
     environment.add_filter("time", time::time);
     environment.add_filter("duration", time::duration);
 }
@@ -60,6 +61,32 @@ fn converted(
         converted.push('…');
     }
     Ok(converted)
+}
+
+/// More spaces than these are no indentation.
+const DEEPEST_INDENT: i64 = 8;
+
+/// `tojson(indent)` of minijinja, which takes no fuel for the indentation before it has written it.
+fn tojson(
+    state: &State,
+    value: &Value,
+    indent: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let indent = match indent {
+        None => options.get("indent")?,
+        indent => indent,
+    };
+    let spaces = indent.as_ref().and_then(Value::as_i64);
+    if spaces.is_some_and(|spaces| spaces > DEEPEST_INDENT) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("the indent of tojson is more than {DEEPEST_INDENT}"),
+        ));
+    }
+    let json = minijinja::filters::tojson(value, indent, options)?;
+    consume(state, json.len().unwrap_or_default() / CONVERTED)?;
+    Ok(json)
 }
 
 fn consume(state: &State, fuel: usize) -> Result<(), Error> {

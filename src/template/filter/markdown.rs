@@ -200,7 +200,7 @@ fn is_html(tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{discord_to_text, to_text};
+    use super::{discord_to_text, html, to_text};
 
     #[test]
     fn what_is_marked_up_reads_as_text() {
@@ -322,6 +322,36 @@ mod tests {
             let text = to_text(&markdown, 1_000_000);
             assert!(text.len() < 10 * markdown.len(), "{}", &markdown[..10]);
             assert!(to_text(&markdown, 20).ends_with('…'));
+        }
+    }
+
+    proptest::proptest! {
+        /// A word stays, whatever stands around it, and the text is not much longer than the Markdown.
+        #[test]
+        fn no_word_is_lost(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "word", "ü", " ", "\n", "\n\n", "> ", "- ", "1. ", "  ", "    ", "# ", "**", "*", "_", "~~", "~", "`",
+                    "```\n", "[", "](", "](https://example.com/)", "![", ")", "<b>", "</b>", "<a href=b:c>", "</a>", "<br>",
+                    "<pre>", "</pre>", "<ul>", "<li>", "</ul>", "<table>", "<tr>", "<td>", "<blockquote>", "</blockquote>",
+                    "<img src=\"b:c\" alt=\"ü\">", "<i>", "<s>", "|", "|-|-|\n", "---\n", "&amp;", "\\", "[x]: b:c\n", "<b:c>", "[ ] ",
+                ]),
+                0..40,
+            )
+        ) {
+            let markdown = pieces.concat();
+            for (html, text) in [
+                (true, to_text(&(markdown.clone() + "\n\nlast\n"), 100_000)),
+                (false, discord_to_text(&(markdown.clone() + "\n\nlast\n"), 100_000)),
+                (true, html::to_text(&(markdown.clone() + "<p>last"), 100_000)),
+            ] {
+                proptest::prop_assert!(text.contains("last") || markdown.contains("[x]"), "{html} {text}");
+                // What stands behind a fence names a language, and in brackets, a definition.
+                let may_lose = ["```", "~~~", "["].iter().any(|mark| markdown.contains(mark));
+                let words = |text: &str| text.matches("word").count();
+                proptest::prop_assert!(words(&text) >= words(&markdown) || may_lose, "{html} {text}");
+                proptest::prop_assert!(text.len() <= 20 * markdown.len() + 100, "{html} {text}");
+            }
         }
     }
 }

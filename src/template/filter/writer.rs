@@ -298,6 +298,9 @@ impl Writer {
             }
             let end = self.text.trim_end_matches(' ').len();
             self.text.truncate(end);
+            for link in &mut self.links {
+                link.start = link.start.min(end);
+            }
             let around = self.quotes.min(self.written_quotes);
             for _ in 1..breaks {
                 self.push("\n");
