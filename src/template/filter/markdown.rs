@@ -319,7 +319,7 @@ mod tests {
             "1. ".repeat(60_000),
             "> - ".repeat(45_000),
         ] {
-            let text = to_text(&markdown, 1_000_000);
+            let text = to_text(&markdown, usize::MAX);
             assert!(text.len() < 10 * markdown.len(), "{}", &markdown[..10]);
             assert!(to_text(&markdown, 20).ends_with('…'));
         }
