@@ -14,6 +14,16 @@ use crate::message::kind::Kind;
 use crate::message::limits::Limits;
 use crate::message::{Message, recipients};
 
+/// Bytes of ids and addresses that the answer to a request may repeat.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+fn answer_too_large() -> Problem {
+    let detail = format!(
+        "the answer would repeat more than {LONGEST_ANSWER} bytes of ids and addresses; send fewer messages in one request"
+    );
+    Problem::new(413, detail)
+}
+
 /// The messages of a request: read, then all resolved, then handed out one by one.
 ///
 /// Only the server knows what an address means, and asking it takes time: a caller resolves in
@@ -33,6 +43,10 @@ pub struct Batch {
     files: Vec<File>,
     /// Messages × recipients so far.
     total: usize,
+    /// Bytes of ids and addresses in the answer, so far as they are resolved.
+    answer_len: usize,
+    /// Whether any message goes to a room.
+    to_rooms: bool,
     /// The message and the recipient that come next.
     next: (usize, usize),
 }
@@ -57,6 +71,8 @@ impl Batch {
             answer: None,
             files: Vec::new(),
             total: 0,
+            answer_len: 0,
+            to_rooms: false,
             next: (0, 0),
         }
     }
@@ -101,6 +117,13 @@ impl Batch {
             if self.many && self.total > self.limits.batch {
                 return Err(self.limits.too_many_messages());
             }
+            let addresses_len: usize = addresses.iter().map(|(to, _)| to.as_str().len()).sum();
+            let others = self.from.len() + content.id().len();
+            self.answer_len += addresses_len + addresses.len() * others;
+            if self.answer_len > LONGEST_ANSWER {
+                return Err(answer_too_large());
+            }
+            self.to_rooms |= addresses.iter().any(|(_, kind)| *kind == Kind::Groupchat);
             self.resolved.push((addresses, content));
             if !goes_on() {
                 break;
@@ -183,6 +206,20 @@ impl Batch {
     /// How many messages it makes, so far as they are resolved: one for each recipient.
     pub fn total(&self) -> usize {
         self.total
+    }
+
+    /// Whether any message goes to a room, so far as they are resolved.
+    pub fn is_to_rooms(&self) -> bool {
+        self.to_rooms
+    }
+
+    /// Takes out all messages and files, so that another thread can free them.
+    pub fn take_contents(&mut self) -> impl Send + 'static {
+        (
+            std::mem::take(&mut self.unresolved),
+            std::mem::take(&mut self.resolved),
+            std::mem::take(&mut self.files),
+        )
     }
 
     /// How many messages are not resolved.
