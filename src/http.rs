@@ -10,6 +10,7 @@
 //! | Prefer | how long to wait | [`prefer`] |
 //! | Accept | the form of the answer | [`accept`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
+//! | a long answer | its pieces | [`pieces`] |
 
 pub mod accept;
 pub mod answer;
@@ -19,6 +20,7 @@ pub mod media_type;
 pub mod parameters;
 pub mod path;
 pub mod percent;
+pub mod pieces;
 pub mod prefer;
 pub mod problem;
 pub mod query;
