@@ -156,7 +156,7 @@ local function keep(name, account, entry)
 end
 
 -- What makes a request the same as another.
-local function fingerprint(request) --> string, or nil where the request cannot go on
+local function fingerprint(request, account) --> string, or nil where the request cannot go on
 	local headers, body = request.headers, request.body;
 	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
 	local says = request.query_says;
@@ -171,9 +171,18 @@ local function fingerprint(request) --> string, or nil where the request cannot 
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not waiting.breathe() then return nil; end
+		if at and not waiting.breathe(account) then return nil; end
 	until not at;
 	return digest:finish();
+end
+
+-- An answer as it is kept: what is sent in pieces keeps its status alone.
+local function to_keep(answer)
+	if type(answer) ~= "table" or type(answer.body) ~= "userdata" then return answer; end
+	return {
+		status_code = answer.status_code; headers = { content_type = "text/plain; charset=utf-8" };
+		body = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent now\n";
+	};
 end
 
 local function is_key(key)
@@ -199,7 +208,7 @@ local function once(sender, key, request, send) --> problem, answer
 	end
 	under_way[name] = coroutine.running();
 	local problem, answer, sent;
-	local print = fingerprint(request);
+	local print = fingerprint(request, sender.account);
 	local entry, err = find(name);
 	if not print then
 		problem = waiting.unloaded;
@@ -218,9 +227,9 @@ local function once(sender, key, request, send) --> problem, answer
 		problem, answer, sent = send(request, sender);
 		if sent then
 			-- Kept before that, it would be answered and lost if Prosody was killed then.
-			waiting.flush();
+			waiting.flush(sender.account);
 			keep(name, account, {
-				time = os.time(); fingerprint = print; problem = not answer and problem or nil; answer = answer;
+				time = os.time(); fingerprint = print; problem = not answer and problem or nil; answer = to_keep(answer);
 			});
 		end
 	end

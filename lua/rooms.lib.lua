@@ -55,7 +55,7 @@ local function gone(occupant, problem)
 	for outcome in pairs(pending) do push(queue, outcome); end
 	waiting.in_slices(function () return pop(queue); end, function (outcome)
 		waiting.settle(outcome, nil, problem);
-	end);
+	end, occupant.account);
 end
 
 local function leave(occupant, problem)
@@ -100,7 +100,7 @@ local function speak(occupant)
 		return outcome or nil;
 	end, function (outcome)
 		say(occupant, outcome);
-	end);
+	end, occupant.account);
 end
 
 local function join(occupant)

@@ -92,19 +92,24 @@ end
 local sent_by = cache.new(10000); -- id → what it sent in the last minute: { first, last, total, [index] = { time, count } }
 
 local function admission(id, rate) --> function
-	return function (count) --> problem
+	return function (count) --> problem; or nil and a function that gives back as many as were not sent
 		local time, sent = now_monotonic(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
 		sent_by:set(id, sent);
 		while sent.first <= sent.last and sent[sent.first].time + 60 <= time do
 			sent.total = sent.total - sent[sent.first].count;
+			sent[sent.first].count = 0;
 			sent[sent.first] = nil;
 			sent.first = sent.first + 1;
 		end
 		if sent.total + count <= rate then
 			sent.last = sent.last + 1;
-			sent[sent.last] = { time = time; count = count };
+			local entry = { time = time; count = count };
+			sent[sent.last] = entry;
 			sent.total = sent.total + count;
-			return nil;
+			return nil, function (unsent)
+				unsent = math.min(unsent, entry.count); -- which is 0 once the minute is over
+				entry.count, sent.total = entry.count - unsent, sent.total - unsent;
+			end;
 		end
 		-- When so much of it is a minute ago that this fits.
 		local total, index, seconds = sent.total, sent.first, 60;
