@@ -42,7 +42,6 @@ local ready = {}; -- account → queue of functions that go on with its work
 local accounts = new_queue(); -- accounts with work, each once
 local next_turn; -- "tick" or "timer" if a turn is due
 local turn;
-local in_turn = false;
 local timers_looked_at = 0;
 
 -- Prosody looks at its timers only when no connection has anything to read, and waits a millisecond for a timer that is due at
@@ -88,23 +87,12 @@ end
 
 function turn()
 	if is_empty(accounts) then return; end
-	slice_end, in_turn = now() + slice, true;
+	slice_end = now() + slice;
 	repeat
 		local ok, err = pcall(dequeue());
 		if not ok then module:log("error", "Work in slices ended with an error: %s", err); end
 	until is_empty(accounts) or now() >= slice_end;
-	in_turn = false;
 	if not is_empty(accounts) then set_turn(); end
-end
-
--- Whether there is time left in the slice. Work that begins outside of a turn, while nobody waits for one, begins a slice; the time
--- between two slices is as long as a slice at least.
-local function has_time() --> boolean
-	local time = now();
-	if not in_turn and time >= slice_end + slice and is_empty(accounts) then
-		slice_end = time + slice;
-	end
-	return time < slice_end;
 end
 
 -- Suspends the request until `wake` is called, which is given to `arm`. It goes on in a turn of its account.
@@ -133,7 +121,7 @@ end
 
 -- Lets others have their turn, if the slice is over.
 local function breathe(account) --> boolean: whether it goes on
-	if has_time() then return not stopped; end
+	if now() < slice_end then return not stopped; end
 	return suspend(function (wake) wake(); end, account);
 end
 
@@ -263,17 +251,20 @@ local function settled(outcomes, account) --> problem, where the request cannot 
 end
 
 -- Does something with each item, in slices that leave the event loop free. Unlike `breathe`, it is
--- not part of a request. The first item is handled at once.
+-- not part of a request. What takes a quarter of a slice is done at once.
 local function in_slices(next_item, handle, account)
-	local function next_slice()
+	local function handle_some(ends) --> boolean: whether there is more
 		repeat
 			local item = next_item();
-			if item == nil then return; end
+			if item == nil then return false; end
 			handle(item);
-		until not has_time();
-		enqueue(account, next_slice);
+		until now() >= ends;
+		return true;
 	end
-	next_slice();
+	local function continue()
+		if handle_some(slice_end) then enqueue(account, continue); end
+	end
+	if handle_some(now() + slice / 4) then enqueue(account, continue); end
 end
 
 -- Timers that are stopped with the module: until one that goes on for hours is due, the module would stay in memory, and

@@ -97,6 +97,18 @@ describe("batches at once", function ()
 		assert.is_true(together <= 3 * alone + 3, ("%d messages in a callback, %d of a batch alone"):format(together, alone));
 	end);
 
+	it("yield between the recipients of one large message", function ()
+		counted();
+		local to = {};
+		for i = 1, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
+		local body = json.encode { to = to, html = ("<p/>"):rep(1000) .. "x" };
+		assert.equal(201, post(body, { ["Content-Type"] = json_type }).status);
+		local seen = counted();
+		assert.equal(100, #seen.order);
+		local most = seen.callbacks[#seen.callbacks];
+		assert.is_true(most <= 10, most .. " messages in a callback");
+	end);
+
 	it("have turns by account: one batch is as fast whether another account sends one or many", function ()
 		counted();
 		local requests = {};
