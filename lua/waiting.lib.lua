@@ -12,10 +12,9 @@ local waiting = {}; -- function that continues a suspended request → true
 local tickets = {}; -- ticket → the wakes of those who wait for it
 local unloaded = { status = 503, detail = "the module was unloaded meanwhile; try again" };
 
--- Everything that may take long runs here, a slice in each turn of the event loop, whatever the number of requests. Accounts
--- take turns: an account with many requests gets no more than an account with one.
+-- Everything that may take long runs here, a slice in each turn of the event loop, whatever the number of requests and hosts.
+-- Accounts take turns: an account with many requests gets no more than an account with one.
 local slice = 0.001; -- seconds
-local slice_end = 0;
 
 local function new_queue()
 	return { first = 1; last = 0 };
@@ -37,62 +36,66 @@ local function is_empty(queue) --> boolean
 	return queue.first > queue.last;
 end
 
+-- All hosts share this:
+local loop = module:shared("/*/post_msg/loop");
+loop.slice_end = loop.slice_end or 0;
+loop.timers_looked_at = loop.timers_looked_at or 0;
+loop.ready = loop.ready or {}; -- account → queue of functions that go on with its work
+loop.accounts = loop.accounts or new_queue(); -- accounts with work, each once
+-- `loop.next` is what the next turn waits for, if one is due: a tick of the core that it names, or "timer".
+
 local nobody = ""; -- work without an account, such as requests before their sender is known
-local ready = {}; -- account → queue of functions that go on with its work
-local accounts = new_queue(); -- accounts with work, each once
-local next_turn; -- "tick" or "timer" if a turn is due
 local turn;
-local timers_looked_at = 0;
 
 -- Prosody looks at its timers only when no connection has anything to read, and waits a millisecond for a timer that is due at
 -- once. A tick is something to read; every 20 ms, a timer takes its place. After the module was unloaded, nothing reads ticks.
 local function set_turn()
-	if next_turn then return; end
-	if stopped or now() - timers_looked_at > 0.02 then
-		next_turn = "timer";
+	if loop.next then return; end
+	if stopped or now() - loop.timers_looked_at > 0.02 then
+		loop.next = "timer";
 		timer.add_task(0, function ()
-			timers_looked_at = now();
-			next_turn = nil;
+			loop.timers_looked_at = now();
+			loop.next = nil;
 			turn();
 		end);
 	else
-		next_turn = "tick";
+		loop.next = core;
 		core.tick();
 	end
 end
 
 local function enqueue(account, go_on)
 	account = account or nobody;
-	local queue = ready[account];
+	local queue = loop.ready[account];
 	if not queue then
 		queue = new_queue();
-		ready[account] = queue;
-		push(accounts, account);
+		loop.ready[account] = queue;
+		push(loop.accounts, account);
 	end
 	push(queue, go_on);
 	set_turn();
 end
 
 local function dequeue() --> function
-	local account = pop(accounts);
-	local queue = ready[account];
+	local account = pop(loop.accounts);
+	local queue = loop.ready[account];
 	local go_on = pop(queue);
 	if is_empty(queue) then
-		ready[account] = nil;
+		loop.ready[account] = nil;
 	else
-		push(accounts, account);
+		push(loop.accounts, account);
 	end
 	return go_on;
 end
 
 function turn()
-	if is_empty(accounts) then return; end
-	slice_end = now() + slice;
+	if is_empty(loop.accounts) then return; end
+	loop.slice_end = now() + slice;
 	repeat
 		local ok, err = pcall(dequeue());
 		if not ok then module:log("error", "Work in slices ended with an error: %s", err); end
-	until is_empty(accounts) or now() >= slice_end;
-	if not is_empty(accounts) then set_turn(); end
+	until is_empty(loop.accounts) or now() >= loop.slice_end;
+	if not is_empty(loop.accounts) then set_turn(); end
 end
 
 -- Suspends the request until `wake` is called, which is given to `arm`. It goes on in a turn of its account.
@@ -121,7 +124,7 @@ end
 
 -- Lets others have their turn, if the slice is over.
 local function breathe(account) --> boolean: whether it goes on
-	if now() < slice_end then return not stopped; end
+	if now() < loop.slice_end then return not stopped; end
 	return suspend(function (wake) wake(); end, account);
 end
 
@@ -202,16 +205,19 @@ local function await(ticket, account) --> boolean: whether it goes on
 end
 
 local function on_tick()
-	if next_turn == "tick" then next_turn = nil; end
-	local due = ticks;
+	local ended, due = core.ended(), ticks;
 	ticks = {};
-	for _, ticket in ipairs(core.ended()) do
+	-- The turn is now, and not at another tick, unless that of another host is due.
+	local is_due = loop.next == nil or loop.next == core;
+	if is_due then loop.next = "now"; end
+	for _, ticket in ipairs(ended) do
 		local wakes = tickets[ticket] or {};
 		tickets[ticket] = nil;
 		for _, wake in ipairs(wakes) do wake(); end
 	end
 	for _, call in ipairs(due) do call(); end
-	turn();
+	if is_due then loop.next = nil; end
+	if is_due or loop.next == "timer" then turn(); end
 end
 
 local watches = {};
@@ -262,7 +268,7 @@ local function in_slices(next_item, handle, account)
 		return true;
 	end
 	local function continue()
-		if handle_some(slice_end) then enqueue(account, continue); end
+		if handle_some(loop.slice_end) then enqueue(account, continue); end
 	end
 	if handle_some(now() + slice / 4) then enqueue(account, continue); end
 end
@@ -290,8 +296,8 @@ local function stop()
 	local suspended = {};
 	for continue in pairs(waiting) do suspended[#suspended + 1] = continue; end
 	for _, continue in ipairs(suspended) do continue(); end
-	if next_turn == "tick" then
-		next_turn = nil;
+	if loop.next == core then
+		loop.next = nil;
 		set_turn();
 	end
 end

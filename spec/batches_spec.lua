@@ -176,6 +176,60 @@ describe("batches at once", function ()
 	end);
 end);
 
+describe("batches of several hosts", function ()
+	local names = { "example.com", "second.example" };
+
+	lazy_setup(function ()
+		local options = world.defaults();
+		for i = 1, 8 do
+			names[#names + 1] = "host" .. i .. ".example";
+			options.hosts[names[#names]] = { accounts = {} };
+		end
+		options.extra = 'modules_disabled = { "tls", "s2s", "mam" }\n';
+		world.start(options);
+		for _, host in ipairs(names) do assert.equal(201, post(lines(1, "sink@echo.example.com"), { ["Host"] = host }).status); end
+		-- Counts the messages between two looks at one and the same connection. Its timer lets the server look at the others.
+		world.lua [[
+			local seen = { passes = {}, now = 0 };
+			prosody.spec_batches = seen;
+			prosody.hosts["example.com"].events.add_handler("pre-message/bare", function () seen.now = seen.now + 1; end, 1000);
+			local socket, server, timer = require "socket", require "net.server", require "util.timer";
+			local listener = assert(socket.bind("127.0.0.1", 0));
+			local near = assert(socket.connect("127.0.0.1", (select(2, listener:getsockname()))));
+			local far = assert(listener:accept());
+			local looks = 0;
+			server.watchfd(near:getfd(), function ()
+				near:receive(1);
+				looks = looks + 1;
+				if seen.now > 0 then seen.passes[#seen.passes + 1] = seen.now; end
+				seen.now = 0;
+				if looks % 10 > 0 then far:send("x"); end
+			end);
+			seen.sockets = { listener, near, far };
+			timer.add_task(0, function () far:send("x"); return 0.001; end);
+		]];
+	end);
+
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("share one slice too", function ()
+		local function typical(hosts) --> messages between two looks
+			world.lua [[ prosody.spec_batches.passes, prosody.spec_batches.now = {}, 0; ]];
+			local requests = {};
+			for i = 1, hosts do requests[i] = request(lines(2000, "sink@echo.example.com"), { ["Host"] = names[i] }); end
+			assert_statuses(201, wire.answers(wire.send_all(requests)));
+			local passes = world.lua [[ return prosody.spec_batches.passes ]];
+			table.sort(passes);
+			return passes[math.ceil(#passes / 2)];
+		end
+		local one, all = typical(1), typical(#names);
+		assert.is_true(all <= 3 * one + 3, ("%d messages between two looks, %d of one host alone"):format(all, one));
+	end);
+end);
+
 describe("a long answer", function ()
 	-- Each of these takes some 600 bytes in an answer in JSON.
 	local long = ("r"):rep(500);
