@@ -281,7 +281,7 @@ local function check_signature(sender, request) --> problem, headers
 	local at = 0;
 	repeat
 		at = signature:add(request.body, at);
-		if at and not waiting.breathe() then return waiting.unloaded; end
+		if at and not waiting.breathe(sender.account) then return waiting.unloaded; end
 	until not at;
 	if signature:right() then return nil; end
 	local problem, headers = refuse_token(sender.account, request.ip, sender.token);

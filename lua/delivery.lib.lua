@@ -210,6 +210,10 @@ end
 -- Sends one message. `wait` is how many seconds to wait for a receipt, or nil.
 local function send(sender, stanza, wait) --> 201 where nothing more is to come; otherwise nil, outcome
 	local attr = stanza.attr;
+	if not hosts[sender.host] then
+		local detail = attr.to..": not sent, since "..sender.host.." was deactivated on this server meanwhile";
+		return nil, { id = attr.id; to = attr.to; problem = { status = 503; unsent = true; unreached = true; detail = detail } };
+	end
 	if attr.type == "groupchat" then
 		return nil, rooms.send(sender, stanza);
 	end
@@ -229,7 +233,7 @@ local function send(sender, stanza, wait) --> 201 where nothing more is to come;
 end
 
 -- Ends the wait for receipts after so many seconds. The newest is settled first: of those with one id it is found at once.
-local function limit(outcomes, wait) --> a function that ends it at once
+local function limit(outcomes, wait, account) --> a function that ends it at once, the timer
 	local function give_up()
 		local index = #outcomes + 1;
 		waiting.in_slices(function ()
@@ -239,49 +243,84 @@ local function limit(outcomes, wait) --> a function that ends it at once
 			if outcome.wait and not outcome.status and not outcome.problem then
 				settle(outcome, 202);
 			end
-		end);
+		end, account);
 	end
-	timer.add_task(wait, give_up);
-	return give_up;
+	return give_up, timer.add_task(wait, give_up);
+end
+
+-- Outcomes that the batches of an account may wait for: each takes memory until it is settled, which a recipient can put off.
+local most_awaited = 20000;
+local awaiting = setmetatable({}, { __mode = "k" }); -- list of outcomes → true; an error loses a list
+
+local function await_outcomes(outcomes, account, count) --> problem
+	local sum = 0;
+	for other in pairs(awaiting) do
+		if other.account == account then sum = sum + other.count; end
+	end
+	if sum + count > most_awaited then
+		return {
+			status = 503; retry_after = 1;
+			detail = ("other requests of %s wait for what becomes of %d messages, and %d more are too many; try again in a moment"):format(
+				account, sum, count);
+		};
+	end
+	outcomes.account, outcomes.count = account, count;
+	awaiting[outcomes] = true;
+end
+
+-- The outcomes are told.
+local function release(outcomes)
+	awaiting[outcomes] = nil;
+end
+
+-- Resolves all recipients of a batch.
+local function resolve(sender, batch) --> problem
+	local ticket = batch:ticket();
+	if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
+	repeat
+		local done, problem = batch:resolve();
+		if problem then return problem; end
+		if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
+	until done;
 end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
 -- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
 -- Before the first is sent, `prepare` may still give a problem.
 local function send_all(sender, batch, wait, tell, prepare) --> problem, how many were sent, outcomes not told
-	local count, outcomes = 0, {};
-	local ticket = batch:ticket();
-	if ticket and not waiting.await(ticket) then
-		return waiting.unloaded, count, outcomes;
+	local count, outcomes, take_back = 0, waiting.new_outcomes(), nil;
+	local problem = resolve(sender, batch);
+	local total = batch:total();
+	if not problem and (wait or batch:to_rooms()) then
+		problem = await_outcomes(outcomes, sender.account, total);
 	end
-	repeat
-		local done, problem = batch:resolve();
-		if problem then return problem, count, outcomes; end
-		if not done and not waiting.breathe() then
-			return waiting.unloaded, count, outcomes;
-		end
-	until done;
-	local problem = sender.admit and sender.admit(batch:total()) or prepare();
-	if problem then return problem, count, outcomes; end
-	for stanza in batch.next, batch do
-		local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
-		local status, outcome = send(sender, stanza, wait);
-		count = count + 1;
-		local result = status or outcome.status or outcome.problem;
-		if result and not outcomes[1] then
-			tell(id, to, kind, result);
-		else
-			outcome = outcome or { id = id; to = to; status = status };
-			outcome.kind = kind;
-			outcomes[#outcomes + 1] = outcome;
-		end
-		if not waiting.breathe() then
-			return {
-				status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
-			}, count, outcomes;
+	if not problem and sender.admit then
+		problem, take_back = sender.admit(total);
+	end
+	problem = problem or prepare();
+	if not problem then
+		for stanza in batch.next, batch do
+			local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
+			local status, outcome = send(sender, stanza, wait);
+			local result = status or outcome.status or outcome.problem;
+			if not outcome or not outcome.problem or not outcome.problem.unsent then count = count + 1; end
+			if result and not outcomes[1] then
+				tell(id, to, kind, result);
+			else
+				outcome = outcome or { id = id; to = to; status = status };
+				outcome.kind = kind;
+				waiting.add_outcome(outcomes, outcome);
+			end
+			if not waiting.breathe(sender.account) then
+				problem = {
+					status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
+				};
+				break;
+			end
 		end
 	end
-	return nil, count, outcomes;
+	if take_back and count < total then take_back(total - count); end
+	return problem, count, outcomes;
 end
 
 local function init(settings, the_waiting)
@@ -292,7 +331,8 @@ local function init(settings, the_waiting)
 		return answered_for;
 	end);
 	return {
-		kind_of = kind_of; problem_of = problem_of; send = send; send_all = send_all; limit = limit; stop = rooms.stop; rooms_joined = rooms.joined;
+		kind_of = kind_of; problem_of = problem_of; release = release; send = send;  send_all = send_all; limit = limit;
+		stop = rooms.stop; rooms_joined = rooms.joined;
 	};
 end
 

@@ -224,7 +224,7 @@ local function forget_account(event)
 end
 
 -- What makes a request the same as another.
-local function fingerprint(request) --> string, or nil where the request cannot go on
+local function fingerprint(request, account) --> string, or nil where the request cannot go on
 	local headers, body = request.headers, request.body;
 	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
 	local says = request.query_says;
@@ -243,7 +243,7 @@ local function fingerprint(request) --> string, or nil where the request cannot 
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not waiting.breathe() then return nil; end
+		if at and not waiting.breathe(account) then return nil; end
 	until not at;
 	return digest:finish();
 end
@@ -288,7 +288,7 @@ local function once(sender, key, request, send) --> problem, answer
 	end
 	under_way[name] = coroutine.running();
 	local problem, answer, sent;
-	local print = fingerprint(request);
+	local print = fingerprint(request, sender.account);
 	local entry, err = find(name);
 	if entry and entry.owner then
 		local owner;
@@ -312,7 +312,7 @@ local function once(sender, key, request, send) --> problem, answer
 		problem, answer, sent = send(request, sender);
 		if sent then
 			-- Kept before that, it would be answered and lost if Prosody was killed then.
-			waiting.flush();
+			waiting.flush(sender.account);
 			keep(name, account, {
 				time = os.time(); fingerprint = print; owner = owner_of(sender, true);
 				problem = not answer and problem or nil; answer = to_keep(answer, request.headers);

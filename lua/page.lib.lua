@@ -78,16 +78,16 @@ local function try(request, sender) --> problem, answer
 	if stanza then show(stanza); end
 	if batch then
 		local ticket = batch:ticket();
-		if ticket and not waiting.await(ticket) then return waiting.unloaded; end
+		if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
 		local done;
 		repeat
 			done, problem = batch:resolve();
 			if problem then return problem; end
-			if not done and not waiting.breathe() then return waiting.unloaded; end
+			if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
 		until done;
 		for message in batch.next, batch do
 			show(message);
-			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe() then break; end
+			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe(sender.account) then break; end
 		end
 		batch:release();
 		if batch:total() > #messages then more = batch:total() - #messages; end

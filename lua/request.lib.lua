@@ -1,6 +1,7 @@
 -- The way of a request: from what the HTTP server hands over to the answer.
 
 local now = require "util.time".monotonic;
+local timer = require "util.timer";
 
 local show = module:require "shown";
 
@@ -74,7 +75,8 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if problem and problem.status == 415 and not request.format then
 		stanza, problem, batch = read(request, sender, wait, uploads.takes_files(sender));
 	end
-	if stanza and sender.admit then problem = sender.admit(1); end
+	local take_back;
+	if stanza and sender.admit then problem, take_back = sender.admit(1); end
 	if problem then
 		return problem;
 	end
@@ -82,7 +84,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	local format = request.format;
 	local json = headers.accept and native.wants_json(headers.accept) or false;
-	local outcomes, many = {}, false;
+	local outcomes, many = waiting.new_outcomes(), false;
 	if stanza then
 		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
 		local status, outcome = delivery.send(sender, stanza, wait);
@@ -93,7 +95,8 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 		outcome = outcome or { id = id; to = to; status = status };
 		outcome.kind = kind;
-		outcomes[1] = outcome;
+		if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
+		waiting.add_outcome(outcomes, outcome);
 	end
 
 	local report = native.report(json);
@@ -121,7 +124,10 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			return unsent;
 		end);
 		batch:release();
-		if problem then return problem, nil, count > 0; end
+		if problem then
+			delivery.release(outcomes);
+			return problem, nil, count > 0;
+		end
 		many = batch:many();
 		reply_status, reply_type, reply = batch:answer();
 		if batch:total() == 0 then -- a template that has nothing to say
@@ -129,17 +135,20 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 		batch = nil; -- it is as large as the body
 	end
+	local give_up, time_limit;
 	if wait then
-		local give_up = delivery.limit(outcomes, wait);
+		give_up, time_limit = delivery.limit(outcomes, wait, sender.account);
 		-- A client with a key may ask again for what comes of it.
 		if not headers.idempotency_key then request.give_up = give_up; end
 	end
-	problem = waiting.settled(outcomes);
+	problem = waiting.settled(outcomes, sender.account);
+	if time_limit then timer.stop(time_limit); end -- it holds the outcomes
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
 		tell(outcome.id, outcome.to, outcome.kind, outcome.problem or outcome.status or 202);
-		waiting.breathe();
+		waiting.breathe(sender.account);
 	end
+	delivery.release(outcomes);
 	if failed > 0 and told > 1 then
 		request.failed = ("%d of %d messages failed, the first: %s"):format(failed, told, request.failed);
 	end
@@ -199,6 +208,16 @@ local function slow_down(request, response) --> whether the connection is closed
 	return true;
 end
 
+-- Answers with a body that is read piece by piece, each when the client has taken the one before: Prosody 13.0.1 loses what
+-- is beyond 4 MiB of a text, and a long text would hold the event loop.
+local function send_pieces(response, answer) --> true
+	response.status_code = answer.status_code;
+	for name, value in pairs(answer.headers) do response.headers[name] = value; end
+	response.headers.content_length = ("%d"):format(#answer.body);
+	response.on_destroy = function () answer.body:close(); end; -- its memory is not Lua's
+	return response:send_file(answer.body);
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
@@ -233,6 +252,7 @@ local function answering(handle)
 		time_answer(seconds);
 		log.answered(request, sender, status, detail, seconds);
 		response.on_destroy = nil;
+		if type(answer) == "table" and type(answer.body) == "userdata" then return send_pieces(response, answer); end
 		return answer;
 	end;
 end

@@ -12,6 +12,7 @@
 //! | Accept | the form of the answer | [`accept`] |
 //! | a URL that another program names | whether it is one of HTTP, and an address on the Internet | [`link`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
+//! | a long answer | its pieces | [`pieces`] |
 
 pub mod accept;
 pub mod answer;
@@ -23,6 +24,7 @@ pub mod origin;
 pub mod parameters;
 pub mod path;
 pub mod percent;
+pub mod pieces;
 pub mod prefer;
 pub mod problem;
 pub mod query;

@@ -6,6 +6,7 @@ mod attempt;
 mod batch;
 mod composer;
 mod digest;
+mod disposal;
 mod host;
 mod problem;
 mod report;

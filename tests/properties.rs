@@ -66,8 +66,11 @@ fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
     let mut stanzas = Vec::new();
     for unaddressed in &payload.messages {
         let to = unaddressed.to.clone().unwrap_or(vec!["user".to_owned()]);
-        let to = message::recipients(to.iter().map(String::as_str), &Known, &LIMITS)?;
+        let mut recipients = message::Recipients::default();
         for to in &to {
+            recipients.add(to, &Known, &LIMITS)?;
+        }
+        for to in &recipients.all()? {
             let content = &unaddressed.content;
             let message = Message::new("me@example.com", to, content, &Known, &LIMITS)?;
             let xml = message.element().to_string();

@@ -70,7 +70,11 @@ fn compose(
             Some(to) => to.iter().map(String::as_str).collect(),
             None => vec!["user"],
         };
-        for to in &message::recipients(to, &AnyAddress, &LIMITS)? {
+        let mut recipients = message::Recipients::default();
+        for to in to {
+            recipients.add(to, &AnyAddress, &LIMITS)?;
+        }
+        for to in &recipients.all()? {
             let from = "me@example.com";
             // As of a file that was uploaded: each message is one's.
             let mut content = unaddressed.content.clone();

@@ -9,6 +9,7 @@ use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef, Value};
 
 use super::allowed::LuaAllowed;
 use super::batch::{LuaBatch, Reading};
+use super::disposal::Disposal;
 use super::problem::with_bytes;
 use super::server::LuaServer;
 use super::share::Share;
@@ -67,6 +68,7 @@ pub struct Composer {
     templates: Arc<Templates>,
     reading: RefCell<Worker>,
     held: Rc<Cell<usize>>,
+    disposal: Rc<Disposal>,
 }
 
 impl Composer {
@@ -85,6 +87,7 @@ impl Composer {
             templates,
             reading: RefCell::new(Worker::new(1, READING_AT_MOST)?),
             held: Rc::default(),
+            disposal: Rc::default(),
         })
     }
 
@@ -200,6 +203,7 @@ impl Composer {
                     ticket,
                     read,
                     share,
+                    disposal: Rc::clone(&self.disposal),
                 }),
             )),
             Err(_) => Err(busy()),

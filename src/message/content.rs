@@ -94,6 +94,11 @@ impl Content {
             .and_then(|word| Kind::named(word.as_str()))
     }
 
+    /// The id, which every message has.
+    pub fn id(&self) -> &str {
+        self.values[ID].as_ref().map_or("", Value::as_str)
+    }
+
     /// Bytes of the stanza without the addresses and the type, serialised.
     pub fn serialised_len(&self) -> usize {
         self.len
