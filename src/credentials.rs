@@ -8,6 +8,7 @@
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
 //! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
+//! | the work of several accounts | one after the other | [`turns`] |
 //! | failed attempts | how long to wait | [`failures`] |
 
 pub mod authorization;
@@ -17,6 +18,7 @@ pub mod secret;
 pub mod signature;
 pub mod tag;
 pub mod token;
+pub mod turns;
 pub mod verification;
 pub mod verifier;
 pub mod worker;

@@ -9,6 +9,7 @@
 //! | the query | its parameters | [`query`] |
 //! | Prefer | how long to wait | [`prefer`] |
 //! | Accept | the form of the answer | [`accept`] |
+//! | what a request becomes | the memory that it may take | [`memory`] |
 //! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
 
 pub mod accept;
@@ -16,6 +17,7 @@ pub mod answer;
 pub mod charset;
 pub mod content_coding;
 pub mod media_type;
+pub mod memory;
 pub mod parameters;
 pub mod path;
 pub mod percent;

@@ -5,7 +5,7 @@
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
 //! | a body of another kind | a file, which is uploaded | [`file`] |
-//! | what another program posts | a draft, by a template | [`webhook`] |
+//! | what another program posts | a draft, by a template | [`webhook`], [`tree`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
 
@@ -20,4 +20,5 @@ mod name;
 pub mod ndjson;
 pub mod reader;
 pub mod text;
+pub mod tree;
 pub mod webhook;

@@ -83,8 +83,13 @@ impl Problem {
     }
 }
 
-/// A value as an answer repeats it: on one line, and not at length.
+/// A value as an answer repeats it, in quotes.
 pub fn quote(value: &str) -> String {
+    format!("\"{}\"", shortened(value))
+}
+
+/// A value on one line, and not at length.
+pub fn shortened(value: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = value
         .chars()
@@ -99,7 +104,7 @@ pub fn quote(value: &str) -> String {
     if value.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    format!("\"{shown}\"")
+    shown
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 
 use super::server::LuaServer;
-use super::share::Share;
 use super::stanza;
 use crate::credentials::worker::Ticket;
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
 use crate::payload::file::Content;
@@ -22,14 +22,14 @@ const SLICE: Duration = Duration::from_micros(500);
 pub struct Reading {
     pub ticket: Ticket,
     pub read: Arc<OnceLock<Result<Payload, Problem>>>,
-    pub share: Share,
+    pub share: Arc<Share>,
 }
 
 /// A [`Batch`] with what it needs of this server.
 pub struct LuaBatch {
     batch: Batch,
     reading: Option<Reading>,
-    share: Option<Share>,
+    share: Option<Arc<Share>>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -100,7 +100,8 @@ impl UserData for LuaBatch {
             files.collect::<mlua::Result<Vec<Table>>>()
         });
         // link(index, url) → a problem, or nil: where the file of that index was uploaded to
-        methods.add_method_mut("link", |_, this, (index, url): (usize, String)| {
+        methods.add_method_mut("link", |_, this, (index, url): (usize, mlua::String)| {
+            let url = url.to_string_lossy();
             Ok(this.batch.link(index.saturating_sub(1), &url).err())
         });
         // total() → how many messages it makes, once all recipients are resolved

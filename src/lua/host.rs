@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::attempt::Attempt;
 use super::composer::Composer;
 use super::problem::with_bytes;
-use super::server::LuaServer;
+use super::server::{LuaServer, Stranger};
 use super::templates::LuaTemplates;
 use crate::credentials::authorization::{Credentials, Presented};
 use crate::credentials::secret::Secret;
@@ -61,7 +61,7 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Option<mlua::String>,
         Option<mlua::String>,
         Option<mlua::String>,
-        String,
+        mlua::String,
     );
     let identify = move |_: &Lua, (authorization, query, key, client): Presenting| {
         let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
@@ -69,22 +69,24 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         tokens.extend(key.map(|key| Zeroizing::new(key.to_string_lossy())));
         Ok(with_bytes(&authorization, |authorization| {
             let presented = Presented::of(authorization, &tokens);
-            identify(&p, &server, presented, &client)
+            identify(&p, &server, presented, &client.to_string_lossy())
         }))
     };
     functions.set("identify", lua.create_function(identify)?)?;
     // refuse_token(client, account) → nil, and it counts as a failed attempt; or the seconds to wait,
     // where too many have failed
     let p = Rc::clone(&passwords);
-    let refuse_token = move |_: &Lua, (client, account): (String, String)| {
-        Ok(p.borrow_mut()
-            .refuse_token(&client, &account, Instant::now()))
+    type Refused = (mlua::String, mlua::String);
+    let refuse_token = move |_: &Lua, (client, account): Refused| {
+        let (client, account) = (client.to_string_lossy(), account.to_string_lossy());
+        let mut passwords = p.borrow_mut();
+        Ok(passwords.refuse_token(&client, &account, Instant::now()))
     };
     functions.set("refuse_token", lua.create_function(refuse_token)?)?;
     // forget(account): its password, or the account itself, has changed
     let p = Rc::clone(&passwords);
-    let forget = move |_: &Lua, account: String| {
-        p.borrow_mut().forget(&account);
+    let forget = move |_: &Lua, account: mlua::String| {
+        p.borrow_mut().forget(&account.to_string_lossy());
         Ok(())
     };
     functions.set("forget", lua.create_function(forget)?)?;
@@ -124,7 +126,7 @@ fn identify(
     let (address, password) = match credentials {
         Credentials::Bearer { token } => return Identified::Bearer(token),
         Credentials::Sending { address, token } => {
-            let sender = address.map(|address| Address::of_sender(&address, server));
+            let sender = address.map(|address| Address::of_sender(&address, &Stranger::of(server)));
             return match sender {
                 Some(None) => Identified::Nobody,
                 sender => Identified::Token(token, sender.flatten()),
@@ -132,14 +134,21 @@ fn identify(
         }
         Credentials::Basic { address, password } => (address, password),
     };
-    let Some(sender) = Address::of_sender(&address, server) else {
+    let stranger = Stranger::of(server);
+    let Some(sender) = Address::of_sender(&address, &stranger) else {
         return Identified::Nobody;
     };
     let recalled = passwords
         .borrow()
         .recall(sender.bare(), password, client, Instant::now());
     match recalled {
-        None => Identified::Sender(sender),
+        None => {
+            if stranger.is_new() {
+                // Who has been here before comes again: now it is kept.
+                Address::of_sender(&address, server);
+            }
+            Identified::Sender(sender)
+        }
         Some(verification) => {
             Identified::Attempt(Attempt::new(Rc::clone(passwords), sender, verification))
         }

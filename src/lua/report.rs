@@ -36,7 +36,7 @@ impl UserData for LuaReport {
             Ok(())
         });
         // finish(many, accept, content_type, request_id) → status, media type, body
-        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<String>);
+        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<Bytes>);
         methods.add_method_mut(
             "finish",
             |_, this, (many, accept, content_type, id): Finish| {

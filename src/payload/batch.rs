@@ -1,6 +1,7 @@
 //! The messages of one request, from what was read to what is sent.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::vec;
 
 use super::file::File;
@@ -111,7 +112,7 @@ impl Batch {
 
     fn addresses(
         &self,
-        to: Option<Vec<String>>,
+        to: Option<Arc<[String]>>,
         content: &Content,
         server: &impl Server,
     ) -> Result<Vec<(Address, Kind)>, Problem> {
