@@ -351,7 +351,7 @@ fn trees_for_templates() {
         "0]}",
         [200, 200, 413],
     );
-    let keys = |number| format!("\"{number:x}\":0,");
+    let keys = |number| format!("\"{number}\":\"\",");
     family(
         "keys",
         SLACK,
