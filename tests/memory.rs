@@ -349,7 +349,7 @@ fn trees_for_templates() {
         before,
         |_| "\"\",".to_owned(),
         "0]}",
-        [200, 200, 413],
+        [200; 3],
     );
     let keys = |number| format!("\"{number}\":\"\",");
     family(
@@ -358,7 +358,7 @@ fn trees_for_templates() {
         "{\"text\":\"x\",",
         keys,
         "\"a\":0}",
-        [200, 200, 413],
+        [200; 3],
     );
     let rows = |number| {
         format!(

@@ -198,7 +198,7 @@ impl Output<'_> {
                 .by_ref()
                 .take(piece as u64)
                 .read_to_end(&mut self.bytes);
-            self.memory.grow(self.bytes.len() - len);
+            self.memory.grow_to(self.bytes.len());
             match read {
                 Ok(read) if read < piece => return Ok(()),
                 Ok(_) => {}

@@ -110,15 +110,13 @@ impl Share {
             of,
             taken: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
-            most: AtomicUsize::new(BESIDE.saturating_add(len.saturating_mul(PER_BYTE))),
+            most: AtomicUsize::new(fitting(len)),
         }
     }
 
-    /// The request has so many more bytes: its body as it is unpacked.
-    pub fn grow(&self, len: usize) {
-        let more = len.saturating_mul(PER_BYTE);
-        let most = self.most.load(Ordering::Relaxed).saturating_add(more);
-        self.most.store(most, Ordering::Relaxed);
+    /// The body is unpacked to so many bytes, and may take what fits this size.
+    pub fn grow_to(&self, len: usize) {
+        self.most.fetch_max(fitting(len), Ordering::Relaxed);
     }
 
     /// Takes bytes, before they are allocated.
@@ -174,6 +172,11 @@ impl Share {
     }
 }
 
+/// What a request with a body of so many bytes may take.
+fn fitting(len: usize) -> usize {
+    len.saturating_mul(PER_BYTE).saturating_add(BESIDE)
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         let reserved = *self.reserved.get_mut();
@@ -200,7 +203,9 @@ mod tests {
             assert_eq!(status(share.take(BESIDE)), 200);
             assert_eq!(status(share.take(1000 * PER_BYTE)), 200);
             assert_eq!(status(share.take(1)), 413);
-            share.grow(1);
+            share.grow_to(999);
+            assert_eq!(status(share.take(1)), 413);
+            share.grow_to(1001);
             assert_eq!(status(share.take(PER_BYTE)), 200);
             assert_eq!(status(share.take(1)), 413);
             share.give_back(1);

@@ -129,3 +129,20 @@ fn what_is_large_or_dense_or_not_known_is_slow() {
     assert!(!webhook().is_slow(&[b','; 300]));
     assert!(webhook().is_slow(&[b','; 301]));
 }
+
+#[test]
+fn an_id_or_thread_that_is_too_long_is_replaced_by_its_hash() {
+    for field in ["id", "replace", "thread"] {
+        let made = |text: &str| {
+            let draft = fitted(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
+            draft.values[named(field).expect(field)]
+                .clone()
+                .expect(field)
+        };
+        let long = "x".repeat(LONGEST_ID + 1);
+        assert_eq!(made(&long).len(), 64, "{field}");
+        assert_eq!(made(&long), made(&long), "{field}");
+        assert_ne!(made(&long), made(&(long.clone() + "x")), "{field}");
+        assert_eq!(made(&long[1..]), long[1..], "{field}");
+    }
+}
