@@ -51,9 +51,10 @@ pub(super) fn each_pair(
     };
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&utf8));
     let mut fault = None;
-    let take = |name: &str, value| match &fault {
-        None => fault = take(name, value).err(),
-        Some(_) => {}
+    let take = |name: &str, value| {
+        if fault.is_none() {
+            fault = take(name, value).err();
+        }
     };
     let read = Pairs(take).deserialize(deserializer);
     match fault {
