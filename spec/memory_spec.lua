@@ -18,7 +18,8 @@ local function output_of(command) --> bytes
 end
 
 local function gzip(python) --> bytes; `python` is an expression of the bytes in them
-	return output_of(([[%s -c 'import gzip, sys; sys.stdout.buffer.write(gzip.compress(%s))']]):format(os.getenv("PYTHON") or "/usr/bin/python3", python));
+	local program = "import gzip, sys; sys.stdout.buffer.write(gzip.compress(" .. python .. "))";
+	return output_of(("%s -c '%s'"):format(os.getenv("PYTHON") or "/usr/bin/python3", program));
 end
 
 local function process() --> folder
@@ -145,7 +146,9 @@ describe("bytes that are no UTF-8", function ()
 
 	it("in a path, a query or a body are no defect", function ()
 		local mark = world.log_mark();
-		for _, path in ipairs { "/msg/" .. odd, "/msg/%FF%FE", "/msg/user?as=" .. odd, "/msg/user?as=%FF", "/msg/user?to=%FF&as=slack", "/msg/user?%FF=%FE&as=slack" } do
+		for _, path in ipairs {
+			"/msg/" .. odd, "/msg/%FF%FE", "/msg/user?as=" .. odd, "/msg/user?as=%FF", "/msg/user?to=%FF&as=slack", "/msg/user?%FF=%FE&as=slack",
+		} do
 			for _, kind in ipairs { "text/plain", "application/json", "application/x-www-form-urlencoded" } do
 				for _, body in ipairs { odd, '{"' .. odd .. '": 1, "text": "' .. odd .. '"}', odd .. "=" .. odd } do
 					local answer = world.http(world.request(path, body, { ["Content-Type"] = kind }));
