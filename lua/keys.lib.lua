@@ -11,6 +11,8 @@ local open_store = module:require "store";
 local guard = module:require "guard";
 local register_state = module:require "state";
 
+local hosts = prosody.hosts;
+
 local native, waiting, templates; -- given to init
 
 local kept_for = 24 * 60 * 60; -- seconds
@@ -86,6 +88,7 @@ local owners = cache.new(1000); -- account → { id, read }
 local function owner_of(sender, make) --> id; or nil and perhaps an error
 	local found = owners:get(sender.account);
 	if found and now() - found.read < owner_trusted then return found.id; end
+	if not hosts[sender.host] then return nil; end -- which was deactivated while the request was under way
 	if sender.username:find("^%d+%-%w+%-%w+$") then return nil; end -- as the entry of a key is called
 	local ok, its_store = true, store;
 	if sender.host ~= module.host then

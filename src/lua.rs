@@ -11,7 +11,6 @@ mod host;
 mod problem;
 mod report;
 mod server;
-mod share;
 mod signature;
 mod stanza;
 mod templates;
@@ -115,8 +114,8 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // report(json) → collects outcomes
     library.set("report", lua.create_function(report::new)?)?;
     // openapi(base, host) → the description of what is served below `base`, as JSON
-    let openapi = |_: &Lua, (base, host): (String, String)| {
-        openapi::document(&base, &host).map_err(Error::external)
+    let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
+        openapi::document(&base.to_string_lossy(), &host.to_string_lossy()).map_err(Error::external)
     };
     library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)

@@ -64,10 +64,11 @@ fn read(
 /// Every stanza that the payload makes, as XML.
 fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
     let mut stanzas = Vec::new();
+    let user = ["user".to_owned()];
     for unaddressed in &payload.messages {
-        let to = unaddressed.to.clone().unwrap_or(vec!["user".to_owned()]);
+        let to = unaddressed.to.as_deref().unwrap_or(&user);
         let mut recipients = message::Recipients::default();
-        for to in &to {
+        for to in to {
             recipients.add(to, &Known, &LIMITS)?;
         }
         for to in &recipients.all()? {

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use encoding_rs::UTF_8;
 use libfuzzer_sys::fuzz_target;
+use post_msg::http::memory::Share;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
 use post_msg::message::kind::Kind;
@@ -45,7 +46,9 @@ fuzz_target!(|input: &[u8]| {
             Query::parse(b""),
             "2026-11-22T06:00:00Z".to_owned(),
         );
+        let memory = Share::alone(payload.len());
         let body = Body {
+            memory: &memory,
             bytes: payload.as_bytes(),
             charset: UTF_8,
             boundary: None,

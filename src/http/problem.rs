@@ -91,7 +91,13 @@ pub fn is_invisible(c: char) -> bool {
 }
 
 /// A value as an answer repeats it: on one line, and not at length.
+/// A value as an answer repeats it, in quotes.
 pub fn quote(value: &str) -> String {
+    format!("\"{}\"", shortened(value))
+}
+
+/// A value on one line, and not at length.
+pub fn shortened(value: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = value
         .chars()
@@ -106,7 +112,7 @@ pub fn quote(value: &str) -> String {
     if value.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    format!("\"{shown}\"")
+    shown
 }
 
 #[cfg(test)]

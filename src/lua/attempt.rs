@@ -15,7 +15,7 @@ use crate::message::address::Address;
 type Bytes = mlua::String;
 
 /// Prepared password, hash, stored key, salt, iterations.
-type Derive = (Bytes, String, Option<Bytes>, Option<Bytes>, u32);
+type Derive = (Bytes, Bytes, Option<Bytes>, Option<Bytes>, u32);
 
 /// A [`Verification`] with whose it is.
 pub struct Attempt {
@@ -38,8 +38,8 @@ impl Attempt {
     }
 
     fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Option<Ticket> {
-        let hash = match hash.as_str() {
-            "SHA-256" => Hash::Sha256,
+        let hash = match &*hash.as_bytes() {
+            b"SHA-256" => Hash::Sha256,
             _ => Hash::Sha1,
         };
         let credentials = match stored_key.zip(salt) {

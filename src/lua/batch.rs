@@ -8,9 +8,9 @@ use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 
 use super::disposal::Disposal;
 use super::server::LuaServer;
-use super::share::Share;
 use super::stanza;
 use crate::credentials::worker::Ticket;
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
 use crate::payload::file::Content;
@@ -23,7 +23,7 @@ const SLICE: Duration = Duration::from_micros(200);
 pub struct Reading {
     pub ticket: Ticket,
     pub read: Arc<OnceLock<Result<Payload, Problem>>>,
-    pub share: Share,
+    pub share: Arc<Share>,
     pub disposal: Rc<Disposal>,
 }
 
@@ -32,7 +32,7 @@ pub struct LuaBatch {
     batch: Batch,
     reading: Option<Reading>,
     /// What a large body has in memory: its share, and where it is freed.
-    held: Option<(Share, Rc<Disposal>)>,
+    held: Option<(Arc<Share>, Rc<Disposal>)>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -73,11 +73,11 @@ impl LuaBatch {
     /// Frees all messages: those of a large body on a thread.
     fn release(&mut self) {
         if let Some(reading) = self.reading.take() {
-            reading.disposal.take(reading.read);
+            reading.disposal.take((reading.read, reading.share));
         }
         let contents = self.batch.take_contents();
-        if let Some((_share, disposal)) = self.held.take() {
-            disposal.take(contents);
+        if let Some((share, disposal)) = self.held.take() {
+            disposal.take((contents, share));
         }
     }
 }
@@ -122,7 +122,8 @@ impl UserData for LuaBatch {
             files.collect::<mlua::Result<Vec<Table>>>()
         });
         // link(index, url) → a problem, or nil: where the file of that index was uploaded to
-        methods.add_method_mut("link", |_, this, (index, url): (usize, String)| {
+        methods.add_method_mut("link", |_, this, (index, url): (usize, mlua::String)| {
+            let url = url.to_string_lossy();
             Ok(this.batch.link(index.saturating_sub(1), &url).err())
         });
         // total() → how many messages it makes, once all recipients are resolved

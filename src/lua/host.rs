@@ -93,8 +93,8 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
     functions.set("refuse", lua.create_function(refuse)?)?;
     // forget(account): its password, or the account itself, has changed
     let p = Rc::clone(&passwords);
-    let forget = move |_: &Lua, account: String| {
-        p.borrow_mut().forget(&account);
+    let forget = move |_: &Lua, account: mlua::String| {
+        p.borrow_mut().forget(&account.to_string_lossy());
         Ok(())
     };
     functions.set("forget", lua.create_function(forget)?)?;

@@ -40,7 +40,7 @@ impl UserData for LuaReport {
         });
         // finish(many, accept, content_type, request_id) → status, media type (nil for an empty body), body: a string, or
         // a `LuaPieces` if it is long
-        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<String>);
+        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<Bytes>);
         methods.add_method_mut(
             "finish",
             |_, this, (many, accept, content_type, id): Finish| {

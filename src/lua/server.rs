@@ -13,8 +13,7 @@ pub struct LuaServer {
     prep: Function,
     serves: Function,
     has_rooms: Function,
-    /// Normal forms that were asked for before: they never change.
-    normal: RefCell<HashMap<String, Option<String>>>,
+    known: RefCell<NormalForms>,
 }
 
 impl LuaServer {
@@ -25,17 +24,12 @@ impl LuaServer {
             prep: settings.get("prep")?,
             serves: settings.get("serves")?,
             has_rooms: settings.get("has_rooms")?,
-            normal: RefCell::default(),
+            known: RefCell::default(),
         })
     }
-}
 
-/// As many normal forms are kept at most.
-const NORMAL_FORMS: usize = 5_000;
-
-impl LuaServer {
     fn known(&self, address: &str) -> Option<Option<String>> {
-        self.normal.borrow().get(address).cloned()
+        self.known.borrow().by_address.get(address).cloned()
     }
 
     fn prep(&self, address: &str) -> Option<String> {
@@ -43,11 +37,30 @@ impl LuaServer {
     }
 
     fn remember(&self, address: String, normal: Option<String>) {
-        let mut known = self.normal.borrow_mut();
-        if known.len() >= NORMAL_FORMS {
-            known.clear();
+        self.known.borrow_mut().keep(address, normal);
+    }
+}
+
+/// Normal forms that Prosody was asked for before. They never change.
+#[derive(Default)]
+struct NormalForms {
+    by_address: HashMap<String, Option<String>>,
+    bytes: usize,
+}
+
+/// The normal forms have at most so many bytes; then they are asked for again.
+const MOST_BYTES: usize = 1 << 20;
+/// What one takes beside its texts.
+const ENTRY: usize = 128;
+
+impl NormalForms {
+    fn keep(&mut self, address: String, normal: Option<String>) {
+        let bytes = ENTRY + address.len() + normal.as_ref().map_or(0, String::len);
+        if self.bytes + bytes > MOST_BYTES {
+            *self = NormalForms::default();
         }
-        known.insert(address, normal);
+        self.bytes += bytes;
+        self.by_address.insert(address, normal);
     }
 }
 

@@ -56,13 +56,13 @@ fn a_message_with_a_file_has_room_for_its_link() {
         size: 10_000,
         ..LIMITS
     };
-    let len = |has_file| {
+    let len = |files| {
         let mut draft = Draft::of(&[("body", "x")]);
-        draft.has_file = has_file;
+        draft.files = files;
         let content = Content::of(draft, false, &limits).map_err(|problem| problem.status);
         content.map(|content| content.serialised_len())
     };
-    assert_eq!(len(true), len(false).map(|len| len + 4096));
+    assert_eq!(len(1), len(0).map(|len| len + 4096));
 }
 
 #[test]

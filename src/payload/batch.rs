@@ -1,6 +1,7 @@
 //! The messages of one request, from what was read to what is sent.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::vec;
 
 use super::file::File;
@@ -26,8 +27,10 @@ fn answer_too_large() -> Problem {
 
 /// A message whose recipients are being resolved.
 struct Addressing {
-    /// What the client wrote, without what is resolved.
-    to: vec::IntoIter<String>,
+    /// What the client wrote.
+    to: Arc<[String]>,
+    /// The place in `to` that comes next.
+    next: usize,
     content: Content,
     recipients: Recipients,
 }
@@ -39,7 +42,7 @@ struct Addressing {
 pub struct Batch {
     from: String,
     /// The recipients that the URL names, in its path and its query.
-    in_url: Result<Vec<String>, Problem>,
+    in_url: Result<Arc<[String]>, Problem>,
     limits: Limits,
     /// Where the sender is not free to send to anybody.
     allowed: Option<Rc<Allowed>>,
@@ -71,7 +74,7 @@ impl Batch {
     ) -> Batch {
         Batch {
             from,
-            in_url,
+            in_url: in_url.map(Into::into),
             limits,
             allowed,
             unresolved: Vec::new().into_iter(),
@@ -140,11 +143,12 @@ impl Batch {
         let Some(mut current) = current else {
             return Ok(());
         };
-        if let Some(written) = current.to.next() {
+        if let Some(written) = current.to.get(current.next) {
             let recipients = &mut current.recipients;
-            recipients.add(&written, server, &self.limits)?;
+            recipients.add(written, server, &self.limits)?;
+            current.next += 1;
         }
-        if current.to.len() > 0 {
+        if current.next < current.to.len() {
             self.current = Some(current);
             return Ok(());
         }
@@ -168,14 +172,10 @@ impl Batch {
 
     fn next_unaddressed(&mut self) -> Option<Addressing> {
         let Unaddressed { to, content } = self.unresolved.next()?;
-        let is_last = self.unresolved.len() == 0;
-        let to = to.unwrap_or_else(|| match &mut self.in_url {
-            Ok(in_url) if is_last => std::mem::take(in_url),
-            Ok(in_url) => in_url.clone(),
-            Err(_) => Vec::new(),
-        });
+        let in_url = || self.in_url.clone().unwrap_or_default();
         Some(Addressing {
-            to: to.into_iter(),
+            to: to.unwrap_or_else(in_url),
+            next: 0,
             content,
             recipients: Recipients::default(),
         })

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use crate::http::media_type::is_media_type;
+use crate::http::memory::Share;
 use crate::http::parameters::parameters;
 use crate::http::percent;
+use crate::http::problem::Problem;
 use crate::message::text::is_xml;
 
 /// A file to be uploaded.
@@ -42,12 +44,18 @@ impl File {
         }
     }
 
-    /// Takes what it holds out of the body.
-    pub fn unpack(&mut self, body: &[u8]) {
-        if let Content::InBody(range) = &self.content {
-            let bytes = body.get(range.clone()).unwrap_or_default();
-            self.content = Content::Unpacked(bytes.to_vec());
-        }
+    /// Takes what it holds out of the body, and says how many bytes of memory that takes.
+    ///
+    /// # Errors
+    /// 413 and 503 where there is no memory for it.
+    pub fn unpack(&mut self, body: &[u8], memory: &Share) -> Result<usize, Problem> {
+        let Content::InBody(range) = &self.content else {
+            return Ok(0);
+        };
+        let bytes = body.get(range.clone()).unwrap_or_default();
+        memory.take(bytes.len())?;
+        self.content = Content::Unpacked(bytes.to_vec());
+        Ok(bytes.len())
     }
 }
 

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::value::Value;
+use sha2::{Digest, Sha256};
 
 use super::body::{Body, Drafts};
-use super::{form, json, multipart};
+use super::{form, multipart, tree};
 use crate::http::answer::Answer;
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
-use crate::message::field::{BODY, FIELDS, Takes, named};
+use crate::message::field::{BODY, FIELDS, LONGEST_ID, Takes, named};
 use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
@@ -66,6 +67,9 @@ const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
 const QUICK: usize = 6 * 1024;
 const QUICK_COMMAS: usize = 300;
 const QUICK_BRACKETS: usize = 40;
+
+/// What a field of a form takes beside its name and value: in a map of lists, and in the values made of it.
+const PAIR: usize = 450;
 
 /// A request in the format of another program.
 pub struct Webhook {
@@ -131,9 +135,7 @@ impl Webhook {
                 true => vec![fitted(rendered.draft, limits)],
                 false => Vec::new(),
             },
-            many: false,
             answer: rendered.answer.as_deref().map(Answer::expected),
-            files: Vec::new(),
         })
     }
 }
@@ -141,14 +143,18 @@ impl Webhook {
 fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
     let is_json = |text: &str| text.trim_start().starts_with(['{', '[']);
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |name: &str, value| fields.entry(name.to_owned()).or_default().push(value);
+    let mut add = |name: &str, value: String| {
+        body.memory.take(PAIR + name.len() + value.len())?;
+        fields.entry(name.to_owned()).or_default().push(value);
+        Ok(())
+    };
     match form {
         Form::Multipart => {
             for (name, value) in multipart::parts(body, |_, is_file| !is_file)? {
-                add(&name, value);
+                add(&name, value)?;
             }
         }
-        Form::Json => return json::read_any(&charset::decode(body.charset, body.bytes)?),
+        Form::Json => return tree::read(&charset::decode(body.charset, body.bytes)?, body.memory),
         // Many a program posts JSON and says that it is a form, as curl -d does, or nothing.
         Form::Urlencoded if !body.bytes.trim_ascii_start().starts_with(b"{") => {
             form::each_pair(body, add)?;
@@ -156,7 +162,7 @@ fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
         Form::Urlencoded | Form::Unsaid => {
             let text = charset::decode(body.charset, body.bytes)?;
             return match is_json(&text) {
-                true => json::read_any(&text),
+                true => tree::read(&text, body.memory),
                 false => Err(unsupported()),
             };
         }
@@ -164,7 +170,7 @@ fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
     for name in IN_JSON {
         if let Some([text]) = fields.get(name).map(Vec::as_slice) {
             if is_json(text) {
-                return json::read_any(text);
+                return tree::read(text, body.memory);
             }
         }
     }
@@ -187,7 +193,11 @@ fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
     for (at, (field, value)) in FIELDS.iter().zip(&mut draft.values).enumerate() {
         let Some(text) = value else { continue };
         match field.takes {
-            Takes::Text | Takes::AttributeText if at != BODY => cut(text, limits.size / 8),
+            Takes::Reference | Takes::AttributeText if text.len() > LONGEST_ID => {
+                // Another text has another hash, and the same one the same.
+                *text = format!("{:x}", Sha256::digest(text.as_bytes()));
+            }
+            Takes::Text if at != BODY => cut(text, limits.size / 8),
             _ => {}
         }
         if at != BODY && at != html {
