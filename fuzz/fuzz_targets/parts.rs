@@ -1,5 +1,5 @@
 //! The parts of a request that are not its body, and what the body is made of: whatever is taken means the same when it is
-//! written anew.
+//! written anew; and what it costs.
 //!
 //! The first letter of the input says what the rest is: see [`PARTS`].
 
@@ -11,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, write::GzEncoder};
 use libfuzzer_sys::{Corpus, fuzz_target};
+use mod_post_msg_fuzz::parts;
+use mod_post_msg_fuzz::pieces::repeat;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use post_msg::credentials::authorization::{Credentials, Presented};
 use post_msg::credentials::signature::{Claims, Signature};
@@ -60,8 +62,21 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     part(rest);
+    cost(&String::from_utf8_lossy(rest));
     Corpus::Keep
 });
+
+/// What each header costs that has this text again and again, up to the 10 KB that Prosody takes of a head.
+fn cost(piece: &str) {
+    if piece.is_empty() {
+        return;
+    }
+    let text = repeat(piece, 10_000);
+    for (name, cost) in parts::costs(&text) {
+        let faults = cost.faults(text.len());
+        assert!(faults.is_empty(), "{name}: {faults:?}");
+    }
+}
 
 fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, NON_ALPHANUMERIC).to_string()
