@@ -395,11 +395,21 @@ describe("credentials", function ()
 				local new_count, new_seconds = derivations();
 				return new_count - count, new_seconds - seconds;
 			end
-			for _, name in ipairs { "many", "off", "nobody", "nobody-else" } do
-				local count, seconds = work(name .. "@slow.example");
-				assert.equal(1, count, name);
-				-- A new account's rounds take some 50 ms, the rounds of a default configuration some 3 ms.
-				assert.is_true(seconds > 0.015, ("%s took %.3f s"):format(name, seconds));
+			-- The least of three, of which each may have been held up.
+			local function least_work(name)
+				local least = math.huge;
+				for _ = 1, 3 do
+					local count, seconds = work(name .. "@slow.example");
+					assert.equal(1, count, name);
+					least = math.min(least, seconds);
+				end
+				return least;
+			end
+			local known = least_work("many");
+			for _, name in ipairs { "off", "nobody", "nobody-else" } do
+				-- The rounds of a default configuration take a sixteenth of it.
+				local seconds = least_work(name);
+				assert.is_true(seconds > known / 4, ("%s took %.3f s, a known account %.3f s"):format(name, seconds, known));
 			end
 		end);
 
