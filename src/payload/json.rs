@@ -287,7 +287,10 @@ fn message<'de, A: MapAccess<'de>>(
     mut members: A,
     limits: &Limits,
 ) -> Result<Box<Draft>, A::Error> {
-    let mut draft = Box::<Draft>::default();
+    let mut draft = Box::new(Draft {
+        read_as: "JSON",
+        ..Draft::default()
+    });
     let mut seen = HashSet::new();
     while let Some(Name(name)) = members.next_key()? {
         let field = field::named(&name);
@@ -305,8 +308,9 @@ fn message<'de, A: MapAccess<'de>>(
             );
             continue;
         }
-        if let Some(field) = field {
-            store(&mut draft, field, value, limits);
+        match field {
+            Some(field) => store(&mut draft, field, value, limits),
+            None => draft.add_unknown(&name),
         }
         seen.insert(name);
     }

@@ -30,10 +30,20 @@ use crate::message::limits::Limits;
 /// bytes that are not valid in the charset. 415: a charset that is unknown, a field that is itself
 /// multipart or has a transfer encoding.
 pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        read_as: "multipart/form-data",
+        ..Draft::default()
+    };
     let mut files = Vec::new();
-    let wanted = |name: &str, _| field::named(name).is_some();
-    for (name, value) in read_parts(body, wanted, |file| files.push(file))? {
+    let wanted = |name: &str, _| {
+        let is_known = field::named(name).is_some();
+        if !is_known {
+            draft.add_unknown(name);
+        }
+        is_known
+    };
+    let parts = read_parts(body, wanted, |file| files.push(file))?;
+    for (name, value) in parts {
         if let Some(field) = field::named(&name) {
             draft.add(field, value, limits);
         }
@@ -53,7 +63,7 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
             draft.values[field].clone().filter(|_| goes_with_all)
         }),
         has_file: true,
-        fault: None,
+        ..Draft::default()
     };
     let mut drafts = vec![draft];
     drafts.resize(files.len().max(1), others);
@@ -76,7 +86,7 @@ const FILE: &str = "file";
 /// As above.
 pub(super) fn parts(
     body: &Body,
-    wanted: impl Fn(&str, bool) -> bool,
+    wanted: impl FnMut(&str, bool) -> bool,
 ) -> Result<Vec<(String, String)>, Problem> {
     read_parts(body, wanted, |_| {})
 }
@@ -84,7 +94,7 @@ pub(super) fn parts(
 /// The same, and `on_file` gets each part `file` that has a file name.
 fn read_parts(
     body: &Body,
-    wanted: impl Fn(&str, bool) -> bool,
+    mut wanted: impl FnMut(&str, bool) -> bool,
     mut on_file: impl FnMut(File),
 ) -> Result<Vec<(String, String)>, Problem> {
     let delimiter = [

@@ -16,7 +16,10 @@ fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
         batch: limit,
         ..LIMITS
     };
-    super::read(&body, &limits).map(|read| (read.drafts, read.many))
+    super::read(&body, &limits).map(|read| {
+        let drafts = read.drafts.into_iter().map(Draft::known);
+        (drafts.collect(), read.many)
+    })
 }
 
 fn spellings(draft: Draft) -> Option<Vec<String>> {

@@ -10,7 +10,7 @@ fn read(boundary: &str, charset: &'static Encoding, bytes: &[u8]) -> Result<Draf
         charset,
         boundary: Some(boundary.as_bytes()),
     };
-    super::read(&body, &LIMITS).map(|mut read| read.drafts.remove(0))
+    super::read(&body, &LIMITS).map(|mut read| read.drafts.remove(0).known())
 }
 
 fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
