@@ -94,7 +94,10 @@ fn a_fault_is_told_of_the_template_that_has_it() {
     let files: &[(&str, &[u8])] = &[
         ("outer.j2", b"{% include 'inner' %}"),
         ("inner.j2", b"\n  {{ 1 + }}"),
-        ("missing.j2", b"{{ payload.missing|shorten(3) }}"),
+        (
+            "missing.j2",
+            b"{{ fail('nothing') if not payload.missing }}",
+        ),
         ("around.j2", b"\n\n{% include 'missing' %}"),
     ];
     let templates = Templates::new(Some(Folder::new(folder("faults", files))));

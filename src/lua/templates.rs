@@ -44,8 +44,8 @@ impl LuaTemplates {
         let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
         let content_type = headers.iter().find(is_type).map(|(_, value)| value.clone());
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
-        let form = Form::of(content_type.is_some().then_some(media_type.essence))?;
-        let parameters = media_type.parameters()?;
+        let form = Form::of(content_type.is_some().then_some(media_type.essence));
+        let parameters = media_type.lenient_parameters()?;
         let body = Body {
             bytes: payload,
             charset: parameters.charset.unwrap_or(UTF_8),

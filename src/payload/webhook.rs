@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::value::Value;
+use encoding_rs::{UTF_16BE, UTF_16LE};
+use minijinja::value::{Value, ValueKind};
 
 use super::body::{Body, Drafts};
 use super::{form, json, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
@@ -18,43 +19,28 @@ use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
 
-/// How the payload is written.
+/// What Content-Type says of a payload. What it is, its body says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
     Urlencoded,
     Multipart,
-    /// It is not said, or as plain text: JSON, or nothing that is read.
+    /// Nothing, or a type of none of these.
     Unsaid,
 }
 
 impl Form {
     /// Of a media type.
-    ///
-    /// # Errors
-    /// 415, listing what is supported.
-    pub fn of(essence: Option<&[u8]>) -> Result<Form, Problem> {
-        let Some(essence) = essence else {
-            return Ok(Form::Unsaid);
-        };
-        let essence = essence.to_ascii_lowercase();
+    pub fn of(essence: Option<&[u8]>) -> Form {
+        let essence = essence.unwrap_or_default().to_ascii_lowercase();
         match essence.as_slice() {
-            b"application/json" | b"text/json" => Ok(Form::Json),
-            b"application/x-www-form-urlencoded" => Ok(Form::Urlencoded),
-            b"multipart/form-data" => Ok(Form::Multipart),
-            b"text/plain" => Ok(Form::Unsaid),
-            other if other.starts_with(b"application/") && other.ends_with(b"+json") => {
-                Ok(Form::Json)
-            }
-            _ => Err(unsupported()),
+            b"application/json" | b"text/json" => Form::Json,
+            b"application/x-www-form-urlencoded" => Form::Urlencoded,
+            b"multipart/form-data" => Form::Multipart,
+            other if other.starts_with(b"application/") && other.ends_with(b"+json") => Form::Json,
+            _ => Form::Unsaid,
         }
     }
-}
-
-fn unsupported() -> Problem {
-    Problem::unsupported(
-        "with ?as= the Content-Type is one of application/json, multipart/form-data, application/x-www-form-urlencoded",
-    )
 }
 
 /// Fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; Discord; Uptime Kuma.
@@ -100,20 +86,20 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload, and makes a message of it; none where the template prints nothing.
+    /// Reads the payload, and makes a message of it; none where the template says that the event makes none.
     ///
     /// # Errors
-    /// 415 for a body that is not said to be JSON and is none; 400 for one that cannot be read, and for the
-    /// parameters of the query; 422 for a payload that does not fit the template, 503 for a broken template.
+    /// 415 for a body that is neither JSON nor a form; 400 for one that cannot be read, and for the parameters of the
+    /// query; 422 for a payload of which nothing can be shown, 503 for a broken template.
     pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Drafts, Problem> {
-        let payload = payload(body, form)?;
+        let (payload, read_as) = payload(body, form)?;
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
                 "the query gives `{name}` twice; only `to` may be repeated"
             )));
         }
         let call = Call {
-            payload,
+            payload: payload.clone(),
             headers: self.headers,
             query: self.query.others,
             now: self.now,
@@ -123,11 +109,19 @@ impl Webhook {
             .iter()
             .zip(&rendered.draft.values)
             .any(|(field, value)| field.suffices && value.is_some());
+        let drafts = match (rendered.is_silent, says_something) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![fitted(rendered.draft, limits)],
+            (false, false) => {
+                return Err(Problem::meaning(format!(
+                    "the template {} finds nothing to show in the payload, which was read {read_as}{}; see docs/programs.md for what the program must post",
+                    self.name,
+                    members(&payload)
+                )));
+            }
+        };
         Ok(Drafts {
-            drafts: match says_something {
-                true => vec![fitted(rendered.draft, limits)],
-                false => Vec::new(),
-            },
+            drafts,
             many: false,
             answer: rendered.answer.as_deref().map(Answer::expected),
             files: Vec::new(),
@@ -135,34 +129,177 @@ impl Webhook {
     }
 }
 
-fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
-    let is_json = |text: &str| text.trim_start().starts_with(['{', '[']);
-    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |name: &str, value| fields.entry(name.to_owned()).or_default().push(value);
-    match form {
-        Form::Multipart => {
-            for (name, value) in multipart::parts(body, |_, is_file| !is_file)? {
-                add(&name, value);
+/// ` with the members …`, as an answer names them.
+fn members(payload: &Value) -> String {
+    if payload.kind() != ValueKind::Map {
+        return format!(" and is no object but a {}", payload.kind());
+    }
+    let keys = payload.try_iter().into_iter().flatten();
+    match names(keys.map(|key| key.to_string())) {
+        Some(names) => format!(" with the members {names}"),
+        None => " and has no members".to_owned(),
+    }
+}
+
+/// A payload, and the words for how it was read.
+fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
+    let bytes = body
+        .bytes
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(body.bytes);
+    let start = bytes.trim_ascii_start();
+    if start.is_empty() {
+        return Ok((
+            Value::from(BTreeMap::<String, Value>::new()),
+            "as an empty body",
+        ));
+    }
+    let boundary = boundary(body, start);
+    if boundary.is_some()
+        && (form == Form::Multipart && !is_json_bytes(start) || is_multipart(start))
+    {
+        let body = Body { boundary, ..*body };
+        let mut fields = Fields::new();
+        for (name, value) in multipart::parts(&body, |_, is_file| !is_file)? {
+            fields.entry(name).or_default().push(value);
+        }
+        return Ok((of_fields(fields)?, "as multipart/form-data"));
+    }
+    let is_form =
+        form == Form::Urlencoded && memchr::memchr(b'=', start).is_some() || is_form(start);
+    let is_utf16 = body.charset == UTF_16LE || body.charset == UTF_16BE;
+    if is_utf16 || form == Form::Json && !is_form || is_json_bytes(start) {
+        let text = charset::decode(body.charset, body.bytes)?;
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+        if form == Form::Json || is_json(text) {
+            match json::read_any(text)
+                .or_else(|problem| json::read_any(&mended(text)).map_err(|_| problem))
+            {
+                Ok(payload) => return Ok((payload, "as JSON")),
+                // A field of a form may begin with a bracket: [x]=1.
+                Err(_) if is_form && text.starts_with('[') => {}
+                Err(problem) => return Err(problem),
             }
-        }
-        Form::Json => return json::read_any(&charset::decode(body.charset, body.bytes)?),
-        // Many a program posts JSON and says that it is a form, as curl -d does, or nothing.
-        Form::Urlencoded if !body.bytes.trim_ascii_start().starts_with(b"{") => {
-            form::each_pair(body, add)?;
-        }
-        Form::Urlencoded | Form::Unsaid => {
-            let text = charset::decode(body.charset, body.bytes)?;
-            return match is_json(&text) {
-                true => json::read_any(&text),
-                false => Err(unsupported()),
-            };
         }
     }
-    for name in IN_JSON {
-        if let Some([text]) = fields.get(name).map(Vec::as_slice) {
-            if is_json(text) {
-                return json::read_any(text);
+    if is_form {
+        let mut fields = Fields::new();
+        form::each_pair(body, |name, value| {
+            fields.entry(name.to_owned()).or_default().push(value);
+        })?;
+        // JSON that is not escaped, as in curl -d 'payload={"text": "a & b"}'.
+        if let Some(json) = unescaped(body)? {
+            return Ok((json, "as JSON in a form"));
+        }
+        return Ok((of_fields(fields)?, "as a form"));
+    }
+    Err(Problem::unsupported(
+        "the body is neither JSON nor a form, which it must be with ?as=, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
+    ))
+}
+
+type Fields = BTreeMap<String, Vec<String>>;
+
+/// JSON that a user has written around texts which nobody escaped: a quote that no string can end with, and control
+/// characters, are escaped. `"tags": "size:19" rack"` is a text with a quote in it.
+fn mended(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let (mut in_string, mut is_escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !in_string => in_string = true,
+            '"' if !is_escaped => {
+                let behind = text[at + 1..].trim_ascii_start();
+                in_string = !(behind.is_empty() || behind.starts_with([',', ':', '}', ']']));
+                if in_string {
+                    mended.push('\\');
+                }
             }
+            c if in_string && c.is_ascii_control() => {
+                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
+                is_escaped = false;
+                continue;
+            }
+            _ => {}
+        }
+        is_escaped = in_string && c == '\\' && !is_escaped;
+        mended.push(c);
+    }
+    mended
+}
+
+fn is_json_bytes(start: &[u8]) -> bool {
+    start.starts_with(b"{") || start.starts_with(b"[")
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// The boundary that Content-Type names, or else the one that the first line of the body has.
+fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
+    let line = start
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let first = line.trim_ascii_end().strip_prefix(b"--");
+    body.boundary
+        .or(first)
+        .filter(|boundary| !boundary.is_empty())
+}
+
+/// Whether it begins as multipart/form-data does (RFC 7578).
+fn is_multipart(start: &[u8]) -> bool {
+    let head = start.get(..1024).unwrap_or(start).to_ascii_lowercase();
+    head.starts_with(b"--")
+        && memchr::memmem::find(&head, b"\ncontent-disposition: form-data").is_some()
+}
+
+/// Whether it begins as a form does: a name, of what needs no escape, and `=`.
+fn is_form(start: &[u8]) -> bool {
+    let name = start
+        .iter()
+        .position(|&byte| byte == b'=')
+        .map(|end| &start[..end]);
+    name.is_some_and(|name| {
+        !name.is_empty()
+            && name
+                .iter()
+                .all(|&byte| byte.is_ascii_alphanumeric() || b"_-.*+%[]:&".contains(&byte))
+    })
+}
+
+/// The payload in a field of a form that begins with it and does not escape it.
+fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
+    let begins = |name: &str| {
+        let rest = body.bytes.strip_prefix(name.as_bytes());
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"="));
+        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
+    };
+    let Some(name) = IN_JSON.iter().find(|name| begins(name)) else {
+        return Ok(None);
+    };
+    let text = charset::decode(body.charset, &body.bytes[name.len() + 1..])?;
+    Ok(json::read_any(&text).ok())
+}
+
+/// The JSON in one of the fields of a form, or else an object of them.
+fn of_fields(fields: Fields) -> Result<Value, Problem> {
+    let json_in = |texts: &Vec<String>| match texts.as_slice() {
+        [text] => Some(text.trim_start_matches('\u{FEFF}'))
+            .filter(|text| is_json(text))
+            .map(str::to_owned),
+        _ => None,
+    };
+    if let Some(text) = IN_JSON
+        .iter()
+        .find_map(|name| fields.get(*name).and_then(json_in))
+    {
+        return json::read_any(&text);
+    }
+    if let (1, Some(text)) = (fields.len(), fields.values().next().and_then(json_in)) {
+        if let Ok(payload) = json::read_any(&text) {
+            return Ok(payload);
         }
     }
     // A list, where a form has a field more than once.
