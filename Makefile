@@ -35,7 +35,7 @@ endif
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages soak test-fresh fuzz fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
+	test-matrix test-deb test-packages soak test-fresh fuzz fuzz-cost fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
 
 all: build
 
@@ -89,8 +89,10 @@ test: deps
 	$(MAKE) test-other
 	$(MAKE) test-deb
 
+# What a request costs is measured in the build that is served.
 test-native:
 	$(CARGO) test $(CARGO_LUA)
+	$(CARGO) test --release $(CARGO_LUA) --test cost
 
 # Every spec, on the Prosody of this machine.
 test-specs: build build-panic
@@ -189,12 +191,13 @@ bench: deps
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
 
-# Random headers, queries and addresses, random requests, and random payloads through every template, for so many SECONDS in
-# all; with SANITIZER=address, memory is watched too. What makes it fail is left in fuzz/artifacts, what it learned in
-# target/fuzz/found.
+# Requests made of repeated pieces, random headers, queries and addresses, random requests, and random payloads through every
+# template, for so many SECONDS in all. Memory and time that tests/cost/rules.rs does not allow fail; the limits of the run
+# itself leave room for libFuzzer's own memory, and for runs that are measured again. With SANITIZER=address, memory is
+# watched too. What makes it fail is left in fuzz/artifacts, what it learned in target/fuzz/found.
 SECONDS ?= 60
 SANITIZER ?= none
-fuzz: fuzz-parts fuzz-request fuzz-webhook
+fuzz: fuzz-cost fuzz-parts fuzz-request fuzz-webhook
 
 cargo-fuzz: deps
 	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
@@ -204,7 +207,10 @@ cargo-fuzz: deps
 FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
 	$(if $(filter none,$(SANITIZER)),,RUSTC_BOOTSTRAP=1) \
 	$(CARGO) fuzz run --strip-dead-code --sanitizer $(SANITIZER) $(1) target/fuzz/found/$(1) $(2) \
-	-- -dict=fuzz/$(1).dict -max_len=$(3) -timeout=5 -max_total_time=$$(($(SECONDS) / 3))
+	-- $(if $(wildcard fuzz/$(1).dict),-dict=fuzz/$(1).dict) -max_len=$(3) -timeout=2 -rss_limit_mb=$(if $(filter none,$(SANITIZER)),256,2048) -max_total_time=$$(($(SECONDS) / 4))
+
+fuzz-cost: cargo-fuzz
+	$(call FUZZ,cost,fuzz/corpus/cost,2048)
 
 fuzz-parts: cargo-fuzz
 	$(call FUZZ,parts,fuzz/corpus/parts,2048)

@@ -9,14 +9,17 @@ local jid_split = require "util.jid".split;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
+local drop_expired = module:require "tokens".drop_expired;
+
 local hosts = prosody.hosts;
 
 local settings, native, core, waiting, passwords, tokens, count_credentials; -- given to init
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
--- id of a sending token, with the address where one was given → a sender, found right at the time `checked`
-local by_token = cache.new(2000);
+-- id of a sending token, found right at the time `checked` → { account, hash, checked, … }, with its senders by address
+local by_token = cache.new(1000);
+local most_addresses = 8; -- of a token whose senders are remembered
 local forgotten = 0; -- grows whenever an account or a token is forgotten
 
 local function tokenauth()
@@ -70,10 +73,8 @@ end
 
 local function forget_tokens(account)
 	forgotten = forgotten + 1;
-	for key, sender in by_token:items() do
-		if sender.account == account then
-			by_token:set(key, nil);
-		end
+	for id, known in by_token:items() do
+		if known.account == account then by_token:set(id, nil); end
 	end
 end
 
@@ -111,16 +112,22 @@ local function sender_of(address, role) --> sender, problem
 	return { address = address; account = account; username = user; host = host; resource = resource; role = role };
 end
 
-local function is_active(user, host) --> boolean
-	return usermanager.get_provider(host).user_exists(user)
-		and (not usermanager.user_is_enabled or usermanager.user_is_enabled(user, host)); -- COMPAT 0.12 disables no accounts
+local function is_enabled(user, host) --> boolean
+	if not usermanager.user_is_enabled then return true; end -- COMPAT 0.12 disables no accounts
+	local enabled, err = usermanager.user_is_enabled(user, host);
+	-- COMPAT 13.0: a backend that cannot disable accounts returns this error for each.
+	return enabled or err == "method not implemented" or err == "method not supported";
 end
 
--- Tokens. One that is right passes however many have failed; `account` is whose it was claimed to be, or
--- what stands for that in the log.
+local function is_active(user, host) --> boolean
+	return usermanager.get_provider(host).user_exists(user) and is_enabled(user, host);
+end
+
+-- Tokens. A right one passes however many were wrong. Wrong ones count for the client's address; `account` is whose it was
+-- claimed to be, or what stands for that in the log.
 
 local function refuse_token(account, ip, id)
-	local seconds = core.refuse_token(ip, account);
+	local seconds = core.refuse_token(ip);
 	if seconds then return too_many(seconds); end
 	local problem, headers = unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
 	return failed(problem, account, ip), headers;
@@ -157,13 +164,28 @@ local function check_bearer(token, ip) --> sender, problem, headers
 	return sender, problem;
 end
 
+-- The sender that a token stands for, under the address that came with it.
+local function sender_by(known, address) --> sender, problem
+	local sender = known.senders[address];
+	if sender then return sender; end
+	local problem;
+	sender, problem = sender_of(address);
+	if not sender then return nil, problem; end
+	sender.token, sender.as, sender.allowed, sender.admit = known.id, known.as, known.allowed, known.admit;
+	sender.webhook_secret = known.webhook_secret;
+	if known.count == most_addresses then known.senders, known.count = {}, 0; end
+	known.senders[address], known.count = sender, known.count + 1;
+	return sender;
+end
+
 -- `address` is what came with the token in Basic credentials.
 local function check_sending_token(id, hash, address, ip) --> sender, problem, headers
-	local key = address and id.." "..address or id;
-	local known, time, clock = by_token:get(key), now(), os.time();
+	local known, time, clock = by_token:get(id), now(), os.time();
 	if known and time - known.checked < settings.credential_recheck and (not known.expires or known.expires > clock) then
-		if equals(known.token_hash, hash) then return known; end
-		return nil, refuse_token(known.account, ip, id);
+		if not equals(known.hash, hash) or address and jid_bare(address) ~= known.account then
+			return nil, refuse_token(known.account, ip, id);
+		end
+		return sender_by(known, address or known.account);
 	end
 	local mark = forgotten;
 	local entry, err = tokens.find(id, clock);
@@ -177,19 +199,20 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	if right and not active and passwords.is_unreadable(entry.account, module.host) then
 		return nil, unreadable();
 	elseif not active then
-		by_token:set(key, nil);
+		if right or not entry then by_token:set(id, nil); end
 		return nil, refuse_token(account or "token:"..id, ip, id);
 	end
 	tokens.note_use(id, clock);
-	local sender, problem = sender_of(address or account);
-	if sender then
-		sender.token, sender.token_hash, sender.checked, sender.expires, sender.as = id, hash, time, entry.expires, entry.as;
-		sender.allowed = entry.to and native.allowed(id, entry.to);
-		sender.admit = entry.rate and tokens.admission(id, entry.rate);
-		sender.webhook_secret = entry.webhook_secret;
-		if mark == forgotten then by_token:set(key, sender); end
+	known = {
+		id = id; account = account; hash = hash; checked = time; expires = entry.expires; as = entry.as; webhook_secret = entry.webhook_secret;
+		allowed = known and known.allowed or entry.to and native.allowed(id, entry.to); -- a token is never changed
+		admit = entry.rate and tokens.admission(id, entry.rate); senders = {}; count = 0;
+	};
+	if mark == forgotten then
+		by_token:set(id, known);
+		drop_expired(by_token, function (other) return time - other.checked >= settings.credential_recheck; end);
 	end
-	return sender, problem;
+	return sender_by(known, address or account);
 end
 
 local function is_loopback(ip)
@@ -258,7 +281,7 @@ local function check_signature(sender, request) --> problem, headers
 	local at = 0;
 	repeat
 		at = signature:add(request.body, at);
-		if at and not waiting.breathe() then return waiting.unloaded; end
+		if at and not waiting.breathe(sender.account) then return waiting.unloaded; end
 	until not at;
 	if signature:right() then return nil; end
 	local problem, headers = refuse_token(sender.account, request.ip, sender.token);

@@ -5,7 +5,9 @@ local datetime = require "util.datetime";
 local jid_split = require "util.jid".split;
 local st = require "util.stanza";
 
-local auth, owner; -- given to init
+local shown_text = module:require "shown";
+
+local auth, owner, rules; -- given to init
 
 local xmlns_commands = "http://jabber.org/protocol/commands";
 local xmlns_forms = "jabber:x:data";
@@ -21,8 +23,8 @@ local texts = {
 		as = "May send only this format (alertmanager, github, …)"; days = "Days until it expires";
 		rate = "Messages a minute, at most"; token = "Token"; id = "Id"; expires = "Expires"; made = "Made"; used = "Last used";
 		none = "You have no sending tokens."; revoked = "The token is revoked.";
-		wrong_label = "The label is one line of at most 200 bytes.";
-		wrong_to = "A recipient is an address without resource, or a domain; at most 1000 of them.";
+		wrong_label = "The label is one line of at most 200 bytes, without control characters.";
+		wrong_to = "A recipient is an address without resource, or a domain; at most 100 of them, of 16384 bytes in all.";
 		wrong_as = "A format is named with letters, digits, dots, hyphens and underscores.";
 		wrong_days = "The days are a whole number from 1 to 36500.";
 		wrong_rate = "The messages a minute are a whole number from 1 to 10000.";
@@ -41,8 +43,8 @@ local texts = {
 		as = "Darf nur dieses Format senden (alertmanager, github, …)"; days = "Tage, bis es abläuft";
 		rate = "Höchstens so viele Nachrichten in der Minute"; token = "Token"; id = "Kennung"; expires = "Läuft ab"; made = "Erstellt";
 		used = "Zuletzt benutzt"; none = "Sie haben keine Sende-Token."; revoked = "Das Token ist widerrufen.";
-		wrong_label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes.";
-		wrong_to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 1000 sind möglich.";
+		wrong_label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes, ohne Steuerzeichen.";
+		wrong_to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 100 sind möglich, von zusammen 16384 Bytes.";
 		wrong_as = "Ein Format hat einen Namen aus Buchstaben, Ziffern, Punkten, Binde- und Unterstrichen.";
 		wrong_days = "Die Tage sind eine ganze Zahl von 1 bis 36500.";
 		wrong_rate = "Die Nachrichten in der Minute sind eine ganze Zahl von 1 bis 10000.";
@@ -60,8 +62,23 @@ local function texts_for(stanza)
 	return texts[lang:lower():match("^%a+")] or texts.en;
 end
 
--- COMPAT 0.12: a handler of mod_adhoc is not given the stanza, so the hook before it notes the texts.
+-- COMPAT 0.12: a handler of mod_adhoc is not given the stanza, so the hook before it notes the texts. Another command may run
+-- while one waits.
 local text = texts.en;
+
+local function breathe(username) --> boolean: whether it goes on
+	local its_text = text;
+	local goes_on = owner.breathe(username);
+	text = its_text;
+	return goes_on;
+end
+
+local function list_tokens(username) --> as owner.list
+	local its_text = text;
+	local found = owner.list(username);
+	text = its_text;
+	return found;
+end
 
 local function refused(problem)
 	return { status = "completed"; error = { message = text["wrong_"..problem] } };
@@ -134,7 +151,7 @@ local columns = { "id", "label", "to", "as", "rate", "expires", "made", "used" }
 
 -- XEP-0004, section 3.4.
 local function list(username)
-	local found = owner.list(username);
+	local found = list_tokens(username);
 	if not found then
 		return refused("store");
 	elseif not found[1] then
@@ -143,14 +160,15 @@ local function list(username)
 	local form = st.stanza("x", { xmlns = xmlns_forms; type = "result" })
 		:text_tag("title", text.list):text_tag("instructions", text.list_instructions):tag("reported");
 	for _, name in ipairs(columns) do
-		form:tag("field", { var = name; type = name == "to" and "jid-multi" or "text-single"; label = text[name] }):up();
+		form:tag("field", { var = name; type = name == "to" and "text-multi" or "text-single"; label = text[name] }):up();
 	end
 	form:up();
 	for _, token in ipairs(found) do
+		if not breathe(username) then return refused("store"); end
 		local entry = token.entry;
 		local function time(when) return when and { datetime.datetime(when) }; end
 		local shown = {
-			id = { token.id }; label = { entry.label }; to = entry.to; as = { entry.as };
+			id = { token.id }; label = { entry.label and shown_text(entry.label) }; to = rules.shown_recipients(entry.to); as = { entry.as };
 			rate = entry.rate and { ("%d"):format(entry.rate) };
 			expires = time(entry.expires); made = time(entry.made); used = time(entry.used);
 		};
@@ -166,7 +184,7 @@ local function list(username)
 end
 
 local function revoke_form(username)
-	local found = owner.list(username);
+	local found = list_tokens(username);
 	if not found then
 		return refused("store");
 	elseif not found[1] then
@@ -174,7 +192,7 @@ local function revoke_form(username)
 	end
 	local options = {};
 	for _, token in ipairs(found) do
-		local label = token.entry.label;
+		local label = token.entry.label and shown_text(token.entry.label);
 		options[#options + 1] = { value = token.id; label = label and label.." ("..token.id..")" or token.id };
 	end
 	return dataforms.new {
@@ -194,7 +212,7 @@ local function revoke(username, form)
 end
 
 local function init(parts)
-	auth, owner = parts.auth, parts.owner;
+	auth, owner, rules = parts.auth, parts.owner, parts.rules;
 	module:depends("adhoc");
 	local new_command = module:require "adhoc".new;
 	local names = {}; -- node → name of its text

@@ -2,7 +2,12 @@
 
 local cache = require "util.cache";
 local jid_bare = require "util.jid".bare;
+local sha256 = require "util.hashes".sha256;
 local timer = require "util.timer";
+
+local guard = module:require "guard";
+local register_state = module:require "state";
+local show = module:require "shown";
 
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
@@ -26,15 +31,16 @@ local status_of = {
 -- Bounces of a message that never left this server, since the recipient's could not be reached.
 local unreachable = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true };
 
+-- What a bounce says. Its text is another server's or client's.
 local function problem_of(stanza, to) --> problem
 	local kind, condition, text = stanza:get_error();
-	condition = condition or "undefined-condition";
+	if not status_of[condition] then condition = "undefined-condition"; end
 	return {
-		status = status_of[condition] or 502;
+		status = status_of[condition];
 		condition = condition;
 		temporary = kind == "wait"; -- RFC 6120, section 8.3.2
 		unreached = unreachable[condition];
-		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..text..")" or "");
+		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..show(text)..")" or "");
 	};
 end
 
@@ -47,52 +53,76 @@ local function kind_of(stanza) --> "account", "room", "service" (a host or compo
 	return not host and "remote" or at_domain and host.type == "local" and "account" or "service";
 end
 
--- Outcomes that are under way, by id; those of the same id are chained. An outcome is { id, to, sender,
--- wait }, and then has a `status` or a `problem`.
+-- Outcomes of messages that are being routed, or whose receipt is awaited, by key; of several with one key the newest, which knows
+-- the older ones. An outcome is { id, to, sender, wait }, and has a `status` or a `problem` as soon as one is known.
 local under_way = {};
--- An outcome that nobody holds any more. Most messages are done with once they are routed, and a table
--- for each would be collected again.
+-- An outcome that is not in use, kept for the next message: most messages are answered as soon as they are routed.
 local spare;
--- Those of whom something may come back after the answer, so that it reaches nobody else.
-local answered = cache.new(10000); -- sender's address, id → recipient
+
+-- Messages that are answered, and whose bounce or receipt may still arrive, so that it reaches none of the sender's clients.
+local answered = cache.new(10000); -- key, or its hash → when it was answered
+local answered_for = 60 * 60; -- seconds for which they are kept
+local longest_key = 256; -- bytes; longer keys are hashed
+local longest_id = 1024; -- bytes; no message of this module has a longer one
+
+-- No address holds a line end.
+local function key_of(id, sender, to) --> string
+	return id.."\n"..sender.."\n"..to;
+end
+
+local function short(key) --> string
+	return #key > longest_key and sha256(key) or key;
+end
 
 local function track(outcome)
-	local other = under_way[outcome.id];
-	if other then outcome.chained = other; end
-	under_way[outcome.id] = outcome;
+	local key = key_of(outcome.id, outcome.sender.address, outcome.to);
+	local older = under_way[key];
+	if older then older.newer = outcome; end
+	outcome.key, outcome.older = key, older;
+	under_way[key] = outcome;
 end
 
 local function untrack(outcome)
-	local last, at = nil, under_way[outcome.id];
-	while at and at ~= outcome do
-		last, at = at, at.chained;
-	end
-	if not at then
-		return;
-	elseif last then
-		last.chained = at.chained;
-	else
-		under_way[outcome.id] = at.chained;
-	end
-	at.chained = nil;
+	local key, older, newer = outcome.key, outcome.older, outcome.newer;
+	if not key then return; end
+	outcome.key, outcome.older, outcome.newer = nil, nil, nil;
+	if older then older.newer = newer; end
+	if newer then newer.older = older; else under_way[key] = older; end
 end
 
--- The outcome of a message from `sender` (an address) that a stanza from `from` is about.
-local function find(id, sender, from) --> outcome
-	local outcome = under_way[id];
-	while outcome do
-		if outcome.sender.address == sender and (from == outcome.to or jid_bare(from) == jid_bare(outcome.to)) then
-			return outcome;
-		end
-		outcome = outcome.chained;
+register_state("outcomes", function ()
+	local count = 0;
+	for _, outcome in pairs(under_way) do
+		while outcome do count, outcome = count + 1, outcome.older; end
 	end
+	return count;
+end);
+
+-- The outcome of a message from `sender` (an address) to `from`, or to the account of `from`.
+local function find(id, sender, from) --> outcome
+	return under_way[key_of(id, sender, from)] or under_way[key_of(id, sender, jid_bare(from))];
+end
+
+local function is_answered(id, sender, from) --> boolean
+	return answered:get(short(key_of(id, sender, from))) ~= nil or answered:get(short(key_of(id, sender, jid_bare(from)))) ~= nil;
+end
+
+local function forget_answered()
+	local expired = os.time() - answered_for;
+	waiting.in_slices(function ()
+		local key, time = answered:tail();
+		return key and time <= expired and key or nil;
+	end, function (key)
+		answered:set(key, nil);
+	end);
 end
 
 local function let_go(outcome)
+	local key, sender = outcome.key, outcome.sender;
+	if not key then return; end
 	untrack(outcome);
-	local sender = outcome.sender;
 	if outcome.wait or sender.resource then
-		answered:set(sender.address.."\n"..outcome.id, outcome.to);
+		answered:set(short(key), os.time());
 	end
 end
 
@@ -101,28 +131,43 @@ local function settle(outcome, status, problem)
 	waiting.settle(outcome, status, problem);
 end
 
--- A bounce or a receipt (XEP-0184) that reached the sender's address.
+local xmlns_receipts = "urn:xmpp:receipts";
+local without_content = {
+	[xmlns_receipts] = true; ["urn:xmpp:hints"] = true; ["urn:xmpp:sid:0"] = true; ["urn:xmpp:delay"] = true;
+	["http://jabber.org/protocol/muc#user"] = true;
+};
+
+-- Whether a message says nothing but that another one was received.
+local function is_only_receipt(stanza) --> boolean
+	for _, tag in ipairs(stanza.tags) do
+		if not without_content[tag.attr.xmlns] and tag.name ~= "thread" then return false; end
+	end
+	return true;
+end
+
+-- A bounce or a receipt (XEP-0184) that reached the sender's address. A message that has a content beside its receipt goes on to
+-- the account.
 local function came_back(event)
 	local stanza = event.stanza;
 	local attr = stanza.attr;
 	local id, receipt = attr.id, nil;
 	if attr.type ~= "error" then
-		receipt = stanza:get_child("received", "urn:xmpp:receipts");
+		receipt = stanza:get_child("received", xmlns_receipts);
 		if not receipt then return nil; end
 		id = receipt.attr.id;
 	end
-	if not id or not attr.to or not attr.from then
+	if not id or #id > longest_id or not attr.to or not attr.from then
 		return nil;
 	end
 	local outcome = find(id, attr.to, attr.from);
 	if not outcome then
-		local to = answered:get(attr.to.."\n"..id);
-		return to and jid_bare(to) == jid_bare(attr.from) or nil;
+		if not is_answered(id, attr.to, attr.from) then return nil; end
 	elseif not receipt then
 		settle(outcome, nil, problem_of(stanza, outcome.to));
 	elseif outcome.wait then
 		settle(outcome, 200);
 	end
+	if receipt and not is_only_receipt(stanza) then return nil; end
 	return true;
 end
 
@@ -130,8 +175,8 @@ end
 local watched = {}; -- host → its events
 
 local function watch(host)
-	local events = hosts[host].events;
-	if watched[host] ~= events then
+	local events = hosts[host] and hosts[host].events;
+	if events and watched[host] ~= events then
 		watched[host] = events;
 		module:hook_object_event(events, "message/bare", came_back, 1000);
 		module:hook_object_event(events, "message/full", came_back, 1000);
@@ -165,6 +210,10 @@ end
 -- Sends one message. `wait` is how many seconds to wait for a receipt, or nil.
 local function send(sender, stanza, wait) --> 201 where nothing more is to come; otherwise nil, outcome
 	local attr = stanza.attr;
+	if not hosts[sender.host] then
+		local detail = attr.to..": not sent, since "..sender.host.." was deactivated on this server meanwhile";
+		return nil, { id = attr.id; to = attr.to; problem = { status = 503; unsent = true; unreached = true; detail = detail } };
+	end
 	if attr.type == "groupchat" then
 		return nil, rooms.send(sender, stanza);
 	end
@@ -173,7 +222,8 @@ local function send(sender, stanza, wait) --> 201 where nothing more is to come;
 	outcome.id, outcome.to, outcome.sender, outcome.wait = attr.id, attr.to, sender, wait;
 	watch(sender.host);
 	track(outcome);
-	core_post_stanza(origin_of(sender), stanza, true);
+	local ok, problem = guard.call("Routing a message", core_post_stanza, origin_of(sender), stanza, true);
+	if not ok then settle(outcome, nil, problem); end
 	if wait or outcome.problem then
 		return nil, outcome;
 	end
@@ -183,7 +233,7 @@ local function send(sender, stanza, wait) --> 201 where nothing more is to come;
 end
 
 -- Ends the wait for receipts after so many seconds. The newest is settled first: of those with one id it is found at once.
-local function limit(outcomes, wait) --> a function that ends it at once
+local function limit(outcomes, wait, account) --> a function that ends it at once, the timer
 	local function give_up()
 		local index = #outcomes + 1;
 		waiting.in_slices(function ()
@@ -193,56 +243,96 @@ local function limit(outcomes, wait) --> a function that ends it at once
 			if outcome.wait and not outcome.status and not outcome.problem then
 				settle(outcome, 202);
 			end
-		end);
+		end, account);
 	end
-	timer.add_task(wait, give_up);
-	return give_up;
+	return give_up, timer.add_task(wait, give_up);
+end
+
+-- Outcomes that the batches of an account may wait for: each takes memory until it is settled, which a recipient can put off.
+local most_awaited = 20000;
+local awaiting = setmetatable({}, { __mode = "k" }); -- list of outcomes → true; an error loses a list
+
+local function await_outcomes(outcomes, account, count) --> problem
+	local sum = 0;
+	for other in pairs(awaiting) do
+		if other.account == account then sum = sum + other.count; end
+	end
+	if sum + count > most_awaited then
+		return {
+			status = 503; retry_after = 1;
+			detail = ("other requests of %s wait for what becomes of %d messages, and %d more are too many; try again in a moment"):format(
+				account, sum, count);
+		};
+	end
+	outcomes.account, outcomes.count = account, count;
+	awaiting[outcomes] = true;
+end
+
+-- The outcomes are told.
+local function release(outcomes)
+	awaiting[outcomes] = nil;
+end
+
+-- Resolves all recipients of a batch.
+local function resolve(sender, batch) --> problem
+	local ticket = batch:ticket();
+	if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
+	repeat
+		local done, problem = batch:resolve();
+		if problem then return problem; end
+		if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
+	until done;
 end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
 -- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
 -- Before the first is sent, `prepare` may still give a problem.
 local function send_all(sender, batch, wait, tell, prepare) --> problem, how many were sent, outcomes not told
-	local count, outcomes = 0, {};
-	local ticket = batch:ticket();
-	if ticket and not waiting.await(ticket) then
-		return waiting.unloaded, count, outcomes;
+	local count, outcomes, take_back = 0, waiting.new_outcomes(), nil;
+	local problem = resolve(sender, batch);
+	local total = batch:total();
+	if not problem and (wait or batch:to_rooms()) then
+		problem = await_outcomes(outcomes, sender.account, total);
 	end
-	repeat
-		local done, problem = batch:resolve();
-		if problem then return problem, count, outcomes; end
-		if not done and not waiting.breathe() then
-			return waiting.unloaded, count, outcomes;
-		end
-	until done;
-	local problem = sender.admit and sender.admit(batch:total()) or prepare();
-	if problem then return problem, count, outcomes; end
-	for stanza in batch.next, batch do
-		local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
-		local status, outcome = send(sender, stanza, wait);
-		count = count + 1;
-		local result = status or outcome.status or outcome.problem;
-		if result and not outcomes[1] then
-			tell(id, to, kind, result);
-		else
-			outcome = outcome or { id = id; to = to; status = status };
-			outcome.kind = kind;
-			outcomes[#outcomes + 1] = outcome;
-		end
-		if not waiting.breathe() then
-			return {
-				status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
-			}, count, outcomes;
+	if not problem and sender.admit then
+		problem, take_back = sender.admit(total);
+	end
+	problem = problem or prepare();
+	if not problem then
+		for stanza in batch.next, batch do
+			local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
+			local status, outcome = send(sender, stanza, wait);
+			local result = status or outcome.status or outcome.problem;
+			if not outcome or not outcome.problem or not outcome.problem.unsent then count = count + 1; end
+			if result and not outcomes[1] then
+				tell(id, to, kind, result);
+			else
+				outcome = outcome or { id = id; to = to; status = status };
+				outcome.kind = kind;
+				waiting.add_outcome(outcomes, outcome);
+			end
+			if not waiting.breathe(sender.account) then
+				problem = {
+					status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
+				};
+				break;
+			end
 		end
 	end
-	return nil, count, outcomes;
+	if take_back and count < total then take_back(total - count); end
+	return problem, count, outcomes;
 end
 
 local function init(settings, the_waiting)
 	waiting = the_waiting;
 	rooms = module:require "rooms" (settings, waiting, problem_of);
+	waiting.repeatedly(answered_for, function ()
+		forget_answered();
+		return answered_for;
+	end);
 	return {
-		kind_of = kind_of; problem_of = problem_of; send = send; send_all = send_all; limit = limit; stop = rooms.stop; rooms_joined = rooms.joined;
+		kind_of = kind_of; problem_of = problem_of; release = release; send = send;  send_all = send_all; limit = limit;
+		stop = rooms.stop; rooms_joined = rooms.joined;
 	};
 end
 

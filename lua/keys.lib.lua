@@ -1,18 +1,31 @@
 -- Idempotency keys: a request that comes again is answered as the first time, and sends nothing.
 
 local cache = require "util.cache";
+local json = require "util.json";
+local new_id = require "util.id".medium;
+local now = require "util.time".monotonic;
 local sha256 = require "util.hashes".sha256;
 
-local native, waiting; -- given to init
+local open_store = module:require "store";
+
+local guard = module:require "guard";
+local register_state = module:require "state";
+
+local hosts = prosody.hosts;
+
+local native, waiting, templates; -- given to init
 
 local kept_for = 24 * 60 * 60; -- seconds
 local kept_at_most = 100000; -- keys of an account
 local tidied_every = 60 * 60; -- seconds
 local small = 4096; -- bytes of a body that are hashed in one call
+local longest_answer = 16 * 1024; -- bytes of an answer's body that is kept
+local owner_trusted = 5; -- seconds
 
 -- One entry for each key, named by the day on which it was made and hashes of account and key, so
 -- that finding one costs as much whatever their number, and whole days can be dropped by name.
-local store = module:require "store" (module, "post_msg_keys");
+local store_name = "post_msg_keys";
+local store = open_store(module, store_name);
 -- Another Prosody may write into it, such as into a database; then it is asked each time.
 local shared = store.shared;
 local unstored_at_most = 1000;
@@ -21,6 +34,15 @@ local keeps_nothing = false; -- the store "none"
 local stored_again_every = 5; -- seconds
 local storing_again = false;
 local under_way = setmetatable({}, { __mode = "v" }); -- name → the coroutine of the request, which a defect may end
+
+register_state("requests_with_keys", function ()
+	local count = 0;
+	for _, request in pairs(under_way) do
+		if coroutine.status(request) ~= "dead" then count = count + 1; end
+	end
+	return count;
+end);
+
 local counts = {}; -- hash of an account → its keys that are kept, nearly
 
 -- Which names the store has, so that a new key needs no look-up there: day → first digits of the key's
@@ -58,23 +80,48 @@ local function may_have(day, first, digits) --> boolean
 	return not all_known or names ~= nil and names[first] ~= nil and names[first][digits] ~= nil;
 end
 
-local function is_kept(entry, now) --> boolean
-	return entry ~= nil and entry.time ~= nil and now - entry.time < kept_for;
+-- An account has a random id in the store of its host, under its name, so that Prosody deletes the id with the account, also while
+-- this module is not there. A key counts for the account whose id its entry has: a new account of the same name is not answered
+-- what the deleted one was. Entries without an id are of an earlier version, or the id could not be stored.
+local owners = cache.new(1000); -- account → { id, read }
+
+local function owner_of(sender, make) --> id; or nil and perhaps an error
+	local found = owners:get(sender.account);
+	if found and now() - found.read < owner_trusted then return found.id; end
+	if not hosts[sender.host] then return nil; end -- which was deactivated while the request was under way
+	if sender.username:find("^%d+%-%w+%-%w+$") then return nil; end -- as the entry of a key is called
+	local ok, its_store = true, store;
+	if sender.host ~= module.host then
+		ok, its_store = guard.call("Storage of "..sender.host, open_store, module:context(sender.host), store_name);
+	end
+	if not ok then return nil, its_store.detail; end
+	local entry, err = its_store:get(sender.username);
+	if err then return nil, err; end
+	if not entry and make then
+		entry = { id = new_id() };
+		if not its_store:set(sender.username, entry) then return nil; end
+	end
+	owners:set(sender.account, entry and { id = entry.id; read = now() });
+	return entry and entry.id;
+end
+
+local function is_kept(entry, time) --> boolean
+	return entry ~= nil and entry.time ~= nil and time - entry.time < kept_for;
 end
 
 local function find(name) --> entry; or nil and an error
-	local now = os.time();
+	local time = os.time();
 	local in_memory = unstored:get(name);
-	if is_kept(in_memory, now) then return in_memory; end
+	if is_kept(in_memory, time) then return in_memory; end
 	local first, digits = place_of(name);
 	local function look(day) --> entry; or nil and perhaps an error
 		if not may_have(day, first, digits) then return nil; end
 		local entry, err = store:get(entry_name(day, name));
-		if is_kept(entry, now) then return entry; end
+		if is_kept(entry, time) then return entry; end
 		keeps_nothing = entry ~= nil and entry.time == nil;
 		return nil, not entry and err or nil;
 	end
-	local today = day_of(now);
+	local today = day_of(time);
 	local entry, err = look(today);
 	if not entry and not err then entry, err = look(today - 1); end
 	-- Those of a clock that was set back since.
@@ -155,12 +202,40 @@ local function keep(name, account, entry)
 	counts[account] = (counts[account] or 0) + 1;
 end
 
+local function hash_of(account) --> the part of the names of its entries
+	return sha256(account, true):sub(1, 16);
+end
+
+-- Deletes the entries of an account that was deleted. None of them counts any more, so that it may take its time.
+local function forget_account(event)
+	local account = event.username.."@"..event.host;
+	local hash = hash_of(account);
+	owners:set(account, nil);
+	for name in unstored:items() do
+		if name:sub(1, 16) == hash then unstored:set(name, nil); end
+	end
+	if not counts[hash] then return; end
+	counts[hash] = nil;
+	local names, state, name = store:users();
+	if not names then return; end
+	waiting.in_slices(function ()
+		name = names(state, name);
+		return name;
+	end, function (entry)
+		if entry:match("^%d+%-(%w+)%-") == hash then store:set(entry, nil); end
+	end);
+end
+
 -- What makes a request the same as another.
-local function fingerprint(request) --> string, or nil where the request cannot go on
+local function fingerprint(request, account) --> string, or nil where the request cannot go on
 	local headers, body = request.headers, request.body;
 	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
 	local says = request.query_says;
 	if says and says ~= "" then path = path.."?"..says; end
+	if request.format then
+		local seen = templates:seen_headers(request.format, headers);
+		if seen ~= "" then path = path.."\n"..seen; end
+	end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- which names a file
 	local head = #path..":"..path..#media_type..":"..media_type..#coding..":"..coding..#body..":";
 	if #body <= small then
@@ -171,9 +246,26 @@ local function fingerprint(request) --> string, or nil where the request cannot 
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not waiting.breathe() then return nil; end
+		if at and not waiting.breathe(account) then return nil; end
 	until not at;
 	return digest:finish();
+end
+
+-- An answer as it is kept, with the form in which the client asked for it.
+local function to_keep(answer, headers) --> answer
+	if type(answer) ~= "table" or type(answer.body) == "string" and #answer.body <= longest_answer then return answer; end
+	local status, sentence = answer.status_code,
+		"the first answer to this Idempotency-Key was too large to be kept; nothing was sent again";
+	local kept = { status_code = status; headers = { preference_applied = answer.headers.preference_applied } };
+	if status >= 400 then
+		kept.status_code, kept.headers.content_type, kept.body = native.refusal({ status = status; detail = sentence },
+			headers.accept, headers.content_type);
+	elseif headers.accept and native.wants_json(headers.accept) then
+		kept.headers.content_type, kept.body = "application/json", json.encode { detail = sentence };
+	else
+		kept.headers.content_type, kept.body = "text/plain; charset=utf-8", sentence.."\n";
+	end
+	return kept;
 end
 
 local function is_key(key)
@@ -188,7 +280,7 @@ local function once(sender, key, request, send) --> problem, answer
 	end
 	local account = sender.hash;
 	if not account then
-		account = sha256(sender.account, true):sub(1, 16);
+		account = hash_of(sender.account);
 		sender.hash = account;
 	end
 	local name = account.."-"..sha256(sender.account.."\n"..key, true);
@@ -199,8 +291,13 @@ local function once(sender, key, request, send) --> problem, answer
 	end
 	under_way[name] = coroutine.running();
 	local problem, answer, sent;
-	local print = fingerprint(request);
+	local print = fingerprint(request, sender.account);
 	local entry, err = find(name);
+	if entry and entry.owner then
+		local owner;
+		owner, err = owner_of(sender);
+		if entry.owner ~= owner then entry = nil; end
+	end
 	if not print then
 		problem = waiting.unloaded;
 	elseif err then
@@ -218,9 +315,10 @@ local function once(sender, key, request, send) --> problem, answer
 		problem, answer, sent = send(request, sender);
 		if sent then
 			-- Kept before that, it would be answered and lost if Prosody was killed then.
-			waiting.flush();
+			waiting.flush(sender.account);
 			keep(name, account, {
-				time = os.time(); fingerprint = print; problem = not answer and problem or nil; answer = answer;
+				time = os.time(); fingerprint = print; owner = owner_of(sender, true);
+				problem = not answer and problem or nil; answer = to_keep(answer, request.headers);
 			});
 		end
 	end
@@ -234,8 +332,9 @@ local function count() --> number
 	return all;
 end
 
-local function init(the_native, the_waiting)
-	native, waiting = the_native, the_waiting;
+local function init(the_native, the_waiting, the_templates)
+	native, waiting, templates = the_native, the_waiting, the_templates;
+	module:hook_global("user-deleted", forget_account);
 	waiting.repeatedly(0, function () tidy(); return tidied_every; end);
 	return {
 		once = once; count = count;

@@ -3,7 +3,10 @@
 
 local new_id = require "util.id".short;
 
+local show = module:require "shown";
+
 local longest_id = 200;
+local longest_detail = 500; -- characters
 
 -- One word, which an answer can repeat.
 local function is_id(text) --> boolean
@@ -18,8 +21,9 @@ local function id_of(request, response) --> string
 	return id;
 end
 
+-- Addresses in their normal form have no controls and direction marks.
 local function message(request, id, from, to, outcome)
-	module:log("debug", "Request %s: message %s from %s to %s: %s", request.request_id, id, from, to, outcome);
+	module:log("debug", "Request %s: message %s from %s to %s: %s", request.request_id, show(id), from, to, outcome);
 end
 
 -- `sender` as auth.lib.lua makes it, or nil; `detail` what was wrong, or nil.
@@ -30,7 +34,7 @@ local function answered(request, sender, status, detail, seconds)
 	end
 	local who = sender and sender.address or request.ip;
 	if sender and sender.token then who = who.." (token "..sender.token..")"; end
-	module:log("info", "Request %s of %s: %d, %s", request.request_id, who, status, detail);
+	module:log("info", "Request %s of %s: %d, %s", request.request_id, show(who), status, show(detail, longest_detail));
 end
 
 return { id_of = id_of; message = message; answered = answered };

@@ -59,11 +59,11 @@ local core = native.new {
 local metrics = module:require "metrics";
 local waiting = module:require "waiting" (core);
 local rules = module:require "tokens";
-local tokens = rules.open(module, native, settings.token_limit);
+local tokens = rules.open(module, native, settings.token_limit, waiting.in_slices);
 local auth = module:require "auth" { settings = settings; native = native; core = core; waiting = waiting; tokens = tokens; metrics = metrics };
 local delivery = module:require "delivery" (settings, waiting);
-local keys = module:require "keys" (native, waiting);
-local uploads = module:require "uploads" { waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
+local keys = module:require "keys" (native, waiting, templates);
+local uploads = module:require "uploads" { native = native; waiting = waiting; metrics = metrics; problem_of = delivery.problem_of };
 local page; -- made below, with what reads requests
 
 -- What a request's path says below the base path.
@@ -82,12 +82,12 @@ local request = module:require "request" {
 
 local owner;
 if settings.auth_mechanisms:contains("Token") then
-	owner = module:require "token_owner" { auth = auth; tokens = tokens; rules = rules };
-	module:require "commands" { auth = auth; owner = owner };
+	owner = module:require "token_owner" { auth = auth; tokens = tokens; rules = rules; waiting = waiting };
+	module:require "commands" { auth = auth; owner = owner; rules = rules };
 end
 
 page = module:require "page" {
-	native = native; waiting = waiting; owner = owner; read = request.read; base = base; uploads = uploads; page = settings.page;
+	native = native; waiting = waiting; owner = owner; rules = rules; read = request.read; base = base; uploads = uploads; page = settings.page;
 };
 local get = request.answering(function (a_request)
 	return nil, page.serve(a_request, page.file_at(rest_of(a_request), a_request.headers.accept));
@@ -95,7 +95,7 @@ end);
 
 -- Those that are over go when they are met; once a day, all are.
 waiting.repeatedly(60 * 60, function ()
-	tokens.tidy(waiting.in_slices);
+	tokens.tidy();
 	return 24 * 60 * 60;
 end);
 
@@ -139,7 +139,7 @@ end);
 local count_renderings = metrics.counter("templates");
 local show_no_more = metrics.show({
 	derivations_waiting = auth.deriving; requests_waiting = waiting.count; rooms_joined = delivery.rooms_joined; keys = keys.count;
-	tokens = function () return tokens.count(waiting.in_slices); end;
+	tokens = tokens.count;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
 		count_renderings(count.rendered, name, "rendered");

@@ -5,7 +5,9 @@ local datetime = require "util.datetime";
 local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
 
-local native, waiting, owner, read, base, uploads; -- given to init
+local shown_text = module:require "shown";
+
+local native, waiting, owner, rules, read, base, uploads; -- given to init
 
 local most_shown, most_bytes_shown = 100, 256 * 1024; -- of what a dry run would send; its answer is made at once
 local longest_given = 64 * 1024; -- bytes of a request about tokens
@@ -53,9 +55,9 @@ end
 
 -- What only the script asks for
 
-local function answer_json(status, value) --> answer
+local function answer_json(status, text) --> answer
 	return {
-		status_code = status; body = json.encode(value);
+		status_code = status; body = text;
 		headers = { content_type = "application/json"; cache_control = "no-store" };
 	};
 end
@@ -63,7 +65,7 @@ end
 -- What a request would send, or the beginning of that. Nothing is sent, uploaded or counted.
 local function try(request, sender) --> problem, answer
 	local stanza, problem, batch = read(request, sender, nil, nil, base);
-	if problem and problem.status == 415 and not request.format and uploads.service_of(sender) then
+	if problem and problem.status == 415 and not request.format and uploads.takes_files(sender) then
 		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
 	end
 	if problem then return problem; end
@@ -76,71 +78,49 @@ local function try(request, sender) --> problem, answer
 	if stanza then show(stanza); end
 	if batch then
 		local ticket = batch:ticket();
-		if ticket and not waiting.await(ticket) then return waiting.unloaded; end
+		if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
 		local done;
 		repeat
 			done, problem = batch:resolve();
 			if problem then return problem; end
-			if not done and not waiting.breathe() then return waiting.unloaded; end
+			if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
 		until done;
 		for message in batch.next, batch do
 			show(message);
-			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe() then break; end
+			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe(sender.account) then break; end
 		end
 		batch:release();
 		if batch:total() > #messages then more = batch:total() - #messages; end
 	end
-	return nil, answer_json(200, { messages = messages; more = more });
+	return nil, answer_json(200, json.encode { messages = messages; more = more });
 end
 
 local function shown(token)
 	local entry = token.entry;
 	local function time(when) return when and datetime.datetime(when) or nil; end
 	return {
-		id = token.id; label = entry.label; to = entry.to; as = entry.as; rate = entry.rate; expires = time(entry.expires);
+		id = token.id; label = entry.label and shown_text(entry.label);
+		to = rules.shown_recipients(entry.to); as = entry.as; rate = entry.rate; expires = time(entry.expires);
 		made = time(entry.made); used = time(entry.used);
 	};
 end
 
 local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again"; retry_after = 5 };
 
--- The members of `add` as owner.add takes them: texts, which for numbers may be numbers, and a list of texts.
-local kinds = { label = "string"; as = "string"; days = "number"; rate = "number"; to = "table" };
-
-local function read_members(given) --> members; or nil, the name of what is wrong, and a sentence
-	local members = {};
-	for name, value in pairs(given) do
-		local kind = kinds[name];
-		if not kind and name ~= "action" then
-			return nil, name, "there is no such member; a token has label, to, as, days and rate";
-		elseif kind == "table" then
-			if type(value) ~= "table" then return nil, name, "`to` is a list of addresses"; end
-			for index, address in pairs(value) do
-				if type(index) ~= "number" or type(address) ~= "string" or address == "" then return nil, name, "`to` is a list of addresses"; end
-			end
-		elseif kind == "number" and type(value) == "number" then
-			value = ("%.14g"):format(value);
-		elseif kind and type(value) ~= "string" then
-			return nil, name, ("`%s` is a %s"):format(name, kind == "number" and "whole number" or "text");
-		end
-		members[name] = value;
-	end
-	return members;
-end
-
 local actions = {
 	list = function (username) --> problem, answer
 		local found = owner.list(username);
 		if not found then return unstored; end
-		local tokens = array();
-		for _, token in ipairs(found) do tokens:push(shown(token)); end
-		return nil, answer_json(200, { tokens = tokens });
+		local tokens = {};
+		for index, token in ipairs(found) do
+			if not owner.breathe(username) then return waiting.unloaded; end
+			tokens[index] = json.encode(shown(token));
+		end
+		return nil, answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
 	end;
 	add = function (username, given)
-		local members, wrong, about = read_members(given);
-		if not members then return { status = 422; field = wrong; detail = about }; end
-		local token, id, sentence = owner.add(username, members);
-		if token then return nil, answer_json(201, { token = token; id = id }); end
+		local token, id, sentence = owner.add(username, given);
+		if token then return nil, answer_json(201, json.encode { token = token; id = id }); end
 		if id == "store" then return unstored; end
 		if id == "full" then
 			return { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
@@ -148,8 +128,8 @@ local actions = {
 		return { status = 422; field = id; detail = sentence };
 	end;
 	revoke = function (username, given)
-		local ok, wrong = owner.revoke(username, given.id);
-		if ok then return nil, answer_json(200, { id = given.id }); end
+		local ok, wrong = owner.revoke(username, given.id or "");
+		if ok then return nil, answer_json(200, json.encode { id = given.id }); end
 		return wrong == "store" and unstored or { status = 404; field = "id"; detail = "the account has no token with this id" };
 	end;
 };
@@ -169,8 +149,9 @@ local function manage(request, sender) --> problem, answer
 	elseif #request.body > longest_given then
 		return { status = 413; detail = "a request about tokens has at most "..longest_given.." bytes" };
 	end
-	local ok, given = pcall(json.decode, request.body); -- which raises an error where too many arrays are in each other
-	local action = ok and type(given) == "table" and actions[given.action];
+	local given, problem = native.token_request(request.body);
+	if not given then return problem; end
+	local action = actions[given.action or ""];
 	if not action then
 		return { status = 422; field = "action"; detail = "`action` is list, add or revoke, in a JSON object" };
 	end
@@ -178,7 +159,7 @@ local function manage(request, sender) --> problem, answer
 end
 
 local function init(parts)
-	native, waiting, owner, read, base = parts.native, parts.waiting, parts.owner, parts.read, parts.base;
+	native, waiting, owner, rules, read, base = parts.native, parts.waiting, parts.owner, parts.rules, parts.read, parts.base;
 	uploads = parts.uploads;
 	if parts.page then
 		for _, file in ipairs(native.page_files()) do

@@ -5,6 +5,8 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
+local register_state = module:require "state";
+
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
@@ -41,7 +43,15 @@ local function is_unreadable(user, host) --> boolean
 	return not account and err ~= nil;
 end
 
-local function verify_derived(attempt, request, host, hash, held) --> boolean, or nil where it was given up
+-- The rounds of a new account's password, as mod_auth_internal_hashed has them.
+local function default_iterations(host) --> number
+	local configured = module:context(host):get_option_number("default_iteration_count", 10000);
+	if not module.get_option_integer then return configured; end -- COMPAT 0.12 takes any number
+	return math.floor(math.max(configured, 4096));
+end
+
+-- An account that does not exist is derived like any other: whether there is one cannot be told by the time.
+local function verify_derived(attempt, host, hash, held) --> boolean, or nil where it was given up
 	local prepared = saslprep(attempt:password());
 	if not prepared or prepared == "" then
 		return false;
@@ -50,14 +60,10 @@ local function verify_derived(attempt, request, host, hash, held) --> boolean, o
 	if held then
 		stored_key, salt, iterations = held[2], held[3], tonumber(held[4]);
 	else
-		iterations = module:context(host):get_option_number("default_iteration_count", 10000);
+		iterations = default_iterations(host);
 	end
-	local ticket, seconds = attempt:derive(prepared, hash, stored_key, salt, iterations);
-	if seconds then
-		waiting.sleep(math.max(seconds, waiting.refusal_delay()));
-		request.delayed = true;
-		return false;
-	elseif ticket then
+	local ticket = attempt:derive(prepared, hash, stored_key, salt, iterations);
+	if ticket then
 		local begun = now();
 		deriving = deriving + 1;
 		local goes_on = waiting.await(ticket);
@@ -95,7 +101,7 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	elseif seconds then
 		return false, seconds;
 	elseif hash then
-		return verify_derived(attempt, request, host, hash, held);
+		return verify_derived(attempt, host, hash, held);
 	end
 	if verify_plain(attempt, handler, user) then return true; end
 	-- A backend that only tests passwords keeps its accounts elsewhere.
@@ -105,6 +111,7 @@ end
 
 local function init(the_waiting, metrics)
 	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
+	register_state("derivations", function () return deriving; end);
 	return { verify = verify; is_unreadable = is_unreadable; deriving = function () return deriving; end };
 end
 

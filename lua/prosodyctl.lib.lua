@@ -11,6 +11,7 @@ local usermanager = require "core.usermanager";
 local native_half = module:require "native";
 local settings = module:require "settings";
 local rules = module:require "tokens";
+local show = module:require "shown";
 
 local usage = [[
 Usage: prosodyctl mod_post_msg check
@@ -137,7 +138,7 @@ local function shown(token, account) --> a line
 	local entry = token.entry;
 	local parts = { token.id, account };
 	local function tell(name, value)
-		if value then parts[#parts + 1] = name.." "..value; end
+		if value then parts[#parts + 1] = name.." "..show(value, #value); end
 	end
 	local function time(name, when)
 		if when then tell(name, os.date("!%Y-%m-%dT%H:%M:%SZ", when)); end

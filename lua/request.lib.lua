@@ -1,6 +1,9 @@
 -- The way of a request: from what the HTTP server hands over to the answer.
 
 local now = require "util.time".monotonic;
+local timer = require "util.timer";
+
+local show = module:require "shown";
 
 local native, core, settings, waiting, auth, delivery, keys, uploads, log, allowed; -- given to init
 local count_request, count_message, time_answer; -- metrics
@@ -16,7 +19,7 @@ end
 -- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
 -- connection. Closed twice at once, it would lose the answer.
 local function is_last(request, response, seconds)
-	response.persistent = true;
+	request.is_last, response.persistent = true, true;
 	module:add_timer(seconds, function () request.conn:close(); end);
 end
 
@@ -40,7 +43,7 @@ end
 -- A defect of the native half is told in one line, and the server goes on.
 local function whole(request, ok, ...)
 	if ok then return ...; end
-	module:log("error", "Request %s: the native half failed: %s", request.request_id, (tostring((...)):gsub("\n.*", "")));
+	module:log("error", "Request %s: the native half failed: %s", request.request_id, show((tostring((...)):gsub("\n.*", ""))));
 	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
 end
 
@@ -70,9 +73,10 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if wait == 0 then wait = nil; end
 	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, nil);
 	if problem and problem.status == 415 and not request.format then
-		stanza, problem, batch = read(request, sender, wait, uploads.service_of(sender) ~= nil);
+		stanza, problem, batch = read(request, sender, wait, uploads.takes_files(sender));
 	end
-	if stanza and sender.admit then problem = sender.admit(1); end
+	local take_back;
+	if stanza and sender.admit then problem, take_back = sender.admit(1); end
 	if problem then
 		return problem;
 	end
@@ -80,7 +84,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	local format = request.format;
 	local json = headers.accept and native.wants_json(headers.accept) or false;
-	local outcomes, many = {}, false;
+	local outcomes, many = waiting.new_outcomes(), false;
 	if stanza then
 		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
 		local status, outcome = delivery.send(sender, stanza, wait);
@@ -91,7 +95,8 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 		outcome = outcome or { id = id; to = to; status = status };
 		outcome.kind = kind;
-		outcomes[1] = outcome;
+		if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
+		waiting.add_outcome(outcomes, outcome);
 	end
 
 	local report = native.report(json);
@@ -119,7 +124,10 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			return unsent;
 		end);
 		batch:release();
-		if problem then return problem, nil, count > 0; end
+		if problem then
+			delivery.release(outcomes);
+			return problem, nil, count > 0;
+		end
 		many = batch:many();
 		reply_status, reply_type, reply = batch:answer();
 		if batch:total() == 0 then -- a template that has nothing to say
@@ -127,17 +135,20 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		end
 		batch = nil; -- it is as large as the body
 	end
+	local give_up, time_limit;
 	if wait then
-		local give_up = delivery.limit(outcomes, wait);
+		give_up, time_limit = delivery.limit(outcomes, wait, sender.account);
 		-- A client with a key may ask again for what comes of it.
 		if not headers.idempotency_key then request.give_up = give_up; end
 	end
-	problem = waiting.settled(outcomes);
+	problem = waiting.settled(outcomes, sender.account);
+	if time_limit then timer.stop(time_limit); end -- it holds the outcomes
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
 		tell(outcome.id, outcome.to, outcome.kind, outcome.problem or outcome.status or 202);
-		waiting.breathe();
+		waiting.breathe(sender.account);
 	end
+	delivery.release(outcomes);
 	if failed > 0 and told > 1 then
 		request.failed = ("%d of %d messages failed, the first: %s"):format(failed, told, request.failed);
 	end
@@ -187,6 +198,26 @@ local function gone(response)
 	response:finish_cb();
 end
 
+-- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
+-- waits: a proxy sends those of many clients on one.
+local function slow_down(request, response) --> whether the connection is closed
+	local seconds = core.refuse(request.ip);
+	if not seconds then return false; end
+	if seconds > 0 then waiting.sleep(seconds); end
+	if not request.is_last then response.persistent = false; end
+	return true;
+end
+
+-- Answers with a body that is read piece by piece, each when the client has taken the one before: Prosody 13.0.1 loses what
+-- is beyond 4 MiB of a text, and a long text would hold the event loop.
+local function send_pieces(response, answer) --> true
+	response.status_code = answer.status_code;
+	for name, value in pairs(answer.headers) do response.headers[name] = value; end
+	response.headers.content_length = ("%d"):format(#answer.body);
+	response.on_destroy = function () answer.body:close(); end; -- its memory is not Lua's
+	return response:send_file(answer.body);
+end
+
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
 -- an answer; and the sender, once that is known.
 local function answering(handle)
@@ -201,14 +232,16 @@ local function answering(handle)
 		end
 		request.request_id = log.id_of(request, response);
 		response.on_destroy = gone;
+		waiting.let_timers_run(request.conn);
 		local problem, answer, sender, headers = handle(request, response);
-		waiting.go_on(request.conn);
+		if problem and not sender and slow_down(request, response) then
+			headers = headers or {};
+			headers.connection = "close";
+		else
+			waiting.go_on(request.conn);
+		end
 		if request.body then request.body = nil; end -- as long as its connection is open, Prosody keeps the request
 		if problem then
-			if not sender and not request.delayed then
-				local seconds = waiting.refusal_delay();
-				if seconds > 0 then waiting.pause(request.conn, seconds); end
-			end
 			answer = refuse(request, problem, headers);
 		end
 		local seconds, status = now() - begun, answer;
@@ -219,11 +252,25 @@ local function answering(handle)
 		time_answer(seconds);
 		log.answered(request, sender, status, detail, seconds);
 		response.on_destroy = nil;
+		if type(answer) == "table" and type(answer.body) == "userdata" then return send_pieces(response, answer); end
 		return answer;
 	end;
 end
 
--- Looks at framing and credentials. `handle(request, sender)` gives a problem or an answer.
+-- A browser sends the password that it remembers with whatever a page of another site makes it post. A challenge would make
+-- it ask for one.
+local function foreign(headers) --> problem
+	local origin = headers.origin;
+	if not origin and not headers.sec_fetch_site then
+		return nil;
+	elseif origin and settings.allow_origins and settings.allow_origins:contains(origin) then
+		return nil;
+	elseif native.is_foreign(headers, module:http_url("post_msg", "/msg")) then
+		return { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
+	end
+end
+
+-- Looks at framing, origin and credentials. `handle(request, sender)` gives a problem or an answer.
 local function identified(handle) --> function (request, response)
 	return function (request, response)
 		local problem = framing(request, response);
@@ -236,7 +283,8 @@ local function identified(handle) --> function (request, response)
 			request.body_sink = { write = function () return true; end };
 			is_last(request, response, 30);
 		end
-		waiting.let_timers_run(request.conn);
+		problem = foreign(request.headers);
+		if problem then return problem; end
 		local sender, headers;
 		sender, problem, headers = auth.authenticate(request);
 		if problem then

@@ -1,12 +1,21 @@
 -- Messages to rooms (XEP-0045): joining under a resource of this module's own, speaking, being
 -- reflected, lingering, leaving.
 
+local cache = require "util.cache";
 local jid_bare = require "util.jid".bare;
 local jid_resource = require "util.jid".resource;
 local jid_host = require "util.jid".host;
 local new_id = require "util.id".medium;
+local new_suffix = require "util.id".tiny;
+local resourceprep = require "util.encodings".stringprep.resourceprep;
+local now = require "util.time".monotonic;
 local st = require "util.stanza";
 local timer = require "util.timer";
+
+local guard = module:require "guard";
+local new_messages = module:require "room_messages";
+local register_state = module:require "state";
+local show = module:require "shown";
 
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
@@ -14,80 +23,146 @@ local core_post_stanza = prosody.core_post_stanza;
 local settings, waiting, problem_of; -- given to init
 
 local patience = 20; -- seconds for a room to answer
+local most_tries = 5; -- nicknames that are tried in one join
+local most_of_account, most_of_all = 200, 2000; -- rooms that are joined at once
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_muc_user = xmlns_muc.."#user";
+local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
 
--- An occupant is a sender in a room. What is to be said in the room, and is not yet, is in `queue`;
--- what was said and not heard yet is in `pending`, by outcome, and in `by_id`.
+-- An occupant is a sender in a room, with its messages (room_messages.lib.lua).
 local by_address = {}; -- the occupant's own address → occupant
 local by_room = {}; -- account, room → occupant
+local by_account = {}; -- account → its occupants → true
+local by_last_word = cache.new(most_of_all + 1); -- occupants, in the order in which they spoke last
+
+-- Room, nickname → the occupant who has it, of every host of this server: each host has an instance of this module.
+local nicknames = setmetatable(module:shared("/*/post_msg/nicknames"), { __mode = "v" });
+
+local function name_in(room, nick) --> string
+	return room.."/"..nick;
+end
+
+local function rename(occupant, nick)
+	local old = occupant.nick and name_in(occupant.room, occupant.nick);
+	if old and nicknames[old] == occupant then nicknames[old] = nil; end
+	occupant.nick = nick;
+	if nick and not nicknames[name_in(occupant.room, nick)] then nicknames[name_in(occupant.room, nick)] = occupant; end
+end
+
+local function is_busy(occupant) --> boolean
+	return occupant.messages:oldest() ~= nil;
+end
+
+local function count_occupants(counts) --> number
+	local count = 0;
+	for _, occupant in pairs(by_address) do
+		if counts(occupant) then count = count + 1; end
+	end
+	return count;
+end
+
+register_state("busy_occupants", function () return count_occupants(is_busy); end);
+register_state("unjoined_occupants", function ()
+	return count_occupants(function (occupant) return not occupant.joined; end);
+end);
+register_state("speaking_occupants", function ()
+	return count_occupants(function (occupant) return occupant.speaking; end);
+end);
+
+local function settle(occupant, outcome, status, problem)
+	waiting.settle(outcome, status, problem);
+	occupant.messages:forget(outcome);
+end
+
+-- In and out
+
+local function route(task, occupant, stanza) --> true; or nil and a problem
+	return guard.call(task, core_post_stanza, occupant.origin, stanza, true);
+end
 
 local function presence(occupant, type)
-	return st.presence({ from = occupant.address; to = occupant.room.."/"..occupant.nick; type = type; id = new_id() });
+	return st.presence({ from = occupant.address; to = name_in(occupant.room, occupant.nick); type = type; id = new_id() });
 end
 
-local function new_queue()
-	return { first = 1; last = 0 };
+local function stop_timer(occupant, name)
+	if occupant[name] then timer.stop(occupant[name]); end
+	occupant[name] = nil;
 end
 
-local function push(queue, outcome)
-	queue.last = queue.last + 1;
-	queue[queue.last] = outcome;
-end
-
-local function pop(queue) --> outcome
-	local outcome = queue[queue.first];
-	if outcome then
-		queue[queue.first] = nil;
-		queue.first = queue.first + 1;
-	end
-	return outcome;
-end
-
--- It is no longer in the room; whoever waits for it is told why.
+-- The occupant has left the room, or was never in it: its messages fail with this problem.
 local function gone(occupant, problem)
 	if by_address[occupant.address] ~= occupant then return; end
+	local account, messages = occupant.account, occupant.messages;
+	occupant.joined = false;
 	by_address[occupant.address] = nil;
-	by_room[occupant.account.."\n"..occupant.room] = nil;
-	local queue, pending = occupant.queue, occupant.pending;
-	occupant.queue, occupant.pending, occupant.by_id = new_queue(), {}, {};
-	for outcome in pairs(pending) do push(queue, outcome); end
-	waiting.in_slices(function () return pop(queue); end, function (outcome)
-		waiting.settle(outcome, nil, problem);
-	end);
+	by_room[account.."\n"..occupant.room] = nil;
+	by_account[account][occupant] = nil;
+	if not next(by_account[account]) then by_account[account] = nil; end
+	by_last_word:set(occupant, nil);
+	rename(occupant, nil);
+	stop_timer(occupant, "lingers");
+	stop_timer(occupant, "expires");
+	waiting.in_slices(function () return messages:oldest(); end, function (outcome)
+		settle(occupant, outcome, nil, problem);
+	end, account);
 end
 
 local function leave(occupant, problem)
 	if by_address[occupant.address] ~= occupant then return; end
+	local farewell = presence(occupant, "unavailable");
 	gone(occupant, problem);
 	if hosts[occupant.origin.host] then
-		core_post_stanza(occupant.origin, presence(occupant, "unavailable"), true);
+		route("Leaving a room", occupant, farewell);
 	end
 end
 
-local function is_busy(occupant)
-	return next(occupant.pending) ~= nil or occupant.queue[occupant.queue.first] ~= nil;
-end
-
 -- Leaves once nothing was said for as long as it lingers.
-local function linger(occupant)
-	timer.add_task(settings.room_linger, function ()
-		if by_address[occupant.address] ~= occupant then return nil; end
+local function linger(occupant, seconds)
+	occupant.lingers = timer.add_task(seconds, function ()
+		occupant.lingers = nil;
 		local left = occupant.spoke + settings.room_linger - os.time();
-		if left > 0 or is_busy(occupant) then return math.max(left, 1); end
-		leave(occupant, waiting.unloaded);
+		if left > 0 or is_busy(occupant) then
+			linger(occupant, math.max(left, 1));
+		else
+			leave(occupant, waiting.unloaded);
+		end
 	end);
 end
 
+local function join(occupant)
+	local ok, problem = route("Joining a room", occupant, presence(occupant)
+		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):reset());
+	if not ok then leave(occupant, problem); end
+end
+
+-- Takes the next nickname that no other occupant of this module has in the room. The last one that is tried cannot be foreseen, so
+-- that nobody can take all of them before.
+local function take_nick(occupant) --> boolean
+	if occupant.tries == most_tries then return false; end
+	occupant.tries = occupant.tries + 1;
+	local nick = occupant.wanted;
+	if occupant.tries == most_tries then
+		nick = nick.."-"..new_suffix():lower();
+	else
+		repeat
+			occupant.number = occupant.number + 1;
+			if occupant.number > 1 then nick = occupant.wanted.."-"..occupant.number; end
+		until not nicknames[name_in(occupant.room, nick)];
+	end
+	rename(occupant, nick);
+	return true;
+end
+
+-- Speaking and being heard
+
 local function say(occupant, outcome)
-	if outcome.problem then return; end -- given up meanwhile
-	occupant.pending[outcome] = true;
-	occupant.by_id[outcome.id] = outcome;
 	occupant.spoke = os.time();
+	by_last_word:set(occupant, true);
 	local stanza = st.clone(outcome.stanza);
 	stanza.attr.from = occupant.address;
-	core_post_stanza(occupant.origin, stanza, true);
+	local ok, problem = route("Sending to a room", occupant, stanza);
+	if not ok then settle(occupant, outcome, nil, problem); end
 end
 
 -- Says what is to be said, in order, while it is in the room.
@@ -95,28 +170,95 @@ local function speak(occupant)
 	if occupant.speaking then return; end
 	occupant.speaking = true;
 	waiting.in_slices(function ()
-		local outcome = occupant.joined and pop(occupant.queue);
+		local outcome = occupant.joined and occupant.messages:next();
 		if not outcome then occupant.speaking = nil; end
 		return outcome or nil;
 	end, function (outcome)
 		say(occupant, outcome);
-	end);
+	end, occupant.account);
 end
 
-local function join(occupant)
-	core_post_stanza(occupant.origin, presence(occupant)
-		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):up():up(), true);
+-- Fails what the room has not reflected in time.
+local function expire(occupant)
+	local first = occupant.messages:oldest();
+	if occupant.expires or not first then return; end
+	occupant.expires = timer.add_task(math.max(first.deadline - now(), 0), function ()
+		local problem = {
+			status = 504; condition = "remote-server-timeout";
+			detail = occupant.room..": no answer of the room in "..patience.." seconds";
+		};
+		if not occupant.joined then
+			occupant.expires = nil;
+			leave(occupant, problem);
+			return;
+		end
+		waiting.in_slices(function ()
+			local outcome = occupant.messages:oldest();
+			if outcome and outcome.deadline <= now() then return outcome; end
+			occupant.expires = nil;
+			expire(occupant);
+		end, function (outcome)
+			settle(occupant, outcome, nil, problem);
+		end, occupant.account);
+	end);
 end
 
 local function missing(room)
 	return { status = 404; condition = "item-not-found"; detail = room..": there is no such room" };
 end
 
--- The room's word on a presence of the occupant's own.
+local function on_joined(occupant, nick)
+	rename(occupant, nick);
+	if nick ~= occupant.wanted then
+		module:log("info", "%s has the nickname %s in the room %s, where %s is taken or reserved",
+			show(occupant.account), show(nick), show(occupant.room), show(occupant.wanted));
+	end
+	occupant.joined, occupant.tries = true, 1;
+	speak(occupant);
+end
+
+-- A room may let an account have no other nickname than the one that it has registered there (XEP-0045, section 7.12). Where the
+-- room names none, the occupant fails with this problem.
+local function take_registered_nick(occupant, problem)
+	local function take(nick)
+		if by_address[occupant.address] ~= occupant then return; end
+		nick = nick and resourceprep(nick);
+		if not nick or nick == "" then
+			gone(occupant, problem);
+		else
+			rename(occupant, nick);
+			join(occupant);
+		end
+	end
+	local query = st.iq({ type = "get"; from = occupant.address; to = occupant.room; id = new_id() })
+		:tag("query", { xmlns = xmlns_disco_info; node = "x-roomuser-item" }):reset();
+	local ok = guard.call("Asking a room", function ()
+		module:context(occupant.origin.host):send_iq(query, occupant.origin, patience):next(function (event)
+			local info = event.stanza:get_child("query", xmlns_disco_info);
+			local identity = info and info:get_child("identity");
+			take(identity and identity.attr.name);
+		end, function ()
+			take(nil);
+		end);
+	end);
+	if not ok then gone(occupant, problem); end
+end
+
+-- A presence of the room about the occupant itself; what it says of others is ignored.
 local function on_presence(occupant, stanza)
 	local attr = stanza.attr;
+	local nick = jid_resource(attr.from);
 	if attr.type == "error" then
-		gone(occupant, problem_of(stanza, occupant.room));
+		if nick and nick ~= occupant.nick then return; end
+		local problem = problem_of(stanza, occupant.room);
+		if not occupant.joined and problem.condition == "conflict" and take_nick(occupant) then
+			join(occupant);
+		elseif not occupant.joined and problem.condition == "not-acceptable" and not occupant.has_asked then
+			occupant.has_asked = true;
+			take_registered_nick(occupant, problem);
+		else
+			gone(occupant, problem);
+		end
 		return;
 	end
 	local x = stanza:get_child("x", xmlns_muc_user);
@@ -125,90 +267,70 @@ local function on_presence(occupant, stanza)
 		for status in x:childtags("status") do codes[status.attr.code or ""] = true; end
 	end
 	if attr.type == "unavailable" then
-		if jid_resource(attr.from) == occupant.nick or codes["110"] then
+		if nick == occupant.nick or codes["110"] then
 			local destroyed = x and x:get_child("destroy");
 			gone(occupant, destroyed
 				and { status = 410; condition = "gone"; detail = occupant.room..": the room was destroyed" }
 				or { status = 403; condition = "forbidden"; detail = occupant.room..": the sender was removed from the room" });
 		end
 	elseif codes["110"] and not occupant.joined then
-		occupant.nick = jid_resource(attr.from) or occupant.nick;
 		if codes["201"] then -- made by the join
+			rename(occupant, nick or occupant.nick);
 			leave(occupant, missing(occupant.room));
 		else
-			occupant.joined = true;
-			speak(occupant);
+			on_joined(occupant, nick or occupant.nick);
 		end
 	end
 end
 
--- Whether a message that the occupant's nickname has said in the room is this one.
-local function is_reflection(outcome, stanza)
-	local said = outcome.stanza;
-	local body, subject = said:get_child_text("body"), said:get_child_text("subject");
-	if body == nil and subject ~= nil then
-		return stanza:get_child_text("subject") == subject and not stanza:get_child("body");
-	end
-	-- A service may give it another id.
-	return stanza.attr.id == outcome.id or body ~= nil and stanza:get_child_text("body") == body;
-end
-
-local function heard(occupant, outcome, status, problem)
-	occupant.pending[outcome] = nil;
-	if occupant.by_id[outcome.id] == outcome then occupant.by_id[outcome.id] = nil; end
-	waiting.settle(outcome, status, problem);
-end
-
--- The room knows the occupant no more, since its service was restarted: joins and says it again.
+-- The room service was restarted and has lost the occupant: rejoins and says it again.
 local function say_again(occupant, outcome)
 	outcome.again = true;
-	occupant.pending[outcome] = nil;
-	push(occupant.queue, outcome);
+	occupant.messages:say_again(outcome);
 	if occupant.joined then
 		occupant.joined = false;
 		join(occupant);
 	end
 end
 
+-- Nobody reads what an occupant of the room writes to the nickname of this module's. The condition is one for which rooms keep an
+-- occupant whose client answers with it.
+local function refuse_private(occupant, stanza)
+	if stanza:get_child("body") then
+		route("Answering a private message", occupant,
+			st.error_reply(stanza, "cancel", "not-allowed", "Messages to this nickname reach nobody: it only sends"));
+	end
+end
+
 local function on_message(occupant, stanza)
-	local outcome = stanza.attr.id and occupant.by_id[stanza.attr.id];
-	if stanza.attr.type == "error" then
+	local type, nick = stanza.attr.type, jid_resource(stanza.attr.from);
+	local is_own = nick == nil or nick == occupant.nick;
+	if type == "groupchat" then
+		local outcome = nick == occupant.nick and occupant.messages:reflected_by(stanza);
+		if outcome then settle(occupant, outcome, 201); end
+	elseif type ~= "error" then
+		if nick then refuse_private(occupant, stanza); end
+	elseif is_own then -- any occupant can send an error through the room
+		local outcome = occupant.messages:with_id(stanza.attr.id);
 		local problem = problem_of(stanza, occupant.room);
 		if outcome and problem.condition == "not-acceptable" and not outcome.again then
 			say_again(occupant, outcome);
 		elseif outcome then
-			heard(occupant, outcome, nil, problem);
-		end
-	elseif stanza.attr.type == "groupchat" and jid_resource(stanza.attr.from) == occupant.nick then
-		if outcome and is_reflection(outcome, stanza) then
-			heard(occupant, outcome, 201);
-			return;
-		end
-		for other in pairs(occupant.pending) do
-			if is_reflection(other, stanza) then
-				heard(occupant, other, 201);
-				return;
-			end
+			settle(occupant, outcome, nil, problem);
 		end
 	end
 end
 
--- Takes whatever is sent to an occupant: nothing of the room reaches the account's clients.
+-- Takes what a room sends to an occupant: nothing of it reaches the account's clients. All else goes on to the account.
 local function incoming(event)
 	local stanza = event.stanza;
 	local to, from = stanza.attr.to, stanza.attr.from;
 	local occupant = to and by_address[to];
-	if not occupant then return nil; end
-	if stanza.name == "iq" then
-		if stanza.attr.type == "get" or stanza.attr.type == "set" then
-			event.origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
-		end
-	elseif from and jid_bare(from) == occupant.room then
-		if stanza.name == "presence" then
-			on_presence(occupant, stanza);
-		else
-			on_message(occupant, stanza);
-		end
+	if not occupant or not from or jid_bare(from) ~= occupant.room then return nil; end
+	if stanza.name == "presence" then
+		on_presence(occupant, stanza);
+	elseif stanza.name == "message" then
+		on_message(occupant, stanza);
 	end
 	return true;
 end
@@ -247,65 +369,65 @@ local function origin_of(occupant, sender)
 	return origin;
 end
 
--- A nickname that none of the others who are in the room through this module has.
-local function nick_for(sender, room) --> string
-	local wanted = settings.nick or sender.username;
-	local taken = {};
-	for _, occupant in pairs(by_address) do
-		if occupant.room == room then taken[occupant.nick] = true; end
+-- Makes place for one more room of an account: a room where nothing was said for long, and nothing is awaited, is left.
+local function make_place(account, room) --> problem
+	local count, idle = 0, nil;
+	for occupant in pairs(by_account[account] or {}) do
+		count = count + 1;
+		if not is_busy(occupant) and (not idle or occupant.spoke < idle.spoke) then idle = occupant; end
 	end
-	local nick, number = wanted, 1;
-	while taken[nick] do
-		number = number + 1;
-		nick = wanted.."-"..number;
+	if count < most_of_account then
+		count = by_last_word:count();
+		if count < most_of_all then return nil; end
+		idle = by_last_word:tail();
+		if is_busy(idle) then idle = nil; end
 	end
-	return nick;
+	if not idle then
+		return {
+			status = 503; condition = "resource-constraint"; temporary = true;
+			detail = ("%s: %d rooms are being joined or spoken to already; try again in a moment"):format(room, count);
+		};
+	end
+	leave(idle, waiting.unloaded);
 end
 
 local function enter(sender, room) --> occupant
+	local account = sender.account;
 	local occupant = {
-		address = sender.account.."/post_msg."..new_id(); account = sender.account; room = room;
-		nick = nick_for(sender, room); joined = false; queue = new_queue(); pending = {}; by_id = {}; spoke = os.time();
+		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = settings.nick or sender.username;
+		number = 0; tries = 0; joined = false; spoke = os.time();
+		messages = new_messages();
 	};
+	take_nick(occupant);
 	occupant.origin = origin_of(occupant, sender);
 	by_address[occupant.address] = occupant;
-	by_room[sender.account.."\n"..room] = occupant;
-	watch(sender.host, { "message/full", "presence/full", "iq/full" }, incoming, 1000);
+	by_room[account.."\n"..room] = occupant;
+	by_account[account] = by_account[account] or {};
+	by_account[account][occupant] = true;
+	by_last_word:set(occupant, true);
+	watch(sender.host, { "message/full", "presence/full" }, incoming, 1000);
 	watch(jid_host(room), { "muc-room-pre-create" }, before_creation, -999);
-	linger(occupant);
+	linger(occupant, settings.room_linger);
 	return occupant;
-end
-
--- What the room has not reflected in time is told so.
-local function limit(occupant, outcome)
-	timer.add_task(patience, function ()
-		if outcome.status or outcome.problem then return nil; end
-		local problem = {
-			status = 504; condition = "remote-server-timeout";
-			detail = outcome.to..": no answer of the room in "..patience.." seconds";
-		};
-		heard(occupant, outcome, nil, problem);
-		if not occupant.joined then leave(occupant, problem); end
-	end);
 end
 
 local function send(sender, stanza) --> outcome
 	local room = stanza.attr.to;
-	local outcome = { id = stanza.attr.id; to = room; stanza = stanza };
+	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience };
 	local occupant = by_room[sender.account.."\n"..room];
 	local is_new = not occupant;
 	if is_new then
+		outcome.problem = make_place(sender.account, room);
+		if outcome.problem then return outcome; end
 		occupant = enter(sender, room);
 	end
-	push(occupant.queue, outcome);
+	occupant.messages:add(outcome);
 	if is_new then
 		join(occupant);
 	else
 		speak(occupant);
 	end
-	if not outcome.status and not outcome.problem then
-		limit(occupant, outcome);
-	end
+	expire(occupant);
 	return outcome;
 end
 
@@ -316,11 +438,7 @@ local function stop()
 end
 
 local function joined() --> number
-	local count = 0;
-	for _, occupant in pairs(by_address) do
-		if occupant.joined then count = count + 1; end
-	end
-	return count;
+	return count_occupants(function (occupant) return occupant.joined; end);
 end
 
 local function init(the_settings, the_waiting, the_problem_of)

@@ -116,7 +116,8 @@ local declared = {
 	};
 	{
 		name = "auth_failures"; kind = whole_number(1); default = 10;
-		says = "failed attempts for each client address and account in a minute, before `429`";
+		says = "wrong passwords for each client address and account in a minute, and wrong tokens for each address, before `429`;"
+			.." an IPv6 `/64` is one address";
 	};
 	{
 		name = "credential_recheck"; kind = number("a number of seconds", 0); default = 5;

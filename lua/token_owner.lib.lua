@@ -1,6 +1,13 @@
 -- What an account does with its own sending tokens, from a chat client or the page.
 
-local auth, tokens, rules; -- given to init
+local is_async = require "util.async".ready;
+
+local auth, tokens, rules, waiting; -- given to init
+
+-- Leaves the event loop to others, where the caller can be suspended.
+local function breathe(username) --> boolean: whether it goes on
+	return not is_async() or waiting.breathe(username.."@"..module.host);
+end
 
 -- `given` as tokens.lib.lua's `read` takes it, with `days` instead of `expires`.
 local function add(username, given) --> token, id; or nil, the name of what is wrong, and perhaps a sentence in English
@@ -17,27 +24,23 @@ local function add(username, given) --> token, id; or nil, the name of what is w
 end
 
 local function list(username) --> { { id, entry }, … }, or nil
-	return tokens.list(username, os.time());
+	return tokens.list(username, os.time(), function () return breathe(username); end);
 end
 
 local function revoke(username, id) --> true; or nil, "none" or "store"
-	local found = list(username);
-	if not found then return nil, "store"; end
-	for _, token in ipairs(found) do
-		if token.id == id then
-			local _, wrong = tokens.revoke(id, os.time());
-			if wrong then return nil, wrong; end
-			auth.forget_tokens(username.."@"..module.host);
-			module:log("info", "%s@%s revoked the sending token %s", username, module.host, id);
-			return true;
-		end
-	end
-	return nil, "none";
+	local entry, err = tokens.find(id, os.time());
+	if err then return nil, "store"; end
+	if not entry or entry.account ~= username then return nil, "none"; end
+	local _, wrong = tokens.revoke(id, os.time());
+	if wrong then return nil, wrong; end
+	auth.forget_tokens(username.."@"..module.host);
+	module:log("info", "%s@%s revoked the sending token %s", username, module.host, id);
+	return true;
 end
 
 local function init(parts)
-	auth, tokens, rules = parts.auth, parts.tokens, parts.rules;
-	return { add = add; list = list; revoke = revoke };
+	auth, tokens, rules, waiting = parts.auth, parts.tokens, parts.rules, parts.waiting;
+	return { add = add; breathe = breathe; list = list; revoke = revoke };
 end
 
 return init;

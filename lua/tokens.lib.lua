@@ -7,11 +7,14 @@ local cache = require "util.cache";
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
 local open_store = module:require "store";
+local register_state = module:require "state";
+local show = module:require "shown";
 local now_monotonic = require "util.time".monotonic;
 local valid_utf8 = require "util.encodings".utf8.valid;
 
 local most_days = 36500;
-local most_recipients = 1000;
+local most_recipients = 100;
+local most_recipient_bytes = 16 * 1024; -- of all recipients of a token
 local most_a_minute = 10000;
 local longest_label = 200; -- bytes
 local longest_secret = 1000; -- bytes
@@ -31,9 +34,9 @@ local function whole_number(text, most) --> number, or nil
 	return number and number >= 1 and number <= most and number or nil;
 end
 
--- One line that XML can carry.
+-- One line that XML can carry, and that does nothing to a terminal.
 local function is_text(text) --> boolean
-	return valid_utf8(text) and not text:find("%c") and not text:find("\239\191[\190\191]");
+	return valid_utf8(text) and show(text, #text) == text and not text:find("\239\191[\190\191]");
 end
 
 local function recipient(text) --> the normal form of a bare address or domain, or nil
@@ -51,18 +54,21 @@ local function read(given, now) --> entry; or nil, the name of what is wrong, an
 	if entry.label and (#entry.label > longest_label or not is_text(entry.label)) then
 		return nil, "label", "the label is one line of text, of at most "..longest_label.." bytes";
 	end
+	local bytes = 0;
+	for _, written in ipairs(given.to or {}) do bytes = bytes + #written; end
+	if #(given.to or {}) > most_recipients or bytes > most_recipient_bytes then
+		return nil, "to", ("a token has at most %d recipients, of %d bytes in all; a domain stands for all of its addresses"):format(
+			most_recipients, most_recipient_bytes);
+	end
 	for _, written in ipairs(given.to or {}) do
 		if written ~= "" then
 			local normal = recipient(written);
 			if not normal then
-				return nil, "to", ("%q is no address without resource, and no domain"):format(written);
+				return nil, "to", ('"%s" is no address without resource, and no domain'):format(show(written));
 			end
 			entry.to = entry.to or {};
 			table.insert(entry.to, normal);
 		end
-	end
-	if entry.to and #entry.to > most_recipients then
-		return nil, "to", "a token has at most "..most_recipients.." recipients; a domain stands for all of its addresses";
 	end
 	entry.as = text("as");
 	if entry.as and not entry.as:find("^%w[%w._-]*$") then
@@ -88,23 +94,45 @@ local function read(given, now) --> entry; or nil, the name of what is wrong, an
 	return entry;
 end
 
+-- Drops the entries of a cache that were set first, as long as they have expired; two at most, as one is set.
+local function drop_expired(entries, has_expired)
+	for _ = 1, 2 do
+		local key, entry = entries:tail();
+		if not key or not has_expired(entry) then return; end
+		entries:set(key, nil);
+	end
+end
+
 -- How a token is held to so many messages in any minute.
-local sent_by = cache.new(10000); -- id → what it sent in the last minute: { first, last, total, [index] = { time, count } }
+local sent_by = cache.new(10000); -- id → what it sent in the last minute: { first, last, total, [index] = { begun, time, count } }
+local most_counts = 60; -- for a token; beyond them, messages of one second are counted together
 
 local function admission(id, rate) --> function
-	return function (count) --> problem
+	return function (count) --> problem; or nil and a function that gives back as many as were not sent
 		local time, sent = now_monotonic(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
 		sent_by:set(id, sent);
+		drop_expired(sent_by, function (other)
+			return other ~= sent and (not other[other.last] or other[other.last].time + 60 <= time);
+		end);
 		while sent.first <= sent.last and sent[sent.first].time + 60 <= time do
 			sent.total = sent.total - sent[sent.first].count;
+			sent[sent.first].count = 0;
 			sent[sent.first] = nil;
 			sent.first = sent.first + 1;
 		end
 		if sent.total + count <= rate then
-			sent.last = sent.last + 1;
-			sent[sent.last] = { time = time; count = count };
+			local entry = sent[sent.last];
+			if not entry or sent.last - sent.first < most_counts or time - entry.begun >= 1 then
+				entry = { begun = time; count = 0 };
+				sent.last = sent.last + 1;
+				sent[sent.last] = entry;
+			end
+			entry.time, entry.count = time, entry.count + count;
 			sent.total = sent.total + count;
-			return nil;
+			return nil, function (unsent)
+				unsent = math.min(unsent, entry.count); -- which is 0 once the minute is over
+				entry.count, sent.total = entry.count - unsent, sent.total - unsent;
+			end;
 		end
 		-- When so much of it is a minute ago that this fits.
 		local total, index, seconds = sent.total, sent.first, 60;
@@ -122,13 +150,38 @@ local function admission(id, rate) --> function
 	end;
 end
 
--- The tokens of a host: `context` is the host's module API, `limit` how many tokens an account may have.
-local function open(context, native, limit)
+local function all_at_once(next_item, handle)
+	for item in next_item do handle(item); end
+end
+
+-- What a list shows of a token's recipients: as many as have so many bytes.
+local most_bytes_shown = 512;
+
+local function shown_recipients(recipients) --> list of texts, or nil
+	if not recipients then return nil; end
+	local shown, bytes = {}, 0;
+	for index, address in ipairs(recipients) do
+		bytes = bytes + #address;
+		if bytes > most_bytes_shown then
+			shown[index] = ("… (%d more)"):format(#recipients - index + 1);
+			break;
+		end
+		shown[index] = address;
+	end
+	return shown;
+end
+
+-- The tokens of a host: `context` is the host's module API, `limit` how many tokens an account may have. `in_slices` calls a
+-- function with each item of an iterator and leaves the event loop free; without it, all is done at once.
+local function open(context, native, limit, in_slices)
+	in_slices = in_slices or all_at_once;
 	local store = open_store(context, "post_msg_tokens"); -- id → entry, with `account`; id-used → { used }
 	local accounts = open_store(context, "post_msg_token_ids"); -- account's name → id → when it expires, or 0
 
 	local uses, waiting = {}, 0; -- id → when it was used, which is to be written, and how many there are
 	local noted = cache.new(10000); -- id → when a use was noted
+
+	if context == module then register_state("token_uses", function () return waiting; end); end
 
 	local function use_of(id) return id.."-used"; end
 
@@ -136,6 +189,14 @@ local function open(context, native, limit)
 		uses[id] = nil;
 		store:set(id, nil);
 		store:set(use_of(id), nil);
+	end
+
+	local function delete_all(ids)
+		local id;
+		in_slices(function ()
+			id = next(ids, id);
+			return id;
+		end, delete);
 	end
 
 	local function set_ids(username, ids)
@@ -170,13 +231,13 @@ local function open(context, native, limit)
 		end
 		local over = {};
 		for id, expires in pairs(ids or {}) do
-			if expires > 0 and expires <= now then over[#over + 1] = id; end
+			if expires > 0 and expires <= now then over[id] = true; end
 		end
-		for _, id in ipairs(over) do
-			ids[id] = nil;
-			delete(id);
+		if next(over) then
+			for id in pairs(over) do ids[id] = nil; end
+			set_ids(username, ids);
+			delete_all(over);
 		end
-		if over[1] then set_ids(username, ids); end
 		return ids or {};
 	end
 
@@ -200,6 +261,7 @@ local function open(context, native, limit)
 
 	-- The token of an id, where there is one that is not over.
 	local function find(id, now) --> entry; or nil and perhaps an error
+		if not id:find("^%x+$") or #id > 100 then return nil; end -- a store may take no other name
 		local entry, err = store:get(id);
 		if not entry or not entry.account then return nil, err; end
 		local ids;
@@ -213,6 +275,7 @@ local function open(context, native, limit)
 	local function note_use(id, now)
 		if waiting >= most_waiting or math.abs(now - (noted:get(id) or 0)) < 60 then return; end
 		noted:set(id, now);
+		drop_expired(noted, function (time) return math.abs(now - time) >= 60; end);
 		waiting = waiting + 1;
 		uses[id] = now;
 		context:add_timer(0.02 * waiting, function ()
@@ -224,11 +287,13 @@ local function open(context, native, limit)
 		end);
 	end
 
-	local function list(username, now) --> { { id, entry }, … } from the oldest to the newest; or nil
+	-- `breathe`, where it is given, leaves the event loop to others between two tokens, and returns whether to go on.
+	local function list(username, now, breathe) --> { { id, entry }, … } from the oldest to the newest; or nil
 		local ids = ids_of(username, now);
 		if not ids then return nil; end
 		local tokens = {};
 		for id in pairs(ids) do
+			if breathe and not breathe() then return nil; end
 			local entry = store:get(id);
 			if entry then
 				entry.used = uses[id] or (store:get(use_of(id)) or {}).used;
@@ -254,16 +319,15 @@ local function open(context, native, limit)
 	end
 
 	local function forget_account(username)
-		for id in pairs(accounts:get(username) or {}) do
-			delete(id);
-		end
+		local ids = accounts:get(username) or {};
 		accounts:set(username, nil);
+		delete_all(ids);
 	end
 
 	-- How many there are, when they were counted last. prosodyctl makes and revokes tokens too, so they are counted
 	-- again, once a minute at most.
 	local counted, counting_since = 0, nil;
-	local function count(in_slices) --> number
+	local function count() --> number
 		local time = now_monotonic();
 		if counting_since and time - counting_since < 60 then return counted; end
 		counting_since = time;
@@ -281,7 +345,7 @@ local function open(context, native, limit)
 	end
 
 	-- Looks at all tokens, and deletes those that are over and those whose account was deleted.
-	local function tidy(in_slices)
+	local function tidy()
 		local names, state, name = store:users();
 		if not names then return; end
 		in_slices(function ()
@@ -301,4 +365,4 @@ local function open(context, native, limit)
 	};
 end
 
-return { open = open; read = read };
+return { drop_expired = drop_expired; open = open; read = read; shown_recipients = shown_recipients };

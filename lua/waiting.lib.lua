@@ -6,27 +6,114 @@ local now = require "util.time".monotonic;
 local server = require "net.server";
 local timer = require "util.timer";
 
-local slice = 0.001; -- seconds for which a request may hold the event loop
-local slice_end = 0;
+local register_state = module:require "state";
 
 local core; -- given to init
 local stopped = false;
-local waiting = {}; -- wake → true
+local waiting = {}; -- function that continues a suspended request → true
 local tickets = {}; -- ticket → the wakes of those who wait for it
 local unloaded = { status = 503, detail = "the module was unloaded meanwhile; try again" };
 
--- Suspends the request until `wake` is called, which is given to `arm`.
-local function suspend(arm) --> boolean: whether it goes on
+-- Everything that may take long runs here, a slice in each turn of the event loop, whatever the number of requests and hosts.
+-- Accounts take turns: an account with many requests gets no more than an account with one.
+local slice = 0.001; -- seconds
+
+local function new_queue()
+	return { first = 1; last = 0 };
+end
+
+local function push(queue, item)
+	queue.last = queue.last + 1;
+	queue[queue.last] = item;
+end
+
+local function pop(queue) --> item
+	local item = queue[queue.first];
+	queue[queue.first] = nil;
+	queue.first = queue.first + 1;
+	return item;
+end
+
+local function is_empty(queue) --> boolean
+	return queue.first > queue.last;
+end
+
+-- All hosts share this:
+local loop = module:shared("/*/post_msg/loop");
+loop.slice_end = loop.slice_end or 0;
+loop.timers_looked_at = loop.timers_looked_at or 0;
+loop.ready = loop.ready or {}; -- account → queue of functions that go on with its work
+loop.accounts = loop.accounts or new_queue(); -- accounts with work, each once
+-- `loop.next` is what the next turn waits for, if one is due: a tick of the core that it names, or "timer".
+
+local nobody = ""; -- work without an account, such as requests before their sender is known
+local turn;
+
+-- Prosody looks at its timers only when no connection has anything to read, and waits a millisecond for a timer that is due at
+-- once. A tick is something to read; every 20 ms, a timer takes its place. After the module was unloaded, nothing reads ticks.
+local function set_turn()
+	if loop.next then return; end
+	if stopped or now() - loop.timers_looked_at > 0.02 then
+		loop.next = "timer";
+		timer.add_task(0, function ()
+			loop.timers_looked_at = now();
+			loop.next = nil;
+			turn();
+		end);
+	else
+		loop.next = core;
+		core.tick();
+	end
+end
+
+local function enqueue(account, go_on)
+	account = account or nobody;
+	local queue = loop.ready[account];
+	if not queue then
+		queue = new_queue();
+		loop.ready[account] = queue;
+		push(loop.accounts, account);
+	end
+	push(queue, go_on);
+	set_turn();
+end
+
+local function dequeue() --> function
+	local account = pop(loop.accounts);
+	local queue = loop.ready[account];
+	local go_on = pop(queue);
+	if is_empty(queue) then
+		loop.ready[account] = nil;
+	else
+		push(loop.accounts, account);
+	end
+	return go_on;
+end
+
+function turn()
+	if is_empty(loop.accounts) then return; end
+	loop.slice_end = now() + slice;
+	repeat
+		local ok, err = pcall(dequeue());
+		if not ok then module:log("error", "Work in slices ended with an error: %s", err); end
+	until is_empty(loop.accounts) or now() >= loop.slice_end;
+	if not is_empty(loop.accounts) then set_turn(); end
+end
+
+-- Suspends the request until `wake` is called, which is given to `arm`. It goes on in a turn of its account.
+local function suspend(arm, account) --> boolean: whether it goes on
 	if stopped then return false; end
 	local wait, done = async.waiter();
-	local function wake()
-		if waiting[wake] then
-			waiting[wake] = nil;
+	local function go_on()
+		if waiting[go_on] then
+			waiting[go_on] = nil;
 			done();
 		end
 	end
-	waiting[wake] = true;
-	arm(wake);
+	waiting[go_on] = true;
+	arm(function ()
+		if waiting[go_on] then enqueue(account, go_on); end
+	end);
 	wait();
 	return not stopped;
 end
@@ -37,56 +124,24 @@ local function sleep(seconds) --> boolean: whether it goes on
 	end);
 end
 
--- Suspends the request until the event loop has looked at every connection. A timer would do, but
--- the loop waits a millisecond for one that is due at once, and looks at none while there is more to
--- read; so each way has its turn.
-local ticks = {}; -- the wakes of those who wait for a look
-local timers_looked_at = 0;
-
-local function tick()
-	suspend(function (wake)
-		ticks[#ticks + 1] = wake;
-		core.tick();
-	end);
+-- Lets others have their turn, if the slice is over.
+local function breathe(account) --> boolean: whether it goes on
+	if now() < loop.slice_end then return not stopped; end
+	return suspend(function (wake) wake(); end, account);
 end
 
-local function yield()
-	local time = now();
-	if time - timers_looked_at > 0.02 then
-		sleep(0);
-		timers_looked_at = now();
-		return;
-	end
-	tick();
-end
-
--- Lets others have their turn, where this request has had its slice.
-local function breathe() --> boolean: whether it goes on
-	if now() >= slice_end then
-		yield();
-		slice_end = now() + slice;
-	end
-	return not stopped;
-end
+local ticks = {}; -- functions that are called at the next tick
 
 -- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes
 -- to a connection. Among those that it has found ready, a tick may have its turn before them; a second one comes behind all of them.
-local function flush()
+local function flush(account)
 	suspend(function (wake)
 		ticks[#ticks + 1] = function ()
 			ticks[#ticks + 1] = wake;
 			core.tick();
 		end;
 		core.tick();
-	end);
-end
-
--- To suspend a request costs more than to answer most. A connection that reads no other for a while
--- costs a timer.
-local function pause(conn, seconds)
-	if conn.pausefor then -- not in the select and libevent backends
-		conn:pausefor(seconds);
-	end
+	end, account);
 end
 
 local function has_read_more(conn) --> boolean
@@ -117,41 +172,34 @@ local function let_timers_run(conn)
 	if not timer_set then
 		timer_set = time;
 		timer.add_task(late / 2, function () timer_set = nil; end);
-	elseif time - timer_set > late then
-		pause(conn, 0);
+	elseif time - timer_set > late and conn.pausefor then -- not in the select and libevent backends
+		conn:pausefor(0);
 	end
 end
 
--- Requests whose credentials are refused are answered at this rate, once so many were at once: a flood
--- of them leaves the server to others.
-local refusals_per_second = 500;
-local refusals_at_once = 100;
-local next_refusal = 0;
-
-local function refusal_delay() --> seconds
-	local time = now();
-	next_refusal = math.max(next_refusal, time - refusals_at_once / refusals_per_second) + 1 / refusals_per_second;
-	return math.max(next_refusal - time, 0);
-end
-
 -- Waits for a piece of work of the native half.
-local function await(ticket) --> boolean: whether it goes on
+local function await(ticket, account) --> boolean: whether it goes on
 	return suspend(function (wake)
 		local wakes = tickets[ticket] or {};
 		tickets[ticket] = wakes;
 		wakes[#wakes + 1] = wake;
-	end);
+	end, account);
 end
 
-local function work_ended()
-	local woken = ticks; -- not those of the requests that go on here
+local function on_tick()
+	local ended, due = core.ended(), ticks;
 	ticks = {};
-	for _, ticket in ipairs(core.ended()) do
+	-- The turn is now, and not at another tick, unless that of another host is due.
+	local is_due = loop.next == nil or loop.next == core;
+	if is_due then loop.next = "now"; end
+	for _, ticket in ipairs(ended) do
 		local wakes = tickets[ticket] or {};
 		tickets[ticket] = nil;
 		for _, wake in ipairs(wakes) do wake(); end
 	end
-	for _, wake in ipairs(woken) do wake(); end
+	for _, call in ipairs(due) do call(); end
+	if is_due then loop.next = nil; end
+	if is_due or loop.next == "timer" then turn(); end
 end
 
 local watches = {};
@@ -165,38 +213,46 @@ local function settle(outcome, status, problem)
 	if on_settled then on_settled(); end
 end
 
--- Waits until all of these have a status or a problem.
-local function settled(outcomes) --> problem, where the request cannot go on
-	local pending = 0;
-	for _, outcome in ipairs(outcomes) do
-		if not outcome.status and not outcome.problem then pending = pending + 1; end
+-- A list of outcomes that knows how many of them are not settled.
+local function new_outcomes() --> { pending, [index] = outcome }
+	local outcomes = { pending = 0 };
+	function outcomes.on_settled()
+		outcomes.pending = outcomes.pending - 1;
+		if outcomes.pending == 0 and outcomes.wake then outcomes.wake(); end
 	end
-	if pending == 0 then return nil; end
-	local goes_on = suspend(function (wake)
-		local function on_settled()
-			pending = pending - 1;
-			if pending == 0 then wake(); end
-		end
-		for _, outcome in ipairs(outcomes) do
-			outcome.on_settled = on_settled;
-		end
-	end);
+	return outcomes;
+end
+
+local function add_outcome(outcomes, outcome)
+	outcomes[#outcomes + 1] = outcome;
+	if not outcome.status and not outcome.problem then
+		outcomes.pending = outcomes.pending + 1;
+		outcome.on_settled = outcomes.on_settled;
+	end
+end
+
+-- Waits until all of these have a status or a problem.
+local function settled(outcomes, account) --> problem, where the request cannot go on
+	if outcomes.pending == 0 then return nil; end
+	local goes_on = suspend(function (wake) outcomes.wake = wake; end, account);
 	return not goes_on and unloaded or nil;
 end
 
 -- Does something with each item, in slices that leave the event loop free. Unlike `breathe`, it is
--- not part of a request. The first slice is at once.
-local function in_slices(next_item, handle)
-	local function slice_of_it()
-		local ends = now() + slice;
-		for item in next_item do
+-- not part of a request. What takes a quarter of a slice is done at once.
+local function in_slices(next_item, handle, account)
+	local function handle_some(ends) --> boolean: whether there is more
+		repeat
+			local item = next_item();
+			if item == nil then return false; end
 			handle(item);
-			if now() >= ends then return 0; end
-		end
+		until now() >= ends;
+		return true;
 	end
-	if slice_of_it() then
-		timer.add_task(0, slice_of_it);
+	local function continue()
+		if handle_some(loop.slice_end) then enqueue(account, continue); end
 	end
+	if handle_some(now() + slice / 4) then enqueue(account, continue); end
 end
 
 -- Timers that are stopped with the module: until one that goes on for hours is due, the module would stay in memory, and
@@ -214,25 +270,36 @@ local function count() --> number
 	return all;
 end
 
+register_state("waiting_requests", count);
+register_state("awaited_tickets", function ()
+	local all = 0;
+	for _ in pairs(tickets) do all = all + 1; end
+	return all;
+end);
+
 -- Ends all that wait, with 503.
 local function stop()
 	stopped = true;
 	for _, watch in ipairs(watches) do watch:close(); end
 	for _, a_timer in ipairs(timers) do a_timer:stop(); end
-	local wakes = {};
-	for wake in pairs(waiting) do wakes[#wakes + 1] = wake; end
-	for _, wake in ipairs(wakes) do wake(); end
+	local suspended = {};
+	for continue in pairs(waiting) do suspended[#suspended + 1] = continue; end
+	for _, continue in ipairs(suspended) do continue(); end
+	if loop.next == core then
+		loop.next = nil;
+		set_turn();
+	end
 end
 
 local function init(the_core)
 	core = the_core;
 	for index, fd in ipairs({ core.wake_fds() }) do
-		watches[index] = server.watchfd(fd, work_ended);
+		watches[index] = server.watchfd(fd, on_tick);
 	end
 	return {
-		await = await; breathe = breathe; count = count; flush = flush; go_on = go_on; in_slices = in_slices; let_timers_run = let_timers_run;
-		pause = pause; refusal_delay = refusal_delay; repeatedly = repeatedly; settle = settle;
-		suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
+		add_outcome = add_outcome; await = await; breathe = breathe; count = count; flush = flush; go_on = go_on;
+		in_slices = in_slices; let_timers_run = let_timers_run; new_outcomes = new_outcomes;
+		repeatedly = repeatedly; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
 	};
 end
 

@@ -125,7 +125,10 @@ local hosts = {
 		lines = "authentication = 'spec_test_only'; post_msg_auth_failures = 100000; post_msg_credential_recheck = 0";
 		accounts = accounts("always.example", "counted", "beside");
 	};
-	["slow.example"] = { lines = "default_iteration_count = " .. slow; accounts = accounts("slow.example", "many", "owner") };
+	["slow.example"] = {
+		modules = { "post_msg", "http_openmetrics" };
+		lines = "default_iteration_count = " .. slow; accounts = accounts("slow.example", "many", "owner", "off");
+	};
 	["access.example"] = {
 		lines = "post_msg_access = { 'allowed@access.example', 'second.example' }";
 		accounts = accounts("access.example", "allowed", "stranger");
@@ -147,7 +150,7 @@ teardown(world.stop);
 
 describe("credentials", function ()
 	lazy_setup(function ()
-		world.start({ hosts = hosts });
+		world.start({ hosts = hosts, extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' });
 	end);
 
 	describe("of an account that changes", function ()
@@ -375,6 +378,29 @@ describe("credentials", function ()
 			attack("nobody@limit.example", "192.0.2.2");
 			attack("nobody@unknown.example", "192.0.2.3");
 			attack("fresh@example.com", "2001:db8::3");
+		end);
+
+		it("are derived alike where there is no such account, and where it is disabled", function ()
+			if is_13() then usermanager("disable_user('off', 'slow.example')"); end
+			local function derivations()
+				local text = world.http("GET /metrics HTTP/1.1\r\nHost: slow.example\r\n\r\n").body;
+				local function value(name)
+					return tonumber(text:match("\nprosody_mod_post_msg__derivation_seconds_" .. name .. '{host="slow.example"} (%S+)'));
+				end
+				return value("count") or 0, value("sum") or 0;
+			end
+			local function work(address)
+				local count, seconds = derivations();
+				assert.equal(401, post(basic(address, "guess-7Wd"), { ["Host"] = "slow.example" }).status);
+				local new_count, new_seconds = derivations();
+				return new_count - count, new_seconds - seconds;
+			end
+			for _, name in ipairs { "many", "off", "nobody", "nobody-else" } do
+				local count, seconds = work(name .. "@slow.example");
+				assert.equal(1, count, name);
+				-- A new account's rounds take some 50 ms, the rounds of a default configuration some 3 ms.
+				assert.is_true(seconds > 0.015, ("%s took %.3f s"):format(name, seconds));
+			end
 		end);
 
 		it("do not lock out an owner whose password is remembered, nor one elsewhere", function ()

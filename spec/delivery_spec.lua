@@ -185,6 +185,64 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
+	it("is ended by a receipt with a text, which the account gets", function ()
+		local sent, raw = wait(30);
+		world.send(user, (receipt_for(raw):gsub("</message>", "<body>and a text</body>%0")));
+		assert.equal(200, assert(sent:answer()).status);
+		assert.equal("and a text", body_of(world.receive(me)));
+		-- So does one that comes late.
+		sent, raw = wait(1);
+		assert.equal(202, assert(sent:answer()).status);
+		world.send(user, (receipt_for(raw):gsub("</message>", "<body>late</body>%0")));
+		assert.equal("late", body_of(world.receive(me)));
+	end);
+
+	it("is not ended by the error of another occupant of a room, or of another resource, than it was sent to", function ()
+		local sent = wire.send(request("/msg/room@echo.example.com/nick", "hello", { ["Prefer"] = "wait=1" }));
+		world.lua([[
+			prosody.hosts["echo.example.com"].events.add_handler("message/full", function (event)
+				local reply = require "util.stanza".error_reply(event.stanza, "cancel", "gone");
+				reply.attr.from = "room@echo.example.com/another";
+				module:context("echo.example.com"):send(reply);
+				return true;
+			end, 1e6)]]);
+		assert.equal(202, assert(sent:answer()).status);
+		local answer = post("/msg/room@echo.example.com/nick", "hello", { ["Prefer"] = "wait=1" });
+		assert.equal(202, answer.status, answer.body);
+		world.module("reload", "echo.example.com", "spec_echo");
+	end);
+
+	it("costs a stanza of a stranger nothing, however many wait with the same id", function ()
+		local lines = {};
+		for i = 1, 5000 do lines[i] = ('{"to":"u%d@echo.example.com","id":"same","body":"x"}'):format(i % 1000); end
+		local function steps()
+			return world.steps("example.com", "message/bare", [[st.message({ from = 'stranger@second.example/x', to = 'me@example.com' })
+				:tag("received", { xmlns = "urn:xmpp:receipts", id = "same" }):up()]]);
+		end
+		steps();
+		local before = steps();
+		world.lua([[prosody.spec_counted = 0;
+			prosody.hosts["echo.example.com"].events.add_handler("message/bare", function () prosody.spec_counted = prosody.spec_counted + 1; end, 1e6)]]);
+		local sent = wire.send(request("/msg", table.concat(lines, "\n"), { ["Content-Type"] = "application/x-ndjson", ["Prefer"] = "wait=60" }));
+		wire.await("all messages to be sent", function () return world.lua("return prosody.spec_counted") == #lines; end);
+		local with_many = steps();
+		assert.is_true(with_many < before + 500, before .. " instructions before, and " .. with_many);
+		assert(world.module("reload"));
+		assert.equal(503, assert(sent:answer()).status);
+		world.collect();
+	end);
+
+	it("with a long id is remembered by little, so that its bounce reaches no client later", function ()
+		local lines = {};
+		for i = 1, 5000 do lines[i] = ('{"to":"swallow@echo.example.com","id":"%s%d","body":"x"}'):format(("i"):rep(1000), i); end
+		local function memory() return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count')"); end
+		local before = memory();
+		local as_desk = { ["Content-Type"] = "application/x-ndjson", ["Authorization"] = "Basic " .. mime.b64("me@example.com/desk:mypassword") };
+		assert.equal(201, post("/msg", table.concat(lines, "\n"), as_desk).status);
+		local grown = memory() - before;
+		assert.is_true(grown < 5000, grown .. " kB");
+	end);
+
 	it("is ended by the bounce of its recipient", function ()
 		local sent, raw = wait(30, { ["Accept"] = "application/problem+json" });
 		world.send(user, ("<message to='me@example.com' type='error' id='%s'><error type='cancel'><not-acceptable xmlns='%s'/>"
@@ -195,6 +253,19 @@ describe("a request that waits", function ()
 		assert.equal("not-acceptable", json.decode(answer.body).condition);
 		assert.matches("No more, please", json.decode(answer.body).detail, nil, true);
 		assert.same({}, world.collect()[me]);
+	end);
+
+	it("is answered, and logged, with one short line of a bounce's long text", function ()
+		local mark = world.log_mark();
+		local sent, raw = wait(30, { ["Accept"] = "application/problem+json" });
+		world.send(user, ("<message to='me@example.com' type='error' id='%s'><error type='cancel'><gone xmlns='%s'/>"
+			.. "<text xmlns='%s'>no\n\194\155more\226\128\174 %s</text></error></message>")
+			:format(raw:match(" id='([^']*)'"), "urn:ietf:params:xml:ns:xmpp-stanzas", "urn:ietf:params:xml:ns:xmpp-stanzas", ("ä"):rep(50000)));
+		local answer = assert(sent:answer());
+		assert.equal(410, answer.status);
+		local shown = "user@example.com: gone (no  more  " .. ("ä"):rep(200 - #"no  more  ") .. "…)";
+		assert.equal(shown, json.decode(answer.body).detail);
+		assert.matches("410, " .. shown .. "\n", world.log(mark), nil, true);
 	end);
 
 	it("whose receipt comes too late is 202, and the receipt disturbs nobody", function ()
@@ -290,6 +361,57 @@ describe("a request that waits", function ()
 		assert.is_true(world.ping(user) < 2);
 		for _, answer in ipairs(wire.answers(sent)) do assert.equal(202, answer.status); end
 		assert.same({}, world.errors());
+	end);
+end);
+
+describe("a message in whose way a module raises an error", function ()
+	local raised = 0;
+
+	lazy_setup(function ()
+		world.start();
+		world.login(user);
+		world.lua([[
+			prosody.hosts["example.com"].events.add_handler("pre-message/bare", function (event)
+				if event.stanza:get_child_text("body") == "raise" then error("as asked for\nin two lines"); end
+			end, 1e6)]]);
+	end);
+
+	it("fails with 502 and is one line in the log, and the next one arrives", function ()
+		for _, headers in ipairs { {}, { ["Prefer"] = "wait=30" } } do
+			headers["Accept"] = "application/problem+json";
+			local mark = world.log_mark();
+			local answer = post("/msg/user", "raise", headers);
+			assert.equal(502, answer.status, answer.body);
+			assert.equal("internal-server-error", json.decode(answer.body).condition);
+			local errors = world.errors(mark);
+			assert.equal(1, #errors);
+			assert.matches("Routing a message failed in another module: .*as asked for$", errors[1]);
+			raised = raised + 1;
+			assert.equal(201, post("/msg/user", "fine").status);
+			assert.equal("fine", body_of(world.receive(user)));
+		end
+		world.assert_nothing_held();
+	end);
+
+	it("leaves the others of its batch on their way, and a key keeps what was sent", function ()
+		local body = table.concat({ '{"body":"one"}', '{"body":"raise"}', '{"body":"three"}' }, "\n");
+		local headers = { ["Content-Type"] = "application/x-ndjson", ["Accept"] = "application/json", ["Idempotency-Key"] = "raised" };
+		local first;
+		for _ = 1, 2 do
+			local answer = post("/msg/user", body, headers);
+			assert.equal(207, answer.status, answer.body);
+			first = first or answer.body;
+			assert.equal(first, answer.body);
+		end
+		local outcomes = json.decode(first);
+		assert.equal("sent", outcomes[1].status);
+		assert.equal(502, outcomes[2].error.status);
+		assert.equal("sent", outcomes[3].status);
+		assert.equal("one", body_of(world.receive(user)));
+		assert.equal("three", body_of(world.receive(user)));
+		assert.same({}, world.collect()[user]);
+		raised = raised + 1;
+		assert.equal(raised, #world.errors());
 	end);
 end);
 

@@ -127,9 +127,18 @@ describe("GET", function ()
 		} do
 			assert.is_nil(answer.headers["access-control-allow-origin"]);
 		end
-		-- A form of another page, without credentials.
-		assert.equal(401, post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain", ["Authorization"] = false })
-			.status);
+		-- Without credentials as with them, and no browser asks for a password.
+		for _, path in ipairs { "/msg/user", "/msg", "/msg/@try", "/msg/@tokens" } do
+			for _, credentials in ipairs { false, world.basic("me@example.com"), "Bearer x", "Basic x" } do
+				for _, headers in ipairs { { ["Origin"] = "https://evil.example" }, { ["Origin"] = "null" }, { ["Sec-Fetch-Site"] = "same-site" } } do
+					headers["Authorization"], headers["Content-Type"] = credentials, "text/plain";
+					local answer = post(path, "x", headers);
+					assert.equal(403, answer.status, path);
+					assert.is_nil(answer.headers["www-authenticate"]);
+					assert.is_truthy(answer.body:find("post_msg_allow_origins", 1, true), answer.body);
+				end
+			end
+		end
 	end);
 end);
 
@@ -163,8 +172,12 @@ describe("settings", function ()
 		assert.equal(201, answer.status);
 		assert.equal("https://app.example", answer.headers["access-control-allow-origin"]);
 		assert.equal("Origin", answer.headers["vary"]);
+		assert.equal(201, post("/msg/user", "x", {
+			["Origin"] = "https://app.example", ["Sec-Fetch-Site"] = "cross-site", ["Content-Type"] = "text/plain",
+		}).status);
 		assert.matches("X-Request-Id", answer.headers["access-control-expose-headers"], nil, true);
 		answer = post("/msg/user", "x", { ["Origin"] = "https://evil.example", ["Content-Type"] = "text/plain" });
+		assert.equal(403, answer.status);
 		assert.is_nil(answer.headers["access-control-allow-origin"]);
 	end);
 

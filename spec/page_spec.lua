@@ -116,6 +116,15 @@ describe("the page", function ()
 		assert.is_truthy(received()[1]:find("<body>By keyboard</body>", 1, true));
 	end);
 
+	it("is the only one that posts with a remembered password: forms of other sites are refused", function ()
+		local shown = browse("other_site");
+		assert.equal(3, #shown);
+		for _, text in ipairs(shown) do assert.matches("^a page of another site may not post here", text); end
+		local bodies = {};
+		for i, message in ipairs(received()) do bodies[i] = message:match("<body>(.-)</body>"); end
+		assert.same({ "By the own page", "By the own page", "By the own page" }, bodies);
+	end);
+
 	it("keeps no credentials", function () browse("nothing_is_kept"); end);
 
 	-- axe-core, the console and the width are looked at in each place.

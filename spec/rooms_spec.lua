@@ -10,6 +10,7 @@ local me, user, other, carol = "me@example.com", "user@example.com", "other@exam
 local linger = 2; -- seconds: post_msg_room_linger
 
 local remote;
+local raised = 0; -- errors in the log that this spec has asked for
 
 -- Rooms are made anew for each test.
 local counter = 0;
@@ -120,11 +121,13 @@ lazy_setup(function ()
 	remote = neighbours.start(world, {
 		hosts = {
 			["example.com"] = { accounts = hosts["example.com"].accounts, lines = lines };
+			["third.example"] = { accounts = { me = "pw-of-third" }, lines = lines };
 			["robot.example"] = { accounts = { me = "pw-of-robot" }, lines = lines .. "; post_msg_nick = 'Robot'" };
 		};
-		names = { "example.com" };
+		names = { "example.com", "third.example" };
 		components = "Component 'rooms.example.com' 'muc'\n"
 			.. "Component 'closed.example.com' 'muc'\n\trestrict_room_creation = true\n"
+			.. "Component 'locked.example.com' 'muc'\n\tenforce_registered_nickname = true\n"
 			.. "Component 'echo.example.com' 'spec_echo'";
 	}, {
 		hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } };
@@ -194,6 +197,7 @@ for _, place in ipairs {
 				watcher.world.send(watcher.address, ("<message to='%s' type='groupchat'><body>chatter %d</body></message>"):format(room, i));
 			end
 			watcher.world.send(watcher.address, ("<message to='%s/me' type='chat'><body>psst</body></message>"):format(room));
+			repeat local raw = watcher.world.receive(watcher.address); until raw:find("type='error'", 1, true);
 			watcher.world.send(watcher.address, ("<iq to='%s/me' type='get' id='v1'><query xmlns='jabber:iq:version'/></iq>"):format(room));
 			watcher.world.ping(watcher.address);
 			watcher.world.send(watcher.address, ("<presence to='%s/renamed'/>"):format(room));
@@ -236,16 +240,75 @@ for _, place in ipairs {
 			assert_said(watcher, room .. "/me", "with voice");
 		end);
 
-		it("in which the nickname is somebody else's: 409", function ()
+		it("in which others have the nickname, and those that come next, hears the sender under another one, and the log says so", function ()
 			local room = new_room(watcher, place.service);
-			local somebody = { world = world, address = other };
-			enter(somebody, room, "me");
-			forget(somebody);
-			assert_refused(watcher, post(room, "never"), 409, "conflict");
-			world.send(other, ("<presence to='%s/me' type='unavailable'/>"):format(room));
-			presence_from(somebody, room .. "/me");
+			for number, nick in ipairs { "me", "me-2", "me-3", "me-4" } do
+				local somebody = { world = world, address = other .. "/" .. number };
+				world.login(somebody.address);
+				enter(somebody, room, nick);
+			end
+			forget(watcher);
+			local mark = world.log_mark();
+			assert.equal(201, post(room, "heard all the same").status);
+			local raw = watcher.world.receive(watcher.address);
+			assert.matches("<body>heard all the same</body>", raw, nil, true);
+			local nick = raw:match(" from='" .. room:gsub("%p", "%%%0") .. "/(me%-[^']+)'");
+			assert.is_truthy(nick, raw);
+			assert.matches(("me@example.com has the nickname %s in the room %s, where me is taken or reserved"):format(nick, room),
+				world.log(mark), nil, true);
+			for number = 1, 4 do world.logout(other .. "/" .. number); end
+			presence_from(watcher, room .. "/" .. nick);
+			repeat local left = presence_from(watcher, room .. "/" .. nick); until left:find("type='unavailable'", 1, true);
+			forget(watcher);
 			assert.equal(201, post(room, "free again").status);
 			assert_said(watcher, room .. "/me", "free again");
+		end);
+
+		it("that is spoken to from two hosts by accounts of one name hears both, also after a reload of one host", function ()
+			local room = new_room(watcher, place.service);
+			local of_third = { ["Host"] = "third.example", ["Authorization"] = "Basic " .. mime.b64("me:pw-of-third") };
+			local mark = world.log_mark();
+			assert.equal(201, post(room, "from one").status);
+			assert_said(watcher, room .. "/me", "from one");
+			assert.equal(201, post(room, "from another", of_third).status);
+			assert_said(watcher, room .. "/me-2", "from another");
+			assert.is_nil(world.log(mark):find("condition conflict", 1, true));
+			assert(world.module("reload"));
+			forget(watcher);
+			assert.equal(201, post(room, "from one again").status);
+			assert_said(watcher, room .. "/me", "from one again");
+			assert.equal(201, post(room, "from another again", of_third).status);
+			assert_said(watcher, room .. "/me-2", "from another again");
+			assert_undisturbed();
+		end);
+
+		it("has a member who writes to the sender's nickname: an error says that nobody reads it, and the sender stays", function ()
+			local room = new_room(watcher, place.service);
+			assert.equal(201, post(room, "hello").status);
+			assert_said(watcher, room .. "/me", "hello");
+			forget(watcher);
+			watcher.world.send(watcher.address, ("<message to='%s/me' type='chat' id='private-1'><body>psst</body></message>"):format(room));
+			local raw = watcher.world.receive(watcher.address);
+			assert.matches("type='error'", raw, nil, true);
+			assert.matches("private-1", raw, nil, true);
+			assert.matches("<not-allowed ", raw, nil, true);
+			assert.equal(201, post(room, "still here").status);
+			assert_said(watcher, room .. "/me", "still here");
+			assert_undisturbed();
+		end);
+
+		it("has a member who writes to the address that the sender has there: the account gets it", function ()
+			local room = new_room(watcher, place.service);
+			assert.equal(201, post(room, "hello").status);
+			assert_said(watcher, room .. "/me", "hello");
+			local address = presence_from(watcher, room .. "/me"):match(" jid='([^']*)'");
+			forget(watcher);
+			world.send(me, "<presence/>"); -- offline messages have come
+			watcher.world.send(watcher.address, ("<message to='%s' type='chat'><body>to your address</body></message>"):format(address));
+			assert.matches("<body>to your address</body>", world.receive(me), nil, true);
+			world.ping(me);
+			world.collect();
+			for _, client in ipairs { me, me .. "/desk" } do world.collect_presences(client); end
 		end);
 
 		it("that does not exist: 404, and none is made", function ()
@@ -348,6 +411,84 @@ describe("rooms of this server", function ()
 		assert.equal("not-acceptable", json.decode(answer.body).condition);
 	end);
 
+	it("in which the sender may only have the nickname that it has registered hear it under that one", function ()
+		local room = new_room(here, "locked.example.com");
+		administer(here, room, "jid='me@example.com' affiliation='member'");
+		world.send(me, ("<iq type='set' id='r1' to='%s'><query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>"):format(room)
+			.. "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value></field>"
+			.. "<field var='muc#register_roomnick'><value>Registered</value></field></x></query></iq>");
+		world.ping(me);
+		forget(here);
+		assert.equal(201, post(room, "as registered").status);
+		assert_said(here, room .. "/Registered", "as registered");
+		assert_undisturbed();
+	end);
+
+	it("in which another occupant sends an error or a copy with the message's id: only the room's own word counts", function ()
+		local answer = post("occupant.forbidden@echo.example.com", "never");
+		assert.equal(403, answer.status, answer.body);
+		assert.equal("forbidden", json.decode(answer.body).condition);
+	end);
+
+	it("are at most 200 at once for an account: idle ones are left for others, and 503 where all are waited for", function ()
+		local reflecting, silent = {}, {};
+		for i = 1, 250 do reflecting[i] = json.encode { to = "reflect." .. i .. "@echo.example.com", type = "groupchat", body = "hi" }; end
+		for i = 1, 250 do silent[i] = json.encode { to = "silent" .. i .. "@echo.example.com", type = "groupchat", body = "hi" }; end
+		local headers = { ["Content-Type"] = "application/x-ndjson", ["Accept"] = "application/json" };
+		local answer = world.http(world.request("/msg", table.concat(reflecting, "\n"), headers));
+		assert.equal(201, answer.status, answer.body);
+		headers["Authorization"] = world.basic(other);
+		answer = assert(wire.send(world.request("/msg", table.concat(silent, "\n"), headers)):answer());
+		assert.equal(207, answer.status, answer.body);
+		local count = {};
+		for _, outcome in ipairs(json.decode(answer.body)) do
+			local status = outcome.error.status;
+			count[status] = (count[status] or 0) + 1;
+		end
+		assert.same({ [503] = 50, [504] = 200 }, count);
+	end);
+
+	it("with a module that raises an error in one of their events: 502, one line in the log, and the next message is heard", function ()
+		local room = new_room(here, service);
+		for _, event in ipairs { "muc-occupant-pre-join", "muc-room-pre-create", "muc-occupant-groupchat", "muc-broadcast-message" } do
+			local to = event == "muc-room-pre-create" and new_name() .. "@" .. service or room;
+			local mark = world.log_mark();
+			world.lua(([[prosody.spec_raises = function () error("as asked for\nsecond line"); end;
+				prosody.hosts[%q].events.add_handler(%q, prosody.spec_raises, 1e6)]]):format(service, event));
+			local answer = post(to, "never");
+			local following = event == "muc-broadcast-message" and post(to, "never") or answer;
+			world.lua(("prosody.hosts[%q].events.remove_handler(%q, prosody.spec_raises)"):format(service, event));
+			for _, refused in ipairs { answer, following } do
+				assert.equal(502, refused.status, event .. ": " .. refused.body);
+				assert.equal("internal-server-error", json.decode(refused.body).condition);
+			end
+			for _, line in ipairs(world.errors(mark)) do
+				assert.matches("failed in another module: .*as asked for$", line);
+				raised = raised + 1;
+			end
+			assert.is_true(#world.errors(mark) >= 1);
+			assert.equal(201, post(room, "after " .. event).status);
+			assert_said(here, room .. "/me", "after " .. event);
+		end
+		assert_undisturbed();
+	end);
+
+	it("are followed at the same cost however many messages they have not reflected", function ()
+		local count, lines = 5000, {};
+		for i = 1, count do lines[i] = json.encode { to = "awaited@echo.example.com", type = "groupchat", body = "number " .. i }; end
+		world.lua([[prosody.spec_counted, prosody.spec_occupant = 0, nil;
+			prosody.hosts["echo.example.com"].events.add_handler("message/bare", function (event)
+				prosody.spec_counted, prosody.spec_occupant = prosody.spec_counted + 1, event.stanza.attr.from;
+			end, 1e6)]]);
+		local sent = wire.send(world.request("/msg", table.concat(lines, "\n"), { ["Content-Type"] = "application/x-ndjson" }));
+		wire.await("all messages to be said", function () return world.lua("return prosody.spec_counted") == count; end);
+		local steps = world.steps("example.com", "message/full",
+			"st.message({ type = 'groupchat', from = 'awaited@echo.example.com/me', to = prosody.spec_occupant }, 'something else')");
+		assert.is_true(steps < 1000, steps .. " instructions");
+		assert(world.module("reload"));
+		assert.equal(503, assert(sent:answer()).status);
+	end);
+
 	it("must be named without a resource, and with a localpart, for type=groupchat: 422", function ()
 		local room = new_room(here, service);
 		for _, to in ipairs { room .. "/watcher", service, "example.com/announce/online" } do
@@ -432,6 +573,6 @@ describe("rooms of this server", function ()
 end);
 
 it("neither server has an error in its log", function ()
-	assert.same({}, world.errors());
+	assert.equal(raised, #world.errors());
 	assert.same({}, remote.errors());
 end);

@@ -2,6 +2,7 @@
 
 local lfs = require "lfs";
 local mime = require "mime";
+local output_of = require "spec.support.programs".output_of;
 local socket = require "socket";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
@@ -346,7 +347,7 @@ describe("sending tokens", function ()
 		assert.equal(201, again());
 	end);
 
-	it("that are wrong are throttled by account and client, and right ones are not", function ()
+	it("that are wrong are throttled by client, and right ones are not", function ()
 		local token, unused = make("me@limit.example"), make("me@limit.example");
 		local revoked, id = make("me@limit.example");
 		local function from(client, credentials, path)
@@ -370,11 +371,34 @@ describe("sending tokens", function ()
 			"Failed authentication attempt (not-authorized) for user me@limit.example from IP: 192.0.2.1", 1, true));
 		assert.equal(201, from("192.0.2.1", with(token)).status);
 		assert.equal(401, from("192.0.2.2", with(unused)).status);
-		assert_throttled("192.0.2.1", with(revoked));
-		assert.is_truthy(world.log(mark):find("for user token:" .. id .. " from IP: 192.0.2.1", 1, true));
-		assert_throttled("192.0.2.1", with(token:sub(1, -2) .. (token:sub(-1) == "x" and "y" or "x")));
+		assert.equal(429, from("192.0.2.1", with(revoked)).status);
+		assert_throttled("192.0.2.5", with(revoked));
+		assert.is_truthy(world.log(mark):find("for user token:" .. id .. " from IP: 192.0.2.5", 1, true));
+		assert_throttled("192.0.2.6", with(token:sub(1, -2) .. (token:sub(-1) == "x" and "y" or "x")));
 		assert_throttled("192.0.2.3", nil, "/msg/swallow@echo.example.com?token=pmsg_x");
 		assert_throttled("192.0.2.4", basic("me", unused));
+		assert.equal(201, from("192.0.2.4", with(token)).status);
+	end);
+
+	it("that are made up are throttled too, whatever their ids, from all addresses of one network", function ()
+		local made_up = {}; -- right by their form
+		for token in output_of([[python3 -c 'from base64 import *; from hashlib import *
+for i in range(61):
+    token = "pmsg_%016x_%027d" % (i, i)
+    print(token + urlsafe_b64encode(sha256(token.encode()).digest()).decode()[:6])']]):gmatch("%S+") do
+			table.insert(made_up, token);
+		end
+		local counts = {};
+		for number = 1, 60 do
+			local answer = post("/msg/swallow@echo.example.com", with(made_up[number]), nil, {
+				["Host"] = "limit.example", ["X-Forwarded-For"] = ("2001:db8:7:7::%x"):format(number),
+			});
+			counts[answer.status] = (counts[answer.status] or 0) + 1;
+		end
+		assert.same({ [401] = 3, [429] = 57 }, counts);
+		assert.equal(401, post("/msg/swallow@echo.example.com", with(made_up[61]), nil, {
+			["Host"] = "limit.example", ["X-Forwarded-For"] = "2001:db8:7:8::1",
+		}).status);
 	end);
 
 	it("that are remembered cost no look-up in the store", function ()

@@ -382,29 +382,295 @@ describe("a service's limits and refusals", function ()
 	end);
 end);
 
-it("a service of another server, which the sender's host names (disco_items), takes files too", function ()
-	local hosts = world.defaults().hosts;
-	local remote = neighbours.start(world,
-		{
-			hosts = { ["example.com"] = hosts["example.com"] }, names = { "example.com" }, components = "";
-			extra = 'disco_items = { { "upload.remote.example", "files" } }';
-		},
-		{
-			hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } }, names = { "remote.example", "upload.remote.example" };
-			components = 'Component "upload.remote.example" "http_file_share"\n\tmodules_enabled = { "dialback", "spec_names" }\n'
-				.. '\thttp_host = "127.0.0.1"\n\thttp_file_share_access = { "example.com" }\n';
-		});
-	finally(function ()
-		remote.stop();
+
+-- An HTTP server that answers each request with 201, and keeps what it was sent.
+local function listen()
+	local listener = assert(socket.bind("127.0.0.1", 0));
+	local _, port = listener:getsockname();
+	return {
+		port = port;
+		is_asked = function () return socket.select({ listener }, nil, 0)[1] ~= nil; end;
+		close = function () listener:close(); end;
+		-- > the request line and the headers of the next request, which it answers
+		serve = function ()
+			listener:settimeout(20);
+			local connection = assert(listener:accept());
+			connection:settimeout(20);
+			local lines, length = {}, 0;
+			repeat
+				local line = assert(connection:receive("*l"));
+				lines[#lines + 1] = line;
+				length = tonumber(line:lower():match("^content%-length: (%d+)")) or length;
+			until line == "";
+			assert(connection:receive(length));
+			connection:send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+			connection:close();
+			return table.concat(lines, "\n");
+		end;
+	};
+end
+
+describe("a service that answers what it should not", function ()
+	local server;
+	lazy_setup(function ()
+		server = listen();
+		world.start({ components = 'Component "upload.example.com" "spec_upload"\n' });
+		world.login(user);
+	end);
+	lazy_teardown(function ()
+		server.close();
 		world.stop();
 	end);
-	world.login(user);
-	local answer = upload("/msg/user", png, "image/png");
-	assert.equal(201, answer.status, answer.body);
-	local url = receive();
-	local port, path = url:match("^http://127%.0%.0%.1:(%d+)(/.*)$");
-	assert.equal(tostring(remote.server.http_port), port);
-	assert.equal(png, remote.http(("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):format(path)).body);
-	assert.same({}, world.errors());
-	assert.same({}, remote.errors());
+
+	-- The service answers each request for a slot with what this Lua makes of `stanza`, `st` and the server's port.
+	local function answer_with(code)
+		world.lua(("local port = %d; prosody.spec_slot = function (stanza, st) %s end; return true"):format(server.port, code));
+	end
+
+	local function slot(put, get, headers)
+		answer_with(([[
+			return st.reply(stanza):tag("slot", { xmlns = "urn:xmpp:http:upload:0" })
+				:tag("put", { url = %s })%s:up():tag("get", { url = %s })]]):format(put, headers or "", get));
+	end
+
+	local fine = '("http://127.0.0.1:%d/x"):format(port)';
+
+	local function assert_works()
+		slot(fine, '"HTTPS://Files.Example.com"', ':tag("header", { name = "Authorization" }):text("Basic x"):up()');
+		local waiting = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png" }));
+		local request = server.serve();
+		assert.matches("^PUT /x HTTP/1%.1\n", request);
+		assert.matches("\nAuthorization: Basic x\n", request);
+		assert.equal(201, waiting:answer().status);
+		assert.equal("https://files.example.com/", (receive()));
+	end
+
+	local function assert_refused(words)
+		local answer = upload("/msg/user", png, "image/png");
+		assert.equal(502, answer.status, answer.body);
+		assert.is_truthy(answer.body:find(words, 1, true), answer.body);
+		assert.is_false(server.is_asked());
+		assert_nothing_sent();
+	end
+
+	it("is asked for nothing by HTTP where its URLs are none", function ()
+		for _, url in ipairs {
+			'("http://127.0.0.1:%d/x HTTP/1.1\\r\\nX-Evil: 1\\r\\n"):format(port)', '("http://127.0.0.1:%d/x\\ny"):format(port)',
+			'("http://user@127.0.0.1:%d/x"):format(port)', '("ftp://127.0.0.1:%d/x"):format(port)', '"http:///x"', '"x"', "nil",
+		} do
+			slot(url, '"https://example.com/"');
+			assert_refused("two URLs of http or https");
+		end
+		for _, url in ipairs { '"javascript:alert(1)"', '"https://me:pw@example.com/"', '"data:text/html,x"', "nil" } do
+			slot(fine, url);
+			assert_refused("two URLs of http or https");
+		end
+		assert_works();
+	end);
+
+	it("is asked for nothing by HTTP where a header is none", function ()
+		for _, header in ipairs {
+			':tag("x"):up()', '', ':text("a\\tb")', ':text("a\\127b")', ':text(("x"):rep(4097))',
+		} do
+			slot(fine, '"https://example.com/"', ':tag("header", { name = "Authorization" })' .. header .. ":up()");
+			assert_refused("Authorization");
+		end
+		slot(fine, '"https://example.com/"', ':tag("header", { name = "X-Evil" }):text("x"):up():tag("header"):up()');
+		local waiting = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png" }));
+		assert.is_nil(server.serve():find("Evil", 1, true));
+		assert.equal(201, waiting:answer().status);
+		receive();
+	end);
+
+	it("fails the request alone, and others are uploaded as before", function ()
+		local mark = world.log_mark();
+		for _ = 1, 10 do
+			answer_with([[return st.stanza("iq", { type = "error", id = stanza.attr.id, from = stanza.attr.to, to = stanza.attr.from })]]);
+			assert_refused("upload.example.com");
+			answer_with('return st.reply(stanza)');
+			assert_refused("two URLs of http or https");
+		end
+		assert.same({}, world.errors(mark));
+		answer_with('error("a defect of another module")');
+		for _ = 1, 10 do assert.is_true(upload("/msg/user", png, "image/png").status >= 502); end
+		assert_works();
+	end);
+
+	it("and names a size that is no number has no limit", function ()
+		for _, size in ipairs { "nan", "-1", "1.5", "1e309", "0x1", ("9"):rep(400), "" } do
+			world.lua(([[module:context("upload.example.com"):add_extension(require "util.stanza".stanza("x", { xmlns = "jabber:x:data", type = "result" })
+				:tag("field", { var = "max-file-size" }):text_tag("value", %q):reset()); return true]]):format(size));
+			world.module("reload", "example.com");
+			assert_works();
+			world.module("reload", "upload.example.com", "spec_upload");
+		end
+	end);
+end);
+
+describe("a service", function ()
+	after_each(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("may be a module of the VirtualHost itself", function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].modules = { "post_msg", "http_file_share" };
+		hosts["example.com"].lines = 'http_host = "127.0.0.1"';
+		world.start({ hosts = { ["example.com"] = hosts["example.com"] }, components = "" });
+		world.login(user);
+		local answer = world.http((world.request("/msg/user", png, { ["Content-Type"] = "image/png", ["Host"] = "127.0.0.1" })));
+		assert.equal(201, answer.status, answer.body);
+		assert.equal(png, (fetch((receive()))));
+	end);
+
+	it("whose component is not connected is away (503), and there as soon as it is connected", function ()
+		local port = wire.free_port();
+		for _, name in ipairs { "", '\n\tname = "Files"' } do
+			world.start({
+				components = 'Component "upload.example.com"\n\tcomponent_secret = "s"' .. name;
+				extra = ('component_ports = { %d }\ncomponent_interfaces = { "127.0.0.1" }'):format(port);
+			});
+			world.login(user);
+			local server = listen();
+			for _ = 1, 2 do
+				local answer = upload("/msg/user", png, "image/png");
+				assert.equal(503, answer.status, answer.body);
+				assert.matches("upload%.example%.com", answer.body);
+				assert.equal("5", answer.headers["retry-after"]);
+			end
+			local component = assert(socket.connect("127.0.0.1", port));
+			component:send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='upload.example.com'>");
+			local seen = "";
+			component:settimeout(0.05);
+			-- What the component is sent next that has this form.
+			local function read_to(pattern) --> captures
+				wire.await("the component's " .. pattern, function ()
+					local whole, _, part = component:receive(4096);
+					seen = seen .. (whole or part or "");
+					return seen:find(pattern);
+				end);
+				local first, last = seen:find(pattern);
+				local found = seen:sub(first, last);
+				seen = seen:sub(last + 1);
+				return found:match(pattern);
+			end
+			local id = read_to("<stream:stream.-id='([^']*)'.->");
+			component:send("<handshake>" .. world.lua(("return require 'util.hashes'.sha1(%q, true)"):format(id .. "s")) .. "</handshake>");
+			read_to("<handshake/>");
+			local waiting = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png" }));
+			local function reply(payload)
+				local iq = read_to("(<iq.-</iq>)");
+				component:send(("<iq type='result' id='%s' from='upload.example.com' to='%s'>%s</iq>"):format(iq:match("id='(.-)'"),
+					iq:match("from='(.-)'"), payload));
+			end
+			reply("<query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:http:upload:0'/></query>");
+			reply(("<slot xmlns='urn:xmpp:http:upload:0'><put url='http://127.0.0.1:%d/x'/><get url='https://example.com/x'/></slot>"):format(server.port));
+			server.serve();
+			assert.equal(201, waiting:answer().status);
+			assert.equal("https://example.com/x", (receive()));
+			component:close();
+			server.close();
+		end
+	end);
+
+	it("is found though other items of the host are silent, and these are not asked for each file", function ()
+		local hosts = world.defaults().hosts;
+		local remote = neighbours.start(world,
+			{
+				hosts = { ["example.com"] = hosts["example.com"] }, names = { "example.com" }, components = "";
+				extra = 'disco_items = { { "a@silent.example" }, { "b@silent.example" }, { "c@silent.example" }, { "nowhere.example" } }';
+			},
+			{ hosts = { ["remote.example"] = { accounts = {} } }, names = { "remote.example" }, components = "" });
+		finally(remote.stop);
+		local function timed()
+			local begun = socket.gettime();
+			local answer = upload("/msg/user", png, "image/png");
+			assert.equal(503, answer.status, answer.body);
+			return socket.gettime() - begun;
+		end
+		local first, second = timed(), timed();
+		assert.is_true(first < 10, first .. " seconds");
+		assert.is_true(second < 2, second .. " seconds");
+	end);
+
+	it("that takes nothing of a file any more is given up after 30 seconds, and one that goes on taking is not", function ()
+		local server = assert(socket.bind("127.0.0.1", 0));
+		assert(server:setoption("recv-buffer-size", 64 * 1024)); -- so that what is taken shows
+		local _, port = server:getsockname();
+		world.start({
+			components = 'Component "upload.example.com" "http_file_share"\n\thttp_file_share_size_limit = 11 * 1024 * 1024\n'
+				.. ('\thttp_external_url = "http://127.0.0.1:%d/"'):format(port);
+		});
+		world.login(user);
+		-- Seconds go by ten times as fast.
+		local source, count = world.plugin_file("uploads.lib.lua"):gsub("local silence = 30;", "local silence = 3;");
+		assert.equal(1, count);
+		world.plugin_file("uploads.lib.lua", source);
+		assert(world.module("reload"));
+		local large = ("0123456789abcdef"):rep(10 * 65536 - 64);
+		local function start(body)
+			local waiting = wire.send(world.request("/msg/user", body, { ["Content-Type"] = "image/png" }));
+			local connection = assert(server:accept());
+			connection:settimeout(20);
+			return waiting, connection;
+		end
+		local memory = [[collectgarbage() collectgarbage() return collectgarbage("count")]];
+		local before = world.lua(memory);
+		for _, body in ipairs { png, large } do
+			local waiting, connection = start(body);
+			local begun = socket.gettime();
+			local answer = waiting:answer();
+			assert.equal(504, answer.status, answer.body);
+			local seconds = socket.gettime() - begun;
+			assert.is_true(seconds > 2 and seconds < 10, seconds .. " seconds");
+			connection:close();
+		end
+		wire.await("the memory of the files", function () return world.lua(memory) < before + 3000; end);
+		-- Takes half a megabyte at a time, for twice as long.
+		local waiting, connection = start(large);
+		repeat local line = assert(connection:receive("*l")); until line == "";
+		for _ = 1, 12 do
+			assert(connection:receive(512 * 1024));
+			socket.sleep(0.5);
+		end
+		assert.is_false(waiting:arrived());
+		assert(connection:receive(#large - 12 * 512 * 1024));
+		connection:send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+		assert.equal(201, waiting:answer().status);
+		receive();
+		connection:close();
+		server:close();
+	end);
+end);
+
+it("a service of another server, which the sender's host names (disco_items), gets no file on this machine, nor without https", function ()
+	local hosts = world.defaults().hosts;
+	local server = listen();
+	local function try(external_url)
+		local remote = neighbours.start(world,
+			{
+				hosts = { ["example.com"] = hosts["example.com"] }, names = { "example.com" }, components = "";
+				extra = 'disco_items = { { "upload.remote.example", "files" } }';
+			},
+			{
+				hosts = { ["remote.example"] = { accounts = { carol = "p4ss-of-carol" } } }, names = { "remote.example", "upload.remote.example" };
+				components = 'Component "upload.remote.example" "http_file_share"\n\tmodules_enabled = { "dialback", "spec_names" }\n'
+					.. ('\thttp_external_url = %q\n\thttp_file_share_access = { "example.com" }\n'):format(external_url:format(server.port));
+			});
+		local answer = upload("/msg/user", png, "image/png");
+		assert.is_false(server.is_asked());
+		assert.same({}, world.errors());
+		assert.same({}, remote.errors());
+		remote.stop();
+		world.stop();
+		assert.equal(502, answer.status, answer.body);
+		return answer.body;
+	end
+	for _, url in ipairs { "https://127.0.0.1:%d/", "https://[::1]:%d/", "https://[::ffff:127.0.0.1]:%d/", "https://localhost:%d/" } do
+		assert.is_truthy(try(url):find("cannot be reached by HTTP", 1, true), url);
+	end
+	assert.is_truthy(try("https://10.0.0.1:%d/"):find("not on the Internet", 1, true));
+	assert.is_truthy(try("http://files.example:%d/"):find("without https", 1, true));
+	server.close();
 end);

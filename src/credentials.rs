@@ -8,15 +8,21 @@
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
 //! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
+//! | a client's address | what counts as one client | [`client`] |
+//! | the work of several accounts | one after the other | [`turns`] |
 //! | failed attempts | how long to wait | [`failures`] |
+//! | refused requests | how long their answers are held back | [`refusals`] |
 
 pub mod authorization;
+pub mod client;
 pub mod failures;
+pub mod refusals;
 pub mod scram;
 pub mod secret;
 pub mod signature;
 pub mod tag;
 pub mod token;
+pub mod turns;
 pub mod verification;
 pub mod verifier;
 pub mod worker;

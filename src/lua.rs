@@ -6,18 +6,21 @@ mod attempt;
 mod batch;
 mod composer;
 mod digest;
+mod disposal;
 mod host;
 mod problem;
 mod report;
 mod server;
-mod share;
 mod signature;
 mod stanza;
 mod templates;
+mod token_request;
 
 use mlua::{Error, Lua, Result, Table};
 
 use crate::credentials::token::Token;
+use crate::http::link::{self, Link};
+use crate::http::origin::Sent;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
 use crate::openapi;
@@ -58,6 +61,23 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // prefers_wait(prefer) → seconds, or nil
     let prefers_wait = |_: &Lua, prefer: Bytes| Ok(prefer::wait(&prefer.as_bytes()));
     library.set("prefers_wait", lua.create_function(prefers_wait)?)?;
+    // is_foreign(headers, url) → whether a page of another site makes a browser send the request; `url` is one of this server
+    let is_foreign = |_: &Lua, (headers, url): (Table, Bytes)| {
+        let header = |name: &str| headers.get::<Option<Bytes>>(name);
+        let [origin, site, host] = [
+            header("origin")?,
+            header("sec_fetch_site")?,
+            header("host")?,
+        ]
+        .map(|value| value.map(|value| value.as_bytes().to_vec()));
+        let sent = Sent {
+            origin: origin.as_deref(),
+            site: site.as_deref(),
+            host: host.as_deref(),
+        };
+        Ok(sent.is_foreign(&url.as_bytes()))
+    };
+    library.set("is_foreign", lua.create_function(is_foreign)?)?;
     // query(query) → the format of another program that it names, or nil; all that it says of the message, as a text
     let query = |_: &Lua, query: Bytes| {
         let query = Query::parse(&query.as_bytes());
@@ -76,15 +96,26 @@ pub fn library(lua: &Lua) -> Result<Table> {
         Ok((secret, token.id().to_owned(), token.hash()))
     };
     library.set("new_token", lua.create_function(new_token)?)?;
+    // token_request(body) → what the page asks for about tokens
+    library.set("token_request", lua.create_function(token_request::read)?)?;
     // allowed(id, addresses) → to whom alone the requests of a token may go, for compose
     library.set("allowed", lua.create_function(allowed::new)?)?;
+    // link(url) → the URL, written anew, and whether it is https; or nil where it is none of HTTP
+    let parsed = |_: &Lua, url: Bytes| {
+        let link = Link::parse(&url.as_bytes());
+        Ok(link.map(|link| (link.url, link.is_https)).unzip())
+    };
+    library.set("link", lua.create_function(parsed)?)?;
+    // is_public(address) → whether it can be the network address of another machine on the Internet
+    let is_public = |_: &Lua, address: Bytes| Ok(link::is_public(&address.to_string_lossy()));
+    library.set("is_public", lua.create_function(is_public)?)?;
     // digest() → takes bytes, and tells their hash
     library.set("digest", lua.create_function(digest::new)?)?;
     // report(json) → collects outcomes
     library.set("report", lua.create_function(report::new)?)?;
     // openapi(base, host) → the description of what is served below `base`, as JSON
-    let openapi = |_: &Lua, (base, host): (String, String)| {
-        openapi::document(&base, &host).map_err(Error::external)
+    let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
+        openapi::document(&base.to_string_lossy(), &host.to_string_lossy()).map_err(Error::external)
     };
     library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)

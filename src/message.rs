@@ -23,6 +23,8 @@ pub mod text;
 pub mod uri;
 pub mod xhtml;
 
+use std::collections::HashSet;
+
 use address::{Address, Server};
 use content::Content;
 use element::{Element, escaped_len};
@@ -100,32 +102,46 @@ impl<'a> Message<'a> {
 }
 
 /// The recipients of one message, each once, in the order given.
-///
-/// # Errors
-/// 422 where there is none, one is not an address, or there are more than `limit`.
-pub fn recipients<'w>(
-    written: impl IntoIterator<Item = &'w str>,
-    server: &impl Server,
-    limits: &Limits,
-) -> Result<Vec<Address>, Problem> {
-    let mut addresses: Vec<Address> = Vec::new();
-    let mut known = std::collections::HashSet::new();
-    for written in written {
+#[derive(Debug, Default)]
+pub struct Recipients {
+    addresses: Vec<Address>,
+    known: HashSet<Address>,
+}
+
+impl Recipients {
+    /// Adds a recipient as the client wrote it. Its normal form takes the server up to 50 µs.
+    ///
+    /// # Errors
+    /// 422 where it is not an address, or there are more than the limit.
+    pub fn add(
+        &mut self,
+        written: &str,
+        server: &impl Server,
+        limits: &Limits,
+    ) -> Result<(), Problem> {
         let address = Address::of_recipient(written, server)?;
-        if known.insert(address.clone()) {
-            addresses.push(address);
+        if self.known.insert(address.clone()) {
+            self.addresses.push(address);
         }
-        if addresses.len() > limits.recipients {
+        if self.addresses.len() > limits.recipients {
             return Err(limits.too_many_recipients());
         }
+        Ok(())
     }
-    if addresses.is_empty() {
-        return Err(Problem::meaning(
-            "there is no recipient; name one in the path, as in /msg/user@example.com, or in the field `to`",
-        )
-        .field("to"));
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// 422 where there is none.
+    pub fn all(self) -> Result<Vec<Address>, Problem> {
+        if self.addresses.is_empty() {
+            return Err(Problem::meaning(
+                "there is no recipient; name one in the path, as in /msg/user@example.com, or in the field `to`",
+            )
+            .field("to"));
+        }
+        Ok(self.addresses)
     }
-    Ok(addresses)
 }
 
 #[cfg(test)]

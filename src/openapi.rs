@@ -3,8 +3,9 @@
 
 use crate::http::answer::STATUSES;
 use crate::http::content_coding::{self, Coding};
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
-use crate::message::field::{FIELDS, Field, Takes};
+use crate::message::field::{FIELDS, Field, LONGEST_ID, Takes};
 use crate::template::source::BUILT_IN;
 
 /// `openapi.json` without the spaces at the beginnings of its lines, and compressed: see `build.rs`.
@@ -15,7 +16,7 @@ static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.z
 /// # Errors
 /// None but for lack of time.
 pub fn document(base: &str, host: &str) -> Result<String, Problem> {
-    let bytes = content_coding::undo(&[Coding::Deflate], OPENAPI, 1 << 20)?;
+    let bytes = content_coding::undo(&[Coding::Deflate], OPENAPI, 1 << 20, &Share::alone(1 << 20))?;
     let mut document = String::from_utf8_lossy(&bytes).into_owned();
     let (mut statuses, mut problems) = (String::new(), String::new());
     for status in STATUSES {
@@ -88,6 +89,9 @@ fn property(field: &Field) -> String {
     match field.takes {
         Takes::Addresses => takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned(),
         Takes::Word(words) => takes += &format!(",\"enum\":{words:?}"),
+        Takes::Reference | Takes::AttributeText => {
+            takes += &format!(",\"maxLength\":{LONGEST_ID}");
+        }
         Takes::Uri => takes += ",\"format\":\"uri\"",
         _ => (),
     }

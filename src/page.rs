@@ -1,6 +1,7 @@
 //! The page on which people try this module: files that are compiled in.
 
 use crate::http::content_coding::{self, Coding};
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 
 /// A file that is served below the base path.
@@ -39,7 +40,12 @@ impl File {
     /// # Errors
     /// None but for lack of time.
     pub fn text(&self) -> Result<String, Problem> {
-        let bytes = content_coding::undo(&[Coding::Deflate], self.packed, 1 << 20)?;
+        let bytes = content_coding::undo(
+            &[Coding::Deflate],
+            self.packed,
+            1 << 20,
+            &Share::alone(1 << 20),
+        )?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }

@@ -6,6 +6,7 @@
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
 //! | a body of another kind | a file, which is uploaded | [`file`] |
 //! | what another program posts | a draft, by a template | [`webhook`] |
+//! | what the page asks for about tokens | its members | [`token_request`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
 
@@ -20,4 +21,5 @@ mod name;
 pub mod ndjson;
 pub mod reader;
 pub mod text;
+pub mod token_request;
 pub mod webhook;

@@ -64,10 +64,14 @@ fn read(
 /// Every stanza that the payload makes, as XML.
 fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
     let mut stanzas = Vec::new();
+    let user = ["user".to_owned()];
     for unaddressed in &payload.messages {
-        let to = unaddressed.to.clone().unwrap_or(vec!["user".to_owned()]);
-        let to = message::recipients(to.iter().map(String::as_str), &Known, &LIMITS)?;
-        for to in &to {
+        let to = unaddressed.to.as_deref().unwrap_or(&user);
+        let mut recipients = message::Recipients::default();
+        for to in to {
+            recipients.add(to, &Known, &LIMITS)?;
+        }
+        for to in &recipients.all()? {
             let content = &unaddressed.content;
             let message = Message::new("me@example.com", to, content, &Known, &LIMITS)?;
             let xml = message.element().to_string();

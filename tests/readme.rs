@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_msg::http::answer::{STATUSES, Status};
-use post_msg::message::field::{FIELDS, Field, Takes};
+use post_msg::message::field::{FIELDS, Field, LONGEST_ID, Takes};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -61,7 +61,8 @@ fn first_column(head: &str) -> Vec<String> {
 fn takes(field: &Field) -> String {
     match field.takes {
         Takes::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
-        Takes::Text | Takes::AttributeText => "string".to_owned(),
+        Takes::Text => "string".to_owned(),
+        Takes::Reference | Takes::AttributeText => format!("string, at most {LONGEST_ID} bytes"),
         Takes::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
         Takes::Uri => "absolute URI".to_owned(),
         Takes::Xhtml => "string, a fragment of XHTML".to_owned(),

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use encoding_rs::UTF_8;
 use post_msg::http::media_type::MediaType;
+use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
@@ -140,7 +141,9 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Draf
         }
         _ => request.body,
     };
+    let memory = Share::alone(body.len());
     let body = Body {
+        memory: &memory,
         bytes: body.as_bytes(),
         charset: parameters.charset.unwrap_or(UTF_8),
         boundary: parameters.boundary.as_deref(),

@@ -1,4 +1,4 @@
-//! From the bytes of a request to its messages.
+//! From the bytes of a request to its messages, and what that costs.
 //!
 //! The first line of the input is the Content-Type, the second the Content-Encoding (where it is
 //! empty, there is no such header), and the rest is the body.
@@ -6,6 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mod_post_msg_fuzz::recipe::Request;
+use mod_post_msg_fuzz::{hold_to_rules, way};
 use post_msg::message::address::Server;
 use post_msg::http::answer;
 use post_msg::message::{self, Message};
@@ -51,7 +53,19 @@ fuzz_target!(|input: &[u8]| {
     if let Err(problem) = compose(content_type, coding, body) {
         tell(&problem, content_type, body);
     }
+    hold_to_rules(&request(content_type, coding, body));
 });
+
+/// The same as a request whose cost is measured.
+fn request(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) -> Request {
+    let header = |name: &str, value: Option<&[u8]>| Some((name.to_owned(), String::from_utf8_lossy(value?).into_owned()));
+    Request {
+        headers: [header("Content-Type", content_type), header("Content-Encoding", coding)].into_iter().flatten().collect(),
+        body: body.to_vec(),
+        // What is compressed may become as much as a body may have.
+        unpacked: if coding.is_some() { way::LIMITS.body } else { body.len() },
+    }
+}
 
 /// What Prosody would route must be what its recipient's XML parser takes.
 fn compose(
@@ -70,7 +84,11 @@ fn compose(
             Some(to) => to.iter().map(String::as_str).collect(),
             None => vec!["user"],
         };
-        for to in &message::recipients(to, &AnyAddress, &LIMITS)? {
+        let mut recipients = message::Recipients::default();
+        for to in to {
+            recipients.add(to, &AnyAddress, &LIMITS)?;
+        }
+        for to in &recipients.all()? {
             let from = "me@example.com";
             // As of a file that was uploaded: each message is one's.
             let mut content = unaddressed.content.clone();

@@ -1,4 +1,4 @@
-//! Whatever is posted, through every template.
+//! Whatever is posted, through every template, and what that costs.
 //!
 //! The input is a case as in `templates/NAME/*.case`: lines of headers, an empty line, and the payload, which ends before a
 //! line that begins with `=> `.
@@ -9,6 +9,9 @@ use std::sync::{Arc, LazyLock};
 
 use encoding_rs::UTF_8;
 use libfuzzer_sys::fuzz_target;
+use mod_post_msg_fuzz::hold_to_rules;
+use mod_post_msg_fuzz::recipe::Request;
+use post_msg::http::memory::Share;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
 use post_msg::message::kind::Kind;
@@ -45,11 +48,17 @@ fuzz_target!(|input: &[u8]| {
             Query::parse(b""),
             "2026-11-22T06:00:00Z".to_owned(),
         );
+        let memory = Share::alone(payload.len());
         let body = Body {
+            memory: &memory,
             bytes: payload.as_bytes(),
             charset: UTF_8,
             boundary: None,
         };
+        let content_type = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
+        let mut request = Request::new(content_type, payload).with("as", *name);
+        request.headers.extend(headers.clone());
+        hold_to_rules(&request);
         let form = if is_form { Form::Urlencoded } else { Form::Json };
         let drafts = match webhook.read(&body, form, &LIMITS) {
             Ok(drafts) => drafts,

@@ -8,6 +8,7 @@ is such a case, as is a page that is wider than the window.
 Takes selenium and axe-playwright-python (for axe-core alone), as spec/targets/programs has them, and Debian's chromium and
 chromium-driver.
 """
+import http.server
 import importlib.util
 import io
 import json
@@ -16,6 +17,7 @@ import pathlib
 import shutil
 import signal
 import sys
+import threading
 
 for name in list(os.environ):
     if name.lower().endswith("_proxy"):
@@ -395,6 +397,53 @@ def every_place(page, label, look):
     page.until(lambda: page.focused() == "tokens-title" and label not in page.text("#token-list"), "not revoked")
 
 
+def other_site(port):
+    """> what the browser shows after each form of a page of another site; before, it remembers the password for the own page"""
+    kinds = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+
+    class OtherSite(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            forms = "".join(f"<form method=post enctype={kind} action='http://example.com/msg/user'><input name=body value='by {kind}'><button></form>"
+                            for kind in kinds)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f"<title>Other site</title><link rel=icon href='data:,'>{forms}".encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OtherSite)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    shown = []
+    with Page(port) as page:
+        def post(user, password):
+            return page.driver.execute_async_script("""
+                const [user, password, done] = arguments, request = new XMLHttpRequest();
+                request.open("POST", "/msg/user", true, user, password);
+                request.setRequestHeader("Content-Type", "text/plain");
+                request.onloadend = () => done(request.status);
+                request.send("By the own page");""", user, password)
+
+        page.equal(201, post(ADDRESS, PASSWORD))
+        page.equal(201, post(None, None))  # it is remembered
+        page.check()
+        for number in range(len(kinds)):
+            page.driver.get(f"http://127.0.0.1:{server.server_port}/")
+            page.driver.find_elements("css selector", "button")[number].click()
+            page.until(lambda: page.driver.current_url.startswith("http://example.com/"), "the form is not posted")
+            shown.append(page.text("body"))
+        page.driver.get(f"http://127.0.0.1:{server.server_port}/")
+        page.driver.execute_async_script("""
+            const done = arguments[0];
+            fetch("http://example.com/msg/user", { method: "POST", mode: "no-cors", credentials: "include", body: "by fetch" }).then(done, done);""")
+        page.check(401, 403, 404)  # of what the browser shows after a form there is no icon
+        page.open()
+        page.equal(201, post(None, None))  # as before
+    server.shutdown()
+    return shown
+
+
 def looks(port, lang, width, scheme):
     """> what the page says at the beginning, each text with its number"""
     with Page(port, lang, int(width), 800, scheme) as page:
@@ -449,7 +498,7 @@ def picture(page, scheme, folder):
 
 
 FLOWS = [send, send_file, send_to_several, wrong_password, wrong_field, make_token, revoke_token, token_only_sends, formats, keyboard,
-         nothing_is_kept, looks, pictures]
+         nothing_is_kept, other_site, looks, pictures]
 
 
 def main():

@@ -57,25 +57,70 @@ local function ask(what, arguments)
 	return answer.result;
 end
 
+-- What the module still holds for requests, on each host where it is loaded (lua/state.lib.lua). > { "example.com: 2 outcomes", … }
+local function held()
+	return world.lua([[
+		local found = {};
+		for host, session in pairs(prosody.hosts) do
+			if session.modules.post_msg then
+				local registered = false;
+				for name, count in pairs(module:context(host):shared("/"..host.."/post_msg/state")) do
+					registered = true;
+					if count() ~= 0 then found[#found + 1] = host..": "..count().." "..name; end
+				end
+				if not registered then found[#found + 1] = host..": no state is registered"; end
+			end
+		end
+		table.sort(found);
+		return found]]);
+end
+
+-- At its start the module holds nothing for requests. When a world ends, or a spec asks, it must hold nothing again, once all
+-- requests have ended.
+function world.assert_nothing_held()
+	local deadline = socket.gettime() + 30;
+	local found = held();
+	while found[1] and socket.gettime() < deadline do
+		socket.sleep(0.1);
+		found = held();
+	end
+	if found[1] then error("the module still holds, long after the last request:\n\t" .. table.concat(found, "\n\t"), 0); end
+end
+
+local killed; -- whether no Prosody runs since `kill`
+
+-- > what the module still holds, as an error
+local function look_back()
+	if not world.server or killed then return nil; end
+	local ok, problem = pcall(world.assert_nothing_held);
+	return not ok and problem or nil;
+end
+
 -- Starts Prosody, in place of one that runs. > { dir, plugins, http_port, c2s_port, version }
 function world.start(options)
 	local arguments = world.defaults();
 	for name, value in pairs(options or {}) do arguments[name] = value; end
+	local problem = look_back();
+	killed = false;
 	world.server = ask("start", arguments);
 	world.server.plugins = world.server.dir .. "/plugins";
+	if problem then error("before this one: " .. problem, 0); end
 	return world.server;
 end
 
 -- Ends everything; the next `start` begins anew.
 function world.stop()
 	if not control then return; end
+	local problem = look_back();
 	control:close();
 	process:close();
 	control, process, world.server = nil, nil, nil;
+	if problem then error(problem, 0); end
 end
 
 function world.restart()
 	ask("restart");
+	killed = false;
 end
 
 -- Logs these accounts in; each can be named with a resource.
@@ -138,6 +183,7 @@ end
 -- kill -9; `restart` starts Prosody again, on the same data.
 function world.kill()
 	ask("kill_hard");
+	killed = true;
 end
 
 -- Moves Prosody's data, while it runs, to a file system of its own, of so many bytes; only root may.
@@ -285,6 +331,19 @@ end
 -- Runs Lua inside Prosody and returns its result.
 function world.lua(code)
 	return ask("lua", { code = code });
+end
+
+-- How many instructions of Lua Prosody needs for an event of a host. `stanza` is a Lua expression with `st`.
+function world.steps(host, event, stanza) --> number
+	return world.lua(([[
+		local st, steps = require "util.stanza", 0;
+		local stanza = %s;
+		local events = prosody.hosts[%q].events;
+		debug.sethook(function () steps = steps + 1; end, "", 1);
+		local ok, err = pcall(events.fire_event, %q, { origin = prosody.hosts[%q]; stanza = stanza });
+		debug.sethook();
+		assert(ok, err);
+		return steps]]):format(stanza, host, event, host));
 end
 
 -- "load", "unload" or "reload" of the module (or of another one) on a host. > true, or nil and the error

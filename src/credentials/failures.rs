@@ -1,16 +1,71 @@
 //! Failed attempts: how many there were lately, and how long to wait after too many.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::tag::Tag;
 
-/// Failed attempts, counted for a minute from the first. Memory is bounded whatever their number.
+/// Failed attempts of the last minute.
 pub struct Failures {
     limit: u32,
-    current: HashMap<Tag, Window>,
-    previous: HashMap<Tag, Window>,
+    /// Wrong passwords, by client and account.
+    pairs: Counters<(Client, Tag)>,
+    /// Wrong passwords, by client.
+    clients: Counters<Client>,
+    /// Wrong tokens, by client.
+    tokens: Counters<Client>,
 }
+
+impl Failures {
+    /// `limit`: how many passwords of one client for one account, and how many tokens of one client, may be wrong
+    /// in a minute.
+    pub fn new(limit: u32) -> Failures {
+        Failures {
+            limit,
+            pairs: Counters::default(),
+            clients: Counters::default(),
+            tokens: Counters::default(),
+        }
+    }
+
+    /// How many seconds to wait, if too many passwords of the client for the account were wrong.
+    pub fn wait(&self, client: Client, account: Tag, now: Instant) -> Option<u64> {
+        self.pairs.wait(&(client, account), self.limit, now)
+    }
+
+    /// Work for a client of a higher rank comes later: its failures for all accounts, and for this account once more.
+    pub fn rank(&self, client: Client, account: Tag, now: Instant) -> u32 {
+        let of_client = self.clients.count(&client, now);
+        of_client.saturating_add(self.pairs.count(&(client, account), now))
+    }
+
+    /// Counts a password as wrong as soon as its verification begins: attempts at the same time are no loophole.
+    pub fn add(&mut self, client: Client, account: Tag, now: Instant) {
+        self.pairs.add((client, account), now);
+        self.clients.add(client, now);
+    }
+
+    /// Takes one back: the password turned out right.
+    pub fn take_back(&mut self, client: Client, account: Tag) {
+        self.pairs.take_back(&(client, account));
+        self.clients.take_back(&client);
+    }
+
+    /// Counts a wrong token. If too many were wrong before, it counts no more: the seconds to wait.
+    pub fn refuse_token(&mut self, client: Client, now: Instant) -> Option<u64> {
+        let seconds = self.tokens.wait(&client, self.limit, now);
+        if seconds.is_none() {
+            self.tokens.add(client, now);
+        }
+        seconds
+    }
+}
+
+/// Counters that each last a minute from their first count. Their number is bounded. Where a new one finds no place, those
+/// that are past or have the lowest counts give way: whoever makes up many keys loses the counters of these first.
+struct Counters<K>(HashMap<K, Window>);
 
 #[derive(Clone, Copy)]
 struct Window {
@@ -19,62 +74,121 @@ struct Window {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+const MOST: usize = 10_000;
 
-/// When as many pairs are counted, the older half is dropped with the next.
-const MOST_COUNTED: usize = 20_000;
+impl Window {
+    fn is_past(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) >= MINUTE
+    }
+}
 
-impl Failures {
-    /// `limit`: how many attempts of one address at one account may fail in a minute.
-    pub fn new(limit: u32) -> Failures {
-        Failures {
-            limit,
-            current: HashMap::new(),
-            previous: HashMap::new(),
-        }
+impl<K> Default for Counters<K> {
+    fn default() -> Counters<K> {
+        Counters(HashMap::new())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Counters<K> {
+    fn window(&self, key: &K, now: Instant) -> Option<&Window> {
+        self.0.get(key).filter(|window| !window.is_past(now))
     }
 
-    fn window(&self, pair: Tag, now: Instant) -> Option<Window> {
-        let window = self
-            .current
-            .get(&pair)
-            .or_else(|| self.previous.get(&pair))?;
-        (now.saturating_duration_since(window.began) < MINUTE).then_some(*window)
+    fn count(&self, key: &K, now: Instant) -> u32 {
+        self.window(key, now).map_or(0, |window| window.count)
     }
 
-    /// How many seconds to wait, where too many attempts have failed.
-    pub fn wait(&self, pair: Tag, now: Instant) -> Option<u64> {
+    fn wait(&self, key: &K, limit: u32, now: Instant) -> Option<u64> {
         let window = self
-            .window(pair, now)
-            .filter(|window| window.count >= self.limit)?;
+            .window(key, now)
+            .filter(|window| window.count >= limit)?;
         let left = MINUTE.saturating_sub(now.saturating_duration_since(window.began));
         Some(left.as_secs() + 1)
     }
 
-    /// How many attempts have failed, or are under way.
-    pub fn count(&self, pair: Tag, now: Instant) -> u32 {
-        self.window(pair, now).map_or(0, |window| window.count)
-    }
-
-    /// Counts an attempt, as soon as it begins: those under way at once are no loophole.
-    pub fn add(&mut self, pair: Tag, now: Instant) {
-        let mut window = self.window(pair, now).unwrap_or(Window {
+    fn add(&mut self, key: K, now: Instant) {
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            self.make_room(now);
+        }
+        let fresh = Window {
             began: now,
             count: 0,
-        });
-        window.count = window.count.saturating_add(1);
-        if self.current.len() >= MOST_COUNTED && !self.current.contains_key(&pair) {
-            self.previous = std::mem::take(&mut self.current);
+        };
+        let window = self.0.entry(key).or_insert(fresh);
+        if window.is_past(now) {
+            *window = fresh;
         }
-        self.current.insert(pair, window);
+        window.count = window.count.saturating_add(1);
     }
 
-    /// Takes one back: the attempt turned out right.
-    pub fn take_back(&mut self, pair: Tag) {
-        for windows in [&mut self.current, &mut self.previous] {
-            if let Some(window) = windows.get_mut(&pair) {
-                window.count = window.count.saturating_sub(1);
-                return;
+    /// Removes an eighth at once, so that most keys find a place without a search.
+    fn make_room(&mut self, now: Instant) {
+        let worth = |window: &Window| (!window.is_past(now), window.count, window.began);
+        let mut all: Vec<_> = self.0.iter().map(|(key, w)| (worth(w), *key)).collect();
+        all.select_nth_unstable_by_key(MOST / 8, |(worth, _)| *worth);
+        for (_, key) in &all[..MOST / 8] {
+            self.0.remove(key);
+        }
+    }
+
+    fn take_back(&mut self, key: &K) {
+        if let Some(window) = self.0.get_mut(key) {
+            window.count = window.count.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        Client::V4(std::net::Ipv4Addr::from(number))
+    }
+
+    fn account(number: u32) -> Tag {
+        let mut tag = [0; 32];
+        tag[..4].copy_from_slice(&number.to_le_bytes());
+        Tag(tag)
+    }
+
+    #[test]
+    fn made_up_tokens_accounts_and_clients_push_no_counter_out() {
+        let (mut failures, now) = (Failures::new(2), Instant::now());
+        for _ in 0..2 {
+            failures.add(client(0), account(0), now);
+            assert_eq!(failures.refuse_token(client(0), now), None);
+        }
+        for number in 1..=20_000 {
+            let later = now + Duration::from_millis(u64::from(number) / 2);
+            failures.refuse_token(client(number), later);
+            failures.add(client(0), account(number), later);
+            failures.add(client(number), account(0), later);
+        }
+        let later = now + Duration::from_secs(30);
+        assert_eq!(failures.wait(client(0), account(0), later), Some(31));
+        assert_eq!(failures.refuse_token(client(0), later), Some(31));
+        assert!(failures.rank(client(0), account(1), later) > 20_000);
+        for count in [
+            failures.pairs.0.len(),
+            failures.clients.0.len(),
+            failures.tokens.0.len(),
+        ] {
+            assert!((MOST * 7 / 8..=MOST).contains(&count), "{count}");
+        }
+    }
+
+    #[test]
+    fn past_counters_give_way_before_low_counts() {
+        let (mut counters, now) = (Counters::default(), Instant::now());
+        for number in 0..5_000 {
+            for _ in 0..5 {
+                counters.add(number, now);
             }
         }
+        for number in 5_000..MOST + 1_000 {
+            counters.add(number, now + MINUTE);
+        }
+        assert_eq!(counters.count(&5_000, now + MINUTE), 1);
+        assert!(counters.0.len() <= MOST);
     }
 }

@@ -58,8 +58,8 @@ impl ScramCredentials {
         stored.as_slice().ct_eq(&self.stored_key).into()
     }
 
-    /// Credentials that no password fits, for accounts that do not exist: they take as long as
-    /// others do to be found wrong.
+    /// Credentials that no password fits, for accounts that do not exist: they take the same work as those of a new account,
+    /// whose salt is a UUID.
     pub fn nobody(hash: Hash, iterations: u32) -> ScramCredentials {
         ScramCredentials {
             hash,

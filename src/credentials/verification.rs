@@ -10,16 +10,16 @@
 //! 5. [`Passwords::accept`], [`Passwords::count`] or [`Passwords::give_up`]: what became of it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::failures::Failures;
-use super::scram::{Hash, ScramCredentials};
+use super::scram::ScramCredentials;
 use super::secret::Secret;
 use super::tag::Tag;
 use super::verifier::{Recall, Verifier};
-use super::worker::{Ticket, Worker};
+use super::worker::{Busy, Ticket, Worker};
 
 /// What is known of passwords: those that were right, those that failed, those that are being derived.
 pub struct Passwords {
@@ -28,8 +28,6 @@ pub struct Passwords {
     worker: Worker,
     /// What is being derived now, by the password and what the backend holds.
     under_way: HashMap<(Tag, Option<Tag>), Derivation>,
-    /// Microseconds that a derivation takes, as those before did; 0 before the first.
-    derivation_time: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -44,8 +42,9 @@ pub struct Verification {
     account: String,
     password: Secret,
     tag: Tag,
-    /// The client's address with this account.
-    pair: Tag,
+    client: Client,
+    /// The account, for [`Failures`].
+    account_tag: Tag,
     /// When it began, for [`Verifier::remember`].
     mark: u64,
     /// It is remembered, but the backend may hold something else by now.
@@ -73,19 +72,8 @@ impl Verification {
     }
 }
 
-/// What becomes of a password that is to be derived.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Derived {
-    /// It is known when this has ended.
-    Ticket(Ticket),
-    /// It is wrong, which is to be told after so long: as long as others take to be found wrong.
-    Pause(Duration),
-    /// Too many wait.
-    Busy,
-}
-
 impl Passwords {
-    /// `failures`: how many attempts of one client address at one account may fail in a minute.
+    /// `failures`: see [`Failures::new`].
     /// Passwords are derived on `threads` threads, and at most `waiting` wait for one.
     ///
     /// # Errors
@@ -96,17 +84,16 @@ impl Passwords {
             failures: Failures::new(failures),
             worker: Worker::new(threads, waiting)?,
             under_way: HashMap::new(),
-            derivation_time: Arc::default(),
         })
     }
 
     /// Whether the password of an account (its bare address) is remembered and needs no other
-    /// look: then there is nothing to verify. `client` is the client's network address.
+    /// look: then there is nothing to verify.
     pub fn recall(
         &self,
         account: &str,
         password: Secret,
-        client: &str,
+        client: Client,
         now: Instant,
     ) -> Option<Verification> {
         let tag = self.verifier.password(account, &password);
@@ -115,7 +102,8 @@ impl Passwords {
             account: account.to_owned(),
             password,
             tag,
-            pair: self.verifier.pair(client, account),
+            client,
+            account_tag: self.verifier.account(account),
             mark: self.verifier.mark(),
             stale: recall == Recall::Stale,
             backend: None,
@@ -131,7 +119,8 @@ impl Passwords {
         if tags.any(|tag| tag == verification.tag) {
             return None;
         }
-        self.failures.wait(verification.pair, now)
+        self.failures
+            .wait(verification.client, verification.account_tag, now)
     }
 
     /// Whether the password is remembered, and the backend still holds what it held then. `held` is
@@ -143,58 +132,45 @@ impl Passwords {
         verification.stale && self.verifier.confirm(account, tag, backend, now)
     }
 
-    /// Begins to derive a password, already prepared (RFC 5802, section 2.2). Without `credentials`
-    /// there is no such account, and it takes as long as with those that `otherwise` makes.
+    /// Begins to derive a password, already prepared (RFC 5802, section 2.2). An account that does not exist has credentials
+    /// too, of [`ScramCredentials::nobody`]: its password takes the same work, at the same place in the queue.
+    ///
+    /// # Errors
+    /// `Busy` where too many wait.
     pub fn derive(
         &mut self,
         verification: &mut Verification,
         prepared: Secret,
-        credentials: Option<ScramCredentials>,
-        otherwise: (Hash, u32),
+        credentials: ScramCredentials,
         now: Instant,
-    ) -> Derived {
+    ) -> Result<Ticket, Busy> {
         // What the backend holds may have changed since the same password was tried.
         let key = (verification.tag, verification.backend);
         if let Some(derivation) = self.under_way.get(&key) {
             verification.derivation = Some(derivation.clone());
-            return Derived::Ticket(derivation.ticket);
+            return Ok(derivation.ticket);
         }
-        let usual = Duration::from_micros(self.derivation_time.load(Ordering::Relaxed));
-        let credentials = match credentials {
-            Some(credentials) => credentials,
-            // Nothing needs to be derived once it is known how long that takes.
-            None if !usual.is_zero() => {
-                let turns = u32::try_from(self.worker.waiting() + 1).unwrap_or(u32::MAX);
-                self.count(verification, now);
-                return Derived::Pause(usual.saturating_mul(turns));
-            }
-            None => ScramCredentials::nobody(otherwise.0, otherwise.1),
-        };
-        let rank = self.failures.count(verification.pair, now);
+        let rank = self
+            .failures
+            .rank(verification.client, verification.account_tag, now);
         let right = Arc::new(OnceLock::new());
-        let (result, time) = (Arc::clone(&right), Arc::clone(&self.derivation_time));
-        let submitted = self.worker.submit(rank, move || {
-            let began = Instant::now();
-            let right = credentials.verify(&prepared);
-            let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            time.store(took.max(1), Ordering::Relaxed);
-            let _ = result.set(right);
-        });
-        let Ok(ticket) = submitted else {
-            return Derived::Busy;
-        };
+        let result = Arc::clone(&right);
+        let ticket = self.worker.submit(rank, move || {
+            let _ = result.set(credentials.verify(&prepared));
+        })?;
         let derivation = Derivation { ticket, right };
         self.under_way.insert(key, derivation.clone());
         verification.derivation = Some(derivation);
         self.count(verification, now);
-        Derived::Ticket(ticket)
+        Ok(ticket)
     }
 
     /// Counts a failed attempt, once, as soon as it is looked at: those under way at once are no
     /// loophole. It is taken back where the password turns out right or nobody knows.
     pub fn count(&mut self, verification: &mut Verification, now: Instant) {
         if !std::mem::replace(&mut verification.counted, true) {
-            self.failures.add(verification.pair, now);
+            self.failures
+                .add(verification.client, verification.account_tag, now);
         }
     }
 
@@ -215,19 +191,14 @@ impl Passwords {
     /// Nobody knows whether the password is right.
     pub fn give_up(&mut self, verification: &mut Verification) {
         if std::mem::take(&mut verification.counted) {
-            self.failures.take_back(verification.pair);
+            self.failures
+                .take_back(verification.client, verification.account_tag);
         }
     }
 
-    /// Counts the wrong token of a client, under the account (or another name) that it was tried
-    /// for. `Some` where too many have failed already: the seconds to wait.
-    pub fn refuse_token(&mut self, client: &str, account: &str, now: Instant) -> Option<u64> {
-        let pair = self.verifier.pair(client, account);
-        let seconds = self.failures.wait(pair, now);
-        if seconds.is_none() {
-            self.failures.add(pair, now);
-        }
-        seconds
+    /// See [`Failures::refuse_token`].
+    pub fn refuse_token(&mut self, client: Client, now: Instant) -> Option<u64> {
+        self.failures.refuse_token(client, now)
     }
 
     /// The password of an account, or the account itself, has changed.

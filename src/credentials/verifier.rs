@@ -80,7 +80,8 @@ impl Verifier {
         self.tag(held)
     }
 
-    fn account(&self, account: &str) -> Tag {
+    /// The keyed hash of an account (its bare address).
+    pub fn account(&self, account: &str) -> Tag {
         self.tag(&[b"account", account.as_bytes()])
     }
 
@@ -157,11 +158,6 @@ impl Verifier {
     pub fn forget(&mut self, account: &str) {
         self.forgotten += 1;
         self.remembered.remove(&self.account(account));
-    }
-
-    /// The name under which failed attempts of one client address at one account are counted.
-    pub fn pair(&self, client: &str, account: &str) -> Tag {
-        self.tag(&[b"pair", client.as_bytes(), account.as_bytes()])
     }
 }
 

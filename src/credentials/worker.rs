@@ -127,11 +127,6 @@ impl Worker {
         Ok(ticket)
     }
 
-    /// How much work waits.
-    pub fn waiting(&self) -> usize {
-        self.shared.lock().waiting.len()
-    }
-
     /// Makes the file descriptor readable, as if work had ended.
     pub fn tick(&self) {
         wake(&self.shared.wake);

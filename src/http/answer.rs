@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::accept::wants_problem_json;
-use super::problem::{Place, Problem};
+use super::pieces::Pieces;
+use super::problem::{Place, Problem, is_invisible};
 
 /// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +82,7 @@ fn one_line(text: &str) -> String {
         .map(|c| match c {
             '<' => '‹',
             '>' => '›',
-            c if c.is_control() => ' ',
+            c if is_invisible(c) => ' ',
             c => c,
         })
         .collect()
@@ -158,7 +159,7 @@ pub static STATUSES: &[Status] = &[
     status(
         413,
         "Content Too Large",
-        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, or a file that the upload service finds too large",
+        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, one whose answer would repeat over 16 MiB of ids and addresses, or a file that the upload service finds too large",
     ),
     status(
         415,
@@ -246,12 +247,37 @@ struct Outcome<'a> {
     error: Option<Details<'a>>,
 }
 
+/// Bytes that the details of all failed messages of a request may have in its answer.
+const DETAILS: usize = 1 << 20;
+
+/// The answer to a request for messages.
+#[derive(Debug)]
+pub struct LongAnswer {
+    pub status: u16,
+    pub media_type: &'static str,
+    pub body: Pieces,
+}
+
+impl From<Answer> for LongAnswer {
+    fn from(answer: Answer) -> LongAnswer {
+        let mut body = Pieces::default();
+        body.push(&answer.body);
+        LongAnswer {
+            status: answer.status,
+            media_type: answer.media_type,
+            body,
+        }
+    }
+}
+
 /// What became of a request's messages, collected one by one.
 #[derive(Debug)]
 pub struct Report {
     json: bool,
     /// The outcomes so far, as members of an array or as lines.
-    outcomes: String,
+    outcomes: Pieces,
+    /// Bytes that are left for details.
+    details: usize,
     messages: usize,
     /// The status of all of them, while it is one.
     status: Option<u16>,
@@ -263,7 +289,8 @@ impl Report {
     pub fn new(json: bool) -> Report {
         Report {
             json,
-            outcomes: String::new(),
+            outcomes: Pieces::default(),
+            details: DETAILS,
             messages: 0,
             status: None,
             problem: None,
@@ -271,8 +298,20 @@ impl Report {
     }
 
     /// Adds a message: 201 (sent), 202 (sent, no receipt yet) or 200 (delivered), or its problem,
-    /// whose detail names the recipient.
-    pub fn add(&mut self, id: &str, from: &str, to: &str, outcome: Result<u16, Problem>) {
+    /// whose detail names the recipient. Once the details of the others are long, the condition or the status takes
+    /// the detail's place.
+    pub fn add(&mut self, id: &str, from: &str, to: &str, mut outcome: Result<u16, Problem>) {
+        if let Err(problem) = &mut outcome {
+            let len = problem.detail.len().min(4 * LONGEST);
+            match self.details.checked_sub(len) {
+                Some(left) => self.details = left,
+                None => {
+                    let reason = problem.condition.as_deref();
+                    let reason = reason.unwrap_or_else(|| title(problem.status));
+                    problem.detail = format!("{to}: {reason}");
+                }
+            }
+        }
         let status = outcome
             .as_ref()
             .map_or_else(|problem| problem.status, |status| *status);
@@ -289,9 +328,9 @@ impl Report {
         };
         if self.json {
             if self.messages > 1 {
-                self.outcomes.push(',');
+                self.outcomes.push(",");
             }
-            self.outcomes.push_str(&json(&Outcome {
+            self.outcomes.push(&json(&Outcome {
                 id,
                 from,
                 to,
@@ -299,11 +338,11 @@ impl Report {
                 error: outcome.as_ref().err().map(Details::of),
             }));
         } else {
-            self.outcomes.push_str(&match &outcome {
+            self.outcomes.push(&match &outcome {
                 Ok(_) => one_line(&format!("{to}: {word}")),
                 Err(problem) => one_line(&problem.detail),
             });
-            self.outcomes.push('\n');
+            self.outcomes.push("\n");
         }
         if let Err(problem) = outcome {
             match &mut self.problem {
@@ -321,28 +360,37 @@ impl Report {
     }
 
     /// The answer. `many`: it is an array whatever the number of messages.
-    pub fn finish(self, many: bool, asked: Asked) -> Answer {
+    pub fn finish(self, many: bool, asked: Asked) -> LongAnswer {
         let status = self.status.unwrap_or(207);
+        let mut body = self.outcomes;
         if let Some(problem) = self.problem.filter(|problem| problem.status == status) {
             // All have failed alike.
             let mut answer = refusal(&problem, asked);
-            if many && self.json && answer.body.pop().is_some() {
-                answer.body.push_str(",\"outcomes\":[");
-                answer.body.push_str(&self.outcomes);
-                answer.body.push_str("]}");
+            if !(many && self.json && answer.body.pop().is_some()) {
+                return answer.into();
             }
-            return answer;
+            answer.body.push_str(",\"outcomes\":[");
+            body.push_front(answer.body);
+            body.push("]}");
+            return LongAnswer {
+                status,
+                media_type: answer.media_type,
+                body,
+            };
         }
-        let (media_type, body) = match (self.json, many) {
-            (true, true) => ("application/json", format!("[{}]", self.outcomes)),
-            (true, false) => ("application/json", self.outcomes),
-            (false, _) if status == 207 => ("text/plain; charset=utf-8", self.outcomes),
+        if self.json && many {
+            body.push_front("[".to_owned());
+            body.push("]");
+        } else if !self.json && status != 207 {
             // Success has nothing to say.
-            (false, _) => ("text/plain; charset=utf-8", String::new()),
-        };
-        Answer {
+            body = Pieces::default();
+        }
+        LongAnswer {
             status,
-            media_type,
+            media_type: match self.json {
+                true => "application/json",
+                false => "text/plain; charset=utf-8",
+            },
             body,
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
+use super::memory::Share;
 use super::problem::Problem;
 
 /// More codings in a row than anybody has a use for.
@@ -16,8 +17,8 @@ const CODINGS_LIMIT: usize = 5;
 const MEMBERS_LIMIT: usize = 1000;
 
 /// How long undoing may take. A bomb is small before it is undone, and so is this: empty blocks cost
-/// time, and never reach a limit of size.
-const TIME_LIMIT: Duration = Duration::from_secs(1);
+/// time, and never reach a limit of size. As long as it takes, the bodies of other accounts wait.
+const TIME_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the output grows by at first; later it doubles.
 const CHUNK: usize = 16 * 1024;
@@ -66,27 +67,45 @@ pub fn parse(content_encoding: Option<&[u8]>) -> Result<Vec<Coding>, Problem> {
 /// Undoes the codings, the last one first, and borrows the body where there is none.
 ///
 /// No stage's output may exceed `limit` bytes, and none is held in memory beyond that, however much more
-/// there would be. A stage's input is dropped when its output is complete.
+/// there would be. A stage's input is dropped when its output is complete. What is unpacked counts as the
+/// request's body from then on, and takes `memory`.
 ///
 /// # Errors
 ///
-/// 413 for more than `limit` bytes, or more than a thousand members of gzip; 400 for anything that is not
+/// 413 for more than `limit` bytes, more memory than there is for the request, or more than a thousand members of gzip; 400 for anything that is not
 /// exactly one complete stream with right checksums and nothing behind it.
 pub fn undo<'a>(
     codings: &[Coding],
     body: &'a [u8],
     limit: usize,
+    memory: &Share,
 ) -> Result<Cow<'a, [u8]>, Problem> {
     let end = Instant::now() + TIME_LIMIT;
     let mut bytes = Cow::Borrowed(body);
     for coding in codings.iter().rev() {
         let input = Input { rest: &bytes, end };
-        bytes = Cow::Owned(match coding {
-            Coding::Gzip => gunzip(input, limit)?,
-            Coding::Deflate => inflate(input, limit)?,
-        });
+        let output = Output {
+            bytes: Vec::new(),
+            limit,
+            memory,
+        };
+        let output = match coding {
+            Coding::Gzip => gunzip(input, output)?,
+            Coding::Deflate => inflate(input, output)?,
+        };
+        if let Cow::Owned(input) = &bytes {
+            memory.give_back(input.capacity());
+        }
+        bytes = Cow::Owned(output);
     }
     Ok(bytes)
+}
+
+/// What a coding is undone to.
+struct Output<'a> {
+    bytes: Vec<u8>,
+    limit: usize,
+    memory: &'a Share,
 }
 
 /// Bytes that are handed out in sips, for as long as there is time.
@@ -118,22 +137,21 @@ impl Read for Input<'_> {
 }
 
 /// One or more members (RFC 1952, section 2.2), one behind the other.
-fn gunzip(mut input: Input, limit: usize) -> Result<Vec<u8>, Problem> {
-    let mut output = Vec::new();
+fn gunzip(mut input: Input, mut output: Output) -> Result<Vec<u8>, Problem> {
     for member in 0..MEMBERS_LIMIT {
         match input.rest {
             [] if member == 0 => return Err(Problem::syntax("the body is empty, not gzip")),
-            [] => return Ok(output),
+            [] => return Ok(output.bytes),
             [0x1f, 0x8b, ..] | [0x1f] => {}
             _ if member == 0 => return Err(Problem::syntax("the body is not gzip")),
             _ => return Err(garbage("gzip")),
         }
         let mut decoder = GzDecoder::new(input);
-        read_to_end(&mut decoder, &mut output, limit, "gzip")?;
+        output.read_to_end(&mut decoder, "gzip")?;
         input = decoder.into_inner();
     }
     match input.rest {
-        [] => Ok(output),
+        [] => Ok(output.bytes),
         _ => Err(Problem::too_large(format!(
             "the gzip stream has more than {MEMBERS_LIMIT} members"
         ))),
@@ -141,20 +159,14 @@ fn gunzip(mut input: Input, limit: usize) -> Result<Vec<u8>, Problem> {
 }
 
 /// One zlib stream (RFC 1950, section 2.2).
-fn inflate(input: Input, limit: usize) -> Result<Vec<u8>, Problem> {
+fn inflate(input: Input, mut output: Output) -> Result<Vec<u8>, Problem> {
     if input.rest.is_empty() {
         return Err(Problem::syntax("the body is empty, not deflate"));
     }
-    let mut output = Vec::new();
     let mut decoder = ZlibDecoder::new(input);
-    read_to_end(
-        &mut decoder,
-        &mut output,
-        limit,
-        "deflate (a zlib stream, RFC 1950)",
-    )?;
+    output.read_to_end(&mut decoder, "deflate (a zlib stream, RFC 1950)")?;
     match decoder.into_inner().rest {
-        [] => Ok(output),
+        [] => Ok(output.bytes),
         _ => Err(garbage("deflate")),
     }
 }
@@ -165,42 +177,47 @@ fn garbage(coding: &str) -> Problem {
     ))
 }
 
-/// Reads what is left, in pieces that let the output's capacity never exceed `limit` and one byte: the
-/// one that tells that there is more.
-fn read_to_end(
-    decoder: &mut impl Read,
-    output: &mut Vec<u8>,
-    limit: usize,
-    coding: &str,
-) -> Result<(), Problem> {
-    loop {
-        let room = limit.saturating_add(1).saturating_sub(output.len());
-        if room == 0 {
-            return Err(Problem::too_large(format!(
-                "the decoded body is larger than {limit} bytes"
-            )));
-        }
-        let piece = output.len().max(CHUNK).min(room);
-        output.reserve_exact(piece);
-        let read = decoder.by_ref().take(piece as u64).read_to_end(output);
-        match read {
-            Ok(read) if read < piece => return Ok(()),
-            Ok(_) => {}
-            Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {
-                return Err(Problem::syntax(format!(
-                    "the body is cut off: not all of {coding}"
-                )));
-            }
-            Err(fault) if fault.kind() == ErrorKind::TimedOut => {
+impl Output<'_> {
+    /// Reads what is left, in pieces that let the capacity never exceed the limit and one byte: the
+    /// one that tells that there is more.
+    fn read_to_end(&mut self, decoder: &mut impl Read, coding: &str) -> Result<(), Problem> {
+        let limit = self.limit;
+        loop {
+            let len = self.bytes.len();
+            let room = limit.saturating_add(1).saturating_sub(len);
+            if room == 0 {
                 return Err(Problem::too_large(format!(
-                    "the body takes more than {} second to decode; send it without Content-Encoding",
-                    TIME_LIMIT.as_secs()
+                    "the decoded body is larger than {limit} bytes"
                 )));
             }
-            Err(fault) => {
-                return Err(Problem::syntax(format!(
-                    "the body is not valid {coding}: {fault}"
-                )));
+            let piece = len.max(CHUNK).min(room);
+            let more = (len + piece).saturating_sub(self.bytes.capacity());
+            self.memory.take(more)?;
+            self.bytes.reserve_exact(piece);
+            let read = decoder
+                .by_ref()
+                .take(piece as u64)
+                .read_to_end(&mut self.bytes);
+            self.memory.grow_to(self.bytes.len());
+            match read {
+                Ok(read) if read < piece => return Ok(()),
+                Ok(_) => {}
+                Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(Problem::syntax(format!(
+                        "the body is cut off: not all of {coding}"
+                    )));
+                }
+                Err(fault) if fault.kind() == ErrorKind::TimedOut => {
+                    return Err(Problem::too_large(format!(
+                        "the body takes more than {} ms to decode; send it without Content-Encoding",
+                        TIME_LIMIT.as_millis()
+                    )));
+                }
+                Err(fault) => {
+                    return Err(Problem::syntax(format!(
+                        "the body is not valid {coding}: {fault}"
+                    )));
+                }
             }
         }
     }

@@ -16,7 +16,8 @@ pub fn parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
 /// Parameters (RFC 9110, section 5.6.6): names as written (they are case-insensitive), values unquoted.
 ///
 /// A value without quotes may hold any visible ASCII but `"`, `,`, `;` and `\`, where RFC 9110 wants a
-/// token: clients are known that send `boundary===123===`, and it has no other reading. Empty
+/// token: clients are known that send `boundary===123===`, and it has no other reading. Whitespace around the `=` is
+/// skipped, as in Content-Disposition (RFC 6266, section 4.1), which has the implied whitespace of RFC 2616. Empty
 /// parameters are skipped. The `Err` says what is wrong, and ends the iteration.
 #[derive(Debug, Clone)]
 pub struct Parameters<'a> {
@@ -54,23 +55,20 @@ fn parameter(text: &[u8]) -> Result<Parameter<'_>, &'static str> {
     if name.is_empty() {
         return Err("a name is missing, or holds a character that no name may have");
     }
-    let Some(rest) = rest.strip_prefix(b"=") else {
+    let Some(written) = skip_ows(rest).strip_prefix(b"=").map(skip_ows) else {
         return Err("a name is not followed by =");
     };
-    let (value, rest) = match rest.strip_prefix(b"\"") {
+    let (value, rest) = match written.strip_prefix(b"\"") {
         Some(rest) => quoted(rest)?,
         None => {
-            let (value, rest) = split_while(rest, |byte| {
+            let (value, rest) = split_while(written, |byte| {
                 byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
             });
             (Cow::Borrowed(value), rest)
         }
     };
     // `x=""` is a value, `x=` is none.
-    if text
-        .get(name.len() + 1..)
-        .is_some_and(|written| written.len() == rest.len())
-    {
+    if written.len() == rest.len() {
         return Err("a value is missing, or needs quotes");
     }
     match skip_ows(rest) {

@@ -83,8 +83,21 @@ impl Problem {
     }
 }
 
+/// Controls, separators of lines and direction marks: a terminal or a log obeys them instead of showing them. The same set as in
+/// `shown.lib.lua`.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        || c.is_control()
+}
+
 /// A value as an answer repeats it: on one line, and not at length.
+/// A value as an answer repeats it, in quotes.
 pub fn quote(value: &str) -> String {
+    format!("\"{}\"", shortened(value))
+}
+
+/// A value on one line, and not at length.
+pub fn shortened(value: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = value
         .chars()
@@ -92,14 +105,14 @@ pub fn quote(value: &str) -> String {
         .map(|c| match c {
             // What was sent never comes back as markup.
             '<' | '>' => '\u{FFFD}',
-            c if c.is_control() => '\u{FFFD}',
+            c if is_invisible(c) => '\u{FFFD}',
             c => c,
         })
         .collect();
     if value.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    format!("\"{shown}\"")
+    shown
 }
 
 /// The first names of several, as an answer repeats them; `None` where there are none.
@@ -124,6 +137,10 @@ mod tests {
     #[test]
     fn what_is_repeated_is_short_and_no_markup() {
         assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
+        assert_eq!(
+            quote("a\u{202E}\u{9B}\u{2066}b"),
+            "\"a\u{FFFD}\u{FFFD}\u{FFFD}b\""
+        );
         assert_eq!(quote(&"ü".repeat(60)), format!("\"{}\"", "ü".repeat(60)));
         assert_eq!(quote(&"ü".repeat(61)), format!("\"{}…\"", "ü".repeat(60)));
     }

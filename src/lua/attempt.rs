@@ -4,17 +4,18 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mlua::{IntoLuaMulti, Lua, MultiValue, Result, UserData, UserDataMethods, Value, Variadic};
+use mlua::{IntoLuaMulti, UserData, UserDataMethods, Variadic};
 
 use crate::credentials::scram::{Hash, ScramCredentials};
 use crate::credentials::secret::Secret;
-use crate::credentials::verification::{Derived, Passwords, Verification};
+use crate::credentials::verification::{Passwords, Verification};
+use crate::credentials::worker::Ticket;
 use crate::message::address::Address;
 
 type Bytes = mlua::String;
 
 /// Prepared password, hash, stored key, salt, iterations.
-type Derive = (Bytes, String, Option<Bytes>, Option<Bytes>, u32);
+type Derive = (Bytes, Bytes, Option<Bytes>, Option<Bytes>, u32);
 
 /// A [`Verification`] with whose it is.
 pub struct Attempt {
@@ -36,27 +37,26 @@ impl Attempt {
         }
     }
 
-    fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Derived {
-        let hash = match hash.as_str() {
-            "SHA-256" => Hash::Sha256,
+    fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Option<Ticket> {
+        let hash = match &*hash.as_bytes() {
+            b"SHA-256" => Hash::Sha256,
             _ => Hash::Sha1,
         };
-        let credentials = stored_key
-            .zip(salt)
-            .map(|(stored_key, salt)| ScramCredentials {
+        let credentials = match stored_key.zip(salt) {
+            Some((stored_key, salt)) => ScramCredentials {
                 hash,
                 stored_key: stored_key.as_bytes().to_vec(),
                 salt: salt.as_bytes().to_vec(),
                 iterations,
-            });
+            },
+            None => ScramCredentials::nobody(hash, iterations),
+        };
         let prepared = Secret::new(&String::from_utf8_lossy(&prepared.as_bytes()));
-        self.passwords.borrow_mut().derive(
-            &mut self.verification,
-            prepared,
-            credentials,
-            (hash, iterations),
-            Instant::now(),
-        )
+        let mut passwords = self.passwords.borrow_mut();
+        let (verification, now) = (&mut self.verification, Instant::now());
+        passwords
+            .derive(verification, prepared, credentials, now)
+            .ok()
     }
 }
 
@@ -88,8 +88,8 @@ impl UserData for Attempt {
             let passwords = this.passwords.borrow();
             Ok(passwords.wait(&this.verification, Instant::now()))
         });
-        // derive(prepared password, hash, stored key, salt, iterations) → ticket; or nil and the
-        // seconds to wait before it is wrong, where there is no stored key; or nothing, if busy
+        // derive(prepared password, hash, stored key, salt, iterations) → ticket, or nil if busy; an account that does not
+        // exist has no stored key and no salt
         methods.add_method_mut("derive", |_, this, derive: Derive| Ok(this.derive(derive)));
         // derived() → whether the password is right, once the ticket has ended; nil if it was given up
         methods.add_method("derived", |_, this, ()| Ok(this.verification.derived()));
@@ -111,16 +111,5 @@ impl UserData for Attempt {
             this.passwords.borrow_mut().give_up(&mut this.verification);
             Ok(())
         });
-    }
-}
-
-/// The ticket; `nil` and seconds; or nothing.
-impl IntoLuaMulti for Derived {
-    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
-        match self {
-            Derived::Ticket(ticket) => ticket.into_lua_multi(lua),
-            Derived::Pause(pause) => (Value::Nil, pause.as_secs_f64()).into_lua_multi(lua),
-            Derived::Busy => Ok(MultiValue::new()),
-        }
     }
 }

@@ -6,30 +6,33 @@ use std::time::{Duration, Instant};
 
 use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 
+use super::disposal::Disposal;
 use super::server::LuaServer;
-use super::share::Share;
 use super::stanza;
 use crate::credentials::worker::Ticket;
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
 use crate::payload::file::Content;
 use crate::payload::reader::Payload;
 
 /// How long a slice of a batch may hold the event loop.
-const SLICE: Duration = Duration::from_micros(500);
+const SLICE: Duration = Duration::from_micros(200);
 
 /// A body that a thread reads: what to wait for, what it has read then, and what it has of the memory for large bodies.
 pub struct Reading {
     pub ticket: Ticket,
     pub read: Arc<OnceLock<Result<Payload, Problem>>>,
-    pub share: Share,
+    pub share: Arc<Share>,
+    pub disposal: Rc<Disposal>,
 }
 
 /// A [`Batch`] with what it needs of this server.
 pub struct LuaBatch {
     batch: Batch,
     reading: Option<Reading>,
-    share: Option<Share>,
+    /// What a large body has in memory: its share, and where it is freed.
+    held: Option<(Arc<Share>, Rc<Disposal>)>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -44,7 +47,7 @@ impl LuaBatch {
         LuaBatch {
             batch,
             reading,
-            share: None,
+            held: None,
             server,
             stanza_metatable,
         }
@@ -52,8 +55,9 @@ impl LuaBatch {
 
     /// Resolves recipients for as long as a slice lasts; says whether all are.
     fn resolve(&mut self) -> Result<bool, Problem> {
-        if let Some(Reading { read, share, .. }) = self.reading.take() {
-            self.share = Some(share);
+        if let Some(reading) = self.reading.take() {
+            self.held = Some((reading.share, reading.disposal));
+            let read = reading.read;
             let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
             self.batch.take(read.unwrap_or_else(|| {
                 Err(Problem::new(
@@ -64,6 +68,24 @@ impl LuaBatch {
         }
         let end = Instant::now() + SLICE;
         self.batch.resolve(&*self.server, || Instant::now() < end)
+    }
+
+    /// Frees all messages: those of a large body on a thread.
+    fn release(&mut self) {
+        if let Some(reading) = self.reading.take() {
+            reading.disposal.take((reading.read, reading.share));
+        }
+        let contents = self.batch.take_contents();
+        if let Some((share, disposal)) = self.held.take() {
+            disposal.take((contents, share));
+        }
+    }
+}
+
+/// Where Lua has lost it, such as behind an error.
+impl Drop for LuaBatch {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -77,7 +99,7 @@ impl UserData for LuaBatch {
         methods.add_method_mut("resolve", |lua, this, ()| match this.resolve() {
             Ok(done) => done.into_lua_multi(lua),
             Err(problem) => {
-                this.share = None;
+                this.release();
                 (Value::Nil, problem).into_lua_multi(lua)
             }
         });
@@ -100,7 +122,8 @@ impl UserData for LuaBatch {
             files.collect::<mlua::Result<Vec<Table>>>()
         });
         // link(index, url) → a problem, or nil: where the file of that index was uploaded to
-        methods.add_method_mut("link", |_, this, (index, url): (usize, String)| {
+        methods.add_method_mut("link", |_, this, (index, url): (usize, mlua::String)| {
+            let url = url.to_string_lossy();
             Ok(this.batch.link(index.saturating_sub(1), &url).err())
         });
         // total() → how many messages it makes, once all recipients are resolved
@@ -108,16 +131,15 @@ impl UserData for LuaBatch {
         // next() → the next stanza, or nil
         methods.add_method_mut("next", |lua, this, ()| {
             let message = this.batch.next_message();
-            if message.is_none() {
-                this.share = None;
-            }
             message
                 .map(|message| stanza::table(&message.element(), lua, &this.stanza_metatable, None))
                 .transpose()
         });
+        // to_rooms() → whether any message goes to a room, once all recipients are resolved
+        methods.add_method("to_rooms", |_, this, ()| Ok(this.batch.is_to_rooms()));
         // release(): no more is to be sent of it
         methods.add_method_mut("release", |_, this, ()| {
-            (this.reading, this.share) = (None, None);
+            this.release();
             Ok(())
         });
         // answer() → how the program that posts expects to be answered: status, media type, body

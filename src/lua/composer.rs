@@ -1,6 +1,6 @@
 //! A request → its stanza, or its batch.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -9,11 +9,13 @@ use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef, Value};
 
 use super::allowed::LuaAllowed;
 use super::batch::{LuaBatch, Reading};
+use super::disposal::Disposal;
 use super::problem::with_bytes;
 use super::server::LuaServer;
-use super::share::Share;
 use super::stanza;
+use crate::credentials::turns::Turns;
 use crate::credentials::worker::{Ticket, Worker};
+use crate::http::memory::{MEMORY, Share};
 use crate::http::path;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -30,7 +32,7 @@ type Bytes = mlua::String;
 /// to whom alone it may go, raw query, all headers, which a query makes matter, whether files can be
 /// uploaded, or nil where that is not known yet (415 for what may hold one), and Content-Disposition.
 pub type Request = (
-    String,
+    Bytes,
     Bytes,
     Option<Bytes>,
     Option<Bytes>,
@@ -47,8 +49,8 @@ pub type Request = (
 const READING_AT_MOST: usize = 64;
 
 /// Whatever bytes a header has: a pair that is no text would end the iteration.
-fn all_headers(headers: &Option<Table>) -> Headers {
-    let pairs = headers.iter().flat_map(Table::pairs::<Bytes, Bytes>);
+pub fn all_headers(headers: Option<&Table>) -> Headers {
+    let pairs = headers.into_iter().flat_map(Table::pairs::<Bytes, Bytes>);
     let text = |bytes: Bytes| bytes.to_string_lossy();
     Headers::new(
         pairs
@@ -66,7 +68,8 @@ pub struct Composer {
     stanza_metatable: Table,
     templates: Arc<Templates>,
     reading: RefCell<Worker>,
-    held: Rc<Cell<usize>>,
+    turns: RefCell<Turns>,
+    disposal: Rc<Disposal>,
 }
 
 impl Composer {
@@ -84,7 +87,8 @@ impl Composer {
             stanza_metatable,
             templates,
             reading: RefCell::new(Worker::new(1, READING_AT_MOST)?),
-            held: Rc::default(),
+            turns: RefCell::default(),
+            disposal: Rc::default(),
         })
     }
 
@@ -162,12 +166,12 @@ impl Composer {
         let in_query_count = query.format.is_some() || in_path == Ok(None);
         let in_url = in_path.map(|in_path| {
             let in_query = in_query.into_iter().filter(|_| in_query_count);
-            in_path.into_iter().chain(in_query).collect()
+            in_path.into_iter().chain(in_query).collect::<Vec<String>>()
         });
         let file_name = query.file_name().map(str::to_owned);
         let webhook = query.format.take().map(|name| {
             let templates = Arc::clone(&self.templates);
-            Webhook::new(templates, name, all_headers(&headers), query, now())
+            Webhook::new(templates, name, all_headers(headers.as_ref()), query, now())
         });
         let reader = with_bytes(&content_type, |content_type| {
             with_bytes(&content_encoding, |coding| {
@@ -185,39 +189,56 @@ impl Composer {
             })
         })?;
         let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));
+        let from = from.to_string_lossy();
+        let slow = reader.is_slow(&body.as_bytes()).then(|| {
+            let account = from.split('/').next().unwrap_or_default().to_owned();
+            let in_url = in_url.iter().flatten().map(|to| 64 + to.len());
+            (account, in_url.sum::<usize>())
+        });
         let mut batch = Batch::new(from, in_url, self.limits, allowed);
-        if !reader.is_slow(&body.as_bytes()) {
+        let Some((account, in_url_len)) = slow else {
             batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
             if batch.unresolved() == 1 {
                 batch.resolve(&*self.server, || false)?;
             }
             return Ok((batch, None));
-        }
-        let busy = || {
+        };
+        let body_len = body.as_bytes().len();
+        let share = Arc::new(Share::of(&MEMORY, &account, body_len, self.limits.body));
+        share.take(body_len)?;
+        let body = body.as_bytes().to_vec();
+        let limits = self.limits;
+        let read = Arc::new(OnceLock::new());
+        let (result, memory) = (Arc::clone(&read), Arc::clone(&share));
+        let turn = self.turns.borrow_mut().next(&account);
+        let round = turn.round;
+        let submitted = self.reading.borrow_mut().submit(round, move || {
+            turn.begin();
+            let payload = reader.read_within(&body, receipt, &limits, &memory);
+            let payload = payload.and_then(|payload| {
+                // Each message that names no recipient gets those of the URL.
+                memory.take(payload.without_recipients() * in_url_len)?;
+                Ok(payload)
+            });
+            memory.give_back(body.len());
+            let _ = result.set(payload);
+        });
+        let ticket = submitted.map_err(|_| {
             Problem::new(
                 503,
                 "too many large requests at once; try again in a moment",
             )
-        };
-        let share = Share::of(&self.held, body.as_bytes().len()).ok_or_else(busy)?;
-        let body = body.as_bytes().to_vec();
-        let limits = self.limits;
-        let read = Arc::new(OnceLock::new());
-        let result = Arc::clone(&read);
-        let submitted = self.reading.borrow_mut().submit(0, move || {
-            let _ = result.set(reader.read(&body, receipt, &limits));
-        });
-        match submitted {
-            Ok(ticket) => Ok((
-                batch,
-                Some(Reading {
-                    ticket,
-                    read,
-                    share,
-                }),
-            )),
-            Err(_) => Err(busy()),
-        }
+        })?;
+        self.turns.borrow_mut().take(&account, round);
+        Ok((
+            batch,
+            Some(Reading {
+                ticket,
+                read,
+                share,
+                disposal: Rc::clone(&self.disposal),
+            }),
+        ))
     }
 
     /// A file descriptor that becomes readable when a body was read.

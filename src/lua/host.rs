@@ -12,9 +12,11 @@ use zeroize::Zeroizing;
 use super::attempt::Attempt;
 use super::composer::Composer;
 use super::problem::with_bytes;
-use super::server::LuaServer;
+use super::server::{LuaServer, Unknown};
 use super::templates::LuaTemplates;
 use crate::credentials::authorization::{Credentials, Presented};
+use crate::credentials::client::Client;
+use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
@@ -61,7 +63,7 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Option<mlua::String>,
         Option<mlua::String>,
         Option<mlua::String>,
-        String,
+        mlua::String,
     );
     let identify = move |_: &Lua, (authorization, query, key, client): Presenting| {
         let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
@@ -69,22 +71,30 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         tokens.extend(key.map(|key| Zeroizing::new(key.to_string_lossy())));
         Ok(with_bytes(&authorization, |authorization| {
             let presented = Presented::of(authorization, &tokens);
-            identify(&p, &server, presented, &client)
+            identify(&p, &server, presented, Client::of(&client.as_bytes()))
         }))
     };
     functions.set("identify", lua.create_function(identify)?)?;
-    // refuse_token(client, account) → nil, and it counts as a failed attempt; or the seconds to wait,
-    // where too many have failed
+    // refuse_token(client) → nil, and it counts as a wrong token; or the seconds to wait, where too many were wrong
     let p = Rc::clone(&passwords);
-    let refuse_token = move |_: &Lua, (client, account): (String, String)| {
-        Ok(p.borrow_mut()
-            .refuse_token(&client, &account, Instant::now()))
+    let refuse_token = move |_: &Lua, client: mlua::String| {
+        let client = Client::of(&client.as_bytes());
+        Ok(p.borrow_mut().refuse_token(client, Instant::now()))
     };
     functions.set("refuse_token", lua.create_function(refuse_token)?)?;
+    // refuse(client) → nil, and it counts as a refused request; or, where there were too many, for how many seconds to hold
+    // back the answer, and the connection is to be closed
+    let refusals = RefCell::new(Refusals::new(Instant::now()));
+    let refuse = move |_: &Lua, client: mlua::String| {
+        let client = Client::of(&client.as_bytes());
+        let delay = refusals.borrow_mut().refuse(client, Instant::now());
+        Ok(delay.map(|delay| delay.as_secs_f64()))
+    };
+    functions.set("refuse", lua.create_function(refuse)?)?;
     // forget(account): its password, or the account itself, has changed
     let p = Rc::clone(&passwords);
-    let forget = move |_: &Lua, account: String| {
-        p.borrow_mut().forget(&account);
+    let forget = move |_: &Lua, account: mlua::String| {
+        p.borrow_mut().forget(&account.to_string_lossy());
         Ok(())
     };
     functions.set("forget", lua.create_function(forget)?)?;
@@ -113,8 +123,9 @@ fn identify(
     passwords: &Rc<RefCell<Passwords>>,
     server: &LuaServer,
     presented: Presented,
-    client: &str,
+    client: Client,
 ) -> Identified {
+    let unknown = Unknown::new(server);
     let credentials = match presented {
         Presented::Nothing => return Identified::Nothing,
         Presented::Several => return Identified::Several,
@@ -124,7 +135,7 @@ fn identify(
     let (address, password) = match credentials {
         Credentials::Bearer { token } => return Identified::Bearer(token),
         Credentials::Sending { address, token } => {
-            let sender = address.map(|address| Address::of_sender(&address, server));
+            let sender = address.map(|address| Address::of_sender(&address, &unknown));
             return match sender {
                 Some(None) => Identified::Nobody,
                 sender => Identified::Token(token, sender.flatten()),
@@ -132,14 +143,17 @@ fn identify(
         }
         Credentials::Basic { address, password } => (address, password),
     };
-    let Some(sender) = Address::of_sender(&address, server) else {
+    let Some(sender) = Address::of_sender(&address, &unknown) else {
         return Identified::Nobody;
     };
     let recalled = passwords
         .borrow()
         .recall(sender.bare(), password, client, Instant::now());
     match recalled {
-        None => Identified::Sender(sender),
+        None => {
+            unknown.remember();
+            Identified::Sender(sender)
+        }
         Some(verification) => {
             Identified::Attempt(Attempt::new(Rc::clone(passwords), sender, verification))
         }

@@ -19,7 +19,7 @@ pub fn with_bytes<T>(bytes: &Option<Bytes>, f: impl FnOnce(Option<&[u8]>) -> T) 
 pub fn with_asked<T>(
     accept: &Option<Bytes>,
     content_type: &Option<Bytes>,
-    id: &Option<String>,
+    id: &Option<Bytes>,
     f: impl FnOnce(Asked) -> T,
 ) -> T {
     with_bytes(accept, |accept| {
@@ -27,7 +27,7 @@ pub fn with_asked<T>(
             f(Asked {
                 accept,
                 content_type,
-                id: id.as_deref(),
+                id: id.as_ref().map(Bytes::to_string_lossy).as_deref(),
             })
         })
     })
@@ -36,7 +36,7 @@ pub fn with_asked<T>(
 /// `refusal(problem, accept, content_type, request_id)` → status, media type, body
 pub fn refusal(
     _: &Lua,
-    (problem, accept, content_type, id): (Problem, Option<Bytes>, Option<Bytes>, Option<String>),
+    (problem, accept, content_type, id): (Problem, Option<Bytes>, Option<Bytes>, Option<Bytes>),
 ) -> Result<Answer> {
     Ok(with_asked(&accept, &content_type, &id, |asked| {
         answer::refusal(&problem, asked)
@@ -74,7 +74,8 @@ impl FromLua for Problem {
         let condition: Option<Bytes> = problem.get("condition")?;
         let mut known = Problem::new(problem.get("status")?, detail.to_string_lossy());
         known.condition = condition.map(|condition| condition.to_string_lossy());
-        known.field = problem.get::<Option<String>>("field")?.map(Into::into);
+        let field: Option<Bytes> = problem.get("field")?;
+        known.field = field.map(|field| field.to_string_lossy().into());
         known.place = match (
             problem.get("offset")?,
             problem.get("line")?,

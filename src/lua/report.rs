@@ -1,9 +1,12 @@
 //! Outcomes on their way into an answer, for Lua.
 
-use mlua::{FromLua, Lua, Result, UserData, UserDataMethods, Value};
+use mlua::{
+    FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, UserData, UserDataMethods, Value,
+};
 
 use super::problem::with_asked;
-use crate::http::answer::Report;
+use crate::http::answer::{LongAnswer, Report};
+use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
 
 type Bytes = mlua::String;
@@ -35,8 +38,9 @@ impl UserData for LuaReport {
             }
             Ok(())
         });
-        // finish(many, accept, content_type, request_id) → status, media type, body
-        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<String>);
+        // finish(many, accept, content_type, request_id) → status, media type (nil for an empty body), body: a string, or
+        // a `LuaPieces` if it is long
+        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<Bytes>);
         methods.add_method_mut(
             "finish",
             |_, this, (many, accept, content_type, id): Finish| {
@@ -46,5 +50,36 @@ impl UserData for LuaReport {
                 }))
             },
         );
+    }
+}
+
+/// A long body as `response:send_file` of net.http.server reads it.
+struct LuaPieces(Pieces);
+
+impl UserData for LuaPieces {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // #body → bytes that are not read yet
+        methods.add_meta_method(MetaMethod::Len, |_, this, ()| Ok(this.0.len()));
+        // read() → the next piece, or nil at the end
+        methods.add_method_mut("read", |lua, this, _: Value| {
+            let piece = this.0.pop();
+            piece.map(|piece| lua.create_string(piece)).transpose()
+        });
+        // close(): frees what is not read
+        methods.add_method_mut("close", |_, this, ()| {
+            this.0 = Pieces::default();
+            Ok(())
+        });
+    }
+}
+
+impl IntoLuaMulti for LongAnswer {
+    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
+        let media_type = (!self.body.is_empty()).then_some(self.media_type);
+        if self.body.is_short() {
+            (self.status, media_type, self.body.into_text()).into_lua_multi(lua)
+        } else {
+            (self.status, media_type, LuaPieces(self.body)).into_lua_multi(lua)
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use encoding_rs::UTF_8;
 use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
 
+use super::composer::all_headers;
 use crate::http::media_type::MediaType;
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::field::FIELDS;
@@ -21,8 +23,8 @@ use crate::template::source::Folder;
 pub struct LuaTemplates(pub Arc<Templates>);
 
 /// `templates(folder)` → those that come with the module, and the administrator's own in a folder, or `nil`.
-pub fn new(_: &Lua, folder: Option<String>) -> Result<LuaTemplates> {
-    let templates = Templates::new(folder.map(Folder::new));
+pub fn new(_: &Lua, folder: Option<mlua::String>) -> Result<LuaTemplates> {
+    let templates = Templates::new(folder.map(|folder| Folder::new(folder.to_string_lossy())));
     Ok(LuaTemplates(Arc::new(templates)))
 }
 
@@ -46,7 +48,9 @@ impl LuaTemplates {
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
         let form = Form::of(content_type.is_some().then_some(media_type.essence));
         let parameters = media_type.lenient_parameters()?;
+        let memory = Share::alone(payload.len());
         let body = Body {
+            memory: &memory,
             bytes: payload,
             charset: parameters.charset.unwrap_or(UTF_8),
             boundary: parameters.boundary.as_deref(),
@@ -87,17 +91,29 @@ impl UserData for LuaTemplates {
             templates.collect::<Result<Vec<Table>>>()
         });
         // source(name) → its text; or nil and a problem
-        methods.add_method("source", |lua, this, name: String| {
-            match this.0.source(&name) {
+        methods.add_method("source", |lua, this, name: mlua::String| {
+            match this.0.source(&name.to_string_lossy()) {
                 Ok(source) => source.into_lua_multi(lua),
                 Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
             }
         });
+        // seen_headers(name, headers) → those of a request that a template reads, a line each
+        methods.add_method(
+            "seen_headers",
+            |_, this, (name, headers): (String, Table)| {
+                Ok(this.0.seen_headers(&name, &all_headers(Some(&headers))))
+            },
+        );
         // render(name, payload, headers) → { { field, text }, … } and how the program that posts is answered, or
         // nil; or nil and a problem
-        type Posted = (String, mlua::String, Table);
+        type Posted = (mlua::String, mlua::String, Table);
         methods.add_method("render", |lua, this, (name, payload, headers): Posted| {
-            let headers = headers.pairs().collect::<Result<Vec<(String, String)>>>()?;
+            let headers = headers.pairs::<mlua::String, mlua::String>();
+            let headers = headers.map(|pair| {
+                pair.map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()))
+            });
+            let headers = headers.collect::<Result<Vec<_>>>()?;
+            let name = name.to_string_lossy();
             let drafts = match this.render(name, &payload.as_bytes(), headers) {
                 Ok(drafts) => drafts,
                 Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),

@@ -6,6 +6,7 @@ use super::field::{BODY, COUNT, FIELDS, Field, ID, OOB_URL, TYPE, Value};
 use super::kind::Kind;
 use super::limits::Limits;
 use super::text::{AttributeText, Text};
+use super::xhtml;
 use crate::http::problem::{Problem, names};
 
 /// As many bytes of a message are kept free for the link to its file, and for the body that repeats it.
@@ -14,8 +15,8 @@ const LONGEST_LINK: usize = 4096;
 /// What a message says. Every value can be written as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// Each in the place that its field has in [`FIELDS`].
-    values: [Option<Value>; COUNT],
+    /// Those that there are, by the place of their field in [`FIELDS`]: thousands of messages may wait to be sent.
+    values: Vec<(usize, Value)>,
     /// Whether a delivery receipt is asked for (XEP-0184).
     receipt: bool,
     /// Bytes of the stanza without the addresses and the type, serialised.
@@ -41,14 +42,15 @@ impl Content {
                 *value = field.check(written)?;
             }
         }
-        if draft.has_file && values[OOB_URL].is_some() {
+        let has_file = draft.files > 0;
+        if has_file && values[OOB_URL].is_some() {
             return Err(Problem::meaning(
                 "`oob_url` is given beside a file, whose link it would be; leave it out",
             )
             .field("oob_url"));
         }
         let suffices = |(field, value): (&Field, &Option<Value>)| field.suffices && value.is_some();
-        if !draft.has_file && !FIELDS.iter().zip(&values).any(suffices) {
+        if !has_file && !FIELDS.iter().zip(&values).any(suffices) {
             return Err(nothing_to_send(draft.read_as, &draft.unknown));
         }
         if values[BODY].is_none() {
@@ -56,12 +58,16 @@ impl Content {
         }
         values[ID].get_or_insert_with(|| Value::AttributeText(AttributeText::random()));
         let mut content = Content {
-            values,
+            values: values
+                .into_iter()
+                .enumerate()
+                .filter_map(|(field, value)| Some((field, value?)))
+                .collect(),
             receipt,
             len: 0,
         };
         let shortest = content.element("", "", Kind::Chat).serialised_len();
-        let link = if draft.has_file { LONGEST_LINK } else { 0 };
+        let link = if has_file { LONGEST_LINK } else { 0 };
         content.len = shortest - Kind::Chat.as_str().len() + link;
         if shortest + link > limits.size {
             return Err(limits.too_large());
@@ -79,19 +85,45 @@ impl Content {
         if 2 * escaped_len(url) > LONGEST_LINK - 100 {
             return Err(no_link());
         }
-        let field = &FIELDS[OOB_URL];
-        self.values[OOB_URL] = field.check(url.to_owned()).map_err(|_| no_link())?;
-        if self.values[BODY].is_none() {
-            self.values[BODY] = FIELDS[BODY].check(url.to_owned()).map_err(|_| no_link())?;
+        for field in [OOB_URL, BODY] {
+            if self.value(field).is_none() {
+                let value = FIELDS[field].check(url.to_owned()).map_err(|_| no_link())?;
+                self.values.extend(value.map(|value| (field, value)));
+            }
         }
+        // In this order they are written.
+        self.values.sort_unstable_by_key(|(field, _)| *field);
         Ok(())
+    }
+
+    fn value(&self, field: usize) -> Option<&Value> {
+        let mut values = self.values.iter();
+        values.find(|(at, _)| *at == field).map(|(_, value)| value)
+    }
+
+    /// How many elements of XHTML it has.
+    pub fn elements(&self) -> usize {
+        let nodes = self.values.iter().map(|(_, value)| value.nodes());
+        nodes.map(xhtml::elements).sum()
+    }
+
+    /// About how many bytes it has in memory, beside its own.
+    pub fn memory(&self) -> usize {
+        let values = self.values.iter().map(|(_, value)| {
+            let text = value.as_str().len() + 16;
+            size_of::<(usize, Value)>() + text + xhtml::memory(value.nodes())
+        });
+        values.sum()
     }
 
     /// The type that the client chose.
     pub fn kind(&self) -> Option<Kind> {
-        self.values[TYPE]
-            .as_ref()
-            .and_then(|word| Kind::named(word.as_str()))
+        self.value(TYPE).and_then(|word| Kind::named(word.as_str()))
+    }
+
+    /// The id, which every message has.
+    pub fn id(&self) -> &str {
+        self.value(ID).map_or("", Value::as_str)
     }
 
     /// Bytes of the stanza without the addresses and the type, serialised.
@@ -105,10 +137,8 @@ impl Content {
             .attribute("from", from)
             .attribute("to", to)
             .attribute("type", kind.as_str());
-        for (field, value) in FIELDS.iter().zip(&self.values) {
-            if let Some(value) = value {
-                message = (field.write)(message, value);
-            }
+        for (field, value) in &self.values {
+            message = (FIELDS[*field].write)(message, value);
         }
         // A room sends none (XEP-0184, section 5.3).
         if self.receipt && kind != Kind::Groupchat {

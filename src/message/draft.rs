@@ -19,12 +19,13 @@ pub struct Draft {
     pub to: Option<Recipients>,
     /// The values of the other fields, each in the place that its field has in [`FIELDS`].
     pub values: [Option<String>; COUNT],
-    /// Whether it is to link to a file, which is uploaded when all else is known to be right.
-    pub has_file: bool,
     /// How the body was read, where it has names, for the answer to a message without anything to send.
     pub read_as: &'static str,
     /// The names of the first fields that mean nothing here.
     pub unknown: Vec<String>,
+    /// To how many files it is to link, which are uploaded when all else is known to be right: with the first goes the
+    /// text, and each other one is a message of its own.
+    pub files: usize,
     /// 422: the first field that is given twice or is of another type, if any.
     pub fault: Option<Problem>,
 }
@@ -61,6 +62,18 @@ impl Draft {
         self.fault.get_or_insert(fault);
     }
 
+    /// The message that links to a file behind the first one.
+    pub fn of_another_file(&self) -> Draft {
+        Draft {
+            values: std::array::from_fn(|field| {
+                let goes_with_all = matches!(FIELDS[field].name, "type" | "thread" | "lang");
+                self.values[field].clone().filter(|_| goes_with_all)
+            }),
+            files: 1,
+            ..Draft::default()
+        }
+    }
+
     /// Whether the message is larger than it may be, whatever its values mean.
     pub fn is_too_large(&self, limits: &Limits) -> bool {
         let line_ends = |text: &str| memchr::memmem::find_iter(text.as_bytes(), "\r\n").count();
@@ -68,7 +81,7 @@ impl Draft {
         for (field, value) in FIELDS.iter().zip(&self.values) {
             let Some(value) = value else { continue };
             bytes += match field.takes {
-                Takes::Text | Takes::AttributeText | Takes::Uri => {
+                Takes::Text | Takes::Reference | Takes::AttributeText | Takes::Uri => {
                     escaped_len(value) - line_ends(value)
                 }
                 // What is dropped of a fragment may be larger than what is kept, but not by that much.

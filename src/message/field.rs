@@ -58,7 +58,7 @@ pub const FIELDS: &[Field] = &[
     },
     Field {
         name: "thread",
-        takes: Takes::Text,
+        takes: Takes::Reference,
         suffices: false,
         write: |message, text| message.child(Element::new("thread").text(text.as_str())),
         says: "the thread that it belongs to",
@@ -120,6 +120,9 @@ pub const ID: usize = position("id");
 pub const BODY: usize = position("body");
 pub const OOB_URL: usize = position("oob_url");
 
+/// So many bytes an `id`, `replace` or `thread` may have: servers and clients keep them when the message is gone.
+pub const LONGEST_ID: usize = 1024;
+
 /// What is particular to one field.
 pub struct Field {
     /// As clients write it: the name that mod_rest has for it.
@@ -144,6 +147,9 @@ pub enum Takes {
     /// Recipients: one, or several.
     Addresses,
     Text,
+    /// Text that messages are told apart by, of [`LONGEST_ID`] bytes at most.
+    Reference,
+    /// The same as the value of an attribute.
     AttributeText,
     LanguageTag,
     Uri,
@@ -196,8 +202,16 @@ impl Field {
         Ok(Some(match self.takes {
             // An address becomes one only with the server that routes it: `Address`.
             Takes::Addresses => return Ok(None),
-            Takes::Text if written.is_empty() => return Ok(None),
-            Takes::Text => Value::Text(Text::new(self.name, written)?),
+            Takes::Text | Takes::Reference if written.is_empty() => return Ok(None),
+            Takes::Reference | Takes::AttributeText if written.len() > LONGEST_ID => {
+                return Err(Problem::meaning(format!(
+                    "`{}` has {} bytes; it may have {LONGEST_ID} at most",
+                    self.name,
+                    written.len()
+                ))
+                .field(self.name));
+            }
+            Takes::Text | Takes::Reference => Value::Text(Text::new(self.name, written)?),
             Takes::AttributeText => Value::AttributeText(AttributeText::new(self.name, written)?),
             Takes::LanguageTag => Value::LanguageTag(LanguageTag::new(self.name, written)?),
             Takes::Uri => Value::Uri(Uri::new(self.name, written)?),

@@ -19,6 +19,10 @@ pub struct Limits {
 /// capitals. As written, before addresses are known, that many times the limit is surely too much.
 const SPELLINGS: usize = 4;
 
+/// So many elements of XHTML the messages of one request may have together: a formatted line for each message of the largest
+/// batch.
+pub const ELEMENTS: usize = 100_000;
+
 impl Limits {
     /// How many spellings the recipients of one message may have.
     pub fn spellings(&self) -> usize {
@@ -28,6 +32,14 @@ impl Limits {
     /// How many spellings the recipients of all messages of a batch may have.
     pub fn batch_spellings(&self) -> usize {
         self.batch.saturating_mul(SPELLINGS)
+    }
+
+    /// 422: more elements of XHTML than the messages of one request may have together.
+    pub fn too_many_elements(&self) -> Problem {
+        Problem::meaning(format!(
+            "the messages have more than {ELEMENTS} elements of XHTML together; send them in several requests"
+        ))
+        .field("html")
     }
 
     /// 413: a message over `size`.

@@ -56,13 +56,13 @@ fn a_message_with_a_file_has_room_for_its_link() {
         size: 10_000,
         ..LIMITS
     };
-    let len = |has_file| {
+    let len = |files| {
         let mut draft = Draft::of(&[("body", "x")]);
-        draft.has_file = has_file;
+        draft.files = files;
         let content = Content::of(draft, false, &limits).map_err(|problem| problem.status);
         content.map(|content| content.serialised_len())
     };
-    assert_eq!(len(true), len(false).map(|len| len + 4096));
+    assert_eq!(len(1), len(0).map(|len| len + 4096));
 }
 
 #[test]
@@ -244,21 +244,23 @@ fn the_limit_is_of_bytes_as_serialised() {
 #[test]
 fn recipients_are_each_named_once_in_the_order_given() {
     let named = |written: &[&str]| {
-        recipients(
-            written.iter().copied(),
-            &Rooms,
-            &Limits {
-                recipients: 2,
-                ..LIMITS
-            },
-        )
-        .map(|addresses| {
-            addresses
-                .iter()
-                .map(|a| a.as_str().to_owned())
-                .collect::<Vec<_>>()
-        })
-        .map_err(|problem| (problem.status, problem.field))
+        let limits = Limits {
+            recipients: 2,
+            ..LIMITS
+        };
+        let mut recipients = Recipients::default();
+        let added = written
+            .iter()
+            .try_for_each(|written| recipients.add(written, &Rooms, &limits));
+        added
+            .and_then(|()| recipients.all())
+            .map(|addresses| {
+                addresses
+                    .iter()
+                    .map(|a| a.as_str().to_owned())
+                    .collect::<Vec<_>>()
+            })
+            .map_err(|problem| (problem.status, problem.field))
     };
     let wrong = Err((422, Some("to".into())));
     let both = vec!["b@c".to_owned(), "a@example.com".to_owned()];

@@ -23,7 +23,7 @@ mod space;
 mod style;
 mod survey;
 
-pub use node::Node;
+pub use node::{Node, elements, memory};
 
 use explain::{explain, line_and_column, offset_of};
 use plain_text::plain_text;
@@ -86,9 +86,9 @@ pub fn reduce(source: &str) -> Result<Fragment, Problem> {
         let (line, column) = line_and_column(source, offset);
         Problem::meaning(detail).field("html").line(line, column)
     };
-    bound(source)?;
     let start = end_of_declaration(source);
     survey(source, start).map_err(at)?;
+    bound(source)?;
     let wrapped = [BEFORE, &source[start..], AFTER].concat();
     let document = roxmltree::Document::parse(&wrapped).map_err(|error| {
         let offset = start + offset_of(&wrapped, error.pos()).saturating_sub(BEFORE.len());
@@ -97,6 +97,7 @@ pub fn reduce(source: &str) -> Result<Fragment, Problem> {
     let mut nodes = Vec::new();
     let root = document.root_element();
     reduce_children(lone_body(root).unwrap_or(root), &mut nodes);
+    nodes.shrink_to_fit();
     Ok(Fragment { nodes })
 }
 

@@ -1,6 +1,7 @@
 //! The messages of one request, from what was read to what is sent.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::vec;
 
 use super::file::File;
@@ -12,7 +13,27 @@ use crate::message::allowed::Allowed;
 use crate::message::content::Content;
 use crate::message::kind::Kind;
 use crate::message::limits::Limits;
-use crate::message::{Message, recipients};
+use crate::message::{Message, Recipients};
+
+/// Bytes of ids and addresses that the answer to a request may repeat.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+fn answer_too_large() -> Problem {
+    let detail = format!(
+        "the answer would repeat more than {LONGEST_ANSWER} bytes of ids and addresses; send fewer messages in one request"
+    );
+    Problem::new(413, detail)
+}
+
+/// A message whose recipients are being resolved.
+struct Addressing {
+    /// What the client wrote.
+    to: Arc<[String]>,
+    /// The place in `to` that comes next.
+    next: usize,
+    content: Content,
+    recipients: Recipients,
+}
 
 /// The messages of a request: read, then all resolved, then handed out one by one.
 ///
@@ -21,11 +42,12 @@ use crate::message::{Message, recipients};
 pub struct Batch {
     from: String,
     /// The recipients that the URL names, in its path and its query.
-    in_url: Result<Vec<String>, Problem>,
+    in_url: Result<Arc<[String]>, Problem>,
     limits: Limits,
     /// Where the sender is not free to send to anybody.
     allowed: Option<Rc<Allowed>>,
     unresolved: vec::IntoIter<Unaddressed>,
+    current: Option<Addressing>,
     /// Each recipient with the type that the message to it has.
     resolved: Vec<(Vec<(Address, Kind)>, Content)>,
     many: bool,
@@ -33,6 +55,10 @@ pub struct Batch {
     files: Vec<File>,
     /// Messages × recipients so far.
     total: usize,
+    /// Bytes of ids and addresses in the answer, so far as they are resolved.
+    answer_len: usize,
+    /// Whether any message goes to a room.
+    to_rooms: bool,
     /// The message and the recipient that come next.
     next: (usize, usize),
 }
@@ -48,15 +74,18 @@ impl Batch {
     ) -> Batch {
         Batch {
             from,
-            in_url,
+            in_url: in_url.map(Into::into),
             limits,
             allowed,
             unresolved: Vec::new().into_iter(),
+            current: None,
             resolved: Vec::new(),
             many: false,
             answer: None,
             files: Vec::new(),
             total: 0,
+            answer_len: 0,
+            to_rooms: false,
             next: (0, 0),
         }
     }
@@ -79,8 +108,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Resolves the recipients of one message after the other while `goes_on()`; says whether all
-    /// are resolved.
+    /// Resolves one recipient after the other while `goes_on()`; says whether all are resolved.
     ///
     /// # Errors
     /// 403 for a recipient that is not allowed, 422, and 413 for a message that its addresses make too
@@ -90,49 +118,67 @@ impl Batch {
         server: &impl Server,
         mut goes_on: impl FnMut() -> bool,
     ) -> Result<bool, Problem> {
-        while let Some(Unaddressed { to, content }) = self.unresolved.next() {
-            let addresses =
-                self.addresses(to, &content, server)
-                    .map_err(|problem| match self.many {
-                        true => problem.of_message(self.resolved.len()),
-                        false => problem,
-                    })?;
-            self.total += addresses.len();
+        while self.unresolved() > 0 {
+            self.resolve_one(server)
+                .map_err(|problem| match self.many {
+                    true => problem.of_message(self.resolved.len()),
+                    false => problem,
+                })?;
             if self.many && self.total > self.limits.batch {
                 return Err(self.limits.too_many_messages());
             }
-            self.resolved.push((addresses, content));
+            if self.answer_len > LONGEST_ANSWER {
+                return Err(answer_too_large());
+            }
             if !goes_on() {
                 break;
             }
         }
-        Ok(self.unresolved.len() == 0)
+        Ok(self.unresolved() == 0)
     }
 
-    fn addresses(
-        &self,
-        to: Option<Vec<String>>,
-        content: &Content,
-        server: &impl Server,
-    ) -> Result<Vec<(Address, Kind)>, Problem> {
-        let addresses = match &to {
-            Some(to) => recipients(to.iter().map(String::as_str), server, &self.limits)?,
-            None => {
-                let in_url = self.in_url.iter().flatten().map(String::as_str);
-                recipients(in_url, server, &self.limits)?
-            }
+    /// Resolves the next recipient, and behind the last one of a message the message.
+    fn resolve_one(&mut self, server: &impl Server) -> Result<(), Problem> {
+        let current = self.current.take().or_else(|| self.next_unaddressed());
+        let Some(mut current) = current else {
+            return Ok(());
         };
-        addresses
-            .into_iter()
-            .map(|to| {
-                if let Some(allowed) = &self.allowed {
-                    allowed.check(&to)?;
-                }
-                let message = Message::new(&self.from, &to, content, server, &self.limits)?;
-                let kind = message.kind();
-                Ok((to, kind))
-            })
-            .collect()
+        if let Some(written) = current.to.get(current.next) {
+            let recipients = &mut current.recipients;
+            recipients.add(written, server, &self.limits)?;
+            current.next += 1;
+        }
+        if current.next < current.to.len() {
+            self.current = Some(current);
+            return Ok(());
+        }
+        let content = current.content;
+        let others = self.from.len() + content.id().len();
+        let mut addresses = Vec::new();
+        for to in current.recipients.all()? {
+            if let Some(allowed) = &self.allowed {
+                allowed.check(&to)?;
+            }
+            let message = Message::new(&self.from, &to, &content, server, &self.limits)?;
+            let kind = message.kind();
+            self.to_rooms |= kind == Kind::Groupchat;
+            self.answer_len += to.as_str().len() + others;
+            addresses.push((to, kind));
+        }
+        self.total += addresses.len();
+        self.resolved.push((addresses, content));
+        Ok(())
+    }
+
+    fn next_unaddressed(&mut self) -> Option<Addressing> {
+        let Unaddressed { to, content } = self.unresolved.next()?;
+        let in_url = || self.in_url.clone().unwrap_or_default();
+        Some(Addressing {
+            to: to.unwrap_or_else(in_url),
+            next: 0,
+            content,
+            recipients: Recipients::default(),
+        })
     }
 
     /// The files that are to be uploaded before anything is sent.
@@ -167,7 +213,7 @@ impl Batch {
 
     /// Whether it is exactly one message that is not answered with an array.
     pub fn is_single(&self) -> bool {
-        !self.many && self.total == 1 && self.unresolved.len() == 0 && self.files.is_empty()
+        !self.many && self.total == 1 && self.unresolved() == 0 && self.files.is_empty()
     }
 
     /// Whether the answer is an array, even for one message.
@@ -185,8 +231,128 @@ impl Batch {
         self.total
     }
 
+    /// Whether any message goes to a room, so far as they are resolved.
+    pub fn is_to_rooms(&self) -> bool {
+        self.to_rooms
+    }
+
+    /// Takes out all messages and files, so that another thread can free them.
+    pub fn take_contents(&mut self) -> impl Send + 'static {
+        (
+            std::mem::take(&mut self.unresolved),
+            self.current.take(),
+            std::mem::take(&mut self.resolved),
+            std::mem::take(&mut self.files),
+        )
+    }
+
     /// How many messages are not resolved.
     pub fn unresolved(&self) -> usize {
-        self.unresolved.len()
+        self.unresolved.len() + usize::from(self.current.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::payload::reader::{Reader, Uploads};
+
+    /// A server that counts how often it is asked for a normal form.
+    #[derive(Default)]
+    struct Counting(Cell<usize>);
+
+    impl Server for Counting {
+        fn host(&self) -> &str {
+            "example.com"
+        }
+
+        fn normal(&self, address: &str) -> Option<String> {
+            self.0.set(self.0.get() + 1);
+            Some(address.to_owned())
+        }
+
+        fn serves(&self, _: &str) -> bool {
+            true
+        }
+
+        fn has_rooms(&self, domain: &str) -> bool {
+            domain == "rooms.example.com"
+        }
+    }
+
+    const LIMITS: Limits = Limits {
+        size: 196_608,
+        recipients: 100,
+        batch: 10_000,
+        body: 10 << 20,
+    };
+
+    fn batch(from: &str, body: &str) -> Batch {
+        let mut batch = Batch::new(from.to_owned(), Ok(Vec::new()), LIMITS, None);
+        let reader = Reader::new(Some(b"application/json"), None, None, Uploads::Unknown).unwrap();
+        batch
+            .take(reader.read(body.as_bytes(), false, &LIMITS))
+            .unwrap();
+        batch
+    }
+
+    fn to(count: usize, domain: &str) -> String {
+        let to: Vec<_> = (0..count).map(|i| format!("\"u{i}@{domain}\"")).collect();
+        format!("[{}]", to.join(","))
+    }
+
+    #[test]
+    fn a_step_resolves_one_recipient() {
+        let to = to(100, "example.com");
+        let body = format!("[{{\"to\":{to},\"body\":\"a\"}},{{\"to\":{to},\"body\":\"b\"}}]");
+        let mut batch = batch("me@example.com", &body);
+        let server = Counting::default();
+        let mut steps = 0;
+        loop {
+            let before = server.0.get();
+            let done = batch.resolve(&server, || false).unwrap();
+            steps += 1;
+            assert!(server.0.get() - before <= 2, "step {steps}");
+            assert!(!batch.is_single());
+            if done {
+                break;
+            }
+        }
+        assert_eq!((steps, batch.total()), (200, 200));
+        assert!(!batch.is_to_rooms());
+        let first = batch.next_message().unwrap().element().to_string();
+        assert!(first.contains("to='u0@example.com'"), "{first}");
+    }
+
+    #[test]
+    fn what_an_answer_would_repeat_is_bounded_before_anything_is_sent() {
+        let to = to(100, "rooms.example.com");
+        let (from, id) = (
+            format!("me@example.com/{}", "r".repeat(900)),
+            "i".repeat(900),
+        );
+        let message = format!("{{\"to\":{to},\"body\":\"a\",\"id\":\"{id}\"}}");
+        let resolved = |messages: usize| {
+            let mut batch = batch(
+                &from,
+                &format!("[{}]", vec![message.as_str(); messages].join(",")),
+            );
+            let done = batch.resolve(&Counting::default(), || true);
+            done.map(|done| (done, batch.total(), batch.is_to_rooms()))
+        };
+        assert_eq!(resolved(90), Ok((true, 9000, true)));
+        assert_eq!(resolved(100).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_nothing_to_send() {
+        let body = format!("[{{\"to\":{},\"body\":\"a\"}}]", to(3, "example.com"));
+        let mut batch = batch("me@example.com", &body);
+        batch.resolve(&Counting::default(), || true).unwrap();
+        drop(batch.take_contents());
+        assert!(batch.next_message().is_none());
+        assert_eq!((batch.total(), batch.is_many()), (3, true));
     }
 }

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use crate::http::media_type::is_media_type;
+use crate::http::memory::Share;
 use crate::http::parameters::parameters;
 use crate::http::percent;
+use crate::http::problem::Problem;
 use crate::message::text::is_xml;
 
 /// A file to be uploaded.
@@ -42,12 +44,18 @@ impl File {
         }
     }
 
-    /// Takes what it holds out of the body.
-    pub fn unpack(&mut self, body: &[u8]) {
-        if let Content::InBody(range) = &self.content {
-            let bytes = body.get(range.clone()).unwrap_or_default();
-            self.content = Content::Unpacked(bytes.to_vec());
-        }
+    /// Takes what it holds out of the body, and says how many bytes of memory that takes.
+    ///
+    /// # Errors
+    /// 413 and 503 where there is no memory for it.
+    pub fn unpack(&mut self, body: &[u8], memory: &Share) -> Result<usize, Problem> {
+        let Content::InBody(range) = &self.content else {
+            return Ok(0);
+        };
+        let bytes = body.get(range.clone()).unwrap_or_default();
+        memory.take(bytes.len())?;
+        self.content = Content::Unpacked(bytes.to_vec());
+        Ok(bytes.len())
     }
 }
 
@@ -92,15 +100,16 @@ pub fn name_in(disposition: &[u8]) -> Option<String> {
     extended.or(plain)
 }
 
-/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`.
+/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`; also in ISO-8859-1, which RFC 5987 had besides.
 fn decoded(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |&byte| byte == b'\'');
     let (charset, _, encoded) = (parts.next()?, parts.next()?, parts.next()?);
     let bytes = percent::decode(encoded).ok()?;
-    match charset.eq_ignore_ascii_case(b"utf-8") {
-        true => String::from_utf8(bytes).ok(),
-        false => None,
+    if charset.eq_ignore_ascii_case(b"iso-8859-1") {
+        return Some(bytes.into_iter().map(char::from).collect());
     }
+    let is_utf8 = charset.eq_ignore_ascii_case(b"utf-8");
+    String::from_utf8(bytes).ok().filter(|_| is_utf8)
 }
 
 #[cfg(test)]
@@ -163,6 +172,16 @@ mod tests {
                 Some("b"),
             ),
             ("attachment; filename*=utf-8''%zz; filename=b", Some("b")),
+            (
+                "attachment; filename*=ISO-8859-1'en'%DC%20%80.png; filename=b",
+                Some("\u{dc} \u{80}.png"),
+            ),
+            ("attachment; filename = \"a b.png\"", Some("a b.png")),
+            ("attachment ;\tfilename\t= a.png ; x=y", Some("a.png")),
+            (
+                "attachment; filename* = UTF-8''%C3%9C.png",
+                Some("\u{dc}.png"),
+            ),
             ("form-data; name=\"file\"", None),
             ("", None),
         ] {

@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr2};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use super::name::Name;
 use crate::http::charset::{decode, decode_exactly, undecodable};
 use crate::http::problem::Problem;
@@ -22,23 +22,30 @@ use crate::message::limits::Limits;
 /// # Errors
 ///
 /// 400 with the offset in the body for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     let mut draft = Draft {
         read_as: "a form",
         ..Draft::default()
     };
-    each_pair(body, |name, value| match field::named(name) {
-        Some(field) => draft.add(field, value, limits),
-        None => draft.add_unknown(name),
+    each_pair(body, |name, value| {
+        match field::named(name) {
+            Some(field) => draft.add(field, value, limits),
+            None => draft.add_unknown(name),
+        }
+        Ok(())
     })?;
-    Ok(draft.into())
+    take(draft)?;
+    Ok(Read::default())
 }
 
 /// Hands on the pairs of a form, in order.
 ///
 /// # Errors
-/// As above.
-pub(super) fn each_pair(body: &Body, take: impl FnMut(&str, String)) -> Result<(), Problem> {
+/// As above, and what `take` says.
+pub(super) fn each_pair(
+    body: &Body,
+    mut take: impl FnMut(&str, String) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let (charset, body) = (body.charset, body.bytes);
     let utf8 = if is_text_first(charset, body) {
         Cow::Owned(text_first(charset, body)?)
@@ -46,9 +53,17 @@ pub(super) fn each_pair(body: &Body, take: impl FnMut(&str, String)) -> Result<(
         bytes_first(charset, body)?
     };
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(&utf8));
-    Pairs(take)
-        .deserialize(deserializer)
-        .map_err(|error| Problem::syntax(format!("the form cannot be read: {error}")))
+    let mut fault = None;
+    let take = |name: &str, value| {
+        if fault.is_none() {
+            fault = take(name, value).err();
+        }
+    };
+    let read = Pairs(take).deserialize(deserializer);
+    match fault {
+        Some(fault) => Err(fault),
+        None => read.map_err(|error| Problem::syntax(format!("the form cannot be read: {error}"))),
+    }
 }
 
 /// Takes the pairs of a form that is sound UTF-8.
@@ -257,14 +272,11 @@ mod tests {
     use super::*;
     use crate::http::problem::Place;
     use crate::message::limits::EXAMPLE as LIMITS;
+    use crate::payload::body::drafts_of;
 
     fn read(charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
-        let body = Body {
-            bytes,
-            charset,
-            boundary: None,
-        };
-        super::read(&body, &LIMITS).map(|mut read| read.drafts.remove(0).known())
+        let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+        drafts_of((bytes, charset, None), read).map(|(mut drafts, _)| drafts.remove(0).known())
     }
 
     fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! The formats in which a message can be written.
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use super::{form, json, multipart, ndjson, text};
 use crate::http::problem::Problem;
 use crate::message::limits::Limits;
@@ -47,11 +47,11 @@ pub static FORMATS: [Format; 5] = [
 /// What is particular to one format.
 pub struct Format {
     pub media_type: &'static str,
-    /// Reads a body.
+    /// Reads a body, and hands on its messages.
     ///
     /// # Errors
     /// 413, 400, 415 and 422, as each format's module says.
-    pub read: fn(&Body, &Limits) -> Result<Drafts, Problem>,
+    pub read: fn(&Body, &Limits, &mut Take) -> Result<Read, Problem>,
     /// Up to how many kilobytes this body is surely read within a millisecond, which is as long
     /// as the event loop can wait.
     quick: fn(&[u8]) -> usize,

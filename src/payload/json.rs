@@ -1,16 +1,16 @@
 //! `application/json` → drafts.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use super::name::Name;
 use crate::http::charset;
-use crate::http::problem::Problem;
+use crate::http::memory::Share;
+use crate::http::problem::{Problem, shortened};
 use crate::message::draft::{Draft, Recipients};
 use crate::message::field::{self, FIELDS, Takes};
 use crate::message::limits::Limits;
@@ -23,18 +23,23 @@ use crate::message::limits::Limits;
 /// 400 with line and column for what is not JSON, lone surrogates and nesting deeper than 127 among
 /// it. 422 for anything but an
 /// object or an array, for an empty array and for one that is too long.
-pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
-    match parse(&text, 1, Want::Messages(limits))? {
-        Value::Message(draft) => Ok(Drafts::from(*draft)),
-        Value::Messages(drafts) if drafts.is_empty() => Err(Problem::meaning(
+    let reading = Reading {
+        take: RefCell::new(Some(take)),
+        ..Reading::of(limits, body.memory)
+    };
+    match parse(&text, 1, Want::Messages(&reading))? {
+        Value::Message(draft) => {
+            reading.hand_on(*draft)?;
+            Ok(Read::default())
+        }
+        Value::Messages(0) => Err(Problem::meaning(
             "the array is empty; an object with the fields of a message is needed in it",
         )),
-        Value::Messages(drafts) => Ok(Drafts {
-            drafts,
+        Value::Messages(_) => Ok(Read {
             many: true,
-            answer: None,
-            files: Vec::new(),
+            ..Read::default()
         }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
@@ -44,16 +49,54 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
 }
 
 /// Reads one object on a line of its own.
-pub(super) fn read_line(text: &str, line: usize, limits: &Limits) -> Result<Draft, Problem> {
-    Ok(draft_of(parse(text, line, Want::Message(limits))?))
+pub(super) fn read_line(
+    text: &str,
+    line: usize,
+    limits: &Limits,
+    memory: &Share,
+) -> Result<Draft, Problem> {
+    let reading = Reading::of(limits, memory);
+    Ok(draft_of(parse(text, line, Want::Message(&reading))?))
 }
 
-/// Reads whatever another program posts.
-///
-/// # Errors
-/// 400 with line and column, as above, and for a number beyond a double.
-pub(super) fn read_any<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
-    serde_json::from_str(text).map_err(|error| not_json(text, 1, &error))
+/// What every place in the JSON is read with.
+struct Reading<'a> {
+    limits: &'a Limits,
+    memory: &'a Share,
+    /// Takes the messages of an array; of a line, there is only one.
+    take: RefCell<Option<&'a mut Take<'a>>>,
+    /// How many messages were handed on: when the text is read once more, these are passed over.
+    handed_on: Cell<usize>,
+    /// Why the reading was stopped.
+    fault: RefCell<Option<Problem>>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(limits: &'a Limits, memory: &'a Share) -> Reading<'a> {
+        Reading {
+            limits,
+            memory,
+            take: RefCell::new(None),
+            handed_on: Cell::new(0),
+            fault: RefCell::new(None),
+        }
+    }
+
+    fn hand_on(&self, draft: Draft) -> Result<(), Problem> {
+        self.handed_on.set(self.handed_on.get() + 1);
+        match &mut *self.take.borrow_mut() {
+            Some(take) => take(draft),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the reading where something cannot go on.
+    fn stop<T, E: Error>(&self, result: Result<T, Problem>) -> Result<T, E> {
+        result.map_err(|problem| {
+            self.fault.replace(Some(problem));
+            E::custom("stopped")
+        })
+    }
 }
 
 fn draft_of(value: Value) -> Draft {
@@ -75,21 +118,27 @@ fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
+    let stopped = || match want {
+        Want::Messages(reading) | Want::Message(reading) => reading.fault.take(),
+        _ => None,
+    };
+    if let Some(problem) = stopped() {
+        return Err(problem);
+    }
     // serde_json reads no number beyond a double. It is a number all the same, and no field takes one.
     if error.is_syntax() && error.to_string().starts_with("number out of range") {
         if let Ok(value) = parse_once(&without_numbers(text), want) {
             return Ok(value);
         }
+        if let Some(problem) = stopped() {
+            return Err(problem);
+        }
     }
-    Err(match want {
-        // The one error that is not about syntax is made by the visitor, to stop.
-        Want::Messages(limits) if error.is_data() => limits.too_many_messages(),
-        _ => not_json(text, line, &error),
-    })
+    Err(not_json(text, line, &error))
 }
 
 /// 400: where the text is no JSON. `line` is the number of its first line.
-fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
+pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     malformed(text, line, place_of(text, error), what)
@@ -154,9 +203,9 @@ fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Proble
 enum Want<'a> {
     Nothing,
     String,
-    Recipients(&'a Limits),
-    Message(&'a Limits),
-    Messages(&'a Limits),
+    Recipients(&'a Reading<'a>),
+    Message(&'a Reading<'a>),
+    Messages(&'a Reading<'a>),
 }
 
 /// What stands there.
@@ -167,7 +216,8 @@ enum Value {
     /// An array that holds something else than strings, and what.
     Mixed(&'static str),
     Message(Box<Draft>),
-    Messages(Vec<Draft>),
+    /// An array of messages that were handed on, and how many.
+    Messages(usize),
     /// Not what was wanted: its type.
     Other(&'static str),
 }
@@ -229,8 +279,8 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         match self {
-            Want::Recipients(limits) => recipients(items, limits),
-            Want::Messages(limits) => messages(items, limits),
+            Want::Recipients(reading) => recipients(items, reading),
+            Want::Messages(reading) => messages(items, reading),
             _ => {
                 while items.next_element_seed(Want::Nothing)?.is_some() {}
                 Ok(Value::Other("an array"))
@@ -240,8 +290,8 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         match self {
-            Want::Message(limits) | Want::Messages(limits) => {
-                Ok(Value::Message(message(members, limits)?))
+            Want::Message(reading) | Want::Messages(reading) => {
+                Ok(Value::Message(message(members, reading)?))
             }
             _ => {
                 while members.next_key::<Name>()?.is_some() {
@@ -253,11 +303,11 @@ impl<'de> Visitor<'de> for Want<'_> {
     }
 }
 
-fn recipients<'de, A: SeqAccess<'de>>(mut items: A, limits: &Limits) -> Result<Value, A::Error> {
+fn recipients<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result<Value, A::Error> {
     let mut recipients = Recipients::default();
     while let Some(value) = items.next_element_seed(Want::String)? {
         match value {
-            Value::String(string) => recipients.add(string, limits),
+            Value::String(string) => recipients.add(string, reading.limits),
             other => {
                 while items.next_element_seed(Want::Nothing)?.is_some() {}
                 return Ok(Value::Mixed(other.kind()));
@@ -267,53 +317,65 @@ fn recipients<'de, A: SeqAccess<'de>>(mut items: A, limits: &Limits) -> Result<V
     Ok(Value::Recipients(recipients))
 }
 
-/// # Errors
-/// Of its own only one: that there are too many.
-fn messages<'de, A: SeqAccess<'de>>(mut items: A, limits: &Limits) -> Result<Value, A::Error> {
-    let mut drafts = Vec::new();
-    let mut spellings = 0;
-    while let Some(value) = items.next_element_seed(Want::Message(limits))? {
+fn messages<'a, 'de, A: SeqAccess<'de>>(
+    mut items: A,
+    reading: &'a Reading<'a>,
+) -> Result<Value, A::Error> {
+    let limits = reading.limits;
+    let (mut count, mut spellings) = (0, 0);
+    while let Some(value) = items.next_element_seed(Want::Message(reading))? {
         let draft = draft_of(value);
         spellings += draft.to.as_ref().map_or(0, Recipients::count);
-        if drafts.len() == limits.batch || spellings > limits.batch_spellings() {
-            return Err(A::Error::custom("too many messages"));
+        count += 1;
+        if count > limits.batch || spellings > limits.batch_spellings() {
+            return reading.stop(Err(limits.too_many_messages()));
         }
-        drafts.push(draft);
+        if count > reading.handed_on.get() {
+            reading.stop(reading.hand_on(draft))?;
+        }
     }
-    Ok(Value::Messages(drafts))
+    Ok(Value::Messages(count))
 }
 
-fn message<'de, A: MapAccess<'de>>(
+/// What a key of an object takes among those that were seen, with its share of a table that has doubled.
+const SEEN: usize = 64;
+
+fn message<'a, 'de, A: MapAccess<'de>>(
     mut members: A,
-    limits: &Limits,
+    reading: &'a Reading<'a>,
 ) -> Result<Box<Draft>, A::Error> {
     let mut draft = Box::new(Draft {
         read_as: "JSON",
         ..Draft::default()
     });
     let mut seen = HashSet::new();
+    let mut taken = 0;
     while let Some(Name(name)) = members.next_key()? {
         let field = field::named(&name);
         let value = members.next_value_seed(match field.map(|field| &FIELDS[field].takes) {
-            Some(Takes::Addresses) => Want::Recipients(limits),
+            Some(Takes::Addresses) => Want::Recipients(reading),
             Some(_) => Want::String,
             None => Want::Nothing,
         })?;
         if seen.contains(&name) {
             draft.note(
                 Problem::meaning(format!(
-                    "a key of the object is given twice, and may be given once: `{name}`"
+                    "a key of the object is given twice, and may be given once: `{}`",
+                    shortened(&name)
                 ))
-                .field(name.into_owned()),
+                .field(shortened(&name)),
             );
             continue;
         }
         match field {
-            Some(field) => store(&mut draft, field, value, limits),
+            Some(field) => store(&mut draft, field, value, reading.limits),
             None => draft.add_unknown(&name),
         }
+        reading.stop(reading.memory.take(SEEN))?;
+        taken += SEEN;
         seen.insert(name);
     }
+    reading.memory.give_back(taken);
     Ok(draft)
 }
 

@@ -9,13 +9,13 @@ use encoding_rs::Encoding;
 use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use super::file::{Content, File, name_in};
 use crate::http::charset;
 use crate::http::parameters::parameters;
 use crate::http::problem::{Place, Problem};
 use crate::message::draft::Draft;
-use crate::message::field::{self, FIELDS};
+use crate::message::field;
 use crate::message::limits::Limits;
 
 /// Reads the fields of a form in parts (RFC 7578), framed as RFC 2046, section 5.1.1, has it.
@@ -29,7 +29,7 @@ use crate::message::limits::Limits;
 /// 400 with the offset in the body: framing or part headers that are broken, a part without a name,
 /// bytes that are not valid in the charset. 415: a charset that is unknown, a field that is itself
 /// multipart or has a transfer encoding.
-pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     let mut draft = Draft {
         read_as: "multipart/form-data",
         ..Draft::default()
@@ -42,7 +42,13 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         }
         is_known
     };
-    let parts = read_parts(body, wanted, |file| files.push(file))?;
+    let keep = |file| {
+        // One more is known to be too many.
+        if files.len() <= MOST_FILES {
+            files.push(file);
+        }
+    };
+    let parts = read_parts(body, wanted, keep)?;
     for (name, value) in parts {
         if let Some(field) = field::named(&name) {
             draft.add(field, value, limits);
@@ -54,25 +60,9 @@ pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
         ))
         .field("file"));
     }
-    draft.has_file = !files.is_empty();
-    // The text goes with the first file.
-    let others = Draft {
-        to: draft.to.clone(),
-        values: std::array::from_fn(|field| {
-            let goes_with_all = matches!(FIELDS[field].name, "type" | "thread" | "lang");
-            draft.values[field].clone().filter(|_| goes_with_all)
-        }),
-        has_file: true,
-        ..Draft::default()
-    };
-    let mut drafts = vec![draft];
-    drafts.resize(files.len().max(1), others);
-    Ok(Drafts {
-        drafts,
-        many: false,
-        answer: None,
-        files,
-    })
+    draft.files = files.len();
+    take(draft)?;
+    Ok(Read { many: false, files })
 }
 
 /// As many files a form may have.

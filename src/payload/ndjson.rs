@@ -1,6 +1,6 @@
 //! `application/x-ndjson` → drafts.
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use super::json;
 use crate::http::charset;
 use crate::http::problem::Problem;
@@ -14,33 +14,31 @@ use crate::message::limits::Limits;
 ///
 /// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 where there is
 /// no line at all, or more than may be.
-pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
-    let mut drafts = Vec::new();
-    let mut spellings = 0;
+    let (mut messages, mut spellings) = (0, 0);
     for (index, line) in text.split('\n').enumerate() {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let blank = |byte| matches!(byte, b' ' | b'\t' | b'\r');
         if line.bytes().all(blank) {
             continue;
         }
-        let draft = json::read_line(line, index + 1, limits)?;
+        let draft = json::read_line(line, index + 1, limits, body.memory)?;
         spellings += draft.to.as_ref().map_or(0, Recipients::count);
-        if drafts.len() == limits.batch || spellings > limits.batch_spellings() {
+        messages += 1;
+        if messages > limits.batch || spellings > limits.batch_spellings() {
             return Err(limits.too_many_messages());
         }
-        drafts.push(draft);
+        take(draft)?;
     }
-    if drafts.is_empty() {
+    if messages == 0 {
         return Err(Problem::meaning(
             "no line holds anything; one object with the fields of a message is needed on each",
         ));
     }
-    Ok(Drafts {
-        drafts,
+    Ok(Read {
         many: true,
-        answer: None,
-        files: Vec::new(),
+        ..Read::default()
     })
 }
 
@@ -54,19 +52,16 @@ mod tests {
     use crate::message::draft::Draft;
     use crate::message::field::BODY;
     use crate::message::limits::EXAMPLE as LIMITS;
+    use crate::payload::body::drafts_of;
 
     /// Reads UTF-8, at most `limit` messages of it.
     fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
-        let body = Body {
-            bytes: text.as_bytes(),
-            charset: encoding_rs::UTF_8,
-            boundary: None,
-        };
         let limits = Limits {
             batch: limit,
             ..LIMITS
         };
-        super::read(&body, &limits).map(|read| read.drafts)
+        let body = (text.as_bytes(), encoding_rs::UTF_8, None);
+        drafts_of(body, |body, take| super::read(body, &limits, take)).map(|(drafts, _)| drafts)
     }
 
     fn bodies(text: &str) -> Vec<String> {

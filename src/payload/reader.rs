@@ -1,18 +1,21 @@
 //! The headers and the body of a request → what its messages say.
 
+use std::sync::Arc;
+
 use encoding_rs::{Encoding, UTF_8};
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read};
 use super::file::{Content as FileContent, File, name_in};
 use super::format::{Format, media_types};
 use super::webhook::{Form, Webhook};
 use crate::http::answer::Answer;
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::{MediaType, is_media_type};
+use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::message::content::Content;
 use crate::message::draft::Draft;
-use crate::message::limits::Limits;
+use crate::message::limits::{ELEMENTS, Limits};
 
 /// What the headers say of the body.
 pub struct Reader {
@@ -51,8 +54,8 @@ enum What {
 /// A message of which all is checked but the addresses, which only the event loop can resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unaddressed {
-    /// As written, each spelling once; absent where the path names the recipient.
-    pub to: Option<Vec<String>>,
+    /// As written, each spelling once; absent where the path names the recipient. The messages of several files share them.
+    pub to: Option<Arc<[String]>>,
     pub content: Content,
 }
 
@@ -66,6 +69,14 @@ pub struct Payload {
     pub answer: Option<Answer>,
     /// Where there are any, each message links to the file in the same place.
     pub files: Vec<File>,
+}
+
+impl Payload {
+    /// How many messages name no recipient themselves.
+    pub fn without_recipients(&self) -> usize {
+        let messages = self.messages.iter();
+        messages.filter(|message| message.to.is_none()).count()
+    }
 }
 
 impl Reader {
@@ -129,20 +140,47 @@ impl Reader {
             }
     }
 
-    /// Reads and checks a whole body. `receipt` asks for delivery receipts.
+    /// Reads and checks a whole body, which is small or the only one. `receipt` asks for delivery receipts.
     ///
     /// # Errors
-    /// 413, 400 and 422, in this order of what is looked at.
+    /// As [`Reader::read_within`].
     pub fn read(self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
-        let bytes = content_coding::undo(&self.codings, body, limits.body)?;
+        self.read_within(body, receipt, limits, &Share::alone(body.len()))
+    }
+
+    /// The same with memory that others want, too: what the messages take is taken from it when this is done.
+    ///
+    /// # Errors
+    /// 413, 400 and 422, in this order of what is looked at; 503 where others have taken the memory.
+    pub fn read_within(
+        self,
+        body: &[u8],
+        receipt: bool,
+        limits: &Limits,
+        memory: &Share,
+    ) -> Result<Payload, Problem> {
+        let held_before = memory.taken();
+        let bytes = content_coding::undo(&self.codings, body, limits.body, memory)?;
         let body = Body {
             bytes: &bytes,
             charset: self.charset,
             boundary: self.boundary.as_deref(),
+            memory,
         };
-        let read = match self.what {
+        let mut messages = Messages {
+            receipt,
+            limits,
+            memory,
+            checked: Vec::new(),
+            count: 0,
+            taken: 0,
+            elements: 0,
+            fault: None,
+        };
+        let mut answer = None;
+        let mut read = match self.what {
             What::Messages(format) => {
-                let read = (format.read)(&body, limits)?;
+                let read = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
                 if !read.files.is_empty() && !self.takes_files {
                     return Err(nowhere_to_upload());
                 }
@@ -153,61 +191,127 @@ impl Reader {
                     return Err(Problem::meaning("the file is empty"));
                 }
                 let content = FileContent::InBody(0..body.bytes.len());
-                file(File::new(name.as_deref(), Some(&media_type), content))
-            }
-            What::Webhook(webhook, form) => webhook.read(&body, form, limits)?,
-        };
-        let mut files = read.files;
-        if !self.codings.is_empty() {
-            // The body as it came does not hold them.
-            files.iter_mut().for_each(|file| file.unpack(body.bytes));
-        }
-        let many = read.many;
-        let mut messages = Vec::with_capacity(read.drafts.len());
-        let mut fault = None;
-        for (index, mut draft) in read.drafts.into_iter().enumerate() {
-            let to = draft.to.take();
-            let message = Content::of(draft, receipt, limits).and_then(|content| {
-                let to = to.map(|to| to.into_spellings(limits)).transpose()?;
-                Ok(Unaddressed { to, content })
-            });
-            match message {
-                Ok(message) => messages.push(message),
-                Err(problem) => {
-                    let status = problem.status;
-                    let problem = match many {
-                        true => problem.of_message(index),
-                        false => problem,
-                    };
-                    // What is too large is told before what is wrong otherwise.
-                    if status == 413 {
-                        return Err(problem);
-                    }
-                    fault.get_or_insert(problem);
+                messages.add(Draft {
+                    files: 1,
+                    ..Draft::default()
+                })?;
+                Read {
+                    many: false,
+                    files: vec![File::new(name.as_deref(), Some(&media_type), content)],
                 }
             }
+            What::Webhook(webhook, form) => {
+                let made = webhook.read(&body, form, limits)?;
+                answer = made.answer;
+                for draft in made.drafts {
+                    messages.add(draft)?;
+                }
+                Read::default()
+            }
+        };
+        if let Some((index, fault)) = messages.fault {
+            return Err(match read.many {
+                true => fault.of_message(index),
+                false => fault,
+            });
         }
-        match fault {
-            Some(fault) => Err(fault),
-            None => Ok(Payload {
-                messages,
-                many,
-                answer: read.answer,
-                files,
-            }),
+        let mut kept = messages.taken;
+        if !self.codings.is_empty() {
+            // The body as it came does not hold them.
+            for file in &mut read.files {
+                kept += file.unpack(body.bytes, memory)?;
+            }
         }
+        memory.give_back((memory.taken() - held_before).saturating_sub(kept));
+        Ok(Payload {
+            messages: messages.checked,
+            many: read.many,
+            answer,
+            files: read.files,
+        })
     }
 }
 
-/// A message that is nothing but a file.
-fn file(file: File) -> Drafts {
-    let draft = Draft {
-        has_file: true,
-        ..Draft::default()
-    };
-    Drafts {
-        files: vec![file],
-        ..draft.into()
+/// The messages of a body, each checked when it is read. If one has a fault, none are kept.
+struct Messages<'a> {
+    receipt: bool,
+    limits: &'a Limits,
+    memory: &'a Share,
+    checked: Vec<Unaddressed>,
+    /// How many were read.
+    count: usize,
+    /// What those that are kept have together: bytes of memory, elements of XHTML.
+    taken: usize,
+    elements: usize,
+    /// The fault to be answered, and the index of its message.
+    fault: Option<(usize, Problem)>,
+}
+
+/// What a recipient takes beside its text, as written and as the address that is made of it.
+const RECIPIENT: usize = 112;
+
+impl Messages<'_> {
+    /// Checks a message. A fault of it is kept until all messages are read: a later one may be answered before it.
+    ///
+    /// # Errors
+    /// Where the messages are too much together.
+    fn add(&mut self, mut draft: Draft) -> Result<(), Problem> {
+        self.count += 1;
+        let to = draft.to.take();
+        let (more, other) = match draft.files {
+            0 | 1 => (0, None),
+            files => (files - 1, Some(draft.of_another_file())),
+        };
+        let message = Content::of(draft, self.receipt, self.limits).and_then(|content| {
+            let to = to.map(|to| to.into_spellings(self.limits)).transpose()?;
+            Ok((content, to.map(Arc::from)))
+        });
+        let (content, to) = match message {
+            Ok(message) if self.fault.is_none() => message,
+            Ok(_) => return Ok(()),
+            Err(problem) => {
+                self.note(problem);
+                return Ok(());
+            }
+        };
+        let to: Option<Arc<[String]>> = to;
+        let spellings = to.iter().flat_map(|to| to.iter());
+        self.take(spellings.map(|to| 2 * to.len() + RECIPIENT).sum())?;
+        self.keep(to.clone(), content)?;
+        for draft in other.iter().cycle().take(more) {
+            match Content::of(draft.clone(), self.receipt, self.limits) {
+                Ok(content) => self.keep(to.clone(), content)?,
+                Err(problem) => self.note(problem),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, to: Option<Arc<[String]>>, content: Content) -> Result<(), Problem> {
+        self.elements += content.elements();
+        if self.elements > ELEMENTS {
+            return Err(self.limits.too_many_elements());
+        }
+        let message = Unaddressed { to, content };
+        // A vector that has grown has room for twice as many.
+        self.take(2 * size_of::<Unaddressed>() + message.content.memory())?;
+        self.checked.push(message);
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.memory.take(bytes)?;
+        self.taken += bytes;
+        Ok(())
+    }
+
+    /// Keeps a fault, unless another one is answered before it: 413 before all others, then the first.
+    fn note(&mut self, problem: Problem) {
+        self.checked = Vec::new();
+        let is_before = |known: &(usize, Problem)| known.1.status != 413 && problem.status == 413;
+        if self.fault.as_ref().is_none_or(is_before) {
+            self.fault = Some((self.count - 1, problem));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `text/plain` → draft.
 
-use super::body::{Body, Drafts};
+use super::body::{Body, Read, Take};
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
@@ -11,12 +11,13 @@ use crate::message::limits::Limits;
 ///
 /// # Errors
 /// 413 where it is larger than any message; 400 for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits) -> Result<Drafts, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     // No charset takes more than four bytes for a character of one.
     if body.bytes.len() > limits.size.saturating_mul(4) {
         return Err(limits.too_large());
     }
     let mut draft = Draft::default();
     draft.values[BODY] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
-    Ok(draft.into())
+    take(draft)?;
+    Ok(Read::default())
 }

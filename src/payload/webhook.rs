@@ -1,23 +1,28 @@
 //! What another program's webhook posts → draft, by a template.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use encoding_rs::{UTF_16BE, UTF_16LE};
 use minijinja::value::{Value, ValueKind};
+use sha2::{Digest, Sha256};
 
 use super::body::{Body, Drafts};
-use super::{form, json, multipart};
+use super::json::not_json;
+use super::{form, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
+use crate::http::memory::Share;
 use crate::http::problem::{Problem, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
-use crate::message::field::{BODY, FIELDS, Takes, named};
+use crate::message::field::{BODY, FIELDS, LONGEST_ID, Takes, named};
 use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
+use crate::template::tree;
 
 /// What Content-Type says of a payload. What it is, its body says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +51,15 @@ impl Form {
 /// Fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; Discord; Uptime Kuma.
 const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
 
-/// As many bytes, and as many values as have so many commas between them, are surely read and rendered within a
-/// millisecond, by a template that comes with the module.
-const QUICK: usize = 8 * 1024;
+/// A payload within these bounds is read and rendered within a millisecond by a template that comes with the module:
+/// bytes; commas, for the values between them; and opening brackets, since templates do most of their work for each
+/// object and list.
+const QUICK: usize = 6 * 1024;
 const QUICK_COMMAS: usize = 300;
+const QUICK_BRACKETS: usize = 40;
+
+/// What a field of a form takes beside its name and value: in a map of lists, and in the values made of it.
+const PAIR: usize = 450;
 
 /// A request in the format of another program.
 pub struct Webhook {
@@ -83,6 +93,7 @@ impl Webhook {
     pub fn is_slow(&self, body: &[u8]) -> bool {
         body.len() > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
+            || memchr::memchr2_iter(b'{', b'[', body).count() > QUICK_BRACKETS
             || self.templates.is_own(&self.name)
     }
 
@@ -122,9 +133,7 @@ impl Webhook {
         };
         Ok(Drafts {
             drafts,
-            many: false,
             answer: rendered.answer.as_deref().map(Answer::expected),
-            files: Vec::new(),
         })
     }
 }
@@ -159,11 +168,11 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         && (form == Form::Multipart && !is_json_bytes(start) || is_multipart(start))
     {
         let body = Body { boundary, ..*body };
-        let mut fields = Fields::new();
+        let mut fields = Fields::new(body.memory);
         for (name, value) in multipart::parts(&body, |_, is_file| !is_file)? {
-            fields.entry(name).or_default().push(value);
+            fields.add(&name, value)?;
         }
-        return Ok((of_fields(fields)?, "as multipart/form-data"));
+        return Ok((fields.payload()?, "as multipart/form-data"));
     }
     let is_form =
         form == Form::Urlencoded && memchr::memchr(b'=', start).is_some() || is_form(start);
@@ -172,38 +181,73 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         let text = charset::decode(body.charset, body.bytes)?;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         if form == Form::Json || is_json(text) {
-            match json::read_any(text)
-                .or_else(|problem| json::read_any(&mended(text)).map_err(|_| problem))
+            match json(text, body.memory).or_else(|problem| mended_json(text, body.memory, problem))
             {
                 Ok(payload) => return Ok((payload, "as JSON")),
                 // A field of a form may begin with a bracket: [x]=1.
-                Err(_) if is_form && text.starts_with('[') => {}
+                Err(problem) if problem.status == 400 && is_form && text.starts_with('[') => {}
                 Err(problem) => return Err(problem),
             }
         }
     }
     if is_form {
-        let mut fields = Fields::new();
-        form::each_pair(body, |name, value| {
-            fields.entry(name.to_owned()).or_default().push(value);
-        })?;
-        // JSON that is not escaped, as in curl -d 'payload={"text": "a & b"}'.
         if let Some(json) = unescaped(body)? {
             return Ok((json, "as JSON in a form"));
         }
-        return Ok((of_fields(fields)?, "as a form"));
+        let mut fields = Fields::new(body.memory);
+        form::each_pair(body, |name, value| fields.add(name, value))?;
+        return Ok((fields.payload()?, "as a form"));
     }
     Err(Problem::unsupported(
         "the body is neither JSON nor a form, which it must be with ?as=, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
     ))
 }
 
-type Fields = BTreeMap<String, Vec<String>>;
+/// # Errors
+/// 400 for what is not JSON, with its memory given back; 413 and 503 where there is not enough memory.
+fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
+    let before = memory.taken();
+    tree::read(text, memory, |error| {
+        memory.give_back(memory.taken() - before);
+        not_json(text, 1, error)
+    })
+}
+
+/// Reads JSON in which texts are not escaped.
+///
+/// # Errors
+/// `problem` where it is still not JSON; 413 and 503 where there is not enough memory.
+fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
+    if problem.status != 400 {
+        return Err(problem);
+    }
+    let bytes = mended_len(text);
+    memory.take(bytes)?;
+    let read = json(&mended(text), memory);
+    memory.give_back(bytes);
+    read.map_err(|other| match other.status {
+        400 => problem,
+        _ => other,
+    })
+}
+
+/// A control character as JSON escapes it.
+const ESCAPED_CONTROL: usize = r"\u0000".len();
+
+/// As many bytes a mended text has at most.
+fn mended_len(text: &str) -> usize {
+    let longer = text.bytes().map(|byte| match byte {
+        b'"' => 1,
+        byte if byte.is_ascii_control() => ESCAPED_CONTROL - 1,
+        _ => 0,
+    });
+    text.len() + longer.sum::<usize>()
+}
 
 /// JSON that a user has written around texts which nobody escaped: a quote that no string can end with, and control
 /// characters, are escaped. `"tags": "size:19" rack"` is a text with a quote in it.
 fn mended(text: &str) -> String {
-    let mut mended = String::with_capacity(text.len());
+    let mut mended = String::with_capacity(mended_len(text));
     let (mut in_string, mut is_escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {
@@ -216,7 +260,8 @@ fn mended(text: &str) -> String {
                 }
             }
             c if in_string && c.is_ascii_control() => {
-                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
+                // Writing to a string cannot fail.
+                let _ = write!(mended, "\\u{:04x}", u32::from(c));
                 is_escaped = false;
                 continue;
             }
@@ -280,37 +325,68 @@ fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
         return Ok(None);
     };
     let text = charset::decode(body.charset, &body.bytes[name.len() + 1..])?;
-    Ok(json::read_any(&text).ok())
+    json_if_any(&text, body.memory)
 }
 
-/// The JSON in one of the fields of a form, or else an object of them.
-fn of_fields(fields: Fields) -> Result<Value, Problem> {
-    let json_in = |texts: &Vec<String>| match texts.as_slice() {
-        [text] => Some(text.trim_start_matches('\u{FEFF}'))
-            .filter(|text| is_json(text))
-            .map(str::to_owned),
-        _ => None,
-    };
-    if let Some(text) = IN_JSON
-        .iter()
-        .find_map(|name| fields.get(*name).and_then(json_in))
-    {
-        return json::read_any(&text);
+/// # Errors
+/// 413 and 503 where there is not enough memory.
+fn json_if_any(text: &str, memory: &Share) -> Result<Option<Value>, Problem> {
+    match json(text, memory) {
+        Ok(payload) => Ok(Some(payload)),
+        Err(problem) if problem.status == 400 => Ok(None),
+        Err(problem) => Err(problem),
     }
-    if let (1, Some(text)) = (fields.len(), fields.values().next().and_then(json_in)) {
-        if let Ok(payload) = json::read_any(&text) {
-            return Ok(payload);
+}
+
+/// The fields of a form, each with its values.
+struct Fields<'a> {
+    values: BTreeMap<String, Vec<String>>,
+    memory: &'a Share,
+}
+
+impl<'a> Fields<'a> {
+    fn new(memory: &'a Share) -> Fields<'a> {
+        Fields {
+            values: BTreeMap::new(),
+            memory,
         }
     }
-    // A list, where a form has a field more than once.
-    let value = |mut values: Vec<String>| match values.len() {
-        1 => values.pop().map(Value::from).unwrap_or_default(),
-        _ => Value::from_iter(values),
-    };
-    let fields = fields
-        .into_iter()
-        .map(|(name, values)| (name, value(values)));
-    Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
+
+    fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
+        self.memory.take(PAIR + name.len() + value.len())?;
+        self.values.entry(name.to_owned()).or_default().push(value);
+        Ok(())
+    }
+
+    /// The JSON in one of the fields, or else an object of them.
+    fn payload(self) -> Result<Value, Problem> {
+        let json_in = |texts: &'_ Vec<String>| match texts.as_slice() {
+            [text] => {
+                let text = text.trim_start_matches('\u{FEFF}');
+                is_json(text).then(|| json(text, self.memory))
+            }
+            _ => None,
+        };
+        let mut in_json = IN_JSON.iter().filter_map(|name| self.values.get(*name));
+        if let Some(payload) = in_json.find_map(json_in) {
+            return payload;
+        }
+        if self.values.len() == 1 {
+            match self.values.values().find_map(json_in) {
+                Some(Err(problem)) if problem.status == 400 => {}
+                Some(payload) => return payload,
+                None => {}
+            }
+        }
+        // A list, where a form has a field more than once.
+        let value = |mut values: Vec<String>| match values.len() {
+            1 => values.pop().map(Value::from).unwrap_or_default(),
+            _ => Value::from_iter(values),
+        };
+        let fields = self.values.into_iter();
+        let fields = fields.map(|(name, values)| (name, value(values)));
+        Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
+    }
 }
 
 /// Cuts what is too long for a message.
@@ -321,7 +397,11 @@ fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
     for (at, (field, value)) in FIELDS.iter().zip(&mut draft.values).enumerate() {
         let Some(text) = value else { continue };
         match field.takes {
-            Takes::Text | Takes::AttributeText if at != BODY => cut(text, limits.size / 8),
+            Takes::Reference | Takes::AttributeText if text.len() > LONGEST_ID => {
+                // Another text has another hash, and the same one the same.
+                *text = format!("{:x}", Sha256::digest(text.as_bytes()));
+            }
+            Takes::Text if at != BODY => cut(text, limits.size / 8),
             _ => {}
         }
         if at != BODY && at != html {

@@ -56,9 +56,16 @@ impl Headers {
                 .collect(),
         )
     }
+
+    /// Names in lower case, and values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
-fn normal(name: &str) -> String {
+/// How a header's name is compared.
+pub(super) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 

@@ -1,16 +1,21 @@
-//! The filters that Jinja lacks and chat needs.
+//! The filters that Jinja lacks and chat needs. Each takes its work out of the rendering's fuel before it does it.
 
 mod emoji;
+mod html;
 mod link;
 mod markdown;
+mod pieces;
+mod reply;
 mod slack;
 mod text;
 mod time;
+mod writer;
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
-use minijinja::Environment;
-use minijinja::value::{Value, ValueKind};
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State};
 
 /// Adds the filters to an environment.
 pub fn add_to(environment: &mut Environment) {
@@ -22,56 +27,139 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("link", link::link);
     environment.add_filter("url", link::url);
     environment.add_filter("emoji", text::emoji);
-    environment.add_filter("html_to_text", |html: &Value| {
-        converted(html, nanohtml2text::html2text)
+    environment.add_filter("html_to_text", |state: &State, html: &Value| {
+        converted(state, html, html::to_text)
     });
-    environment.add_filter("markdown_to_text", |markdown: &Value| {
-        converted(markdown, markdown::to_text)
+    environment.add_filter("markdown_to_text", |state: &State, markdown: &Value| {
+        converted(state, markdown, markdown::to_text)
     });
-    environment.add_filter("slack_to_text", |mrkdwn: &Value| {
-        converted(mrkdwn, slack::to_text)
+    environment.add_filter("discord_to_text", |state: &State, markdown: &Value| {
+        converted(state, markdown, markdown::discord_to_text)
     });
+    environment.add_filter("slack_to_text", |state: &State, mrkdwn: &Value| {
+        converted(state, mrkdwn, slack::to_text)
+    });
+    environment.add_filter("reply", |state: &State, markdown: &Value| {
+        converted(state, markdown, |markdown, _| reply::own_words(markdown))
+    });
+    environment.add_filter("tojson", tojson);
     environment.add_filter("time", time::time);
     environment.add_filter("duration", time::duration);
+}
+
+/// The bytes that a filter reads of a text at most, and that a conversion writes. A message has no room for more.
+const LONGEST: usize = 96 * 1024;
+
+/// So many bytes are converted for one fuel.
+const CONVERTED: usize = 4;
+
+fn converted(
+    state: &State,
+    value: &Value,
+    convert: fn(&str, usize) -> String,
+) -> Result<String, Error> {
+    let text = text_of(state, value)?;
+    let kept = beginning(&text, LONGEST);
+    consume(state, kept.len() / CONVERTED)?;
+    let mut converted = convert(kept, LONGEST);
+    if kept.len() < text.len() && !converted.ends_with('…') {
+        converted.push('…');
+    }
+    Ok(converted)
+}
+
+/// More spaces than these are no indentation.
+const DEEPEST_INDENT: i64 = 8;
+
+/// `tojson(indent)` of minijinja, which takes no fuel for the indentation before it has written it.
+fn tojson(
+    state: &State,
+    value: &Value,
+    indent: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let indent = match indent {
+        None => options.get("indent")?,
+        indent => indent,
+    };
+    let spaces = indent.as_ref().and_then(Value::as_i64);
+    if spaces.is_some_and(|spaces| spaces > DEEPEST_INDENT) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("the indent of tojson is more than {DEEPEST_INDENT}"),
+        ));
+    }
+    let json = minijinja::filters::tojson(value, indent, options)?;
+    consume(state, json.len().unwrap_or_default() / CONVERTED)?;
+    Ok(json)
+}
+
+fn consume(state: &State, fuel: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(fuel).unwrap_or(u64::MAX))
+}
+
+/// As many bytes of a text, or up to three less.
+fn beginning(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// More items than this of a list in the place of a text are not shown.
 const MOST_ITEMS: usize = 100;
 
-/// More bytes than this of a text are not converted: no message needs them.
-const LONGEST: usize = 256 * 1024;
-
-fn converted(value: &Value, convert: fn(&str) -> String) -> String {
-    let text = text_of(value);
-    let mut end = text.len().min(LONGEST);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    convert(&text[..end])
-}
-
-/// The text of a value: a text, a number, true or false, or a list of these; nothing of anything else, so that no
-/// filter fails by a member of another type than the template expects.
-fn text_of(value: &Value) -> Cow<'_, str> {
+/// The text of a value: a text, a number, true or false, or a list of these, cut to [`LONGEST`]; nothing of anything
+/// else, so that no filter fails by a member of another type than the template expects.
+///
+/// # Errors
+/// The rendering has no fuel left to write the text.
+fn text_of<'a>(state: &State, value: &'a Value) -> Result<Cow<'a, str>, Error> {
     if let Some(text) = value.as_str() {
-        return Cow::Borrowed(text);
+        return Ok(Cow::Borrowed(text));
     }
     match value.kind() {
-        ValueKind::Number => Cow::Owned(value.to_string()),
-        ValueKind::Bool => Cow::Borrowed(if value.is_true() { "true" } else { "false" }),
+        ValueKind::Number => Ok(Cow::Owned(value.to_string())),
+        ValueKind::Bool => Ok(Cow::Borrowed(if value.is_true() {
+            "true"
+        } else {
+            "false"
+        })),
         ValueKind::Seq => {
-            let items = value.try_iter().into_iter().flatten().take(MOST_ITEMS);
-            let is_simple = |item: &Value| !matches!(item.kind(), ValueKind::Seq | ValueKind::Map);
-            let texts = items
-                .filter(is_simple)
-                .map(|item| text_of(&item).into_owned());
-            Cow::Owned(
-                texts
-                    .filter(|text| !text.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            )
+            consume(state, value.len().unwrap_or_default().min(MOST_ITEMS))?;
+            let mut shown = Shown(String::new());
+            for item in value.try_iter()?.take(MOST_ITEMS) {
+                let is_text = matches!(
+                    item.kind(),
+                    ValueKind::String | ValueKind::Number | ValueKind::Bool
+                );
+                if !is_text || item.as_str().is_some_and(str::is_empty) {
+                    continue;
+                }
+                let comma = if shown.0.is_empty() { "" } else { ", " };
+                if write!(shown, "{comma}{item}").is_err() {
+                    // The text is cut.
+                    break;
+                }
+            }
+            consume(state, shown.0.len() / CONVERTED)?;
+            Ok(Cow::Owned(shown.0))
         }
-        _ => Cow::Borrowed(""),
+        _ => Ok(Cow::Borrowed("")),
+    }
+}
+
+/// Text that takes no more than [`LONGEST`] bytes.
+struct Shown(String);
+
+impl Write for Shown {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let kept = beginning(text, LONGEST - self.0.len());
+        self.0.push_str(kept);
+        match kept.len() < text.len() {
+            true => Err(std::fmt::Error),
+            false => Ok(()),
+        }
     }
 }

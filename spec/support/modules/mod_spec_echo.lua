@@ -4,6 +4,8 @@
 --   routed.CONDITION     error, at once, routed to the sender's address
 --   later.MS.CONDITION   error, after that many milliseconds
 --   receipt.MS           delivery receipt (XEP-0184), after that many milliseconds, where one was asked for
+--   reflect.TEXT         reflection, as of a room, with another id
+--   occupant.CONDITION   error (gone) and reflection of another occupant of the room, then error of the room itself
 -- Any other address swallows it. Whoever joins an address as a room (XEP-0045) is let in.
 
 local jid_node = require "util.jid".node;
@@ -47,6 +49,26 @@ function actions.receipt(event, milliseconds)
 	after(milliseconds, function () module:send(receipt); end);
 end
 
+local nicks = {}; -- address of an occupant → room/nickname
+
+function actions.reflect(event)
+	local stanza = st.clone(event.stanza);
+	stanza.attr.from, stanza.attr.to, stanza.attr.id = nicks[event.stanza.attr.from], event.stanza.attr.from, "of-the-room";
+	module:send(stanza);
+end
+
+function actions.occupant(event, condition)
+	local stanza = event.stanza;
+	local occupant = stanza.attr.to.."/occupant";
+	local forged = error_reply(stanza, "gone");
+	forged.attr.from = occupant;
+	module:send(forged);
+	local copied = st.clone(stanza);
+	copied.attr.from, copied.attr.to = occupant, stanza.attr.from;
+	module:send(copied);
+	module:send(error_reply(stanza, condition));
+end
+
 local function handle_message(event)
 	if event.stanza.attr.type ~= "error" then
 		local name, argument = (jid_node(event.stanza.attr.to) or ""):match("^(%l+)%.(.+)$");
@@ -63,6 +85,7 @@ module:hook("message/full", handle_message);
 module:hook("presence/full", function (event)
 	local stanza = event.stanza;
 	if stanza:get_child("x", xmlns_muc) then
+		nicks[stanza.attr.from] = stanza.attr.to;
 		module:send(st.presence({ from = stanza.attr.to, to = stanza.attr.from })
 			:tag("x", { xmlns = xmlns_muc.."#user" }):tag("status", { code = "110" }):reset());
 	end

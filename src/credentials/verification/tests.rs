@@ -3,9 +3,11 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::credentials::scram::Hash;
 
 const ME: &str = "me@example.com";
-const CLIENT: &str = "192.0.2.1";
+const CLIENT: Client = Client::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+const ELSEWHERE: Client = Client::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 const FRESH: Duration = Duration::from_secs(5);
 
 fn passwords() -> Passwords {
@@ -39,19 +41,16 @@ fn begin(passwords: &Passwords, password: &str, now: Instant) -> Verification {
 fn derive(
     passwords: &mut Passwords,
     verification: &mut Verification,
-    credentials: Option<ScramCredentials>,
-) -> Derived {
+    credentials: ScramCredentials,
+) -> Result<Ticket, Busy> {
     let prepared = secret(verification.password().expose());
-    let nobody = (Hash::Sha256, 1);
-    passwords.derive(verification, prepared, credentials, nobody, Instant::now())
+    passwords.derive(verification, prepared, credentials, Instant::now())
 }
 
 /// Derives, and waits for the end.
 fn derived(passwords: &mut Passwords, password: &str, credentials: ScramCredentials) -> bool {
     let mut verification = begin(passwords, password, Instant::now());
-    let Derived::Ticket(ticket) = derive(passwords, &mut verification, Some(credentials)) else {
-        panic!("not derived");
-    };
+    let ticket = derive(passwords, &mut verification, credentials).expect("a place in the queue");
     end(passwords, ticket);
     verification.derived().expect("it has ended")
 }
@@ -165,7 +164,7 @@ fn attempts_are_counted_once_each_and_for_a_minute() {
     let minute = Duration::from_secs(60);
     assert_eq!(passwords.wait(&third, now + minute), None);
 
-    let elsewhere = passwords.recall(ME, secret("wrong"), "192.0.2.2", now);
+    let elsewhere = passwords.recall(ME, secret("wrong"), ELSEWHERE, now);
     assert_eq!(
         elsewhere.and_then(|owner| passwords.wait(&owner, now)),
         None
@@ -199,41 +198,84 @@ fn the_same_password_is_derived_once_at_a_time() {
         passwords.holds(verification, &[b"stored"], now);
     }
     let slow = held("secret", 20_000);
-    let ticket = derive(&mut passwords, &mut first, Some(slow.clone()));
-    assert_eq!(
-        derive(&mut passwords, &mut second, Some(slow.clone())),
-        ticket
-    );
+    let ticket = derive(&mut passwords, &mut first, slow.clone());
+    assert_eq!(derive(&mut passwords, &mut second, slow.clone()), ticket);
     assert_eq!(passwords.wait(&second, now), None, "it can be waited for");
 
     let mut changed = begin(&passwords, "secret", now);
     passwords.holds(&mut changed, &[b"changed"], now);
-    assert_ne!(derive(&mut passwords, &mut changed, Some(slow)), ticket);
+    assert_ne!(derive(&mut passwords, &mut changed, slow), ticket);
 
-    let Derived::Ticket(ticket) = ticket else {
-        panic!("{ticket:?}");
-    };
-    end(&mut passwords, ticket);
+    end(&mut passwords, ticket.unwrap());
     assert_eq!(
         (first.derived(), second.derived()),
         (Some(true), Some(true))
     );
 }
 
-#[test]
-fn an_account_that_does_not_exist_takes_as_long_as_others() {
-    let mut passwords = passwords();
-    let mut first = begin(&passwords, "x", Instant::now());
-    let Derived::Ticket(ticket) = derive(&mut passwords, &mut first, None) else {
-        panic!("how long it takes is not known yet");
-    };
-    end(&mut passwords, ticket);
-    assert_eq!(first.derived(), Some(false));
-    let mut second = begin(&passwords, "y", Instant::now());
-    match derive(&mut passwords, &mut second, None) {
-        Derived::Pause(pause) => assert!(pause >= Duration::from_micros(1)),
-        other => panic!("{other:?}"),
+/// Begins to derive a wrong password of an account, for a client. > the ticket
+fn guess(
+    passwords: &mut Passwords,
+    account: &str,
+    client: Client,
+    credentials: ScramCredentials,
+) -> Ticket {
+    let begun = passwords.recall(account, secret("guess"), client, Instant::now());
+    let mut verification = begun.expect("a password to verify");
+    derive(passwords, &mut verification, credentials).expect("a place in the queue")
+}
+
+/// The tickets in the order in which they end.
+fn order(passwords: &mut Passwords, count: usize) -> Vec<Ticket> {
+    let mut ended = Vec::new();
+    while ended.len() < count {
+        ended.append(&mut passwords.ended());
+        std::thread::yield_now();
     }
+    ended
+}
+
+#[test]
+fn the_password_of_an_account_that_does_not_exist_takes_the_same_place_in_the_queue() {
+    let mut passwords = Passwords::new(3, 1, 20).expect("a thread");
+    let busy = guess(
+        &mut passwords,
+        "busy@example.com",
+        ELSEWHERE,
+        held("x", 200_000),
+    );
+    let mut tickets = vec![busy];
+    for number in 0..12 {
+        let credentials = match number % 2 {
+            0 => held("secret", 10),
+            _ => ScramCredentials::nobody(Hash::Sha1, 10),
+        };
+        let account = format!("user{number}@example.com");
+        tickets.push(guess(&mut passwords, &account, CLIENT, credentials));
+    }
+    assert_eq!(order(&mut passwords, 13), tickets);
+}
+
+#[test]
+fn a_client_that_fails_for_many_accounts_comes_after_an_owner_elsewhere() {
+    let mut passwords = Passwords::new(3, 1, 20).expect("a thread");
+    let busy = guess(
+        &mut passwords,
+        "busy@example.com",
+        CLIENT,
+        held("x", 400_000),
+    );
+    let guesses: Vec<Ticket> = (0..8)
+        .map(|number| {
+            let account = format!("user{number}@example.com");
+            let nobody = ScramCredentials::nobody(Hash::Sha1, 10);
+            guess(&mut passwords, &account, CLIENT, nobody)
+        })
+        .collect();
+    let owner = guess(&mut passwords, ME, ELSEWHERE, held("guess", 10));
+    let ended = order(&mut passwords, 10);
+    assert_eq!(ended[..2], [busy, owner]);
+    assert_eq!(ended[2..], guesses);
 }
 
 #[test]
@@ -244,7 +286,7 @@ fn too_many_at_once_are_busy_and_were_no_failed_attempts() {
     let mut busy = None;
     for number in 0..4 {
         let mut verification = begin(&passwords, &number.to_string(), now);
-        if derive(&mut passwords, &mut verification, Some(slow.clone())) == Derived::Busy {
+        if derive(&mut passwords, &mut verification, slow.clone()) == Err(Busy) {
             busy = Some(verification);
             break;
         }

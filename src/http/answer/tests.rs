@@ -79,14 +79,17 @@ fn problem_json_has_the_members_that_apply() {
 
 #[test]
 fn a_problem_in_text_is_one_line_without_markup() {
-    let problem = Problem::meaning("<b>\r\n\u{1B}[31m\u{85}</b>".to_owned() + &"x".repeat(5000));
+    let problem = Problem::meaning(
+        "<b>\r\n\u{1B}[31m\u{85}\u{202E}\u{2028}\u{200F}\u{2069}</b>".to_owned()
+            + &"x".repeat(5000),
+    );
     let answer = told(&problem, None, None);
     assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
     assert!(
         !answer
             .body
             .trim_end()
-            .contains(|c: char| c.is_control() || c == '<' || c == '>')
+            .contains(|c: char| is_invisible(c) || c == '<' || c == '>')
     );
     assert!(answer.body.chars().count() < 1010);
     let answer = told(&problem, Some("application/json"), None);
@@ -133,7 +136,12 @@ fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
         accept,
         ..Asked::default()
     };
-    report.finish(many, asked)
+    let answer = report.finish(many, asked);
+    Answer {
+        status: answer.status,
+        media_type: answer.media_type,
+        body: answer.body.into_text(),
+    }
 }
 
 #[test]
@@ -220,5 +228,31 @@ fn several_that_all_failed_alike_have_their_status() {
     for json in [true, false] {
         let answer = report(json, true, vec![("a@b", Err(gone())), ("c@d", Err(gone()))]);
         assert_eq!(answer.status, 410, "{answer:?}");
+    }
+}
+
+#[test]
+fn details_of_many_failures_are_bounded_and_each_outcome_still_says_why() {
+    for json in [true, false] {
+        let mut report = Report::new(json);
+        let count = 5000;
+        for number in 0..count {
+            let to = format!("{number}@b");
+            let mut problem = Problem::new(410 - number % 2, format!("{to}: {}", "y".repeat(2000)));
+            problem.condition = (number % 3 == 0).then(|| "gone".to_owned());
+            report.add("i", "me@b", &to, Err(problem));
+        }
+        let answer = report.finish(true, Asked::default());
+        assert_eq!(answer.status, 207);
+        assert!(answer.body.len() < DETAILS + usize::from(count) * 200);
+        let body = answer.body.into_text();
+        let last = if json {
+            let outcomes: Vec<Value> = serde_json::from_str(&body).unwrap();
+            assert_eq!(outcomes.len(), usize::from(count));
+            outcomes[4998]["error"]["detail"].to_string()
+        } else {
+            body.lines().nth(4998).unwrap().to_owned()
+        };
+        assert_eq!(last.trim_matches('"'), "4998@b: gone");
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::Coding::{Deflate, Gzip};
 use super::*;
+use crate::http::memory::Memory;
 
 const LIMIT: usize = 200_000;
 
@@ -28,9 +29,14 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     compress(Gzip, data, 6)
 }
 
+/// As a body without anything beside it is undone.
+fn undone<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, Problem> {
+    undo(codings, body, limit, &Share::alone(body.len()))
+}
+
 #[track_caller]
 fn refused(codings: &[Coding], body: &[u8], limit: usize, status: u16, says: &str) {
-    let problem = undo(codings, body, limit).expect_err(says);
+    let problem = undone(codings, body, limit).expect_err(says);
     assert_eq!(problem.status, status, "{problem}");
     assert!(problem.detail.contains(says), "{problem}");
 }
@@ -73,7 +79,7 @@ fn other_codings_are_answered_with_those_that_are_supported() {
 #[test]
 fn without_a_coding_the_body_is_borrowed() {
     assert!(matches!(
-        undo(&[], b"as is", 0),
+        undone(&[], b"as is", 0),
         Ok(Cow::Borrowed(b"as is"))
     ));
 }
@@ -82,7 +88,7 @@ fn without_a_coding_the_body_is_borrowed() {
 fn several_members_of_gzip_are_one_body() {
     let members = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
     assert_eq!(
-        undo(&[Gzip], &members, LIMIT).as_deref(),
+        undone(&[Gzip], &members, LIMIT).as_deref(),
         Ok(&b"one two"[..])
     );
 }
@@ -97,7 +103,7 @@ fn gzip_may_have_a_name_a_comment_and_an_extra_field() {
         .write(Vec::new(), Compression::best());
     encoder.write_all(b"packed").unwrap();
     let body = encoder.finish().unwrap();
-    assert_eq!(undo(&[Gzip], &body, LIMIT).as_deref(), Ok(&b"packed"[..]));
+    assert_eq!(undone(&[Gzip], &body, LIMIT).as_deref(), Ok(&b"packed"[..]));
 }
 
 #[test]
@@ -105,7 +111,7 @@ fn what_is_cut_off_anywhere_is_refused() {
     for coding in [Gzip, Deflate] {
         let whole = compress(coding, &b"packed ".repeat(50), 6);
         for length in 0..whole.len() {
-            let problem = undo(&[coding], &whole[..length], LIMIT).expect_err("cut off");
+            let problem = undone(&[coding], &whole[..length], LIMIT).expect_err("cut off");
             assert_eq!(problem.status, 400, "{coding:?} {length}: {problem}");
             let says = if length == 0 { "empty" } else { "cut off" };
             assert!(
@@ -114,7 +120,7 @@ fn what_is_cut_off_anywhere_is_refused() {
             );
         }
         let two = [whole.clone(), whole[..9].to_vec()].concat();
-        assert!(undo(&[coding], &two, LIMIT).is_err_and(|problem| problem.status == 400));
+        assert!(undone(&[coding], &two, LIMIT).is_err_and(|problem| problem.status == 400));
     }
 }
 
@@ -133,7 +139,7 @@ fn what_is_damaged_is_refused() {
     ] {
         let mut body = whole.clone();
         body[place] ^= 0xE1;
-        let result = undo(&[Gzip], &body, LIMIT);
+        let result = undone(&[Gzip], &body, LIMIT);
         assert!(
             result.is_err_and(|problem| problem.status == 400),
             "byte {place}"
@@ -175,7 +181,7 @@ fn bytes_behind_the_end_are_refused() {
     ] {
         for coding in [Gzip, Deflate] {
             let body = [compress(coding, b"tail", 6), tail.to_vec()].concat();
-            let result = undo(&[coding], &body, LIMIT);
+            let result = undone(&[coding], &body, LIMIT);
             assert!(
                 result.is_err_and(|problem| problem.status == 400),
                 "{coding:?} {tail:?}"
@@ -196,36 +202,68 @@ fn the_limit_is_the_last_size_that_passes_at_every_stage() {
     let data = vec![b'z'; LIMIT];
     for coding in [Gzip, Deflate] {
         let body = compress(coding, &data, 6);
-        assert_eq!(undo(&[coding], &body, LIMIT).as_deref(), Ok(&data[..]));
+        assert_eq!(undone(&[coding], &body, LIMIT).as_deref(), Ok(&data[..]));
         refused(&[coding], &body, LIMIT - 1, 413, "199999");
         refused(&[coding], &body, 0, 413, " 0 bytes");
-        assert_eq!(undo(&[coding], &body, usize::MAX).as_deref(), Ok(&data[..]));
+        assert_eq!(
+            undone(&[coding], &body, usize::MAX).as_deref(),
+            Ok(&data[..])
+        );
     }
     let halves = [gzip(&data[..LIMIT / 2]), gzip(&data[..LIMIT / 2 + 1])].concat();
     refused(&[Gzip], &halves, LIMIT, 413, "200000");
     let inner = compress(Gzip, b"small", 0);
     let twice = gzip(&inner);
     assert_eq!(
-        undo(&[Gzip; 2], &twice, inner.len()).as_deref(),
+        undone(&[Gzip; 2], &twice, inner.len()).as_deref(),
         Ok(&b"small"[..])
     );
     refused(&[Gzip; 2], &twice, inner.len() - 1, 413, "larger than");
-    assert_eq!(undo(&[Gzip], &gzip(b""), 0).as_deref(), Ok(&b""[..]));
+    assert_eq!(undone(&[Gzip], &gzip(b""), 0).as_deref(), Ok(&b""[..]));
 }
 
 #[test]
 fn the_output_is_never_held_beyond_the_limit() {
     let body = gzip(&vec![b'0'; 20_000_000]);
-    let mut output = Vec::new();
-    let result = read_to_end(&mut GzDecoder::new(&body[..]), &mut output, LIMIT, "gzip");
+    let memory = Share::alone(body.len());
+    let mut output = Output {
+        bytes: Vec::new(),
+        limit: LIMIT,
+        memory: &memory,
+    };
+    let result = output.read_to_end(&mut GzDecoder::new(&body[..]), "gzip");
     assert!(result.is_err_and(|problem| problem.status == 413));
-    assert_eq!(output.capacity(), LIMIT + 1);
+    assert_eq!(output.bytes.capacity(), LIMIT + 1);
+    assert_eq!(memory.taken(), LIMIT + 1);
+}
+
+#[test]
+fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
+    static MEMORY: Memory = Memory::new();
+    let data = vec![b'0'; 20 << 20];
+    let body = gzip(&gzip(&data));
+    let memory = Share::of(&MEMORY, "a", body.len(), 64 << 20);
+    let undone = undo(&[Gzip; 2], &body, 64 << 20, &memory).map(|bytes| bytes.len());
+    assert_eq!(undone, Ok(data.len()));
+    assert!(
+        (20 << 20..33 << 20).contains(&memory.taken()),
+        "{}",
+        memory.taken()
+    );
+
+    drop(memory);
+    let other = Share::of(&MEMORY, "a", 8 << 20, 1 << 20);
+    assert!(other.take(32 << 20).is_ok());
+    let body = gzip(&gzip(&data[..10 << 20]));
+    let memory = Share::of(&MEMORY, "b", body.len(), 1 << 20);
+    let status = undo(&[Gzip; 2], &body, 64 << 20, &memory).map_err(|problem| problem.status);
+    assert_eq!(status.err(), Some(503));
 }
 
 #[test]
 fn members_of_gzip_without_number_are_refused() {
     let empty = gzip(b"");
-    assert!(undo(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
+    assert!(undone(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
     refused(
         &[Gzip],
         &empty.repeat(MEMBERS_LIMIT + 1),
@@ -248,9 +286,9 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(codings in any_codings(), bytes in any::<Vec<u8>>(), limit in 0..100usize) {
-        let _ = undo(&codings, &bytes, limit);
-        let _ = undo(&[Gzip], &[b"\x1f\x8b\x08", &bytes[..]].concat(), limit);
-        let _ = undo(&[Deflate], &[b"\x78\x9c", &bytes[..]].concat(), limit);
+        let _ = undone(&codings, &bytes, limit);
+        let _ = undone(&[Gzip], &[b"\x1f\x8b\x08", &bytes[..]].concat(), limit);
+        let _ = undone(&[Deflate], &[b"\x78\x9c", &bytes[..]].concat(), limit);
     }
 
     #[test]
@@ -259,7 +297,7 @@ proptest! {
     ) {
         let data = data.repeat(repeat);
         let body = codings.iter().fold(data.clone(), |body, coding| compress(*coding, &body, level));
-        let undone = undo(&codings, &body, usize::MAX);
+        let undone = undone(&codings, &body, usize::MAX);
         prop_assert_eq!(undone.as_deref(), Ok(&data[..]));
     }
 
@@ -271,7 +309,7 @@ proptest! {
         let mut body = compress(Gzip, data.as_bytes(), 6);
         let place = place.index(body.len());
         body[place] ^= 1 << bit;
-        if let Ok(read) = undo(&[Gzip], &body, LIMIT) {
+        if let Ok(read) = undone(&[Gzip], &body, LIMIT) {
             prop_assert_eq!(&*read, data.as_bytes());
         }
     }
@@ -285,6 +323,6 @@ fn blocks_that_hold_nothing_are_given_up_in_time() {
     for _ in 0..2_000_000 {
         body.extend_from_slice(&block);
     }
-    let problem = undo(&[Deflate], &body, LIMIT).unwrap_err();
+    let problem = undone(&[Deflate], &body, LIMIT).unwrap_err();
     assert_eq!(problem.status, 413, "{problem}");
 }

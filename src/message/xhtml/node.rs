@@ -12,3 +12,31 @@ pub enum Node {
     /// Text, not escaped; its line ends are LF. Two texts never follow each other.
     Text(String),
 }
+
+/// How many elements there are.
+pub fn elements(nodes: &[Node]) -> usize {
+    let elements = nodes.iter().map(|node| match node {
+        Node::Element { children, .. } => 1 + elements(children),
+        Node::Text(_) => 0,
+    });
+    elements.sum()
+}
+
+/// About how many bytes they have in memory.
+pub fn memory(nodes: &[Node]) -> usize {
+    let nodes = nodes.iter().map(|node| {
+        let own = match node {
+            Node::Element {
+                attributes,
+                children,
+                ..
+            } => {
+                let attributes = attributes.iter().map(|(_, value)| 64 + value.len());
+                attributes.sum::<usize>() + memory(children)
+            }
+            Node::Text(text) => 16 + text.len(),
+        };
+        size_of::<Node>() + own
+    });
+    nodes.sum()
+}

@@ -65,6 +65,7 @@ fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
     }
     let mut children = Vec::new();
     reduce_children(source, &mut children);
+    children.shrink_to_fit();
     // These two are empty by definition: what a client wrote into one comes behind it.
     let behind = if matches!(name, "br" | "img") {
         std::mem::take(&mut children)

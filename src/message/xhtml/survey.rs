@@ -11,9 +11,11 @@ pub const MAX_DEPTH: usize = 100;
 pub const MAX_ATTRIBUTES: usize = 100;
 /// The parser copies the declarations in scope for each element that adds one.
 pub const MAX_NAMESPACES: usize = 32;
+/// Elements in the source. Each becomes a table of the stanza, for each recipient.
+pub const MAX_ELEMENTS: usize = 2_000;
 /// `<` and `=` in the source: the parser makes room for as many nodes and attributes, before it
-/// reads any. A source that fits the default `post_msg_size_limit` never holds more.
-pub const MAX_MARKUP: usize = 200_000;
+/// reads any. The elements that are allowed need fewer.
+pub const MAX_MARKUP: usize = 20_000;
 /// CDATA sections times bytes of the source: the parser copies the text before a section to append it.
 pub const MAX_CDATA_WORK: usize = 1 << 28;
 
@@ -62,6 +64,7 @@ pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
     }
     // For each open element, the number of namespace declarations in its scope.
     let mut open: Vec<usize> = Vec::new();
+    let mut elements = 0;
     let mut at = start;
     while let Some(length) = source[at..].find('<') {
         references(source, at, at + length)?;
@@ -91,7 +94,10 @@ pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
             }
         } else {
             let namespaces = open.last().unwrap_or(&0) + tag.matches("xmlns").count();
-            let excess = if open.len() >= MAX_DEPTH {
+            elements += 1;
+            let excess = if elements > MAX_ELEMENTS {
+                format!("the XHTML has too many elements: {MAX_ELEMENTS} are allowed")
+            } else if open.len() >= MAX_DEPTH {
                 format!("elements are nested too deep: {MAX_DEPTH} levels are allowed")
             } else if attributes > MAX_ATTRIBUTES {
                 format!("an element has too many attributes: {MAX_ATTRIBUTES} are allowed")

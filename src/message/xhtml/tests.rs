@@ -416,7 +416,8 @@ fn what_would_cost_too_much_is_refused_at_once() {
         .map(|number| format!(" xmlns:a{number}='{number}'"))
         .collect();
     for (source, status) in [
-        ("<p/>".repeat(2_500_000), 413),
+        ("<p/>".repeat(2_500_000), 422),
+        ("<!---->".repeat(100_000), 413),
         ("=".repeat(10_000_000), 413),
         ("<![CDATA[x]]>".repeat(150_000), 413),
         (format!("<p{attributes}/>"), 422),
@@ -430,7 +431,14 @@ fn what_would_cost_too_much_is_refused_at_once() {
             "{problem}"
         );
     }
-    assert!(reduce(&siblings(60_000)).is_ok());
+    assert!(reduce(&siblings(MAX_ELEMENTS)).is_ok());
+    refused(
+        &siblings(MAX_ELEMENTS + 1),
+        1,
+        1 + 16 * MAX_ELEMENTS,
+        "too many elements",
+    );
+    assert!(reduce(&"=".repeat(MAX_MARKUP)).is_ok());
     assert!(reduce(&"<![CDATA[x]]>".repeat(1000)).is_ok());
 }
 

@@ -4,20 +4,17 @@ use serde_json::json;
 use super::*;
 use crate::http::problem::Place;
 use crate::message::limits::EXAMPLE as LIMITS;
+use crate::payload::body::drafts_of;
 
 /// Reads UTF-8, at most `limit` messages of it.
 fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
-    let body = Body {
-        bytes: text.as_bytes(),
-        charset: encoding_rs::UTF_8,
-        boundary: None,
-    };
     let limits = Limits {
         batch: limit,
         ..LIMITS
     };
-    super::read(&body, &limits).map(|read| {
-        let drafts = read.drafts.into_iter().map(Draft::known);
+    let body = (text.as_bytes(), encoding_rs::UTF_8, None);
+    drafts_of(body, |body, take| super::read(body, &limits, take)).map(|(drafts, read)| {
+        let drafts = drafts.into_iter().map(Draft::known);
         (drafts.collect(), read.many)
     })
 }

@@ -3,14 +3,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::message::limits::EXAMPLE as LIMITS;
+use crate::payload::body::drafts_of;
 
 fn read(boundary: &str, charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
-    let body = Body {
-        bytes,
-        charset,
-        boundary: Some(boundary.as_bytes()),
-    };
-    super::read(&body, &LIMITS).map(|mut read| read.drafts.remove(0).known())
+    let body = (bytes, charset, Some(boundary.as_bytes()));
+    let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+    drafts_of(body, read).map(|(mut drafts, _)| drafts.remove(0).known())
 }
 
 fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {

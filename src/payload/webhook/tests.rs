@@ -1,21 +1,21 @@
 use encoding_rs::UTF_8;
 
 use super::*;
+use crate::http::memory::Share;
 use crate::message::content::Content;
 use crate::message::field::named;
 use crate::message::kind::Kind;
 use crate::message::limits::EXAMPLE as LIMITS;
 
-fn body(bytes: &[u8]) -> Body<'_> {
-    Body {
+fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
+    let memory = Share::alone(bytes.len());
+    let body = Body {
         bytes,
         charset: UTF_8,
         boundary: Some(b"limit"),
-    }
-}
-
-fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
-    let payload = payload(&body(bytes), form);
+        memory: &memory,
+    };
+    let payload = payload(&body, form);
     let json = payload.map(|(payload, _)| serde_json::to_string(&payload).unwrap());
     json.map_err(|problem| problem.status)
 }
@@ -53,8 +53,9 @@ fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     assert_eq!(form("b=1&a=x+y"), ok(r#"{"a":"x y","b":"1"}"#));
     assert_eq!(form("a=1&a=2&a=3"), ok(r#"{"a":["1","2","3"]}"#));
     assert_eq!(form("payload=%7B%22a%22:1%7D"), ok(r#"{"a":1}"#));
-    let many = form(&"a=1&".repeat(200_000)).map(|json| json.len());
-    assert_eq!(many, Ok(800_007));
+    let many = |count| form(&"a=1&".repeat(count)).map(|json| json.len());
+    assert_eq!(many(2000), Ok(8007));
+    assert_eq!(many(200_000), Err(413));
     assert_eq!(form("data=plain"), ok(r#"{"data":"plain"}"#));
     assert_eq!(form("payload=%7B"), Err(400));
     assert_eq!(
@@ -154,8 +155,27 @@ fn what_is_large_or_dense_or_not_known_is_slow() {
         let (headers, query) = (Headers::default(), Query::default());
         Webhook::new(templates, "slack".to_owned(), headers, query, String::new())
     };
-    assert!(!webhook().is_slow(&[b'a'; 8 * 1024]));
-    assert!(webhook().is_slow(&[b'a'; 8 * 1024 + 1]));
+    assert!(!webhook().is_slow(&[b'a'; 6 * 1024]));
+    assert!(webhook().is_slow(&[b'a'; 6 * 1024 + 1]));
     assert!(!webhook().is_slow(&[b','; 300]));
     assert!(webhook().is_slow(&[b','; 301]));
+    assert!(!webhook().is_slow(&[b'{'; 40]));
+    assert!(webhook().is_slow(&[b'['; 41]));
+}
+
+#[test]
+fn an_id_or_thread_that_is_too_long_is_replaced_by_its_hash() {
+    for field in ["id", "replace", "thread"] {
+        let made = |text: &str| {
+            let draft = fitted(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
+            draft.values[named(field).expect(field)]
+                .clone()
+                .expect(field)
+        };
+        let long = "x".repeat(LONGEST_ID + 1);
+        assert_eq!(made(&long).len(), 64, "{field}");
+        assert_eq!(made(&long), made(&long), "{field}");
+        assert_ne!(made(&long), made(&(long.clone() + "x")), "{field}");
+        assert_eq!(made(&long[1..]), long[1..], "{field}");
+    }
 }

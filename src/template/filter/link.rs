@@ -1,46 +1,70 @@
 //! Links as payloads have them → links that a client can open.
 
 use minijinja::value::{Rest, Value, ValueKind};
+use minijinja::{Error, State};
 
-use super::text_of;
+use super::{CONVERTED, consume};
 use crate::message::uri::Uri;
 
 /// Longer values are text: no client opens such a link.
 const LONGEST: usize = 8 * 1024;
+/// A domain name is no longer, and its letters are no fewer in ASCII (RFC 1035, section 2.3.4).
+const LONGEST_HOST: usize = 253;
 /// Candidates that are looked at.
 const MOST: usize = 100;
 
 /// `link(…)`: the first usable link among the value and the arguments, of which each may be a list; otherwise the first
 /// text, as it is.
-pub fn link(value: &Value, others: Rest<Value>) -> String {
-    first(value, &others, usable).unwrap_or_else(|| {
-        let text = first(value, &others, |text| {
-            (!text.is_empty()).then(|| shown(text))
-        });
-        text.unwrap_or_default()
-    })
+pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
+    if let Some(link) = first(state, value, &others, usable)? {
+        return Ok(link);
+    }
+    let text = first(state, value, &others, |text| {
+        (!text.is_empty()).then(|| shown(text))
+    });
+    Ok(text?.unwrap_or_default())
 }
 
 /// `url(…)`: the same for links of http and https alone; nothing where there is none.
-pub fn url(value: &Value, others: Rest<Value>) -> String {
-    first(value, &others, |text| {
+pub fn url(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
+    let url = first(state, value, &others, |text| {
         // A field that takes one link has no place for a second one.
         usable(text).map(|links| links.split(' ').next().unwrap_or_default().to_owned())
-    })
-    .unwrap_or_default()
+    });
+    Ok(url?.unwrap_or_default())
 }
 
-/// The first candidate of which `take` makes something.
-fn first(value: &Value, others: &[Value], take: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let of = |value: &Value| match value.kind() {
-        ValueKind::String => take(meant(&text_of(value))),
-        ValueKind::Seq | ValueKind::Iterable => {
-            let mut items = value.try_iter().ok()?.take(MOST);
-            items.find_map(|item| take(meant(item.as_str()?)))
-        }
-        _ => None,
+/// The first candidate of which `make` makes something.
+///
+/// # Errors
+/// The rendering has no fuel left.
+fn first(
+    state: &State,
+    value: &Value,
+    others: &[Value],
+    make: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Error> {
+    let made = |candidate: &Value| -> Result<_, Error> {
+        let Some(text) = candidate.as_str() else {
+            consume(state, 1)?;
+            return Ok(None);
+        };
+        consume(state, 1 + text.len() / CONVERTED)?;
+        Ok(make(meant(text)))
     };
-    of(value).or_else(|| others.iter().find_map(of))
+    for value in std::iter::once(value).chain(others) {
+        let found = match value.kind() {
+            ValueKind::Seq | ValueKind::Iterable => {
+                let mut items = value.try_iter()?.take(MOST);
+                items.find_map(|item| made(&item).transpose()).transpose()?
+            }
+            _ => made(value)?,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// What stands in the place of a link: without the brackets of Slack or Markdown around it. A scheme alone is nothing:
@@ -122,6 +146,7 @@ fn encoded(link: &str) -> Option<String> {
     let mut uri = scheme.to_owned();
     match host.is_ascii() {
         true => uri.push_str(host),
+        false if host.chars().count() > LONGEST_HOST => return None,
         false => uri.push_str(&idna::domain_to_ascii(host).ok()?),
     }
     uri.push_str(port);
@@ -196,6 +221,16 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn link(value: &Value, others: Rest<Value>) -> String {
+        let environment = minijinja::Environment::new();
+        super::link(&environment.empty_state(), value, others).expect("a link")
+    }
+
+    fn url(value: &Value, others: Rest<Value>) -> String {
+        let environment = minijinja::Environment::new();
+        super::url(&environment.empty_state(), value, others).expect("a link")
+    }
 
     fn one(text: &str) -> String {
         link(&Value::from(text), Rest(Vec::new()))
@@ -281,11 +316,14 @@ mod tests {
 
     #[test]
     fn the_time_for_a_value_grows_with_its_size_only() {
-        for text in [" ", "://", "https://", "http://a ", "a@", ":", "%"] {
-            let text = "https://a ".to_owned() + &text.repeat(100_000);
+        for text in [" ", "://", "https://", "http://a ", "a@", ":", "%", "ü"] {
+            let text = "https://a".to_owned() + &text.repeat(100_000);
             let begin = std::time::Instant::now();
             one(&text);
-            one(text.get(..LONGEST).unwrap_or_default());
+            one(text
+                .get(..LONGEST)
+                .or(text.get(..LONGEST - 1))
+                .expect("a text"));
             assert!(begin.elapsed().as_secs() < 2, "{}", &text[..20]);
         }
     }

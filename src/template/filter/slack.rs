@@ -3,29 +3,46 @@
 
 use super::emoji;
 
-/// References in angle brackets, escaped characters and emoji by their shortcodes are undone.
-pub fn to_text(mrkdwn: &str) -> String {
+/// References in angle brackets, escaped characters and emoji by their shortcodes are undone. Other angle brackets stay.
+pub fn to_text(mrkdwn: &str, _: usize) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
     let mut rest = mrkdwn;
-    while let Some((before, reference, behind)) = reference_in(rest) {
+    while let Some((before, behind)) = rest.split_once('<') {
         plain(before, &mut text);
-        let (target, label) = match reference.split_once('|') {
-            Some((target, label)) => (target, label),
-            None => (reference, ""),
+        rest = match reference_in(behind) {
+            Some((target, label, behind)) => {
+                refer(target, label, &mut text);
+                behind
+            }
+            None => {
+                text.push('<');
+                behind
+            }
         };
-        refer(target, label, &mut text);
-        rest = behind;
     }
     plain(rest, &mut text);
     text
 }
 
-/// What stands before the next reference, in its brackets, and behind it. Where no bracket closes any more, nothing is
-/// looked for.
+/// Target and label of the reference whose `<` stands before `text`, and what stands behind it.
 fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, behind) = text.split_once('<')?;
-    let (reference, behind) = behind.split_once('>')?;
-    Some((before, reference, behind))
+    let end = text.find(['<', '>', '\n'])?;
+    let behind = text[end..].strip_prefix('>')?;
+    let (target, label) = text[..end].split_once('|').unwrap_or((&text[..end], ""));
+    let (target, label) = (target.trim(), label.trim());
+    let is_spaced = target.contains(char::is_whitespace);
+    let is_reference = match target.split_at_checked(1) {
+        Some(("@" | "#", id)) => !is_spaced && id.starts_with(char::is_alphanumeric),
+        Some(("!", command)) => command.starts_with(|c: char| c.is_ascii_alphabetic()),
+        _ if is_spaced => false,
+        _ => {
+            let is_link = ["mailto:", "tel:"]
+                .iter()
+                .any(|scheme| target.starts_with(scheme));
+            is_link || target.contains("://") || !label.is_empty() && target.contains(['.', '/'])
+        }
+    };
+    is_reference.then_some((target, label, behind))
 }
 
 /// What a reference stands for: somebody, a channel, everybody, a date, or a link.
@@ -34,7 +51,7 @@ fn refer(target: &str, label: &str, text: &mut String) {
         Some(("@", id)) => ("@", id),
         Some(("#", id)) => ("#", id),
         Some(("!", command)) => match command.split_once('^') {
-            Some(("date", _)) => ("", ""),
+            Some(("date", time)) => ("", time.split('^').next().unwrap_or_default()),
             Some((_, id)) => ("@", id),
             None => ("@", command),
         },
@@ -61,9 +78,10 @@ fn plain(escaped: &str, text: &mut String) {
     let mut rest = escaped;
     while let Some((before, behind)) = rest.split_once(':') {
         unescape(before, text);
-        let emoji = behind
-            .split_once(':')
-            .and_then(|(name, behind)| Some((emoji::named(name)?, behind)));
+        let emoji = behind.split_once(':').and_then(|(name, behind)| {
+            let emoji = (!name.is_empty()).then(|| emoji::named(name))?;
+            Some((emoji?, behind))
+        });
         match emoji {
             Some((emoji, behind)) => {
                 text.push_str(emoji);
@@ -79,12 +97,18 @@ fn plain(escaped: &str, text: &mut String) {
 }
 
 fn unescape(escaped: &str, text: &mut String) {
-    text.push_str(
-        &escaped
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&amp;", "&"),
-    );
+    let mut rest = escaped;
+    while let Some(at) = rest.find('&') {
+        text.push_str(&rest[..at]);
+        let known = [("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&')].into_iter();
+        let found = known
+            .filter_map(|(name, c)| Some((c, rest[at..].strip_prefix(name)?)))
+            .next();
+        let (c, behind) = found.unwrap_or(('&', &rest[at + 1..]));
+        text.push(c);
+        rest = behind;
+    }
+    text.push_str(rest);
 }
 
 #[cfg(test)]
@@ -114,19 +138,39 @@ mod tests {
             ),
             ("a < b &lt;c&gt; <", "a < b <c> <"),
             (
+                "latency < 200 ms & errors > 5 %",
+                "latency < 200 ms & errors > 5 %",
+            ),
+            (
+                "Alice <alice@example.com> <b>",
+                "Alice <alice@example.com> <b>",
+            ),
+            (
+                "1 <2> <!-- no --> <https://example.com/ a> <key: value>",
+                "1 <2> <!-- no --> <https://example.com/ a> <key: value>",
+            ),
+            (
+                "a < <https://example.com/> > b",
+                "a < https://example.com/ > b",
+            ),
+            (
+                "<example.com|page> <!date^1^{date}>",
+                "page (example.com) 1",
+            ),
+            (
                 ":warning: 12:30:45 :no_such: done :tada:",
                 "⚠️ 12:30:45 :no_such: done 🎉",
             ),
             ("*bold* _it_ &amp;lt;", "*bold* _it_ &lt;"),
             ("", ""),
         ] {
-            assert_eq!(to_text(mrkdwn), text, "{mrkdwn}");
+            assert_eq!(to_text(mrkdwn, 0), text, "{mrkdwn}");
         }
     }
 
     #[test]
     fn many_brackets_that_do_not_close_stay_as_they_are() {
         let open = "<".repeat(1_000_000);
-        assert_eq!(to_text(&open), open);
+        assert_eq!(to_text(&open, 0), open);
     }
 }

@@ -3,22 +3,42 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind};
+use minijinja::{Error, ErrorKind, State};
 
-use super::text_of;
+use super::{consume, text_of};
+
+/// A conversion may be 255 bytes wide.
+const LONGEST_FORMAT: usize = 200;
+/// The fuel for a zone, whose rules stand in a file.
+const ZONE: usize = 100;
 
 /// `time(format, zone)`: RFC 3339 text, or the seconds or milliseconds since 1970, as strftime formats it. `zone` is
 /// a name of the IANA's, UTC where it is absent. What is no time stays as it is.
 ///
 /// # Errors
-/// Where the format is none, or the system does not know the zone.
-pub fn time(value: &Value, format: &str, zone: Option<&str>) -> Result<String, Error> {
-    let Some(time) = timestamp(value) else {
-        return Ok(text_of(value).into_owned());
+/// Where the format is none, the system does not know the zone, or the rendering has no fuel left.
+pub fn time(
+    state: &State,
+    value: &Value,
+    format: &str,
+    zone: Option<&str>,
+) -> Result<String, Error> {
+    let Some(time) = timestamp(state, value)? else {
+        return Ok(text_of(state, value)?.into_owned());
     };
-    let wrong = |error: jiff::Error| Error::new(ErrorKind::InvalidOperation, error.to_string());
+    let wrong = |what: String| Error::new(ErrorKind::InvalidOperation, what);
+    if format.len() > LONGEST_FORMAT {
+        return Err(wrong(format!(
+            "the format of a time has {} bytes; it may have {LONGEST_FORMAT}",
+            format.len()
+        )));
+    }
+    let wrong = |error: jiff::Error| wrong(error.to_string());
     let zone = match zone {
-        Some(name) => TimeZone::get(name).map_err(wrong)?,
+        Some(name) => {
+            consume(state, ZONE)?;
+            TimeZone::get(name).map_err(wrong)?
+        }
         None => TimeZone::UTC,
     };
     jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone)).map_err(wrong)
@@ -26,15 +46,18 @@ pub fn time(value: &Value, format: &str, zone: Option<&str>) -> Result<String, E
 
 /// `duration`: so many seconds, in the two largest units: `1 h 2 min`. With an argument, from one point in time to
 /// another. What is no time is an empty text.
-pub fn duration(value: &Value, end: Option<&Value>) -> String {
+///
+/// # Errors
+/// Where the rendering has no fuel left.
+pub fn duration(state: &State, value: &Value, end: Option<&Value>) -> Result<String, Error> {
     let seconds = match end {
-        Some(end) => match (timestamp(value), timestamp(end)) {
+        Some(end) => match (timestamp(state, value)?, timestamp(state, end)?) {
             (Some(start), Some(end)) => end.duration_since(start).as_secs(),
-            _ => return String::new(),
+            _ => return Ok(String::new()),
         },
-        None => match seconds(value) {
+        None => match seconds(state, value)? {
             Some(seconds) => seconds as i64,
-            None => return String::new(),
+            None => return Ok(String::new()),
         },
     };
     let mut rest = seconds.unsigned_abs();
@@ -49,34 +72,34 @@ pub fn duration(value: &Value, end: Option<&Value>) -> String {
         }
     }
     let sign = if seconds < 0 { "-" } else { "" };
-    match parts.is_empty() {
+    Ok(match parts.is_empty() {
         true => "0 s".to_owned(),
         false => sign.to_owned() + &parts.join(" "),
-    }
+    })
 }
 
 /// The number that a value is, also where it is written as text.
-fn seconds(value: &Value) -> Option<f64> {
+fn seconds(state: &State, value: &Value) -> Result<Option<f64>, Error> {
     let number = match value.kind() {
         ValueKind::Number => f64::try_from(value.clone()).ok(),
-        _ => text_of(value).trim().parse().ok(),
+        _ => text_of(state, value)?.trim().parse().ok(),
     };
-    number.filter(|number| number.is_finite() && number.abs() < 1e15)
+    Ok(number.filter(|number| number.is_finite() && number.abs() < 1e15))
 }
 
 /// Later than this, in seconds, is a number of milliseconds.
 const MILLISECONDS: f64 = 1e11;
 
-fn timestamp(value: &Value) -> Option<Timestamp> {
-    if let Some(number) = seconds(value) {
+fn timestamp(state: &State, value: &Value) -> Result<Option<Timestamp>, Error> {
+    if let Some(number) = seconds(state, value)? {
         let seconds = if number.abs() >= MILLISECONDS {
             number / 1000.0
         } else {
             number
         };
-        return Timestamp::from_second(seconds as i64).ok();
+        return Ok(Timestamp::from_second(seconds as i64).ok());
     }
-    text_of(value).trim().parse().ok()
+    Ok(text_of(state, value)?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -85,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_time_is_told_as_it_is_asked_for() {
-        let time = |value: Value, zone| time(&value, "%Y-%m-%d %H:%M", zone).ok();
+        let environment = minijinja::Environment::new();
+        let state = environment.empty_state();
+        let time = |value: Value, zone| time(&state, &value, "%Y-%m-%d %H:%M", zone).ok();
         let six = Some("2026-11-22 06:00".to_owned());
         for value in [
             Value::from("2026-11-22T06:00:00Z"),
@@ -102,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_duration_has_its_two_largest_units() {
-        let told = |value: Value| duration(&value, None);
+        let environment = minijinja::Environment::new();
+        let state = environment.empty_state();
+        let told = |value: Value| duration(&state, &value, None).expect("a duration");
         for (seconds, text) in [
             (0, "0 s"),
             (59, "59 s"),
@@ -115,7 +142,7 @@ mod tests {
         }
         assert_eq!(told(Value::from("soon")), "");
         let (start, end) = ("2026-11-22T06:00:00Z", "2026-11-22T06:12:01Z");
-        let between = duration(&Value::from(start), Some(&Value::from(end)));
-        assert_eq!(between, "12 min 1 s");
+        let between = duration(&state, &Value::from(start), Some(&Value::from(end)));
+        assert_eq!(between.ok().as_deref(), Some("12 min 1 s"));
     }
 }

@@ -1,0 +1,37 @@
+-- Text of others in log lines, in answers and on terminals: one short line, without controls and direction marks.
+
+local is_utf8 = require "util.encodings".utf8.valid;
+
+local longest = 200; -- characters, where the caller sets no other limit
+
+local replacement = "\239\191\189"; -- U+FFFD
+
+-- Lua patterns know bytes only, so that each has a range of last bytes.
+local invisible = {
+	"%c"; -- U+0000 to U+001F, U+007F
+	"\194[\128-\159]"; -- U+0080 to U+009F
+	"\216\156"; -- U+061C
+	"\226\128[\142\143\168-\174]"; -- U+200E, U+200F, U+2028 to U+202E
+	"\226\129[\166-\169]"; -- U+2066 to U+2069
+};
+
+local function show(text, most) --> string
+	most = most or longest;
+	if #text <= most and not text:find("[^\32-\126]") then return text; end -- most texts
+	-- A character has 4 bytes at most; its last bytes may be cut off.
+	local is_cut = #text > most * 4;
+	if is_cut then text = text:sub(1, most * 4):gsub("[\192-\255][\128-\191]*$", ""); end
+	if not is_utf8(text) then text = text:gsub("[\128-\255]+", replacement); end
+	for _, pattern in ipairs(invisible) do text = text:gsub(pattern, " "); end
+	local count = 0;
+	for start in text:gmatch("()[^\128-\191]") do
+		count = count + 1;
+		if count > most then
+			text, is_cut = text:sub(1, start - 1), true;
+			break;
+		end
+	end
+	return is_cut and text.."…" or text;
+end
+
+return show;

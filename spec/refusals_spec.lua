@@ -1,0 +1,113 @@
+-- Strangers whose requests are refused again and again: they wait for their answers, and nobody else does.
+
+local socket = require "socket";
+local wire = require "spec.support.wire";
+local world = require "spec.support.world";
+
+local at_once = 100; -- refusals of a client that are answered without a delay
+
+local function get(client)
+	return "GET /msg/x HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: " .. client .. "\r\n\r\n";
+end
+
+local function message(client, credentials)
+	return world.request("/msg/swallow@echo.example.com", "hello", { ["X-Forwarded-For"] = client, ["Authorization"] = credentials });
+end
+
+-- > the answer, and how many seconds it took
+local function timed(request, connection)
+	local began = socket.gettime();
+	return world.http(request, 1, connection), socket.gettime() - began;
+end
+
+-- Many requests of a client at once, each on a connection of its own. > the answers, how many ended their connection
+local function flood(request, count)
+	local all = {};
+	for i = 1, count do all[i] = request; end
+	local closed = 0;
+	local answers = wire.answers(wire.send_all(all));
+	for _, answer in ipairs(answers) do
+		if answer.headers["connection"] == "close" then closed = closed + 1; end
+	end
+	return answers, closed;
+end
+
+-- Sends so many requests at most, until the server closes the connection. > how many seconds the last one took
+local function until_closed(request, most, connection)
+	for _ = 1, most do
+		local answer, seconds = timed(request, connection);
+		if answer.headers["connection"] == "close" then return seconds; end
+	end
+	error("no connection was closed", 2);
+end
+
+teardown(world.stop);
+
+describe("clients that are refused too often", function ()
+	lazy_setup(function ()
+		world.start();
+		assert.equal(201, timed(message("192.0.2.1")).status);
+	end);
+
+	after_each(function () assert.same({}, world.errors()); end);
+
+	it("wait for their answers, whatever is refused, a second at most each", function ()
+		for number, request in ipairs { get("2001:db8:1:1::7"), message("2001:db8:1:2::7", false), message("2001:db8:1:3::7", "Basic x"),
+			message("2001:db8:1:4::7", "Bearer x") } do
+			local began = socket.gettime();
+			local answers, closed = flood(request, 2 * at_once);
+			for _, answer in ipairs(answers) do assert.is_true(answer.status >= 401 and answer.status <= 429, answer.status); end
+			local seconds = socket.gettime() - began;
+			assert.is_true(closed > 0 and closed <= at_once, closed .. " connections closed");
+			assert.is_true(seconds > 0.2, ("%d: all were answered after %.3f s"):format(number, seconds));
+			-- Another address of the same network is the same client.
+			local wait = until_closed((request:gsub("::7", "::8")), at_once / 2);
+			assert.is_true(wait < 2, ("the answer took %.3f s"):format(wait));
+		end
+	end);
+
+	it("do not wait with a right request, nor long for a challenge", function ()
+		flood(get("192.0.2.2"), 2 * at_once);
+		local answer, seconds = timed(message("192.0.2.2"));
+		assert.equal(201, answer.status);
+		assert.is_true(seconds < 0.5, ("a right request took %.3f s"):format(seconds));
+		answer, seconds = timed(message("192.0.2.2", false));
+		assert.equal(401, answer.status);
+		assert.is_truthy(answer.headers["www-authenticate"]);
+		assert.is_true(seconds < 2, ("a challenge took %.3f s"):format(seconds));
+		-- The connection on which it waits ends with the answer, so that nobody else waits on it.
+		until_closed(get("192.0.2.2"), 2 * at_once, "proxy");
+		local ok, problem = pcall(world.http, get("192.0.2.2"), 1, "proxy");
+		assert.is_false(ok);
+		assert.is_truthy(problem:find("connection closed without an answer", 1, true), problem);
+		world.hang_up("proxy");
+	end);
+
+	it("delay nobody else, on no connection of a proxy", function ()
+		local crowd = {};
+		for i = 1, 30 do crowd[i] = get("192.0.2.3"):rep(at_once); end
+		wire.answers(wire.send_all(crowd)); -- the first answer of each
+		local answer, seconds = timed(message("192.0.2.4", false), "proxy");
+		assert.equal(401, answer.status);
+		assert.is_true(seconds < 0.5, ("a challenge took %.3f s"):format(seconds));
+		for _ = 1, at_once / 2 do assert.equal(405, timed(get("192.0.2.4"), "proxy").status); end
+		answer, seconds = timed(message("192.0.2.5"), "proxy");
+		assert.equal(201, answer.status);
+		assert.is_true(seconds < 0.5, ("a right request took %.3f s"):format(seconds));
+		world.hang_up("proxy");
+	end);
+
+	it("are all answered, where too many wait as well", function ()
+		local answers = flood(get("192.0.2.6"), 500);
+		for _, answer in ipairs(answers) do assert.equal(405, answer.status); end
+		assert.equal(201, timed(message("192.0.2.6")).status);
+	end);
+
+	it("and wait when the module is reloaded get their answers", function ()
+		flood(get("192.0.2.7"), 2 * at_once);
+		local waiting = {};
+		for i = 1, 20 do waiting[i] = wire.send(get("192.0.2.7")); end
+		assert(world.module("reload"));
+		for _, answer in ipairs(wire.answers(waiting)) do assert.equal(405, answer.status); end
+	end);
+end);

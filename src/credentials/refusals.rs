@@ -1,0 +1,170 @@
+//! Refused requests: a client with too many of them waits for its answers.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::client::Client;
+
+/// How many refusals of a client are answered at once, and how many more each second.
+const AT_ONCE: f64 = 100.0;
+const PER_SECOND: f64 = 50.0;
+/// An answer is held back for as long at most.
+const LONGEST: Duration = Duration::from_secs(1);
+/// In a second, the answers to as many are held back at most, of one client and of all: each keeps its request in memory.
+const HELD_OF_CLIENT: u32 = 250;
+const HELD: u32 = 500;
+/// As many clients are counted at most. To fill it, each would have to be refused again within 20 milliseconds.
+const CLIENTS: usize = 10_000;
+
+/// The refusals of the last seconds, by client.
+pub struct Refusals {
+    clients: HashMap<Client, Recent>,
+    held: Second,
+}
+
+struct Recent {
+    /// Refusals, less those that time has made good. It is bounded, so that a client is quick again soon.
+    level: f64,
+    at: Instant,
+    held: Second,
+}
+
+impl Recent {
+    fn level(&self, now: Instant) -> f64 {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.level - elapsed * PER_SECOND).max(0.0)
+    }
+}
+
+/// Counts for a second.
+struct Second {
+    began: Instant,
+    count: u32,
+}
+
+impl Second {
+    fn new(now: Instant) -> Second {
+        Second {
+            began: now,
+            count: 0,
+        }
+    }
+
+    fn take(&mut self, most: u32, now: Instant) -> bool {
+        if now.saturating_duration_since(self.began) >= Duration::from_secs(1) {
+            *self = Second::new(now);
+        }
+        let free = self.count < most;
+        self.count += u32::from(free);
+        free
+    }
+}
+
+impl Refusals {
+    pub fn new(now: Instant) -> Refusals {
+        Refusals {
+            clients: HashMap::new(),
+            held: Second::new(now),
+        }
+    }
+
+    /// Counts a refusal. `Some` where there were too many: how long to hold back the answer, after which the connection is
+    /// closed, so that no other request waits on it. That is zero where too many answers are held back.
+    pub fn refuse(&mut self, client: Client, now: Instant) -> Option<Duration> {
+        if self.clients.len() >= CLIENTS {
+            self.clients.retain(|_, recent| recent.level(now) > 0.0);
+            if self.clients.len() >= CLIENTS {
+                self.clients.clear();
+            }
+        }
+        let recent = self.clients.entry(client).or_insert(Recent {
+            level: 0.0,
+            at: now,
+            held: Second::new(now),
+        });
+        recent.level = (recent.level(now) + 1.0).min(2.0 * AT_ONCE);
+        recent.at = now;
+        let over = recent.level - AT_ONCE;
+        if over <= 0.0 {
+            return None;
+        }
+        let is_held = recent.held.take(HELD_OF_CLIENT, now) && self.held.take(HELD, now);
+        Some(if is_held {
+            LONGEST.mul_f64(over / AT_ONCE)
+        } else {
+            Duration::ZERO
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        Client::V4(std::net::Ipv4Addr::from(number))
+    }
+
+    #[test]
+    fn a_client_waits_longer_with_each_refusal_but_never_more_than_a_second() {
+        let now = Instant::now();
+        let mut refusals = Refusals::new(now);
+        for _ in 0..100 {
+            assert_eq!(refusals.refuse(client(1), now), None);
+        }
+        let mut last = Duration::ZERO;
+        for _ in 0..100 {
+            let delay = refusals.refuse(client(1), now).unwrap();
+            assert!(last < delay && delay <= LONGEST, "{last:?}, {delay:?}");
+            last = delay;
+        }
+        for _ in 0..100_000 {
+            assert!(refusals.refuse(client(1), now).unwrap() <= LONGEST);
+        }
+        assert_eq!(refusals.refuse(client(2), now), None, "another client");
+        let later = now + Duration::from_secs(2);
+        let after = refusals.refuse(client(1), later).unwrap();
+        assert!(after < Duration::from_millis(20), "{after:?}");
+        let later = later + Duration::from_secs(1);
+        assert_eq!(refusals.refuse(client(1), later), None);
+    }
+
+    #[test]
+    fn few_answers_are_held_back_at_once() {
+        let begin = Instant::now();
+        let mut refusals = Refusals::new(begin);
+        let mut held = |clients: u32, now| {
+            let mut held = 0;
+            for number in 0..clients {
+                for _ in 0..1_000 {
+                    let delay = refusals.refuse(client(number), now);
+                    held += u32::from(delay.is_some_and(|delay| !delay.is_zero()));
+                }
+            }
+            held
+        };
+        assert_eq!(held(1, begin), HELD_OF_CLIENT);
+        assert_eq!(held(10, begin + LONGEST), HELD);
+        assert_eq!(held(10, begin + 2 * LONGEST), HELD);
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_the_number_of_clients() {
+        let now = Instant::now();
+        let mut refusals = Refusals::new(now);
+        for number in 0..30_000 {
+            refusals.refuse(client(number), now);
+            assert!(refusals.clients.len() <= CLIENTS);
+        }
+        // Those that are quick again give way to others.
+        for _ in 0..200 {
+            refusals.refuse(client(0), now);
+        }
+        for number in 0..30_000 {
+            let later = now + Duration::from_millis(u64::from(number) / 20);
+            refusals.refuse(client(1 + number), later);
+        }
+        let later = now + Duration::from_millis(1_500);
+        assert!(refusals.refuse(client(0), later).is_some());
+    }
+}

@@ -1,0 +1,248 @@
+//! The memory that requests may take.
+//!
+//! A request counts what it becomes before that is built: what its body unpacks to, what is parsed, the messages that
+//! wait to be sent. A request that needs more than fits its size is refused, and so is one that finds the memory
+//! taken by others.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::problem::Problem;
+
+/// So many bytes a request may take for each byte of its body, and so many beside them. A message, a member of an
+/// object or a field of a form takes more than its text has.
+const PER_BYTE: usize = 14;
+const BESIDE: usize = 1 << 20;
+
+/// A share grows in steps of so many bytes, so that counting one value costs nothing.
+const STEP: usize = 64 * 1024;
+
+/// What all large requests hold together, by account.
+pub struct Memory(Mutex<Held>);
+
+struct Held {
+    all: usize,
+    by_account: BTreeMap<String, usize>,
+}
+
+/// The memory of the large requests of this process, whichever VirtualHost they reach.
+pub static MEMORY: Memory = Memory::new();
+
+impl Memory {
+    pub const fn new() -> Memory {
+        Memory(Mutex::new(Held {
+            all: 0,
+            by_account: BTreeMap::new(),
+        }))
+    }
+
+    /// A thread that panicked has left the numbers as they were.
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes bytes for an account. An account may hold as much as it leaves to others: half of `most` where it is the
+    /// only one, half of the rest where it is the second.
+    fn take(&self, account: &str, bytes: usize, most: usize) -> bool {
+        let mut held = self.lock();
+        let own = held.by_account.get(account).copied().unwrap_or_default();
+        let (all, own) = (held.all + bytes, own + bytes);
+        if own > most.saturating_sub(all) {
+            return false;
+        }
+        held.all = all;
+        held.by_account.insert(account.to_owned(), own);
+        true
+    }
+
+    fn give_back(&self, account: &str, bytes: usize) {
+        let mut held = self.lock();
+        held.all -= bytes.min(held.all);
+        let own = held.by_account.get(account).copied().unwrap_or_default();
+        match own.saturating_sub(bytes) {
+            0 => held.by_account.remove(account),
+            rest => held.by_account.insert(account.to_owned(), rest),
+        };
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new()
+    }
+}
+
+/// What one request has taken. Dropped, it gives all of it back.
+pub struct Share {
+    /// Of a small request, which is read at once, nothing.
+    of: Option<Pool>,
+    taken: AtomicUsize,
+    reserved: AtomicUsize,
+    most: AtomicUsize,
+}
+
+struct Pool {
+    memory: &'static Memory,
+    account: String,
+    most: usize,
+}
+
+impl Share {
+    /// The share of a request that is read at once, while no other is: `len` is the size of its body.
+    pub fn alone(len: usize) -> Share {
+        Share::new(None, len)
+    }
+
+    /// The share of an account's request in the memory of all, whose body has `len` bytes. `longest` is the size that a
+    /// body may have at most.
+    pub fn of(memory: &'static Memory, account: &str, len: usize, longest: usize) -> Share {
+        let pool = Pool {
+            memory,
+            account: account.to_owned(),
+            most: longest.saturating_mul(8).max(64 << 20),
+        };
+        Share::new(Some(pool), len)
+    }
+
+    fn new(of: Option<Pool>, len: usize) -> Share {
+        Share {
+            of,
+            taken: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            most: AtomicUsize::new(fitting(len)),
+        }
+    }
+
+    /// The body is unpacked to so many bytes, and may take what fits this size.
+    pub fn grow_to(&self, len: usize) {
+        self.most.fetch_max(fitting(len), Ordering::Relaxed);
+    }
+
+    /// Takes bytes, before they are allocated.
+    ///
+    /// # Errors
+    /// 413 where the request takes more than its size allows; 503 where others, or other requests of the account, have taken
+    /// too much.
+    pub fn take(&self, bytes: usize) -> Result<(), Problem> {
+        let taken = self.taken.load(Ordering::Relaxed).saturating_add(bytes);
+        let mut most = self.most.load(Ordering::Relaxed);
+        if let Some(pool) = &self.of {
+            most = most.min(pool.most / 2);
+        }
+        if taken > most {
+            return Err(Problem::too_large(format!(
+                "the request takes more than {most} bytes of memory, too many for its size; send its values in several requests"
+            )));
+        }
+        if let Some(pool) = &self.of {
+            let reserved = self.reserved.load(Ordering::Relaxed);
+            if taken > reserved {
+                // The last step may be smaller, so that all of `most` can be taken.
+                let more = (taken - reserved).max(STEP.min(most - reserved));
+                if !pool.memory.take(&pool.account, more, pool.most) {
+                    return Err(Problem::new(
+                        503,
+                        "too many large requests at once; try again in a moment",
+                    ));
+                }
+                self.reserved.store(reserved + more, Ordering::Relaxed);
+            }
+        }
+        self.taken.store(taken, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Bytes that were taken are freed.
+    pub fn give_back(&self, bytes: usize) {
+        let taken = self.taken.load(Ordering::Relaxed).saturating_sub(bytes);
+        self.taken.store(taken, Ordering::Relaxed);
+        let Some(pool) = &self.of else { return };
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        let kept = taken.next_multiple_of(STEP).min(reserved);
+        if reserved - kept >= STEP {
+            pool.memory.give_back(&pool.account, reserved - kept);
+            self.reserved.store(kept, Ordering::Relaxed);
+        }
+    }
+
+    /// How many bytes are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// What a request with a body of so many bytes may take.
+fn fitting(len: usize) -> usize {
+    len.saturating_mul(PER_BYTE).saturating_add(BESIDE)
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let reserved = *self.reserved.get_mut();
+        if let Some(pool) = &self.of {
+            pool.memory.give_back(&pool.account, reserved);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: usize = 1 << 20;
+
+    fn status(taken: Result<(), Problem>) -> u16 {
+        taken.map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[test]
+    fn a_request_takes_as_much_as_fits_its_size() {
+        static MEMORY: Memory = Memory::new();
+        for share in [Share::alone(1000), Share::of(&MEMORY, "a", 1000, MB)] {
+            assert_eq!(status(share.take(BESIDE)), 200);
+            assert_eq!(status(share.take(1000 * PER_BYTE)), 200);
+            assert_eq!(status(share.take(1)), 413);
+            share.grow_to(999);
+            assert_eq!(status(share.take(1)), 413);
+            share.grow_to(1001);
+            assert_eq!(status(share.take(PER_BYTE)), 200);
+            assert_eq!(status(share.take(1)), 413);
+            share.give_back(1);
+            assert_eq!(status(share.take(1)), 200);
+            assert_eq!(status(share.take(usize::MAX)), 413);
+        }
+        assert_eq!(MEMORY.lock().all, 0);
+        assert!(MEMORY.lock().by_account.is_empty());
+    }
+
+    #[test]
+    fn one_account_leaves_memory_to_others() {
+        static MEMORY: Memory = Memory::new();
+        let share = |account| Share::of(&MEMORY, account, 8 * MB, 8 * MB);
+        let all: Vec<_> = (0..5).map(|_| share("a")).collect();
+        let got = all.iter().map(|share| status(share.take(8 * MB)));
+        assert_eq!(got.collect::<Vec<_>>(), [200, 200, 200, 200, 503]);
+        let other = share("b");
+        assert_eq!(status(other.take(16 * MB)), 200);
+        assert_eq!(status(other.take(MB)), 503);
+        drop(all);
+        assert_eq!(status(other.take(16 * MB)), 200);
+        assert_eq!(status(other.take(MB)), 413); // more than an account may hold when it is alone
+        drop(other);
+        assert_eq!(MEMORY.lock().all, 0);
+    }
+
+    #[test]
+    fn what_is_given_back_is_free_for_others_at_once() {
+        static MEMORY: Memory = Memory::new();
+        let (a, b) = (
+            Share::of(&MEMORY, "a", 8 * MB, MB),
+            Share::of(&MEMORY, "a", 8 * MB, MB),
+        );
+        assert_eq!(status(a.take(32 * MB)), 200);
+        assert_eq!(status(b.take(1)), 503);
+        a.give_back(31 * MB);
+        assert_eq!(status(b.take(30 * MB)), 200);
+    }
+}

@@ -1,0 +1,203 @@
+//! JSON → the tree of values that a template sees, which takes many times the bytes of the text: each is counted before
+//! it is built.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectExt, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::http::memory::Share;
+use crate::http::problem::Problem;
+
+/// What an array or an object takes when it is empty.
+const CONTAINER: usize = 80;
+/// What an item of an array takes, and a member of an object, in a vector that has doubled.
+const ITEM: usize = 48;
+const MEMBER: usize = 96;
+/// What a text takes beside its bytes, and up to how many bytes it is kept in the value itself.
+const TEXT: usize = 32;
+const SHORT: usize = 22;
+
+/// Reads whatever another program posts.
+///
+/// # Errors
+/// What `not_json` makes of JSON that is malformed, and of a number beyond a double; 413 where it takes more memory than
+/// there is for the request.
+pub fn read(
+    text: &str,
+    memory: &Share,
+    not_json: impl FnOnce(&serde_json::Error) -> Problem,
+) -> Result<Value, Problem> {
+    let fault = RefCell::new(None);
+    let tree = Tree {
+        memory,
+        fault: &fault,
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = tree
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value));
+    value.map_err(|error| fault.take().unwrap_or_else(|| not_json(&error)))
+}
+
+/// A place in the tree.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
+    memory: &'a Share,
+    fault: &'a RefCell<Option<Problem>>,
+}
+
+impl Tree<'_> {
+    fn take<E: Error>(self, bytes: usize) -> Result<(), E> {
+        self.memory.take(bytes).map_err(|problem| {
+            self.fault.replace(Some(problem));
+            E::custom("stopped")
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::from(()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        if text.len() > SHORT {
+            self.take(TEXT + text.len())?;
+        }
+        Ok(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.take(CONTAINER)?;
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element_seed(self)? {
+            self.take(ITEM)?;
+            values.push(value);
+        }
+        values.shrink_to_fit();
+        Ok(Value::from(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        self.take(CONTAINER)?;
+        let mut all = Vec::new();
+        while let Some(name) = members.next_key_seed(self)? {
+            self.take(MEMBER)?;
+            all.push((name, members.next_value_seed(self)?));
+        }
+        Ok(Value::from_object(Members::of(all)))
+    }
+}
+
+/// The members of an object, by name. A map of the standard library takes some ten times the bytes for few of them.
+#[derive(Debug)]
+struct Members(Vec<(Value, Value)>);
+
+impl Members {
+    /// Of two with one name, the last one counts.
+    fn of(mut all: Vec<(Value, Value)>) -> Members {
+        all.reverse();
+        all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+        all.dedup_by(|(a, _), (b, _)| a.as_str() == b.as_str());
+        all.shrink_to_fit();
+        Members(all)
+    }
+}
+
+impl Object for Members {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        let found = self
+            .0
+            .binary_search_by(|(name, _)| name.as_str().cmp(&Some(key)));
+        found.ok().map(|at| self.0[at].1.clone())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_rev_key_value_enumerator(|this| Box::new(this.0.iter().cloned()))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, memory: &Share) -> Result<Value, Problem> {
+        super::read(text, memory, |error| Problem::syntax(error.to_string()))
+    }
+
+    #[test]
+    fn a_tree_is_the_json_that_was_read() {
+        let memory = Share::alone(1000);
+        for (json, sorted) in [
+            (
+                r#"{"b":[1,-2,0.5,null],"a":{"":true}}"#,
+                r#"{"a":{"":true},"b":[1,-2,0.5,null]}"#,
+            ),
+            (r#"{"a":1,"b":2,"a":3,"b":{}}"#, r#"{"a":3,"b":{}}"#),
+            (r#""x\u00fc""#, "\"xü\""),
+            ("[]", "[]"),
+        ] {
+            let value = read(json, &memory).expect(json);
+            assert_eq!(serde_json::to_string(&value).expect(json), sorted);
+        }
+    }
+
+    #[test]
+    fn members_are_found_by_name() {
+        let json: String = (0..100).map(|n| format!("\"k{n}\":{n},")).collect();
+        let value = read(&format!("{{{json}\"x\":0}}"), &Share::alone(2000)).expect("JSON");
+        for number in 0..100 {
+            let found = value.get_attr(&format!("k{number}")).expect("a map");
+            assert_eq!(found, Value::from(number));
+        }
+        assert!(value.get_attr("k100").expect("a map").is_undefined());
+        assert!(
+            value
+                .get_item(&Value::from(1))
+                .expect("a map")
+                .is_undefined()
+        );
+        assert_eq!(value.len(), Some(101));
+    }
+}

@@ -1,0 +1,253 @@
+//! What a request may cost, whatever is in it: memory, and the time for which it holds the event loop and the thread.
+//!
+//! The inputs are those of `fuzz/corpus/cost`, and families of repeated pieces in every place of every format. They are
+//! measured in the release build: `cargo test --release --test cost`.
+
+mod families;
+mod parts;
+mod pieces;
+mod recipe;
+mod rules;
+mod way;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use families::{frames, samples};
+use pieces::{MARKUP, PIECES, repeat};
+use recipe::Request;
+use rules::Cost;
+use way::{LIMITS, cost};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The templates of `tests/cost/templates`.
+const FILTERS: [&str; 4] = ["html-text", "markdown-text", "slack-text", "filters"];
+
+/// What costs too much, by family: how many of it, and the worst.
+#[derive(Default)]
+struct Faults {
+    requests: usize,
+    families: BTreeMap<String, (usize, f64, String)>,
+}
+
+impl Faults {
+    fn add(&mut self, family: &str, piece: &str, bytes: usize, cost: &Cost) {
+        self.requests += 1;
+        let faults = cost.faults(bytes);
+        let Some(times) = faults.iter().map(|(times, _)| *times).reduce(f64::max) else {
+            return;
+        };
+        let (count, worst, line) = self.families.entry(family.to_owned()).or_default();
+        *count += 1;
+        if times > *worst {
+            *worst = times;
+            let faults: Vec<_> = faults.into_iter().map(|(_, fault)| fault).collect();
+            let (status, faults) = (cost.status, faults.join("; "));
+            *line = format!("{piece:?}, {bytes} bytes, answered {status}: {faults}");
+        }
+    }
+
+    fn of(&mut self, family: &str, piece: &str, request: &Request) {
+        self.add(family, piece, request.bytes(), &cost(request));
+    }
+
+    #[track_caller]
+    fn are_none(self, at_least: usize) {
+        assert!(self.requests >= at_least, "only {} requests", self.requests);
+        let lines = self
+            .families
+            .iter()
+            .map(|(family, (count, _, worst))| format!("{family} ({count}): {worst}"));
+        let lines: Vec<_> = lines.collect();
+        let ms = rules::millisecond();
+        assert!(
+            lines.is_empty(),
+            "of {} requests, a millisecond being {ms:.2} here:\n{}",
+            self.requests,
+            lines.join("\n")
+        );
+    }
+}
+
+/// Every `step`th piece, from another one on for each size, so that together they are more than each.
+fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
+    let mut faults = Faults::default();
+    for piece in PIECES.iter().skip(size % step).step_by(step) {
+        for (name, request) in frames(piece, size) {
+            match coding {
+                Some(coding) if request.header("Content-Encoding").is_none() => {
+                    faults.of(&format!("{coding}, {name}"), piece, &request.packed(coding));
+                }
+                _ => faults.of(&name, piece, &request),
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn what_was_found_before() {
+    let mut faults = Faults::default();
+    let files = fs::read_dir(Path::new(ROOT).join("fuzz/corpus/cost")).expect("a folder");
+    let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(files.len() > 30);
+    for file in &files {
+        let request = Request::read(&fs::read(file).expect("a file"), LIMITS.body);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        faults.of(&name, "", &request);
+    }
+    faults.are_none(files.len());
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn repeated_pieces_that_may_be_read_on_the_event_loop() {
+    frames_of(7_500, 1, None).are_none(10_000);
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn repeated_pieces_that_fill_a_message() {
+    frames_of(60_001, 3, None).are_none(3_000);
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn repeated_pieces_of_256_kb() {
+    frames_of(250_000, 11, None).are_none(800);
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn repeated_pieces_in_a_content_coding() {
+    frames_of(60_000, 7, Some("gzip")).are_none(1_000);
+    frames_of(60_001, 7, Some("deflate")).are_none(1_000);
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn repeated_pieces_in_headers_and_addresses() {
+    let mut faults = Faults::default();
+    for piece in PIECES {
+        // Prosody takes a head of 10 KB, and an address is no longer than 3 KB.
+        for size in [3_000, 10_000] {
+            let text = repeat(piece, size);
+            for (name, cost) in parts::costs(&text) {
+                faults.add(name, piece, text.len(), &cost);
+            }
+        }
+    }
+    faults.are_none(4_000);
+}
+
+/// Each text that a template shows, on the event loop and beside it; the texts that it does not show, now and then.
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn markup_in_the_texts_of_every_template() {
+    let mut faults = Faults::default();
+    for (at, sample) in samples().iter().enumerate() {
+        let shown = if sample.is_shown { 1 } else { 17 };
+        for (number, piece) in MARKUP.iter().enumerate().skip(at % shown).step_by(shown) {
+            let sizes = [
+                7_000,
+                if (at + number) % 7 == 0 {
+                    250_000
+                } else {
+                    30_000
+                },
+            ];
+            for &size in &sizes[..if (at + number) % 3 == 0 { 2 } else { 1 }] {
+                let request = sample.with(&repeat(piece, size));
+                faults.of(
+                    &format!("{} {}", sample.template, sample.place),
+                    piece,
+                    &request,
+                );
+            }
+        }
+    }
+    faults.are_none(20_000);
+}
+
+#[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "only the release build is as fast as what is served"
+)]
+fn texts_in_every_filter() {
+    let mut faults = Faults::default();
+    for template in FILTERS {
+        for piece in PIECES.iter().chain(MARKUP) {
+            let payload = serde_json::json!({"text": repeat(piece, 60_000)}).to_string();
+            let request = Request::new("application/json", payload).with("as", template);
+            faults.of(template, piece, &request);
+        }
+    }
+    faults.are_none(700);
+}
+
+#[test]
+fn a_recipe_stands_for_its_request() {
+    let recipe = b"# A sentence.\nContent-Type: text/plain\nas: slack\n\n3*a\\#\\n\nb\\\\\\x41\n2^";
+    let request = Request::read(recipe, 100);
+    assert_eq!(request.body, b"a0\na1\na2\nb\\Aa0\na1\na2\nb\\A");
+    assert_eq!((request.header("As"), request.bytes()), (Some("slack"), 24));
+    assert_eq!(Request::read(recipe, 5).body, b"a0\n");
+    let packed = Request::read(b"Content-Encoding: gzip\n\n5000*a", 5000);
+    assert_eq!(packed.bytes(), 5000);
+    assert!(packed.body.starts_with(b"\x1f\x8b") && packed.body.len() < 100);
+}
+
+#[test]
+fn templates_that_try_the_filters_make_messages() {
+    for template in FILTERS {
+        let request = Request::new("application/json", "{\"text\":\"abc\"}").with("as", template);
+        assert_eq!(cost(&request).status, 200, "{template}");
+    }
+}
+
+#[test]
+fn what_costs_too_much_is_a_fault() {
+    let cost = Cost {
+        memory: 2_097_152 + 20 * 1000,
+        elements: 2_100,
+        on_loop: (2.0, "to read"),
+        on_thread: 100.5,
+        status: 200,
+    };
+    assert!(cost.faults(1000).is_empty());
+    assert_eq!(cost.faults(900).len(), 1);
+    let (memory, elements) = (cost.memory + 1, cost.elements + 1);
+    let more = Cost {
+        memory,
+        elements,
+        on_loop: (2.1, "to read"),
+        on_thread: 102.0,
+        ..cost
+    };
+    assert_eq!(more.faults(1000).len(), 4);
+}

@@ -1,0 +1,167 @@
+//! The way of a request, from its bytes to its stanzas, with the cost of each step. `Reader::is_slow` decides what runs on the
+//! event loop and what on a thread, as in `src/lua/composer.rs`.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use post_msg::http::answer::{Asked, refusal};
+use post_msg::http::problem::Problem;
+use post_msg::http::query::Query;
+use post_msg::message::address::Server;
+use post_msg::message::element::{Child, Element};
+use post_msg::message::kind::Kind;
+use post_msg::message::limits::Limits;
+use post_msg::payload::batch::Batch;
+use post_msg::payload::reader::{Reader, Unaddressed, Uploads};
+use post_msg::payload::webhook::Webhook;
+use post_msg::template::context::Headers;
+use post_msg::template::engine::Templates;
+use post_msg::template::source::Folder;
+
+use super::recipe::Request;
+use super::rules::{self, Cost};
+
+/// The defaults of the settings.
+pub const LIMITS: Limits = Limits {
+    size: 196_608,
+    recipients: 100,
+    batch: 10_000,
+    body: 10 << 20,
+};
+
+/// A server whose normal form is lower case.
+pub struct AnyAddress;
+
+impl Server for AnyAddress {
+    fn host(&self) -> &str {
+        "example.com"
+    }
+
+    fn normal(&self, address: &str) -> Option<String> {
+        Some(address.to_lowercase())
+    }
+
+    fn serves(&self, domain: &str) -> bool {
+        domain.ends_with(".com")
+    }
+
+    fn has_rooms(&self, domain: &str) -> bool {
+        domain.starts_with("rooms.")
+    }
+}
+
+/// The templates that come with the module, and those of an administrator in `tests/cost/templates`, which try the filters.
+pub static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| {
+    let folder = Folder::new(Path::new(super::ROOT).join("tests/cost/templates"));
+    assert!(!folder.names().is_empty());
+    Arc::new(Templates::new(Some(folder)))
+});
+
+/// What a request costs: the least of three runs where it is more than it may be.
+pub fn cost(request: &Request) -> Cost {
+    LazyLock::force(&TEMPLATES);
+    rules::least(request.bytes(), |cost| {
+        cost.status = match go(request, cost) {
+            Ok(()) => 200,
+            Err(problem) => {
+                let accept = request.header("Accept").map(str::as_bytes);
+                let content_type = request.header("Content-Type").map(str::as_bytes);
+                let asked = Asked {
+                    accept,
+                    content_type,
+                    id: None,
+                };
+                cost.hold("the refusal", || drop(refusal(&problem, asked)));
+                problem.status
+            }
+        };
+    })
+}
+
+fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
+    let bytes = |name| request.header(name).map(str::as_bytes);
+    let reader = cost.hold("the headers", || {
+        let query = Query::parse(bytes("query").unwrap_or_default());
+        let webhook = request.header("as").map(|name| {
+            let (templates, headers) = (
+                Arc::clone(&TEMPLATES),
+                Headers::new(request.headers.clone()),
+            );
+            let now = "2026-11-22T06:00:00Z".to_owned();
+            Webhook::new(templates, name.to_owned(), headers, query, now)
+        });
+        let disposition = bytes("Content-Disposition");
+        let uploads = match request.header("uploads") {
+            Some("nowhere") => Uploads::Nowhere,
+            _ => Uploads::Somewhere {
+                disposition,
+                name: None,
+            },
+        };
+        Reader::new(
+            bytes("Content-Type"),
+            bytes("Content-Encoding"),
+            webhook,
+            uploads,
+        )
+    })?;
+    let in_url = Ok(vec!["user".to_owned()]);
+    let mut batch = Batch::new("me@example.com".to_owned(), in_url, LIMITS, None);
+    let receipt = request.header("Prefer").is_some();
+    let is_slow = cost.hold("whether it is slow", || reader.is_slow(&request.body));
+    if is_slow {
+        let read = cost.read_on_thread(|| reader.read(&request.body.clone(), receipt, &LIMITS));
+        cost.hold("to take what was read", || batch.take(read))?;
+    } else {
+        cost.hold("to read", || {
+            batch.take(reader.read(&request.body, receipt, &LIMITS))
+        })?;
+    }
+    // One message at a time, as in the shortest slice.
+    while !cost.hold("to resolve", || batch.resolve(&AnyAddress, || false))? {}
+    loop {
+        let elements = cost.hold("a stanza", || {
+            batch
+                .next_message()
+                .map(|message| elements(&message.element()))
+        });
+        match elements {
+            Some(elements) => cost.elements = cost.elements.max(elements),
+            None => break,
+        }
+    }
+    cost.hold("to free it", || drop(batch));
+    Ok(())
+}
+
+/// How many elements there are.
+fn elements(element: &Element) -> usize {
+    let children = element.children().iter().map(|child| match child {
+        Child::Element(element) => elements(element),
+        Child::Text(_) => 0,
+    });
+    1 + children.sum::<usize>()
+}
+
+/// The messages that a request makes, as XML, one after the other; nothing where it is refused.
+pub fn output(request: &Request) -> String {
+    let bytes = |name| request.header(name).map(str::as_bytes);
+    let webhook = request.header("as").map(|name| {
+        let (templates, headers) = (
+            Arc::clone(&TEMPLATES),
+            Headers::new(request.headers.clone()),
+        );
+        Webhook::new(
+            templates,
+            name.to_owned(),
+            headers,
+            Query::parse(b""),
+            String::new(),
+        )
+    });
+    let read = Reader::new(bytes("Content-Type"), None, webhook, Uploads::Nowhere)
+        .and_then(|reader| reader.read(&request.body, false, &LIMITS));
+    let messages = read.map(|payload| payload.messages).unwrap_or_default();
+    let xml = |message: &Unaddressed| message.content.element("a", "b", Kind::Chat).to_string();
+    messages.iter().map(xml).collect()
+}
