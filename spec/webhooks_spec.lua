@@ -155,9 +155,10 @@ describe("templates", function ()
 			assert.equal(1, status, table.concat(words, " "));
 			assert.is_truthy(err ~= "", out);
 		end
+		write("mine", "{{ text or fail('there is no text') }}");
 		out, err, status = ctl({ "template", "try", "mine" }, "{}");
 		assert.equal(1, status, out);
-		assert.is_truthy(err:find("mine, line 1, column 8: `text` is undefined", 1, true), err);
+		assert.is_truthy(err:find("mine, line 1, column 12: there is no text", 1, true), err);
 		os.remove(path_of("broken"));
 		out, err, status = ctl { "template", "list" };
 		assert.equal(0, status, out .. err);
@@ -183,6 +184,33 @@ describe("a token", function ()
 			assert.is_truthy(answer.body:find(id, 1, true), answer.body);
 		end
 		assert.same({ "a" }, received());
+	end);
+
+	it("sends although programs append to the URL that ends with it", function ()
+		local token = make_token("--to", "user@example.com");
+		local bare = { Authorization = false };
+		for _, path in ipairs {
+			"/msg/user?as=slack&token=" .. token .. "/slack";
+			"/msg/user?as=discord&token=" .. token .. "?wait=True";
+			"/msg/user/slack?as=slack&token=" .. token;
+			"/msg/user/message?as=gotify&token=" .. token;
+			"/msg/user@example.com/message?token=" .. token .. "&as=gotify";
+			"/msg?as=discord&token=" .. token .. "&to=user?wait=true";
+			"/msg/user?token=" .. token .. "&as=discord/slack";
+		} do
+			local answer = post(path, '{"text": "a", "content": "a", "message": "a"}', bare);
+			assert.equal(path:find("discord.*wait") and 200 or path:find("discord$") and 204 or 200, answer.status, path .. "\n" .. answer.body);
+			assert.same({ "a" }, received(), path);
+			if path:find("wait", 1, true) then assert.is_truthy(answer.body:find('"id": ?"%d+"'), answer.body); end
+		end
+		local answer = post("/msg/user?as=gotify&title=T&priority=10&message=M&token=" .. token, "", { Authorization = false; ["Content-Type"] = false });
+		assert.equal(200, answer.status, answer.body);
+		assert.is_truthy(answer.body:find('"priority": ?10'), answer.body);
+		assert.same({ "❗ T\nM" }, received());
+		-- What no template names is a part of the address, and of the token.
+		assert.equal(422, post("/msg/user/other?as=gotify&token=" .. token, '{"message": "a"}', bare).status);
+		assert.equal(422, post("/msg/user/message?as=slack&token=" .. token, '{"text": "a"}', bare).status);
+		assert.same({}, received());
 	end);
 
 	it("goes in the header that Gotify's clients have for it", function ()

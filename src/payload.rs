@@ -5,7 +5,7 @@
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
 //! | a body of another kind | a file, which is uploaded | [`file`] |
-//! | what another program posts | a draft, by a template | [`webhook`], [`tree`] |
+//! | what another program posts | a draft, by a template | [`webhook`] |
 //! | what the page asks for about tokens | its members | [`token_request`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
@@ -22,5 +22,4 @@ pub mod ndjson;
 pub mod reader;
 pub mod text;
 pub mod token_request;
-pub mod tree;
 pub mod webhook;

@@ -3,6 +3,7 @@
 //! | from | to | module |
 //! |---|---|---|
 //! | a name | the source of a template: one that comes with the module, or the administrator's own | [`source`] |
+//! | JSON | a tree of values, whose memory is counted | [`tree`] |
 //! | a payload, headers, query | what a template sees | [`context`] |
 //! | a template and what it sees | the fields of a message, and the answer that the program expects | [`engine`] |
 //! | a text in HTML, Markdown, Slack's markup; a time | plain text | [`filter`] |
@@ -15,3 +16,4 @@ pub mod fault;
 pub mod filter;
 mod seen_headers;
 pub mod source;
+pub mod tree;

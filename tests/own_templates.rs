@@ -94,7 +94,10 @@ fn a_fault_is_told_of_the_template_that_has_it() {
     let files: &[(&str, &[u8])] = &[
         ("outer.j2", b"{% include 'inner' %}"),
         ("inner.j2", b"\n  {{ 1 + }}"),
-        ("missing.j2", b"{{ payload.missing|shorten(3) }}"),
+        (
+            "missing.j2",
+            b"{{ fail('nothing') if not payload.missing }}",
+        ),
         ("around.j2", b"\n\n{% include 'missing' %}"),
     ];
     let templates = Templates::new(Some(Folder::new(folder("faults", files))));
@@ -160,8 +163,24 @@ fn what_filters_do_is_paid_with_fuel() {
         "list|shorten(5)",
         "text|one_line",
         "list|one_line",
+        "text|text",
+        "texts|text",
+        "text|take(5)",
+        "list|take(5)",
+        "list|take(100000)",
+        "numbered|take(100000)",
+        "json|take(100000)",
+        "json|take(0)",
+        "text|int",
+        "texts|int",
+        "text|link",
+        "list|link",
+        "texts|link",
+        "host|link(host, host)",
         "text|url",
         "list|url",
+        "texts|url(texts)",
+        "texts|shorten(5)",
         "text|emoji",
         "text|time('%Y')",
         "list|time('%Y')",
@@ -218,9 +237,13 @@ fn what_filters_do_is_paid_with_fuel() {
         "debug()",
     ];
     let payload = format!(
-        r#"{{"text": "{}", "list": [{}{{"a": 1}}]}}"#,
+        r#"{{"text": "{}", "list": [{}{{"a": 1}}], "texts": [{}1], "json": "[{}0]", "host": "https://{}/", "numbered": {{{}"x":0}}}}"#,
         "> - <a@".repeat(8 * 1024),
-        r#"{"a": 1},"#.repeat(2000)
+        r#"{"a": 1},"#.repeat(2000),
+        format!("{:?},", "https:/x ü".repeat(50)).repeat(200),
+        "[],".repeat(8 * 1024),
+        "ü".repeat(4000),
+        (0..2000).map(|n| format!("\"{n}\":0,")).collect::<String>()
     );
     // A filter of this module pays for its work beside the text that it reads and returns.
     let repeats = |expression: &str| match expression {
@@ -228,9 +251,7 @@ fn what_filters_do_is_paid_with_fuel() {
         | "text|markdown_to_text"
         | "text|discord_to_text"
         | "text|slack_to_text"
-        | "text|reply"
-        | "list|shorten(5)"
-        | "list|url" => 60,
+        | "text|reply" => 60,
         _ => 100_000,
     };
     let sources: Vec<_> = expressions

@@ -17,6 +17,7 @@
 //! program is answered, `=> nothing` means that nothing is sent, and `=> 422` is a problem with its text. `TEMPLATE=NAME`
 //! runs the cases of one template, and `WRITE=1` writes what comes out into the files.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
-use post_msg::message::field::FIELDS;
+use post_msg::message::field::{BODY, FIELDS};
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::{Body, Drafts};
@@ -36,6 +37,7 @@ use post_msg::payload::webhook::{Form, Webhook};
 use post_msg::template::context::Headers;
 use post_msg::template::engine::Templates;
 use post_msg::template::source::{BUILT_IN, Folder};
+use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 const NOW: &str = "2026-11-22T06:00:00Z";
@@ -85,9 +87,13 @@ struct Request<'a> {
 }
 
 fn request(text: &str) -> Request<'_> {
-    let (head, rest) = text
-        .split_once("\n\n")
-        .expect("an empty line behind the headers");
+    let head_and_rest = text.split_once("\n\n");
+    // An empty body needs no empty line.
+    let head_and_rest = head_and_rest.filter(|(head, _)| !head.contains("\n=> "));
+    let (head, rest) = head_and_rest.unwrap_or_else(|| {
+        let end = text.find("\n=> ").expect("what comes of it");
+        (&text[..end], &text[end + 1..])
+    });
     let length = if rest.starts_with("=> ") {
         0
     } else {
@@ -109,7 +115,7 @@ fn request(text: &str) -> Request<'_> {
         query,
         headers,
         body: rest[..length].trim_end_matches('\n'),
-        end: head.len() + 2 + length,
+        end: text.len() - rest.len() + length,
     }
 }
 
@@ -118,8 +124,8 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Draf
     let content_type = request.headers.iter().find(is_type);
     let content_type = content_type.map_or("application/json", |(_, value)| value);
     let media_type = MediaType::of(content_type.as_bytes());
-    let form = Form::of(Some(media_type.essence))?;
-    let parameters = media_type.parameters()?;
+    let form = Form::of(Some(media_type.essence));
+    let parameters = media_type.lenient_parameters()?;
     let webhook = Webhook::new(
         Arc::clone(templates),
         name.to_owned(),
@@ -214,6 +220,182 @@ fn each_payload_makes_its_message() {
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
     assert!(count > 0, "no cases");
+}
+
+/// The places of all members of a payload, and of all items.
+fn places(value: &Value, at: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| (name.clone(), member))
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (index.to_string(), item))
+            .collect(),
+        _ => return,
+    };
+    for (name, value) in inner {
+        at.push(name);
+        all.push(at.clone());
+        places(value, at, all);
+        at.pop();
+    }
+}
+
+/// Replaces what is at a place, or drops it.
+fn change(payload: &mut Value, place: &[String], how: u64) {
+    let Some((last, before)) = place.split_last() else {
+        return;
+    };
+    let pointer: String = before
+        .iter()
+        .map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
+        .collect();
+    let Some(parent) = payload.pointer_mut(&pointer) else {
+        return;
+    };
+    let there = match parent {
+        Value::Object(members) if how == 0 => {
+            members.remove(last);
+            return;
+        }
+        Value::Array(items) if how == 0 => {
+            let index = last.parse().unwrap_or(0);
+            if index < items.len() {
+                items.remove(index);
+            }
+            return;
+        }
+        Value::Object(members) => members.get_mut(last),
+        Value::Array(items) => last
+            .parse()
+            .ok()
+            .and_then(|index: usize| items.get_mut(index)),
+        _ => None,
+    };
+    let Some(there) = there else { return };
+    let was = there.take();
+    *there = match how {
+        1 => Value::Null,
+        2 => json!(true),
+        3 => json!(7),
+        4 => json!(-1.5e300),
+        5 => json!(""),
+        6 => json!("another text"),
+        7 => json!([]),
+        8 => json!({}),
+        9 => json!([1, null, "x", [], {}]),
+        10 => json!({"a": 1, "b": {}}),
+        11 => json!([was]),
+        12 => json!({"1": was}),
+        13 => json!(was.to_string()),
+        14 => json!(false),
+        _ => json!([[[{}]]]),
+    };
+}
+const WAYS: u64 = 16;
+
+fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        // Who speaks is no text of a message.
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| *name != "username");
+            members.for_each(|(_, member)| texts(member, found));
+        }
+        _ => {}
+    }
+}
+
+/// Members that are missing or of another type cost a message nothing but what they would have said. `PAYLOADS` is how many
+/// payloads of each template are tried.
+#[test]
+fn a_member_of_another_type_loses_no_message() {
+    let templates = templates();
+    let count = std::env::var("PAYLOADS")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    let count: u64 = count.unwrap_or(300);
+    let mut state = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(0x9E37_79B9_7F4A_7C15_u64);
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % below
+    };
+    let mut faults = BTreeMap::new();
+    for name in names() {
+        let files: Vec<String> = cases(&name)
+            .iter()
+            .map(|path| fs::read_to_string(path).expect("a case"))
+            .collect();
+        let mut payloads = Vec::new();
+        for text in &files {
+            let request = request(text);
+            let (Ok(payload), Ok(drafts)) = (
+                serde_json::from_str::<Value>(request.body),
+                run(&templates, &name, &request),
+            ) else {
+                continue;
+            };
+            let mut all = Vec::new();
+            places(&payload, &mut Vec::new(), &mut all);
+            let said = drafts
+                .drafts
+                .first()
+                .and_then(|draft| draft.values[BODY].clone());
+            payloads.push((request, payload, all, said.unwrap_or_default()));
+        }
+        for number in 0..count {
+            let (request, payload, all, said) = &payloads[random(payloads.len() as u64) as usize];
+            let (mut changed, mut without) = (payload.clone(), payload.clone());
+            for _ in 0..=number % 2 {
+                let place = &all[random(all.len() as u64) as usize];
+                change(&mut changed, place, random(WAYS));
+                change(&mut without, place, 1);
+            }
+            let body = changed.to_string();
+            let request = Request {
+                query: request.query,
+                headers: request.headers.clone(),
+                body: &body,
+                end: 0,
+            };
+            let mut left = Vec::new();
+            texts(&without, &mut left);
+            let is_text = |text: &&str| text.trim().len() > 5 && said.contains(text.trim());
+            match run(&templates, &name, &request) {
+                Ok(drafts) => {
+                    for draft in drafts.drafts {
+                        if let Err(problem) = Content::of(draft, false, &LIMITS) {
+                            faults
+                                .entry(problem.detail)
+                                .or_insert(format!("{name}: {body}"));
+                        }
+                    }
+                }
+                Err(problem) if problem.status == 422 && !left.iter().any(is_text) => {}
+                Err(problem) => {
+                    let what = problem
+                        .detail
+                        .split(", which was read")
+                        .next()
+                        .unwrap_or_default();
+                    faults.entry(what.to_owned()).or_insert(format!(
+                        "{name}: {:?}: {body}",
+                        left.iter().find(|text| is_text(text))
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[test]

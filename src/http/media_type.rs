@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8};
 
 use super::charset;
 use super::parameters::{Parameters, is_token, parameters};
@@ -71,6 +71,31 @@ impl<'a> MediaType<'a> {
                         "Content-Type names two boundaries that differ",
                     ));
                 }
+                found.boundary = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The parameters of what another program posts: no program corrects its header, so wrong parameters are ignored.
+    /// Python's `utf-8-sig` and the like are UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// 415 for a charset that is unknown.
+    pub fn lenient_parameters(self) -> Result<BodyParameters<'a>, Problem> {
+        let mut found = BodyParameters {
+            charset: None,
+            boundary: None,
+        };
+        for (name, value) in self.rest.flatten() {
+            if name.eq_ignore_ascii_case(b"charset") && found.charset.is_none() {
+                let label = value.trim_ascii().to_ascii_lowercase();
+                found.charset = Some(match charset::named(&label) {
+                    Err(_) if label.starts_with(b"utf-8") || label.starts_with(b"utf8") => UTF_8,
+                    named => named?,
+                });
+            } else if name.eq_ignore_ascii_case(b"boundary") && found.boundary.is_none() {
                 found.boundary = Some(value);
             }
         }

@@ -115,6 +115,21 @@ pub fn shortened(value: &str) -> String {
     shown
 }
 
+/// The first names of several, as an answer repeats them; `None` where there are none.
+pub fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Option<String> {
+    const SHOWN: usize = 10;
+    let mut names = names.into_iter();
+    let mut shown: Vec<String> = names
+        .by_ref()
+        .take(SHOWN)
+        .map(|name| quote(name.as_ref()))
+        .collect();
+    if names.next().is_some() {
+        shown.push("…".to_owned());
+    }
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

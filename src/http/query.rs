@@ -1,5 +1,7 @@
 //! The query of a request's URL.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 /// As many parameters are kept that mean nothing here.
@@ -19,6 +21,8 @@ pub struct Query {
     pub others: Vec<(String, String)>,
     /// The first parameter but `to` that is given twice.
     pub repeated: Option<String>,
+    /// Path elements that a program appended to a URL whose last part is the query: `token=TOKEN/slack`.
+    pub appended: Vec<String>,
 }
 
 impl Query {
@@ -26,6 +30,18 @@ impl Query {
     pub fn parse(query: &[u8]) -> Query {
         let mut known = Query::default();
         for (name, value) in form_urlencoded::parse(query) {
+            // Neither a token nor a format has these characters: what follows them was appended.
+            let end = match &*name {
+                "token" | "as" => value.find(['/', '?']),
+                _ => None,
+            };
+            let value = match end {
+                Some(end) => {
+                    known.append(&value[end..]);
+                    Cow::Borrowed(&value[..end])
+                }
+                None => value.clone(),
+            };
             let is_new = match &*name {
                 "token" => {
                     known.tokens.push(Zeroizing::new(value.into_owned()));
@@ -53,6 +69,39 @@ impl Query {
             }
         }
         known
+    }
+
+    /// Takes what a program appended: path elements, and behind a further `?` parameters.
+    fn append(&mut self, appended: &str) {
+        let (path, query) = appended.split_once('?').unwrap_or((appended, ""));
+        let elements = path.split('/').filter(|element| !element.is_empty());
+        self.appended.extend(elements.take(MOST).map(str::to_owned));
+        for pair in query.split(['?', '&']).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let is_new = self.others.iter().all(|(other, _)| other != name);
+            if is_new && self.others.len() < MOST {
+                self.others.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+
+    /// Cuts off what a program appended, if the last parameter is `to` or another one: each of `names` behind a
+    /// further `?`.
+    pub fn detach(&mut self, names: &[String]) {
+        let is_known = |pairs: &str| {
+            let name = pairs.split(['=', '&']).next().unwrap_or_default();
+            names.iter().any(|known| known == name)
+        };
+        let others = self.others.iter_mut().map(|(_, value)| value);
+        let mut cut = None;
+        for value in self.to.iter_mut().chain(others) {
+            if let Some(at) = value.rfind('?').filter(|&at| is_known(&value[at + 1..])) {
+                cut = Some(value.split_off(at));
+            }
+        }
+        if let Some(appended) = cut {
+            self.append(&appended);
+        }
     }
 
     /// `filename`: what a file is called. With `as` it means nothing here.
@@ -102,6 +151,40 @@ mod tests {
         assert_eq!(says(b"token=a&as=x&wait=1"), "as=x&wait=1");
         assert_eq!(says(b"token=a&x=1&filename=a+b"), "filename=a+b");
         assert_ne!(says(b"to=a&to=b"), says(b"to=a%26to=b"));
+    }
+
+    #[test]
+    fn what_programs_append_is_no_part_of_the_last_parameter() {
+        let parse = |query: &[u8]| {
+            let mut query = Query::parse(query);
+            query.detach(&["wait".to_owned()]);
+            query
+        };
+        let wait = [("wait".to_owned(), "True".to_owned())];
+        let query = parse(b"as=discord&token=pmsg_a_b?wait=True");
+        assert_eq!(
+            (query.tokens[0].as_str(), &query.others[..]),
+            ("pmsg_a_b", &wait[..])
+        );
+        let query = parse(b"token=pmsg_a_b&as=discord?wait=True");
+        assert_eq!(
+            (query.format.as_deref(), &query.others[..]),
+            (Some("discord"), &wait[..])
+        );
+        let query = parse(b"as=slack&token=pmsg_a_b/slack");
+        assert_eq!(query.tokens[0].as_str(), "pmsg_a_b");
+        assert_eq!(query.appended, ["slack"]);
+        let query = parse(b"as=discord&to=a@b?wait=True");
+        assert_eq!(
+            (query.to, &query.others[..]),
+            (vec!["a@b".to_owned()], &wait[..])
+        );
+        let query = parse(b"as=discord&wait=1&token=t?wait=True&to=a@b/c?d=e");
+        assert_eq!(
+            (query.to, query.repeated),
+            (vec!["a@b/c?d=e".to_owned()], None)
+        );
+        assert_eq!(query.others, [("wait".to_owned(), "1".to_owned())]);
     }
 
     #[test]

@@ -146,8 +146,22 @@ impl Composer {
             panic!("on purpose");
         }
         let mut query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
+        let mut in_path = path::recipient(&path.as_bytes(), &self.base);
+        if let Some(mut name) = query.format.take() {
+            // What programs append to the URL that they are given does no harm.
+            let appended = self.templates.appended(&name);
+            query.detach(&appended.parameters);
+            if let Ok(path) = &mut in_path {
+                *path = path
+                    .take()
+                    .and_then(|path| appended.cut(path, &mut query.appended));
+            }
+            if let Some(other) = self.templates.format_of(&appended, &query.appended) {
+                name.clone_from(other);
+            }
+            query.format = Some(name);
+        }
         let in_query = std::mem::take(&mut query.to);
-        let in_path = path::recipient(&path.as_bytes(), &self.base);
         // A query alone changes no recipient.
         let in_query_count = query.format.is_some() || in_path == Ok(None);
         let in_url = in_path.map(|in_path| {

@@ -46,8 +46,8 @@ impl LuaTemplates {
         let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
         let content_type = headers.iter().find(is_type).map(|(_, value)| value.clone());
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
-        let form = Form::of(content_type.is_some().then_some(media_type.essence))?;
-        let parameters = media_type.parameters()?;
+        let form = Form::of(content_type.is_some().then_some(media_type.essence));
+        let parameters = media_type.lenient_parameters()?;
         let memory = Share::alone(payload.len());
         let body = Body {
             memory: &memory,

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::limits::Limits;
 use super::text::{AttributeText, Text};
 use super::xhtml;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, names};
 
 /// As many bytes of a message are kept free for the link to its file, and for the body that repeats it.
 const LONGEST_LINK: usize = 4096;
@@ -51,7 +51,7 @@ impl Content {
         }
         let suffices = |(field, value): (&Field, &Option<Value>)| field.suffices && value.is_some();
         if !has_file && !FIELDS.iter().zip(&values).any(suffices) {
-            return Err(nothing_to_send());
+            return Err(nothing_to_send(draft.read_as, &draft.unknown));
         }
         if values[BODY].is_none() {
             values[BODY] = values.iter().find_map(body_of).map(Value::Text);
@@ -159,14 +159,21 @@ fn body_of(value: &Option<Value>) -> Option<Text> {
     }
 }
 
-fn nothing_to_send() -> Problem {
+/// `read_as` and the names of the unknown fields say what the client can correct.
+fn nothing_to_send(read_as: &str, unknown: &[String]) -> Problem {
     let others = FIELDS
         .iter()
         .filter(|field| field.suffices && field.name != "body");
     let mut others: Vec<&str> = others.map(|field| field.name).collect();
     let last = others.pop().unwrap_or_default();
+    let read = match names(unknown) {
+        Some(names) => format!(
+            "; the body was read as {read_as} with the fields {names}, which are unknown here: the text goes into \"body\", a plain text is sent with Content-Type: text/plain, JSON with Content-Type: application/json"
+        ),
+        None => String::new(),
+    };
     Problem::meaning(format!(
-        "there is nothing to send; a body, {} or {last} that is not empty is needed",
+        "there is nothing to send; a body, {} or {last} that is not empty is needed{read}",
         others.join(", ")
     ))
     .field("body")

@@ -7,6 +7,10 @@ use super::field::{COUNT, FIELDS, Takes};
 use super::limits::Limits;
 use crate::http::problem::Problem;
 
+/// As many names of unknown fields, and characters of each, are kept; an answer shows one less.
+const MOST_UNKNOWN: usize = 11;
+const LONGEST_UNKNOWN: usize = 61;
+
 /// One message as the client wrote it. Nothing but the types is checked, and what is wrong with
 /// them is only noted: how large the message is comes first.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -15,6 +19,10 @@ pub struct Draft {
     pub to: Option<Recipients>,
     /// The values of the other fields, each in the place that its field has in [`FIELDS`].
     pub values: [Option<String>; COUNT],
+    /// How the body was read, where it has names, for the answer to a message without anything to send.
+    pub read_as: &'static str,
+    /// The names of the first fields that mean nothing here.
+    pub unknown: Vec<String>,
     /// To how many files it is to link, which are uploaded when all else is known to be right: with the first goes the
     /// text, and each other one is a message of its own.
     pub files: usize,
@@ -38,6 +46,14 @@ impl Draft {
                 ))
                 .field(name),
             );
+        }
+    }
+
+    /// Notes a field that means nothing here.
+    pub fn add_unknown(&mut self, name: &str) {
+        if self.unknown.len() < MOST_UNKNOWN {
+            self.unknown
+                .push(name.chars().take(LONGEST_UNKNOWN).collect());
         }
     }
 
@@ -133,6 +149,15 @@ impl Recipients {
 
 #[cfg(test)]
 impl Draft {
+    /// The same without what is noted for an answer alone.
+    pub fn known(self) -> Draft {
+        Draft {
+            read_as: "",
+            unknown: Vec::new(),
+            ..self
+        }
+    }
+
     /// What a client wrote, by the names of the fields.
     pub fn of(fields: &[(&str, &str)]) -> Draft {
         let mut draft = Draft::default();

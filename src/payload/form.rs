@@ -21,13 +21,16 @@ use crate::message::limits::Limits;
 ///
 /// # Errors
 ///
-/// 400 with the offset in the body for a `%` without two hex digits and for bytes that are not valid
-/// in the charset.
+/// 400 with the offset in the body for bytes that are not valid in the charset.
 pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        read_as: "a form",
+        ..Draft::default()
+    };
     each_pair(body, |name, value| {
-        if let Some(field) = field::named(name) {
-            draft.add(field, value, limits);
+        match field::named(name) {
+            Some(field) => draft.add(field, value, limits),
+            None => draft.add_unknown(name),
         }
         Ok(())
     })?;
@@ -106,7 +109,7 @@ fn bytes_first<'a>(charset: &'static Encoding, body: &'a [u8]) -> Result<Cow<'a,
         let (name, value) = split(pair, b'=');
         for (piece, end) in [(Some(name), b'='), (value, b'&')] {
             let Some(piece) = piece else { continue };
-            let bytes = unescape(piece, &mut unescaped).map_err(|place| bad_escape(at + place))?;
+            let bytes = unescape(piece, &mut unescaped);
             let text = decode_exactly(charset, bytes)
                 .map_err(|index| undecodable(charset, at + place_in(piece, index)))?;
             if charset != UTF_8 {
@@ -136,10 +139,11 @@ fn split(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// A name or value without its escapes, made in `room` where it has any. The error is the place of a `%`.
-fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], usize> {
+/// A name or value without its escapes, made in `room` where it has any. A `%` that two hex digits do not follow stands
+/// for itself.
+fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     if memchr2(b'%', b'+', piece).is_none() {
-        return Ok(piece);
+        return piece;
     }
     room.clear();
     let mut rest = piece;
@@ -147,16 +151,17 @@ fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], usiz
         rest = behind;
         room.push(match byte {
             b'+' => b' ',
-            b'%' => {
-                let place = piece.len() - behind.len() - 1;
-                let (escaped, behind) = escaped_byte(behind).ok_or(place)?;
-                rest = behind;
-                escaped
-            }
+            b'%' => match escaped_byte(behind) {
+                Some((escaped, behind)) => {
+                    rest = behind;
+                    escaped
+                }
+                None => b'%',
+            },
             byte => byte,
         });
     }
-    Ok(room)
+    room
 }
 
 /// The byte that two hex digits stand for, and what follows them.
@@ -174,8 +179,8 @@ fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
 
 /// Where in a piece the byte is written that is at this index when it has no escapes.
 fn place_in(piece: &[u8], index: usize) -> usize {
-    (0..index).fold(0, |at, _| match piece.get(at) {
-        Some(b'%') => at + 3,
+    (0..index).fold(0, |at, _| match piece.get(at..) {
+        Some([b'%', digits @ ..]) if escaped_byte(digits).is_some() => at + 3,
         _ => at + 1,
     })
 }
@@ -191,13 +196,6 @@ fn escape(text: &str, form: &mut Vec<u8>) {
             byte => form.push(byte),
         }
     }
-}
-
-fn bad_escape(offset: usize) -> Problem {
-    Problem::syntax(format!(
-        "the % at byte {offset} is not followed by two hex digits; a percent sign itself is written %25"
-    ))
-    .offset(offset)
 }
 
 fn is_utf16(charset: &'static Encoding) -> bool {
@@ -234,12 +232,14 @@ fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Proble
         utf8.extend(before);
         let start = text.len() - escapes.len();
         let mut run = Vec::new();
-        while let Some(digits) = escapes.strip_prefix(b"%") {
-            let Some((byte, behind)) = escaped_byte(digits) else {
-                return Err(bad_escape(place(text.len() - escapes.len())));
-            };
+        while let Some((byte, behind)) = escapes.strip_prefix(b"%").and_then(escaped_byte) {
             run.push(byte);
             escapes = behind;
+        }
+        if let (true, Some(behind)) = (run.is_empty(), escapes.get(1..)) {
+            utf8.extend(b"%25");
+            rest = behind;
+            continue;
         }
         let decoded = decode_exactly(charset, &run)
             .map_err(|index| undecodable(charset, place(start + 3 * index)))?;
@@ -276,7 +276,7 @@ mod tests {
 
     fn read(charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
         let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
-        drafts_of((bytes, charset, None), read).map(|(mut drafts, _)| drafts.remove(0))
+        drafts_of((bytes, charset, None), read).map(|(mut drafts, _)| drafts.remove(0).known())
     }
 
     fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
@@ -383,19 +383,25 @@ mod tests {
         refused(UTF_16LE, &swapped, 12);
         body(UTF_16LE, b"body=%FC%00%AC%20%3E%D8%80%DD", "ü€🦀");
         body(UTF_16BE, b"body=x+%00%FC", "x ü");
-        refused(UTF_16LE, &utf16("🦀=%zz"), 6);
         refused(UTF_16LE, &utf16("body=%66%00%00%D8"), 22);
-        refused(UTF_16LE, b"body=x%6", 6);
     }
 
     #[test]
-    fn a_percent_sign_without_two_hex_digits_is_refused() {
-        refused(UTF_8, b"body=%zz", 5);
-        refused(UTF_8, b"body=abc%2", 8);
-        refused(UTF_8, b"%", 0);
-        refused(UTF_8, b"a=%41&b=%41%%41", 11);
-        refused(UTF_8, b"x=%+1", 2);
-        refused(WINDOWS_1252, b"\xFC=1&body=%4g", 9);
+    fn a_percent_sign_without_two_hex_digits_stands_for_itself() {
+        body(UTF_8, b"body=%zz", "%zz");
+        body(UTF_8, b"body=abc%2", "abc%2");
+        body(UTF_8, b"%&body=95% full+%", "95% full %");
+        body(UTF_8, b"a=%41&body=%41%%41", "A%A");
+        body(WINDOWS_1252, b"\xFC=1&body=%4g%FC", "%4gü");
+        body(SHIFT_JIS, b"body=%8", "%8");
+        body(UTF_16LE, b"body=x%6%", "x%6%");
+        let utf16: Vec<u8> = "body=%zz%66%00"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        body(UTF_16LE, &utf16, "%zzf");
+        body(ISO_2022_JP, b"body=\x1b$BF|K\\\x1b(B%", "日本%");
+        refused(UTF_8, b"body=%%FF", 6);
     }
 
     #[test]

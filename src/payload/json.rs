@@ -344,7 +344,10 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     mut members: A,
     reading: &'a Reading<'a>,
 ) -> Result<Box<Draft>, A::Error> {
-    let mut draft = Box::<Draft>::default();
+    let mut draft = Box::new(Draft {
+        read_as: "JSON",
+        ..Draft::default()
+    });
     let mut seen = HashSet::new();
     let mut taken = 0;
     while let Some(Name(name)) = members.next_key()? {
@@ -364,8 +367,9 @@ fn message<'a, 'de, A: MapAccess<'de>>(
             );
             continue;
         }
-        if let Some(field) = field {
-            store(&mut draft, field, value, reading.limits);
+        match field {
+            Some(field) => store(&mut draft, field, value, reading.limits),
+            None => draft.add_unknown(&name),
         }
         reading.stop(reading.memory.take(SEEN))?;
         taken += SEEN;

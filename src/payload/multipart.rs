@@ -30,16 +30,26 @@ use crate::message::limits::Limits;
 /// bytes that are not valid in the charset. 415: a charset that is unknown, a field that is itself
 /// multipart or has a transfer encoding.
 pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
-    let mut draft = Draft::default();
+    let mut draft = Draft {
+        read_as: "multipart/form-data",
+        ..Draft::default()
+    };
     let mut files = Vec::new();
-    let wanted = |name: &str, _| field::named(name).is_some();
+    let wanted = |name: &str, _| {
+        let is_known = field::named(name).is_some();
+        if !is_known {
+            draft.add_unknown(name);
+        }
+        is_known
+    };
     let keep = |file| {
         // One more is known to be too many.
         if files.len() <= MOST_FILES {
             files.push(file);
         }
     };
-    for (name, value) in read_parts(body, wanted, keep)? {
+    let parts = read_parts(body, wanted, keep)?;
+    for (name, value) in parts {
         if let Some(field) = field::named(&name) {
             draft.add(field, value, limits);
         }
@@ -66,7 +76,7 @@ const FILE: &str = "file";
 /// As above.
 pub(super) fn parts(
     body: &Body,
-    wanted: impl Fn(&str, bool) -> bool,
+    wanted: impl FnMut(&str, bool) -> bool,
 ) -> Result<Vec<(String, String)>, Problem> {
     read_parts(body, wanted, |_| {})
 }
@@ -74,7 +84,7 @@ pub(super) fn parts(
 /// The same, and `on_file` gets each part `file` that has a file name.
 fn read_parts(
     body: &Body,
-    wanted: impl Fn(&str, bool) -> bool,
+    mut wanted: impl FnMut(&str, bool) -> bool,
     mut on_file: impl FnMut(File),
 ) -> Result<Vec<(String, String)>, Problem> {
     let delimiter = [

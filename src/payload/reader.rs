@@ -97,7 +97,7 @@ impl Reader {
         let media_type = content_type.map(MediaType::of);
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
         let what = match webhook {
-            Some(webhook) => What::Webhook(webhook, Form::of(essence)?),
+            Some(webhook) => What::Webhook(webhook, Form::of(essence)),
             None => match (format(essence), &uploads) {
                 (Ok(format), Uploads::Unknown) if format.holds_files => {
                     return Err(nowhere_to_upload());
@@ -114,7 +114,8 @@ impl Reader {
         };
         let parameters = match what {
             What::File(..) => None,
-            _ => media_type.map(MediaType::parameters).transpose()?,
+            What::Webhook(..) => media_type.map(MediaType::lenient_parameters).transpose()?,
+            What::Messages(_) => media_type.map(MediaType::parameters).transpose()?,
         };
         let (charset, boundary) = match parameters {
             Some(parameters) => (parameters.charset, parameters.boundary),

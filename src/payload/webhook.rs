@@ -1,16 +1,20 @@
 //! What another program's webhook posts → draft, by a template.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
-use minijinja::value::Value;
+use encoding_rs::{UTF_16BE, UTF_16LE};
+use minijinja::value::{Value, ValueKind};
 use sha2::{Digest, Sha256};
 
 use super::body::{Body, Drafts};
-use super::{form, multipart, tree};
+use super::json::not_json;
+use super::{form, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
-use crate::http::problem::Problem;
+use crate::http::memory::Share;
+use crate::http::problem::{Problem, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
@@ -18,44 +22,30 @@ use crate::message::field::{BODY, FIELDS, LONGEST_ID, Takes, named};
 use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
+use crate::template::tree;
 
-/// How the payload is written.
+/// What Content-Type says of a payload. What it is, its body says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
     Urlencoded,
     Multipart,
-    /// It is not said, or as plain text: JSON, or nothing that is read.
+    /// Nothing, or a type of none of these.
     Unsaid,
 }
 
 impl Form {
     /// Of a media type.
-    ///
-    /// # Errors
-    /// 415, listing what is supported.
-    pub fn of(essence: Option<&[u8]>) -> Result<Form, Problem> {
-        let Some(essence) = essence else {
-            return Ok(Form::Unsaid);
-        };
-        let essence = essence.to_ascii_lowercase();
+    pub fn of(essence: Option<&[u8]>) -> Form {
+        let essence = essence.unwrap_or_default().to_ascii_lowercase();
         match essence.as_slice() {
-            b"application/json" | b"text/json" => Ok(Form::Json),
-            b"application/x-www-form-urlencoded" => Ok(Form::Urlencoded),
-            b"multipart/form-data" => Ok(Form::Multipart),
-            b"text/plain" => Ok(Form::Unsaid),
-            other if other.starts_with(b"application/") && other.ends_with(b"+json") => {
-                Ok(Form::Json)
-            }
-            _ => Err(unsupported()),
+            b"application/json" | b"text/json" => Form::Json,
+            b"application/x-www-form-urlencoded" => Form::Urlencoded,
+            b"multipart/form-data" => Form::Multipart,
+            other if other.starts_with(b"application/") && other.ends_with(b"+json") => Form::Json,
+            _ => Form::Unsaid,
         }
     }
-}
-
-fn unsupported() -> Problem {
-    Problem::unsupported(
-        "with ?as= the Content-Type is one of application/json, multipart/form-data, application/x-www-form-urlencoded",
-    )
 }
 
 /// Fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; Discord; Uptime Kuma.
@@ -107,20 +97,20 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload, and makes a message of it; none where the template prints nothing.
+    /// Reads the payload, and makes a message of it; none where the template says that the event makes none.
     ///
     /// # Errors
-    /// 415 for a body that is not said to be JSON and is none; 400 for one that cannot be read, and for the
-    /// parameters of the query; 422 for a payload that does not fit the template, 503 for a broken template.
+    /// 415 for a body that is neither JSON nor a form; 400 for one that cannot be read, and for the parameters of the
+    /// query; 422 for a payload of which nothing can be shown, 503 for a broken template.
     pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Drafts, Problem> {
-        let payload = payload(body, form)?;
+        let (payload, read_as) = payload(body, form)?;
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
                 "the query gives `{name}` twice; only `to` may be repeated"
             )));
         }
         let call = Call {
-            payload,
+            payload: payload.clone(),
             headers: self.headers,
             query: self.query.others,
             now: self.now,
@@ -130,59 +120,273 @@ impl Webhook {
             .iter()
             .zip(&rendered.draft.values)
             .any(|(field, value)| field.suffices && value.is_some());
+        let drafts = match (rendered.is_silent, says_something) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![fitted(rendered.draft, limits)],
+            (false, false) => {
+                return Err(Problem::meaning(format!(
+                    "the template {} finds nothing to show in the payload, which was read {read_as}{}; see docs/programs.md for what the program must post",
+                    self.name,
+                    members(&payload)
+                )));
+            }
+        };
         Ok(Drafts {
-            drafts: match says_something {
-                true => vec![fitted(rendered.draft, limits)],
-                false => Vec::new(),
-            },
+            drafts,
             answer: rendered.answer.as_deref().map(Answer::expected),
         })
     }
 }
 
-fn payload(body: &Body, form: Form) -> Result<Value, Problem> {
-    let is_json = |text: &str| text.trim_start().starts_with(['{', '[']);
-    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |name: &str, value: String| {
-        body.memory.take(PAIR + name.len() + value.len())?;
-        fields.entry(name.to_owned()).or_default().push(value);
+/// ` with the members …`, as an answer names them.
+fn members(payload: &Value) -> String {
+    if payload.kind() != ValueKind::Map {
+        return format!(" and is no object but a {}", payload.kind());
+    }
+    let keys = payload.try_iter().into_iter().flatten();
+    match names(keys.map(|key| key.to_string())) {
+        Some(names) => format!(" with the members {names}"),
+        None => " and has no members".to_owned(),
+    }
+}
+
+/// A payload, and the words for how it was read.
+fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
+    let bytes = body
+        .bytes
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(body.bytes);
+    let start = bytes.trim_ascii_start();
+    if start.is_empty() {
+        return Ok((
+            Value::from(BTreeMap::<String, Value>::new()),
+            "as an empty body",
+        ));
+    }
+    let boundary = boundary(body, start);
+    if boundary.is_some()
+        && (form == Form::Multipart && !is_json_bytes(start) || is_multipart(start))
+    {
+        let body = Body { boundary, ..*body };
+        let mut fields = Fields::new(body.memory);
+        for (name, value) in multipart::parts(&body, |_, is_file| !is_file)? {
+            fields.add(&name, value)?;
+        }
+        return Ok((fields.payload()?, "as multipart/form-data"));
+    }
+    let is_form =
+        form == Form::Urlencoded && memchr::memchr(b'=', start).is_some() || is_form(start);
+    let is_utf16 = body.charset == UTF_16LE || body.charset == UTF_16BE;
+    if is_utf16 || form == Form::Json && !is_form || is_json_bytes(start) {
+        let text = charset::decode(body.charset, body.bytes)?;
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+        if form == Form::Json || is_json(text) {
+            match json(text, body.memory).or_else(|problem| mended_json(text, body.memory, problem))
+            {
+                Ok(payload) => return Ok((payload, "as JSON")),
+                // A field of a form may begin with a bracket: [x]=1.
+                Err(problem) if problem.status == 400 && is_form && text.starts_with('[') => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+    }
+    if is_form {
+        if let Some(json) = unescaped(body)? {
+            return Ok((json, "as JSON in a form"));
+        }
+        let mut fields = Fields::new(body.memory);
+        form::each_pair(body, |name, value| fields.add(name, value))?;
+        return Ok((fields.payload()?, "as a form"));
+    }
+    Err(Problem::unsupported(
+        "the body is neither JSON nor a form, which it must be with ?as=, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
+    ))
+}
+
+/// # Errors
+/// 400 for what is not JSON, with its memory given back; 413 and 503 where there is not enough memory.
+fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
+    let before = memory.taken();
+    tree::read(text, memory, |error| {
+        memory.give_back(memory.taken() - before);
+        not_json(text, 1, error)
+    })
+}
+
+/// Reads JSON in which texts are not escaped.
+///
+/// # Errors
+/// `problem` where it is still not JSON; 413 and 503 where there is not enough memory.
+fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
+    if problem.status != 400 {
+        return Err(problem);
+    }
+    let bytes = mended_len(text);
+    memory.take(bytes)?;
+    let read = json(&mended(text), memory);
+    memory.give_back(bytes);
+    read.map_err(|other| match other.status {
+        400 => problem,
+        _ => other,
+    })
+}
+
+/// A control character as JSON escapes it.
+const ESCAPED_CONTROL: usize = r"\u0000".len();
+
+/// As many bytes a mended text has at most.
+fn mended_len(text: &str) -> usize {
+    let longer = text.bytes().map(|byte| match byte {
+        b'"' => 1,
+        byte if byte.is_ascii_control() => ESCAPED_CONTROL - 1,
+        _ => 0,
+    });
+    text.len() + longer.sum::<usize>()
+}
+
+/// JSON that a user has written around texts which nobody escaped: a quote that no string can end with, and control
+/// characters, are escaped. `"tags": "size:19" rack"` is a text with a quote in it.
+fn mended(text: &str) -> String {
+    let mut mended = String::with_capacity(mended_len(text));
+    let (mut in_string, mut is_escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !in_string => in_string = true,
+            '"' if !is_escaped => {
+                let behind = text[at + 1..].trim_ascii_start();
+                in_string = !(behind.is_empty() || behind.starts_with([',', ':', '}', ']']));
+                if in_string {
+                    mended.push('\\');
+                }
+            }
+            c if in_string && c.is_ascii_control() => {
+                // Writing to a string cannot fail.
+                let _ = write!(mended, "\\u{:04x}", u32::from(c));
+                is_escaped = false;
+                continue;
+            }
+            _ => {}
+        }
+        is_escaped = in_string && c == '\\' && !is_escaped;
+        mended.push(c);
+    }
+    mended
+}
+
+fn is_json_bytes(start: &[u8]) -> bool {
+    start.starts_with(b"{") || start.starts_with(b"[")
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// The boundary that Content-Type names, or else the one that the first line of the body has.
+fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
+    let line = start
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let first = line.trim_ascii_end().strip_prefix(b"--");
+    body.boundary
+        .or(first)
+        .filter(|boundary| !boundary.is_empty())
+}
+
+/// Whether it begins as multipart/form-data does (RFC 7578).
+fn is_multipart(start: &[u8]) -> bool {
+    let head = start.get(..1024).unwrap_or(start).to_ascii_lowercase();
+    head.starts_with(b"--")
+        && memchr::memmem::find(&head, b"\ncontent-disposition: form-data").is_some()
+}
+
+/// Whether it begins as a form does: a name, of what needs no escape, and `=`.
+fn is_form(start: &[u8]) -> bool {
+    let name = start
+        .iter()
+        .position(|&byte| byte == b'=')
+        .map(|end| &start[..end]);
+    name.is_some_and(|name| {
+        !name.is_empty()
+            && name
+                .iter()
+                .all(|&byte| byte.is_ascii_alphanumeric() || b"_-.*+%[]:&".contains(&byte))
+    })
+}
+
+/// The payload in a field of a form that begins with it and does not escape it.
+fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
+    let begins = |name: &str| {
+        let rest = body.bytes.strip_prefix(name.as_bytes());
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"="));
+        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
+    };
+    let Some(name) = IN_JSON.iter().find(|name| begins(name)) else {
+        return Ok(None);
+    };
+    let text = charset::decode(body.charset, &body.bytes[name.len() + 1..])?;
+    json_if_any(&text, body.memory)
+}
+
+/// # Errors
+/// 413 and 503 where there is not enough memory.
+fn json_if_any(text: &str, memory: &Share) -> Result<Option<Value>, Problem> {
+    match json(text, memory) {
+        Ok(payload) => Ok(Some(payload)),
+        Err(problem) if problem.status == 400 => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The fields of a form, each with its values.
+struct Fields<'a> {
+    values: BTreeMap<String, Vec<String>>,
+    memory: &'a Share,
+}
+
+impl<'a> Fields<'a> {
+    fn new(memory: &'a Share) -> Fields<'a> {
+        Fields {
+            values: BTreeMap::new(),
+            memory,
+        }
+    }
+
+    fn add(&mut self, name: &str, value: String) -> Result<(), Problem> {
+        self.memory.take(PAIR + name.len() + value.len())?;
+        self.values.entry(name.to_owned()).or_default().push(value);
         Ok(())
-    };
-    match form {
-        Form::Multipart => {
-            for (name, value) in multipart::parts(body, |_, is_file| !is_file)? {
-                add(&name, value)?;
+    }
+
+    /// The JSON in one of the fields, or else an object of them.
+    fn payload(self) -> Result<Value, Problem> {
+        let json_in = |texts: &'_ Vec<String>| match texts.as_slice() {
+            [text] => {
+                let text = text.trim_start_matches('\u{FEFF}');
+                is_json(text).then(|| json(text, self.memory))
+            }
+            _ => None,
+        };
+        let mut in_json = IN_JSON.iter().filter_map(|name| self.values.get(*name));
+        if let Some(payload) = in_json.find_map(json_in) {
+            return payload;
+        }
+        if self.values.len() == 1 {
+            match self.values.values().find_map(json_in) {
+                Some(Err(problem)) if problem.status == 400 => {}
+                Some(payload) => return payload,
+                None => {}
             }
         }
-        Form::Json => return tree::read(&charset::decode(body.charset, body.bytes)?, body.memory),
-        // Many a program posts JSON and says that it is a form, as curl -d does, or nothing.
-        Form::Urlencoded if !body.bytes.trim_ascii_start().starts_with(b"{") => {
-            form::each_pair(body, add)?;
-        }
-        Form::Urlencoded | Form::Unsaid => {
-            let text = charset::decode(body.charset, body.bytes)?;
-            return match is_json(&text) {
-                true => tree::read(&text, body.memory),
-                false => Err(unsupported()),
-            };
-        }
+        // A list, where a form has a field more than once.
+        let value = |mut values: Vec<String>| match values.len() {
+            1 => values.pop().map(Value::from).unwrap_or_default(),
+            _ => Value::from_iter(values),
+        };
+        let fields = self.values.into_iter();
+        let fields = fields.map(|(name, values)| (name, value(values)));
+        Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
     }
-    for name in IN_JSON {
-        if let Some([text]) = fields.get(name).map(Vec::as_slice) {
-            if is_json(text) {
-                return tree::read(text, body.memory);
-            }
-        }
-    }
-    // A list, where a form has a field more than once.
-    let value = |mut values: Vec<String>| match values.len() {
-        1 => values.pop().map(Value::from).unwrap_or_default(),
-        _ => Value::from_iter(values),
-    };
-    let fields = fields
-        .into_iter()
-        .map(|(name, values)| (name, value(values)));
-    Ok(Value::from(fields.collect::<BTreeMap<_, _>>()))
 }
 
 /// Cuts what is too long for a message.

@@ -24,7 +24,9 @@ const DEPTH: usize = 100;
 /// The template that takes the blocks out of another.
 const MESSAGE: &str = "_message";
 const ANSWER: &str = "answer";
+const SILENT: &str = "_silent";
 const PARAMETERS: &str = "parameters";
+const PATHS: &str = "paths";
 
 /// The templates that there are.
 pub struct Templates {
@@ -48,13 +50,38 @@ pub struct Rendered {
     pub draft: Draft,
     /// What it prints for the program that posted, where it says anything to that.
     pub answer: Option<String>,
+    /// It says that this event makes no message.
+    pub is_silent: bool,
+}
+
+/// What a program appends to the URL that it is given, by the blocks of a template.
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// Names of parameters, behind a further `?`.
+    pub parameters: Vec<String>,
+    /// Last elements of the path.
+    paths: Vec<String>,
+}
+
+impl Appended {
+    /// A recipient without the element that the program appended, which is added to `elements`.
+    pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
+        let (before, last) = recipient.rsplit_once('/').unwrap_or(("", &recipient));
+        if !self.paths.iter().any(|known| known == last) {
+            return Some(recipient);
+        }
+        elements.push(last.to_owned());
+        let before = before.trim_end_matches('/');
+        (!before.is_empty()).then(|| before.to_owned())
+    }
 }
 
 impl Templates {
     /// Those that come with the module, and the administrator's own in a folder, which go first.
     pub fn new(folder: Option<Folder>) -> Templates {
         let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        // A member that is missing or of another type is left out.
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH);
@@ -74,6 +101,7 @@ impl Templates {
         );
         environment.add_function("_keep", keep);
         environment.add_function("fail", fail);
+        environment.add_function("silent", silent);
         filter::add_to(&mut environment);
         let files = folder.clone();
         let message = message();
@@ -191,29 +219,62 @@ impl Templates {
         draft.values[BODY] = legal(&Value::from(rendered.output()));
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
-        Ok(Rendered { draft, answer })
+        let is_silent = state.get_temp(SILENT).is_some();
+        Ok(Rendered {
+            draft,
+            answer,
+            is_silent,
+        })
     }
 
-    /// Only parameters that a program itself adds are known.
-    fn check(&self, template: &minijinja::Template, call: &Call) -> Result<(), Problem> {
+    /// What the program of a template appends to its URL; nothing where there is no such template.
+    pub fn appended(&self, name: &str) -> Appended {
+        let template = self.template(name);
+        let words = |block| {
+            let words = template
+                .as_ref()
+                .ok()
+                .and_then(|template| self.words(template, block).ok());
+            words.unwrap_or_default()
+        };
+        Appended {
+            parameters: words(PARAMETERS),
+            paths: words(PATHS),
+        }
+    }
+
+    /// The format that an appended element names: Discord takes Slack's and GitHub's payloads below its URL.
+    pub fn format_of<'a>(&self, appended: &Appended, elements: &'a [String]) -> Option<&'a String> {
+        let mut elements = elements.iter();
+        elements.find(|element| appended.paths.contains(element) && self.is_known(element))
+    }
+
+    /// The words of a block that declares something.
+    fn words(&self, template: &minijinja::Template, block: &str) -> Result<Vec<String>, Problem> {
         let name = template.name();
-        let declared = template.new_state().render_block(PARAMETERS);
+        let declared = template.new_state().render_block(block);
         let declared = match declared {
             // An own template takes the place of one that comes with the module, for the same program.
             Err(error) if error.kind() == ErrorKind::UnknownBlock => match built_in(name) {
                 Some(source) if self.is_own(name) => self
                     .environment
                     .template_from_str(source)
-                    .and_then(|template| template.new_state().render_block(PARAMETERS))
+                    .and_then(|template| template.new_state().render_block(block))
                     .unwrap_or_default(),
                 _ => String::new(),
             },
             declared => declared.map_err(|error| fault::problem(name, &error))?,
         };
+        Ok(declared.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Only parameters that a program itself adds are known.
+    fn check(&self, template: &minijinja::Template, call: &Call) -> Result<(), Problem> {
+        let declared = self.words(template, PARAMETERS)?;
         let unknown = call
             .query
             .iter()
-            .find(|(parameter, _)| !declared.split_whitespace().any(|known| known == parameter));
+            .find(|(parameter, _)| !declared.contains(parameter));
         match unknown {
             None => Ok(()),
             Some((parameter, _)) => Err(Problem::syntax(format!(
@@ -237,7 +298,7 @@ fn message() -> String {
         };
         (field.name, escape)
     });
-    let blocks = blocks.chain([(ANSWER, "none"), (PARAMETERS, "none")]);
+    let blocks = blocks.chain([(ANSWER, "none"), (PARAMETERS, "none"), (PATHS, "none")]);
     let blocks: String = blocks
         .map(|(name, escape)| {
             format!(
@@ -252,6 +313,12 @@ fn message() -> String {
 /// `_keep(name, value)`: keeps what a block printed.
 fn keep(state: &mut State, name: &str, value: Value) -> Value {
     state.set_temp(name, value);
+    Value::from("")
+}
+
+/// `silent()`: this event makes no message, and the program is answered that all is well.
+fn silent(state: &mut State) -> Value {
+    state.set_temp(SILENT, Value::from(true));
     Value::from("")
 }
 

@@ -2,6 +2,7 @@
 
 mod emoji;
 mod html;
+mod link;
 mod markdown;
 mod pieces;
 mod reply;
@@ -13,14 +14,18 @@ mod writer;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 /// Adds the filters to an environment.
 pub fn add_to(environment: &mut Environment) {
     environment.add_filter("shorten", text::shorten);
     environment.add_filter("one_line", text::one_line);
-    environment.add_filter("url", text::url);
+    environment.add_filter("text", text::text);
+    environment.add_filter("take", text::take);
+    environment.add_filter("int", text::int);
+    environment.add_filter("link", link::link);
+    environment.add_filter("url", link::url);
     environment.add_filter("emoji", text::emoji);
     environment.add_filter("html_to_text", |state: &State, html: &Value| {
         converted(state, html, html::to_text)
@@ -102,22 +107,46 @@ fn beginning(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// The text of a value: nothing for null. What is no text is cut to [`LONGEST`].
+/// More items than this of a list in the place of a text are not shown.
+const MOST_ITEMS: usize = 100;
+
+/// The text of a value: a text, a number, true or false, or a list of these, cut to [`LONGEST`]; nothing of anything
+/// else, so that no filter fails by a member of another type than the template expects.
 ///
 /// # Errors
-/// The value is undefined, or the rendering has no fuel left to write the text.
+/// The rendering has no fuel left to write the text.
 fn text_of<'a>(state: &State, value: &'a Value) -> Result<Cow<'a, str>, Error> {
-    match value.as_str() {
-        Some(text) => Ok(Cow::Borrowed(text)),
-        None if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
-        None if value.is_none() => Ok(Cow::Borrowed("")),
-        None => {
+    if let Some(text) = value.as_str() {
+        return Ok(Cow::Borrowed(text));
+    }
+    match value.kind() {
+        ValueKind::Number => Ok(Cow::Owned(value.to_string())),
+        ValueKind::Bool => Ok(Cow::Borrowed(if value.is_true() {
+            "true"
+        } else {
+            "false"
+        })),
+        ValueKind::Seq => {
+            consume(state, value.len().unwrap_or_default().min(MOST_ITEMS))?;
             let mut shown = Shown(String::new());
-            // The error says that the text is cut.
-            let _ = write!(shown, "{value}");
+            for item in value.try_iter()?.take(MOST_ITEMS) {
+                let is_text = matches!(
+                    item.kind(),
+                    ValueKind::String | ValueKind::Number | ValueKind::Bool
+                );
+                if !is_text || item.as_str().is_some_and(str::is_empty) {
+                    continue;
+                }
+                let comma = if shown.0.is_empty() { "" } else { ", " };
+                if write!(shown, "{comma}{item}").is_err() {
+                    // The text is cut.
+                    break;
+                }
+            }
             consume(state, shown.0.len() / CONVERTED)?;
             Ok(Cow::Owned(shown.0))
         }
+        _ => Ok(Cow::Borrowed("")),
     }
 }
 

@@ -23,6 +23,8 @@ return { hosts = hosts; files = {
 {% endfor %}
 ]];
 	["templates/echo.j2"] = "{% if text is defined %}{{ text }}{% endif %}";
+	["templates/quiet.j2"] = "{% if test %}{{ silent() }}{% endif %}{{ text }}";
+	["templates/strict.j2"] = "first\n{{ fail('there is no door') if not door }}";
 	["templates/seen.j2"] = "{{ headers['X-Thing'] }} {{ headers.x_thing }} {{ headers.authorization is defined }} {{ headers.cookie is defined }}"
 		.. " {{ payload|length }} {{ now|time('%Y')|int > 2025 }}";
 	["templates/plain.j2"] = "{{ payload.text }}{% block answer %}ok{% endblock %}";

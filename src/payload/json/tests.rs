@@ -13,8 +13,10 @@ fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
         ..LIMITS
     };
     let body = (text.as_bytes(), encoding_rs::UTF_8, None);
-    drafts_of(body, |body, take| super::read(body, &limits, take))
-        .map(|(drafts, read)| (drafts, read.many))
+    drafts_of(body, |body, take| super::read(body, &limits, take)).map(|(drafts, read)| {
+        let drafts = drafts.into_iter().map(Draft::known);
+        (drafts.collect(), read.many)
+    })
 }
 
 fn spellings(draft: Draft) -> Option<Vec<String>> {

@@ -1,10 +1,79 @@
 //! Text: cut, joined, looked at.
 
-use minijinja::value::Value;
+use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
 
-use super::text_of;
-use crate::message::uri::Uri;
+use super::{LONGEST, consume, text_of};
+use crate::http::memory::Share;
+use crate::http::problem::Problem;
+use crate::template::tree;
+
+/// `text`: the text of a value, nothing of one that has none.
+pub fn text(state: &State, value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::String => Ok(value.clone()),
+        _ => Ok(Value::from(text_of(state, value)?)),
+    }
+}
+
+/// `take(n)`: the first `n` items of a list. A list that is written as JSON in a text is read; an object whose keys are
+/// numbers is the list of its members, as PHP writes it. Any other value is a list of itself, and no value an empty one.
+pub fn take(state: &State, value: &Value, most: usize) -> Result<Vec<Value>, Error> {
+    let length = value.len().unwrap_or_default().min(most);
+    let one = |value: Value| vec![value].into_iter().take(most).collect();
+    Ok(match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Vec::new(),
+        ValueKind::Seq | ValueKind::Iterable => {
+            consume(state, length)?;
+            value.try_iter()?.take(most).collect()
+        }
+        ValueKind::Map => {
+            consume(state, length)?;
+            let is_number =
+                |key: &Value| key.as_str().is_some_and(|key| key.parse::<u32>().is_ok());
+            match value.try_iter()?.take(most).all(|key| is_number(&key)) {
+                true => {
+                    let keys = value.try_iter()?.take(most);
+                    keys.map(|key| value.get_item(&key).unwrap_or_default())
+                        .collect()
+                }
+                false => one(value.clone()),
+            }
+        }
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default().trim();
+            match read(state, text)? {
+                Some(read) => take(state, &read, most)?,
+                None if text.is_empty() => Vec::new(),
+                None => one(value.clone()),
+            }
+        }
+        _ => one(value.clone()),
+    })
+}
+
+/// The array or object that a text is, if it is no longer than a filter reads.
+fn read(state: &State, text: &str) -> Result<Option<Value>, Error> {
+    if !text.starts_with(['[', '{']) || text.len() > LONGEST {
+        return Ok(None);
+    }
+    // A value may begin with each byte.
+    consume(state, text.len())?;
+    let memory = Share::alone(text.len());
+    let read = tree::read(text, &memory, |error| Problem::syntax(error.to_string()));
+    Ok(read.ok())
+}
+
+/// `int(default)`: the whole number that a value is or has as its text; the default, or 0, of anything else (as in Jinja,
+/// where minijinja fails).
+pub fn int(state: &State, value: &Value, default: Option<i64>) -> Result<i64, Error> {
+    let text = text_of(state, value)?;
+    let text = text.trim();
+    let number = text.parse().ok();
+    let rounded = || text.parse().ok().filter(|number: &f64| number.is_finite());
+    let number = number.or_else(|| rounded().map(|number| number as i64));
+    Ok(number.or(default).unwrap_or(0))
+}
 
 /// `shorten(n)`: at most `n` characters, the last of them `…` where something was cut.
 pub fn shorten(state: &State, value: &Value, most: usize) -> Result<String, Error> {
@@ -27,25 +96,6 @@ pub fn one_line(state: &State, value: &Value) -> Result<String, Error> {
         line.push_str(word);
     }
     Ok(line)
-}
-
-/// `url`: the value where it is an absolute URI of http or https (RFC 9110, section 4.2), else nothing.
-pub fn url(state: &State, value: &Value) -> Result<String, Error> {
-    let text = text_of(state, value)?;
-    let text = text.trim();
-    let is_http = text.split_once("://").is_some_and(|(scheme, rest)| {
-        let has_host = !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']);
-        has_host
-            && ["http", "https"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
-    });
-    let is_uri = is_http && Uri::new("oob_url", text.to_owned()).is_ok();
-    Ok(if is_uri {
-        text.to_owned()
-    } else {
-        String::new()
-    })
 }
 
 /// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.

@@ -16,7 +16,7 @@ const ZONE: usize = 100;
 /// a name of the IANA's, UTC where it is absent. What is no time stays as it is.
 ///
 /// # Errors
-/// Where the format is none, or the system does not know the zone.
+/// Where the format is none, the system does not know the zone, or the rendering has no fuel left.
 pub fn time(
     state: &State,
     value: &Value,
@@ -48,7 +48,7 @@ pub fn time(
 /// another. What is no time is an empty text.
 ///
 /// # Errors
-/// Where the value is undefined.
+/// Where the rendering has no fuel left.
 pub fn duration(state: &State, value: &Value, end: Option<&Value>) -> Result<String, Error> {
     let seconds = match end {
         Some(end) => match (timestamp(state, value)?, timestamp(state, end)?) {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, ObjectExt, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::json::not_json;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 
@@ -24,9 +23,13 @@ const SHORT: usize = 22;
 /// Reads whatever another program posts.
 ///
 /// # Errors
-/// 400 with line and column for what is not JSON, and for a number beyond a double; 413 where it takes more memory
-/// than there is for the request.
-pub fn read(text: &str, memory: &Share) -> Result<Value, Problem> {
+/// What `not_json` makes of JSON that is malformed, and of a number beyond a double; 413 where it takes more memory than
+/// there is for the request.
+pub fn read(
+    text: &str,
+    memory: &Share,
+    not_json: impl FnOnce(&serde_json::Error) -> Problem,
+) -> Result<Value, Problem> {
     let fault = RefCell::new(None);
     let tree = Tree {
         memory,
@@ -36,7 +39,7 @@ pub fn read(text: &str, memory: &Share) -> Result<Value, Problem> {
     let value = tree
         .deserialize(&mut json)
         .and_then(|value| json.end().map(|()| value));
-    value.map_err(|error| fault.take().unwrap_or_else(|| not_json(text, 1, &error)))
+    value.map_err(|error| fault.take().unwrap_or_else(|| not_json(&error)))
 }
 
 /// A place in the tree.
@@ -158,6 +161,10 @@ impl Object for Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str, memory: &Share) -> Result<Value, Problem> {
+        super::read(text, memory, |error| Problem::syntax(error.to_string()))
+    }
 
     #[test]
     fn a_tree_is_the_json_that_was_read() {

@@ -1,0 +1,341 @@
+//! Links as payloads have them → links that a client can open.
+
+use minijinja::value::{Rest, Value, ValueKind};
+use minijinja::{Error, State};
+
+use super::{CONVERTED, consume};
+use crate::message::uri::Uri;
+
+/// Longer values are text: no client opens such a link.
+const LONGEST: usize = 8 * 1024;
+/// A domain name is no longer, and its letters are no fewer in ASCII (RFC 1035, section 2.3.4).
+const LONGEST_HOST: usize = 253;
+/// Candidates that are looked at.
+const MOST: usize = 100;
+
+/// `link(…)`: the first usable link among the value and the arguments, of which each may be a list; otherwise the first
+/// text, as it is.
+pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
+    if let Some(link) = first(state, value, &others, usable)? {
+        return Ok(link);
+    }
+    let text = first(state, value, &others, |text| {
+        (!text.is_empty()).then(|| shown(text))
+    });
+    Ok(text?.unwrap_or_default())
+}
+
+/// `url(…)`: the same for links of http and https alone; nothing where there is none.
+pub fn url(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
+    let url = first(state, value, &others, |text| {
+        // A field that takes one link has no place for a second one.
+        usable(text).map(|links| links.split(' ').next().unwrap_or_default().to_owned())
+    });
+    Ok(url?.unwrap_or_default())
+}
+
+/// The first candidate of which `make` makes something.
+///
+/// # Errors
+/// The rendering has no fuel left.
+fn first(
+    state: &State,
+    value: &Value,
+    others: &[Value],
+    make: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Error> {
+    let made = |candidate: &Value| -> Result<_, Error> {
+        let Some(text) = candidate.as_str() else {
+            consume(state, 1)?;
+            return Ok(None);
+        };
+        consume(state, 1 + text.len() / CONVERTED)?;
+        Ok(make(meant(text)))
+    };
+    for value in std::iter::once(value).chain(others) {
+        let found = match value.kind() {
+            ValueKind::Seq | ValueKind::Iterable => {
+                let mut items = value.try_iter()?.take(MOST);
+                items.find_map(|item| made(&item).transpose()).transpose()?
+            }
+            _ => made(value)?,
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// What stands in the place of a link: without the brackets of Slack or Markdown around it. A scheme alone is nothing:
+/// Uptime Kuma has `https://` for a monitor without a URL.
+fn meant(text: &str) -> &str {
+    let text = text.trim();
+    let slack = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'));
+    if let Some(inner) = slack.filter(|inner| !inner.contains(['<', '>'])) {
+        return inner.split('|').next().unwrap_or_default().trim();
+    }
+    let markdown = text
+        .strip_prefix(['[', '!'])
+        .and_then(|text| text.strip_suffix(')'))
+        .and_then(|text| text.split_once("]("));
+    if let Some((_, target)) = markdown.filter(|(_, target)| !target.contains("](")) {
+        // A title may follow: [text](url "title").
+        let target = target.split(" \"").next().unwrap_or_default();
+        return target.trim().trim_matches(['<', '>']);
+    }
+    match text.strip_suffix("://") {
+        Some(scheme) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => "",
+        _ => text,
+    }
+}
+
+/// A link of http or https (RFC 9110, section 4.2), or several with a space between them, with whatever RFC 3986 does not
+/// allow percent-encoded.
+fn usable(text: &str) -> Option<String> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    // Most are links already.
+    let (_, behind) = scheme(text)?;
+    let authority = &behind[..authority_len(behind)];
+    if !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@') {
+        if let Ok(link) = Uri::new("oob_url", text.to_owned()) {
+            return Some(link.as_str().to_owned());
+        }
+    }
+    let mut links = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let begins = |at: usize| scheme(&rest[at..]).is_some();
+        let mut spaces = rest.char_indices().filter(|(_, c)| c.is_whitespace());
+        let next = spaces.find(|(at, c)| begins(at + c.len_utf8()));
+        let (link, behind) = rest.split_at(next.map_or(rest.len(), |(at, _)| at));
+        links.push(encoded(link.trim_end().trim_end_matches([',', ';']))?);
+        rest = behind.trim_start();
+    }
+    (!links.is_empty()).then(|| links.join(" "))
+}
+
+/// The scheme of http or https, and what follows it.
+fn scheme(link: &str) -> Option<(&'static str, &str)> {
+    ["https://", "http://"].into_iter().find_map(|scheme| {
+        let begin = link.get(..scheme.len())?;
+        begin
+            .eq_ignore_ascii_case(scheme)
+            .then(|| (scheme, &link[scheme.len()..]))
+    })
+}
+
+fn encoded(link: &str) -> Option<String> {
+    let (scheme, rest) = scheme(link)?;
+    if rest.contains(['\n', '\r']) {
+        return None;
+    }
+    let rest = without_user(rest);
+    let (authority, tail) = rest.split_at(authority_len(rest));
+    let (host, port) = match authority.rfind(':') {
+        Some(at) if !authority.ends_with(']') => authority.split_at(at),
+        _ => (authority, ""),
+    };
+    if host.is_empty() {
+        return None;
+    }
+    let mut uri = scheme.to_owned();
+    match host.is_ascii() {
+        true => uri.push_str(host),
+        false if host.chars().count() > LONGEST_HOST => return None,
+        false => uri.push_str(&idna::domain_to_ascii(host).ok()?),
+    }
+    uri.push_str(port);
+    // A browser takes a backslash there for a slash.
+    let tail = match tail.strip_prefix('\\') {
+        Some(behind) => {
+            uri.push('/');
+            behind
+        }
+        None => tail,
+    };
+    let mut has_fragment = false;
+    for (at, c) in tail.char_indices() {
+        let is_escape = || {
+            let digits = tail.as_bytes().get(at + 1..at + 3);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        };
+        let stays = match c {
+            '%' => is_escape(),
+            '#' => !std::mem::replace(&mut has_fragment, true),
+            c => c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?".contains(c),
+        };
+        if stays {
+            uri.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                uri.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    Uri::new("oob_url", uri)
+        .ok()
+        .map(|uri| uri.as_str().to_owned())
+}
+
+fn authority_len(rest: &str) -> usize {
+    rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())
+}
+
+/// What follows `//`, without a user name and password. A password may have a slash that should be encoded: the port is
+/// no number then.
+fn without_user(rest: &str) -> &str {
+    let authority = &rest[..authority_len(rest)];
+    if let Some(at) = authority.rfind('@') {
+        return &rest[at + 1..];
+    }
+    let has_wrong_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.ends_with(']') && port.bytes().any(|b| !b.is_ascii_digit()));
+    let word = rest.split(char::is_whitespace).next().unwrap_or_default();
+    match word.rfind('@') {
+        Some(at) if has_wrong_port => &rest[at + 1..],
+        _ => rest,
+    }
+}
+
+/// A text that is no link, without the user names and passwords of the links in it.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, behind) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let ends = |c: char| c.is_whitespace() || "<>()[]\"'".contains(c);
+        let (word, behind) = behind.split_at(behind.find(ends).unwrap_or(behind.len()));
+        shown.push_str(without_user(word));
+        rest = behind;
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(value: &Value, others: Rest<Value>) -> String {
+        let environment = minijinja::Environment::new();
+        super::link(&environment.empty_state(), value, others).expect("a link")
+    }
+
+    fn url(value: &Value, others: Rest<Value>) -> String {
+        let environment = minijinja::Environment::new();
+        super::url(&environment.empty_state(), value, others).expect("a link")
+    }
+
+    fn one(text: &str) -> String {
+        link(&Value::from(text), Rest(Vec::new()))
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_link_is_usable() {
+        for (text, expected) in [
+            ("https://example.com/a?b=c#d", "https://example.com/a?b=c#d"),
+            ("HTTP://Example.com", "HTTP://Example.com"),
+            (
+                "https://grafana.example.com/d?var-job=node exporter&x=1",
+                "https://grafana.example.com/d?var-job=node%20exporter&x=1",
+            ),
+            (
+                "https://example.com/x?a[]=1&f={\"b\":1}|c\\d^`<>",
+                "https://example.com/x?a%5B%5D=1&f=%7B%22b%22:1%7D%7Cc%5Cd%5E%60%3C%3E",
+            ),
+            (
+                "https://wiki.example.com/Plattenüberwachung",
+                "https://wiki.example.com/Platten%C3%BCberwachung",
+            ),
+            (
+                "https://example.com/100%/%zz/%41%",
+                "https://example.com/100%25/%25zz/%41%25",
+            ),
+            ("https://example.com/#a#b", "https://example.com/#a%23b"),
+            (
+                "https://prüfung.example.de/",
+                "https://xn--prfung-4ya.example.de/",
+            ),
+            (
+                "https://[2001:db8::1]:80/[x]",
+                "https://[2001:db8::1]:80/%5Bx%5D",
+            ),
+            ("https://example.com\\x", "https://example.com/x"),
+            ("<https://example.com/x|Runbook>", "https://example.com/x"),
+            ("[Runbook](https://example.com/x)", "https://example.com/x"),
+            (
+                "[Runbook](<https://example.com/x> \"title\")",
+                "https://example.com/x",
+            ),
+            (
+                "https://example.com/x, https://example.com/y z",
+                "https://example.com/x https://example.com/y%20z",
+            ),
+            (
+                "https://me:secret@example.com/x@y",
+                "https://example.com/x@y",
+            ),
+            ("https://me:sec/ret@example.com/x", "https://example.com/x"),
+        ] {
+            assert_eq!(one(text), expected, "{text}");
+            let first = expected.split(' ').next().expect("a link");
+            assert_eq!(url(&Value::from(text), Rest(Vec::new())), first);
+        }
+    }
+
+    #[test]
+    fn what_is_no_link_is_shown_as_the_text_that_it_is() {
+        for (text, expected) in [
+            ("wiki.example.com/x", "wiki.example.com/x"),
+            ("mailto:me@example.com", "mailto:me@example.com"),
+            ("see https://example.com/x.", "see https://example.com/x."),
+            (
+                "see https://me:pw@example.com/x",
+                "see https://example.com/x",
+            ),
+            ("mysql://me:pw@db1:3306/shop", "mysql://db1:3306/shop"),
+            (
+                "[a](https://a/) [b](https://b/)",
+                "[a](https://a/) [b](https://b/)",
+            ),
+            ("https://two words/", "https://two words/"),
+            ("https://example.com/a\nb", "https://example.com/a\nb"),
+            ("https://", ""),
+            ("", ""),
+        ] {
+            assert_eq!(one(text), expected, "{text}");
+            assert_eq!(url(&Value::from(text), Rest(Vec::new())), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn the_time_for_a_value_grows_with_its_size_only() {
+        for text in [" ", "://", "https://", "http://a ", "a@", ":", "%", "ü"] {
+            let text = "https://a".to_owned() + &text.repeat(100_000);
+            let begin = std::time::Instant::now();
+            one(&text);
+            one(text
+                .get(..LONGEST)
+                .or(text.get(..LONGEST - 1))
+                .expect("a text"));
+            assert!(begin.elapsed().as_secs() < 2, "{}", &text[..20]);
+        }
+    }
+
+    #[test]
+    fn of_several_candidates_the_first_usable_one_is_taken() {
+        let value = |text: &str| Value::from(text);
+        let list = Value::from_iter([value(""), value("job/7/"), value("https://a.example/")]);
+        assert_eq!(link(&list, Rest(Vec::new())), "https://a.example/");
+        let others = Rest(vec![Value::from(7), Value::UNDEFINED, list]);
+        assert_eq!(link(&value("x/y"), others), "https://a.example/");
+        assert_eq!(link(&value("x/y"), Rest(vec![value("z")])), "x/y");
+        assert_eq!(link(&Value::from(true), Rest(Vec::new())), "");
+    }
+}
