@@ -835,6 +835,50 @@ describe("headers", function ()
 	end);
 end);
 
+describe("a host that is closed", function ()
+	local function held()
+		local pipe = assert(io.popen("cd /proc/$PPID && ls fd task | wc -l"));
+		local count = pipe:read("*n");
+		pipe:close();
+		return count;
+	end
+
+	local function await_held(most)
+		local deadline = socket.gettime() + 20;
+		while held() > most do
+			assert.is_true(socket.gettime() < deadline, held() .. " threads and file descriptors, and " .. most .. " before");
+			socket.sleep(0.01);
+		end
+	end
+
+	it("has no threads and no file descriptors, though Lua's collector has not run", function ()
+		local before = held();
+		collectgarbage("stop");
+		local closed = new();
+		local batch = select(3, compose_json({ { to = "user"; body = ("x"):rep(100000) } }, false, closed));
+		await(closed, batch:ticket());
+		assert.is_true(held() > before);
+		closed.close();
+		await_held(before);
+		collectgarbage("restart");
+	end);
+
+	it("refuses requests with 503, and has nothing to tell", function ()
+		local closed = new();
+		closed.close();
+		closed.close();
+		local stanza, problem, batch = compose_json({ to = "user"; body = "Hello" }, false, closed);
+		assert.same({ nil, 503, nil }, { stanza, problem.status, batch });
+		assert.equal("nobody", (closed.identify("Basic " .. require "mime".b64("me@example.com:p"), nil, nil, "192.0.2.1")));
+		assert.is_nil(closed.refuse("192.0.2.1"));
+		assert.is_nil(closed.refuse_token("192.0.2.1"));
+		closed.forget("me@example.com");
+		closed.tick();
+		assert.same({}, closed.ended());
+		assert.is_nil(closed.wake_fds());
+	end);
+end);
+
 describe("a batch", function ()
 	it("of many messages is freed on a thread of its own, which it would hold the event loop for", function ()
 		local own = new();
