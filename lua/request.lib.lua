@@ -208,14 +208,42 @@ local function slow_down(request, response) --> whether the connection is closed
 	return true;
 end
 
--- Answers with a body that is read piece by piece, each when the client has taken the one before: Prosody 13.0.1 loses what
--- is beyond 4 MiB of a text, and a long text would hold the event loop.
+-- Bytes of a body that is written at once. Prosody keeps what a client does not read, and goes on with the client's next request:
+-- with long answers, a few bytes of requests would fill the memory.
+local longest_at_once = 4096;
+local longest_piece = 32 * 1024;
+
+local function is_long(answer) --> boolean
+	local body = answer.body;
+	return type(body) == "userdata" or body ~= nil and #body > longest_at_once;
+end
+
+-- A text as `send_file` reads it.
+local function pieces_of(text)
+	local at = 1;
+	return {
+		read = function ()
+			local piece = text:sub(at, at + longest_piece - 1);
+			at = at + #piece;
+			return piece ~= "" and piece or nil;
+		end;
+		close = function () text = ""; end;
+	};
+end
+
+-- Answers with a body that is read piece by piece, each when the client has taken the one before; the client's next request waits
+-- until then. Prosody 13.0.1 loses what is beyond 4 MiB of a text, and a long text would hold the event loop.
 local function send_pieces(response, answer) --> true
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(#answer.body);
-	response.on_destroy = function () answer.body:close(); end; -- its memory is not Lua's
-	return response:send_file(answer.body);
+	local body, conn = answer.body, response.conn;
+	if type(body) == "string" then body = pieces_of(body); end
+	response.on_destroy = function ()
+		body:close(); -- its memory is not Lua's
+		waiting.go_on(conn);
+	end;
+	return response:send_file(body);
 end
 
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
@@ -252,7 +280,7 @@ local function answering(handle)
 		time_answer(seconds);
 		log.answered(request, sender, status, detail, seconds);
 		response.on_destroy = nil;
-		if type(answer) == "table" and type(answer.body) == "userdata" then return send_pieces(response, answer); end
+		if type(answer) == "table" and is_long(answer) then return send_pieces(response, answer); end
 		return answer;
 	end;
 end

@@ -272,6 +272,23 @@ describe("a dry run", function ()
 		assert.equal(99, #told.messages + told.more);
 	end);
 
+	-- It takes 40 ms for a megabyte.
+	it("asks util.json for nothing that is long", function ()
+		world.lua [[
+			local json = require "util.json";
+			json.spec_encode, json.spec_longest = json.encode, 0;
+			function json.encode(...)
+				local text = json.spec_encode(...);
+				json.spec_longest = math.max(json.spec_longest, #text);
+				return text;
+			end]];
+		local answer = post("/msg/@try?to=user", { body = ("\n"):rep(190000) });
+		local longest = world.lua 'local json = require "util.json"; json.encode = json.spec_encode; return json.spec_longest';
+		assert.equal(200, answer.status);
+		assert.matches(("\n"):rep(190000), json.decode(answer.body).messages[1].stanza, nil, true);
+		assert.is_true(longest < 1000, longest .. " bytes");
+	end);
+
 	it("keeps no key, and counts for no limit", function ()
 		local headers = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = "try-1" };
 		assert.equal(200, post("/msg/@try?to=user", { body = "x" }, headers).status);
