@@ -7,8 +7,8 @@ use minijinja::value::Value;
 use post_msg::http::problem::Problem;
 use post_msg::message::field::BODY;
 use post_msg::template::context::{Call, Headers, now};
-use post_msg::template::engine::{Renderings, Templates};
-use post_msg::template::source::Folder;
+use post_msg::template::engine::{Rendered, Renderings, Templates};
+use post_msg::template::source::{BUILT_IN, Folder};
 
 /// A folder of its own for each test.
 fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
@@ -21,7 +21,7 @@ fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
     folder
 }
 
-fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Problem> {
+fn render(templates: &Templates, name: &str, payload: &str) -> Result<Rendered, Problem> {
     let headers = [("X_Event", "push"), ("Authorization", "Bearer x")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let call = Call {
@@ -30,7 +30,11 @@ fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Prob
         query: Vec::new(),
         now: now(),
     };
-    let rendered = templates.render(name, call)?;
+    templates.render(name, call)
+}
+
+fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Problem> {
+    let rendered = render(templates, name, payload)?;
     Ok(rendered.draft.values[BODY].clone().unwrap_or_default())
 }
 
@@ -138,6 +142,48 @@ fn the_parameters_of_the_program_hold_for_a_template_in_its_place() {
     assert_eq!(render("discord"), Ok(()));
     let problem = render("other").expect_err("an unknown parameter");
     assert_eq!(problem.status, 400);
+}
+
+#[test]
+fn a_value_that_is_printed_in_a_text_of_the_message_is_tried() {
+    let slack = BUILT_IN.iter().find(|(name, _)| *name == "slack");
+    let (_, slack) = slack.expect("a template");
+    let cases: &[(&str, &str, bool)] = &[
+        ("if", "{% if text %}{{ text }}{% endif %} ", false),
+        (
+            "for",
+            "{% for text in texts %}{{ text }}{% endfor %}",
+            false,
+        ),
+        ("thread", "{% block thread %}{{ now }}{% endblock %}", false),
+        ("answer", "{% block answer %}{{ now }}{% endblock %}", false),
+        ("value", "{{ text }}", true),
+        ("null", "{{ none }}{% block thread %}x{% endblock %}", true),
+        (
+            "subject",
+            "{% block subject %}{{ text }}{% endblock %}",
+            true,
+        ),
+        (
+            "both",
+            "{% block thread %}{{ now }}{% endblock %}{{ text }}",
+            true,
+        ),
+        ("slack", slack, true),
+    ];
+    let files: Vec<_> = cases
+        .iter()
+        .map(|(name, ..)| format!("{name}.j2"))
+        .collect();
+    let sources = cases.iter().map(|(_, source, _)| source.as_bytes());
+    let files: Vec<_> = files.iter().map(String::as_str).zip(sources).collect();
+    let templates = Templates::new(Some(Folder::new(folder("tried", &files))));
+    for (name, _, has_tried) in cases {
+        let rendered = render(&templates, name, "{}").expect(name);
+        assert_eq!(rendered.has_tried, *has_tried, "{name}");
+        assert_eq!(templates.decides(name), *name != "slack", "{name}");
+    }
+    assert!(!templates.decides("discord"));
 }
 
 /// The most memory that this process has used, in bytes.

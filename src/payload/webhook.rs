@@ -123,6 +123,9 @@ impl Webhook {
         let drafts = match (rendered.is_silent, says_something) {
             (true, _) => Vec::new(),
             (false, true) => vec![fitted(rendered.draft, limits)],
+            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => {
+                Vec::new()
+            }
             (false, false) => {
                 return Err(Problem::meaning(format!(
                     "the template {} finds nothing to show in the payload, which was read {read_as}{}; see docs/programs.md for what the program must post",

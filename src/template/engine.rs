@@ -14,7 +14,7 @@ use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
-use crate::message::field::{BODY, FIELDS, Takes};
+use crate::message::field::{BODY, FIELDS, Takes, named};
 use crate::message::text::is_xml;
 
 /// What one template may cost: so many steps, or 64 times as many bytes that it makes.
@@ -52,7 +52,13 @@ pub struct Rendered {
     pub answer: Option<String>,
     /// It says that this event makes no message.
     pub is_silent: bool,
+    /// It printed the value of an expression, if only an empty one, where a text of the message stands.
+    pub has_tried: bool,
 }
+
+/// Whether the value of an expression was printed.
+#[derive(Default)]
+struct Tried(bool);
 
 /// What a program appends to the URL that it is given, by the blocks of a template.
 #[derive(Debug, Default)]
@@ -88,6 +94,7 @@ impl Templates {
         // For the columns of what is wrong.
         environment.set_debug(true);
         environment.set_formatter(|out, state, value| {
+            state.get_or_insert_extension(Tried::default()).0 = true;
             let nothing = Value::from("");
             let value = if value.is_none() { &nothing } else { value };
             minijinja::escape_formatter(out, state, value)
@@ -99,6 +106,7 @@ impl Templates {
                 .build()
                 .unwrap_or_default(),
         );
+        environment.add_function("_tried", tried);
         environment.add_function("_keep", keep);
         environment.add_function("fail", fail);
         environment.add_function("silent", silent);
@@ -125,6 +133,12 @@ impl Templates {
     pub fn is_own(&self, name: &str) -> bool {
         let file = self.folder.as_ref().and_then(|folder| folder.file(name));
         file.is_some_and(|file| file.exists())
+    }
+
+    /// Whether a template that tries to print nothing has decided so: the administrator's own, but not an unchanged copy
+    /// of one that comes with the module.
+    pub fn decides(&self, name: &str) -> bool {
+        self.is_own(name) && self.source(name).ok().as_deref() != built_in(name)
     }
 
     fn is_known(&self, name: &str) -> bool {
@@ -220,10 +234,12 @@ impl Templates {
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
         let is_silent = state.get_temp(SILENT).is_some();
+        let has_tried = tried(state);
         Ok(Rendered {
             draft,
             answer,
             is_silent,
+            has_tried,
         })
     }
 
@@ -302,18 +318,27 @@ fn message() -> String {
     let blocks: String = blocks
         .map(|(name, escape)| {
             format!(
-                "{{% block {name} %}}{{% autoescape '{escape}' %}}{{% set _value %}}{{{{ super() }}}}{{% endset %}}\
-                 {{{{ _keep('{name}', _value) }}}}{{% endautoescape %}}{{% endblock %}}"
+                "{{% block {name} %}}{{% autoescape '{escape}' %}}{{% set _kept = _keep('{name}', _tried(), super()) %}}\
+                 {{% endautoescape %}}{{% endblock %}}"
             )
         })
         .collect();
     format!("{{% extends {TEMPLATE} %}}{blocks}")
 }
 
-/// `_keep(name, value)`: keeps what a block printed.
-fn keep(state: &mut State, name: &str, value: Value) -> Value {
+/// `_tried()`: whether the value of an expression was printed up to here.
+fn tried(state: &State) -> bool {
+    state.get_extension().is_some_and(|Tried(tried)| *tried)
+}
+
+/// `_keep(name, tried, value)`: keeps what a block printed. `tried` is what held before the block, and holds behind one that
+/// is no text of the message.
+fn keep(state: &mut State, name: &str, tried: bool, value: Value) {
+    let is_text = named(name).is_some_and(|field| FIELDS[field].suffices);
+    if !is_text {
+        state.get_or_insert_extension(Tried::default()).0 = tried;
+    }
     state.set_temp(name, value);
-    Value::from("")
 }
 
 /// `silent()`: this event makes no message, and the program is answered that all is well.

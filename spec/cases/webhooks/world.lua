@@ -23,6 +23,7 @@ return { hosts = hosts; files = {
 {% endfor %}
 ]];
 	["templates/echo.j2"] = "{% if text is defined %}{{ text }}{% endif %}";
+	["templates/alarm.j2"] = "{% if alarm %}{{ alarm }}{% endif %}{% block thread %}{{ id }}{% endblock %}{% block answer %}seen {{ id }}{% endblock %}";
 	["templates/quiet.j2"] = "{% if test %}{{ silent() }}{% endif %}{{ text }}";
 	["templates/strict.j2"] = "first\n{{ fail('there is no door') if not door }}";
 	["templates/seen.j2"] = "{{ headers['X-Thing'] }} {{ headers.x_thing }} {{ headers.authorization is defined }} {{ headers.cookie is defined }}"
