@@ -87,7 +87,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local outcomes, many = waiting.new_outcomes(), false;
 	if stanza then
 		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
-		local status, outcome = delivery.send(sender, stanza, wait);
+		local status, outcome = delivery.send(sender, stanza, wait, format ~= nil);
 		if status and not format and not json then
 			count_message(1, "sent", kind);
 			log.message(request, id, sender.address, to, "sent");
@@ -118,7 +118,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	if batch then
 		local count;
-		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell, function ()
+		problem, count, outcomes = delivery.send_all(sender, batch, { wait = wait; unattended = format ~= nil }, tell, function ()
 			local unsent = uploads.upload(sender, batch, request.body);
 			request.body = nil;
 			return unsent;

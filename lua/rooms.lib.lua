@@ -251,7 +251,8 @@ local function on_presence(occupant, stanza)
 	if attr.type == "error" then
 		if nick and nick ~= occupant.nick then return; end
 		local problem = problem_of(stanza, occupant.room);
-		if not occupant.joined and problem.condition == "conflict" and take_nick(occupant) then
+		local oldest = occupant.messages:oldest();
+		if not occupant.joined and problem.condition == "conflict" and oldest and oldest.unattended and take_nick(occupant) then
 			join(occupant);
 		elseif not occupant.joined and problem.condition == "not-acceptable" and not occupant.has_asked then
 			occupant.has_asked = true;
@@ -411,9 +412,10 @@ local function enter(sender, room) --> occupant
 	return occupant;
 end
 
-local function send(sender, stanza) --> outcome
+-- `unattended`: a program posts it that cannot correct what is refused.
+local function send(sender, stanza, unattended) --> outcome
 	local room = stanza.attr.to;
-	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience };
+	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience; unattended = unattended };
 	local occupant = by_room[sender.account.."\n"..room];
 	local is_new = not occupant;
 	if is_new then
