@@ -243,7 +243,9 @@ local function send_pieces(response, answer) --> true
 		body:close(); -- its memory is not Lua's
 		waiting.go_on(conn);
 	end;
-	return response:send_file(body);
+	if response.finished then body:close(); end -- the client has gone
+	response:send_file(body);
+	return true; -- `send_file` returns nil where the client has gone, and the event would go on to the handler of "POST /*"
 end
 
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or

@@ -374,6 +374,12 @@ describe("credentials", function ()
 			attack("fresh@limit.example", "192.0.2.1");
 		end);
 
+		it("are in the log with the client's address, however long the account's is", function ()
+			local mark = world.log_mark();
+			assert.equal(401, attempt(("u"):rep(240) .. "@" .. ("domain."):rep(34) .. "example", "guess-4Tn", "192.0.2.9").status);
+			assert.matches("Failed authentication attempt %(not%-authorized%) for user u+… from IP: 192%.0%.2%.9\n", world.log(mark));
+		end);
+
 		it("are answered alike where there is no such account or host", function ()
 			attack("nobody@limit.example", "192.0.2.2");
 			attack("nobody@unknown.example", "192.0.2.3");

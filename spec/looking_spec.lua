@@ -2,6 +2,7 @@
 
 local json = require "dkjson";
 local mime = require "mime";
+local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local user = "user@example.com";
@@ -270,6 +271,18 @@ describe("a dry run", function ()
 		assert.is_true(#answer.body < 400000, #answer.body);
 		told = json.decode(answer.body);
 		assert.equal(99, #told.messages + told.more);
+	end);
+
+	it("is handled once, also where the client has gone", function ()
+		for number = 1, 10 do
+			local id = "gone-" .. number;
+			wire.send(world.request("/msg/@try?to=user", json.encode { body = ("\n"):rep(190000) },
+				{ ["Content-Type"] = "application/json", ["X-Request-Id"] = id })):hang_up();
+			wire.await("the end of the request", function () return world.log():find("Request " .. id .. ":", 1, true); end);
+			assert.equal(200, post("/msg/@try?to=user", { body = "x" }).status);
+			assert.equal(1, select(2, world.log():gsub("Request " .. id:gsub("%-", "%%-") .. "[: ]", "")));
+		end
+		assert.same({}, world.errors());
 	end);
 
 	-- It takes 40 ms for a megabyte.
