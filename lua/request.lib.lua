@@ -123,6 +123,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			request.body = nil;
 			return unsent;
 		end);
+		if not problem then report:keep(batch); end
 		batch:release();
 		if problem then
 			delivery.release(outcomes);
@@ -211,6 +212,10 @@ end
 -- Answers with a body that is read piece by piece, each when the client has taken the one before: Prosody 13.0.1 loses what
 -- is beyond 4 MiB of a text, and a long text would hold the event loop.
 local function send_pieces(response, answer) --> true
+	if response.finished then -- the client has gone
+		answer.body:close();
+		return true;
+	end
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(#answer.body);
