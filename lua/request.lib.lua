@@ -64,6 +64,24 @@ local function read(request, sender, wait, takes_files, path) --> as core.compos
 		request.body, wait ~= nil, sender.allowed, query, query and headers, takes_files, headers.content_disposition));
 end
 
+local most_unheard = 100; -- requests of an account with a key that wait after their clients have gone
+local unheard = setmetatable({}, { __mode = "k" }); -- such a request → its account
+
+-- The client of a request that waits has gone. With a key, it may ask again for the outcome.
+local function stop_waiting(request)
+	if request.headers.idempotency_key then
+		local count = 0;
+		for _, account in pairs(unheard) do
+			if account == request.account then count = count + 1; end
+		end
+		if count < most_unheard then
+			unheard[request] = request.account;
+			return;
+		end
+	end
+	request.give_up();
+end
+
 -- Sends what a request says. A request that was sent and is cut short by an unload has both, a
 -- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
@@ -123,6 +141,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			request.body = nil;
 			return unsent;
 		end);
+		if not problem then report:keep(batch); end
 		batch:release();
 		if problem then
 			delivery.release(outcomes);
@@ -138,10 +157,11 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local give_up, time_limit;
 	if wait then
 		give_up, time_limit = delivery.limit(outcomes, wait, sender.account);
-		-- A client with a key may ask again for what comes of it.
-		if not headers.idempotency_key then request.give_up = give_up; end
+		request.give_up, request.account = give_up, sender.account;
+		if request.client_gone then stop_waiting(request); end
 	end
 	problem = waiting.settled(outcomes, sender.account);
+	unheard[request] = nil;
 	if time_limit then timer.stop(time_limit); end -- it holds the outcomes
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
@@ -194,7 +214,8 @@ end
 -- a connection that is resumed after its end.
 local function gone(response)
 	response.conn.resume = function () end;
-	if response.request.give_up then response.request.give_up(); end
+	response.request.client_gone = true;
+	if response.request.give_up then stop_waiting(response.request); end
 	response:finish_cb();
 end
 
@@ -234,6 +255,10 @@ end
 -- Answers with a body that is read piece by piece, each when the client has taken the one before; the client's next request waits
 -- until then. Prosody 13.0.1 loses what is beyond 4 MiB of a text, and a long text would hold the event loop.
 local function send_pieces(response, answer) --> true
+	if response.finished then -- the client has gone
+		answer.body:close();
+		return true;
+	end
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(#answer.body);

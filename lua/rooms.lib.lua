@@ -121,7 +121,7 @@ end
 local function linger(occupant, seconds)
 	occupant.lingers = timer.add_task(seconds, function ()
 		occupant.lingers = nil;
-		local left = occupant.spoke + settings.room_linger - os.time();
+		local left = occupant.spoke + settings.room_linger - now();
 		if left > 0 or is_busy(occupant) then
 			linger(occupant, math.max(left, 1));
 		else
@@ -157,7 +157,7 @@ end
 -- Speaking and being heard
 
 local function say(occupant, outcome)
-	occupant.spoke = os.time();
+	occupant.spoke = now();
 	by_last_word:set(occupant, true);
 	local stanza = st.clone(outcome.stanza);
 	stanza.attr.from = occupant.address;
@@ -396,7 +396,7 @@ local function enter(sender, room) --> occupant
 	local account = sender.account;
 	local occupant = {
 		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = settings.nick or sender.username;
-		number = 0; tries = 0; joined = false; spoke = os.time();
+		number = 0; tries = 0; joined = false; spoke = now();
 		messages = new_messages();
 	};
 	take_nick(occupant);
