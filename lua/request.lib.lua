@@ -1,5 +1,6 @@
 -- The way of a request: from what the HTTP server hands over to the answer.
 
+local http_server = require "net.http.server";
 local now = require "util.time".monotonic;
 local timer = require "util.timer";
 
@@ -219,13 +220,20 @@ local function gone(response)
 	response:finish_cb();
 end
 
+-- Drops what a client sends on a connection that ends. Prosody reads on if the client has hung up, also while the connection is
+-- paused, and would queue each request.
+local deaf = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
+
 -- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
 -- waits: a proxy sends those of many clients on one.
 local function slow_down(request, response) --> whether the connection is closed
 	local seconds = core.refuse(request.ip);
 	if not seconds then return false; end
+	if not request.is_last then
+		response.persistent = false;
+		request.conn:setlistener(deaf);
+	end
 	if seconds > 0 then waiting.sleep(seconds); end
-	if not request.is_last then response.persistent = false; end
 	return true;
 end
 
