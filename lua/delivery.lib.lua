@@ -6,6 +6,7 @@ local sha256 = require "util.hashes".sha256;
 local timer = require "util.timer";
 
 local guard = module:require "guard";
+local new_servers = module:require "new_servers";
 local register_state = module:require "state";
 local show = module:require "shown";
 
@@ -42,6 +43,10 @@ local function problem_of(stanza, to) --> problem
 		unreached = unreachable[condition];
 		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..show(text)..")" or "");
 	};
+end
+
+local function domain_of(address) --> string
+	return address:match("^[^@/]*@([^/]*)") or address:match("^[^/]*");
 end
 
 -- Where a message goes.
@@ -214,6 +219,14 @@ local function send(sender, stanza, wait, unattended) --> 201 where nothing more
 	if not hosts[sender.host] then
 		local detail = attr.to..": not sent, since "..sender.host.." was deactivated on this server meanwhile";
 		return nil, { id = attr.id; to = attr.to; problem = { status = 503; unsent = true; unreached = true; detail = detail } };
+	end
+	local may_reach, seconds = new_servers.count(sender, domain_of(attr.to));
+	if not may_reach then
+		local detail = ("%s: not sent, since %s has sent to %d other servers within a minute; try again in %d seconds")
+			:format(attr.to, sender.account, new_servers.most, seconds);
+		return nil, { id = attr.id; to = attr.to; problem = {
+			status = 503; condition = "resource-constraint"; retry_after = seconds; unsent = true; unreached = true; detail = detail;
+		} };
 	end
 	if attr.type == "groupchat" then
 		return nil, rooms.send(sender, stanza, unattended);

@@ -30,6 +30,33 @@ end
 
 teardown(world.stop);
 
+describe("to many other servers", function ()
+	lazy_setup(function ()
+		world.start();
+		world.login(user);
+	end);
+
+	it("an account sends to two hundred within a minute: 503 for more, and its messages to known servers go on", function ()
+		local to = {};
+		for i = 1, 210 do to[i] = ("somebody@server-%d.invalid"):format(i); end
+		local batch = {};
+		for i = 1, 210, 70 do batch[#batch + 1] = { to = { (table.unpack or unpack)(to, i, i + 69) }; body = "hello" }; end
+		local answer = post("/msg", json.encode(batch), { ["Content-Type"] = "application/json"; ["Accept"] = "application/json" });
+		assert.equal(207, answer.status);
+		local outcomes = json.decode(answer.body);
+		for i, outcome in ipairs(outcomes) do
+			assert.equal(i > 200, outcome.error.condition == "resource-constraint", i);
+		end
+		answer = post("/msg/somebody@server-211.invalid");
+		assert.equal(503, answer.status);
+		assert.is_truthy(answer.body:find("200 other servers", 1, true), answer.body);
+		assert.not_equal(503, post("/msg/somebody@server-1.invalid").status);
+		assert.not_equal(503, post("/msg/somebody@server-211.invalid", "hello", { ["Authorization"] = world.basic(other) }).status);
+		assert.equal(201, post("/msg/user").status);
+		assert.equal("hello", body_of(world.receive(user)));
+	end);
+end);
+
 describe("between two servers", function ()
 	local remote;
 	local carol = "carol@remote.example";
