@@ -70,7 +70,7 @@ describe("libraries of other programs", function ()
 		assert.same({}, trouble);
 		local bodies, expected = {}, {
 			"slack_sdk: a page (https://example.com/)";
-			"discord-webhook: bold\nAn embed\nwith a text", "discord-webhook: a file";
+			"discord-webhook: *bold*\nAn embed\nwith a text", "discord-webhook: a file";
 			"A title\ngotify: a message", "gotify: by a proxy";
 			"A title\nslack of apprise\nApprise", "A title\ndiscord of apprise", "A title\ngotify of apprise", "A title\nntfy of apprise";
 			"A title\njson of apprise", "A title\nform of apprise", "json of apprise";
