@@ -133,7 +133,7 @@ MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
 # native_spec runs in this machine's own Lua, so it is not of the matrix.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
-test-matrix: deps deps-matrix $(MATRIX:%=test-prosody-%) test-packages deb-arm64
+test-matrix: deps deps-matrix programs $(MATRIX:%=test-prosody-%) test-packages deb-arm64
 
 test-prosody-0.12: test-prosody-0.12-lua5.4
 test-prosody-13: test-prosody-13-lua5.4

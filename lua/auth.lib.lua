@@ -10,6 +10,7 @@ local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
 local drop_expired = module:require "tokens".drop_expired;
+local show = module:require "shown";
 
 local hosts = prosody.hosts;
 
@@ -58,9 +59,9 @@ local function too_many(seconds)
 	return { status = 429; detail = "too many failed attempts; try again in "..seconds.." seconds" }, { retry_after = tostring(seconds) };
 end
 
--- The log tells it in the words that fail2ban's rules for Prosody know.
+-- The log tells it in the words that fail2ban's rules for Prosody know. A long account would push the IP address out of the line.
 local function failed(problem, account, ip) --> problem
-	problem.log = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(account, ip);
+	problem.log = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(show(account), ip);
 	return problem;
 end
 

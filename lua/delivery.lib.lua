@@ -207,15 +207,16 @@ local function origin_of(sender)
 	return origin;
 end
 
--- Sends one message. `wait` is how many seconds to wait for a receipt, or nil.
-local function send(sender, stanza, wait) --> 201 where nothing more is to come; otherwise nil, outcome
+-- Sends one message. `wait` is how many seconds to wait for a receipt, or nil. `unattended`: a program posts it that cannot correct
+-- what is refused.
+local function send(sender, stanza, wait, unattended) --> 201 where nothing more is to come; otherwise nil, outcome
 	local attr = stanza.attr;
 	if not hosts[sender.host] then
 		local detail = attr.to..": not sent, since "..sender.host.." was deactivated on this server meanwhile";
 		return nil, { id = attr.id; to = attr.to; problem = { status = 503; unsent = true; unreached = true; detail = detail } };
 	end
 	if attr.type == "groupchat" then
-		return nil, rooms.send(sender, stanza);
+		return nil, rooms.send(sender, stanza, unattended);
 	end
 	local outcome = spare or {};
 	spare = nil;
@@ -286,12 +287,12 @@ end
 
 -- Sends the messages of a batch, in order, once all its recipients are resolved. `tell` is called with
 -- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
--- Before the first is sent, `prepare` may still give a problem.
-local function send_all(sender, batch, wait, tell, prepare) --> problem, how many were sent, outcomes not told
+-- Before the first is sent, `prepare` may still give a problem. `how` has `wait` and `unattended` as `send` takes them.
+local function send_all(sender, batch, how, tell, prepare) --> problem, how many were sent, outcomes not told
 	local count, outcomes, take_back = 0, waiting.new_outcomes(), nil;
 	local problem = resolve(sender, batch);
 	local total = batch:total();
-	if not problem and (wait or batch:to_rooms()) then
+	if not problem and (how.wait or batch:to_rooms()) then
 		problem = await_outcomes(outcomes, sender.account, total);
 	end
 	if not problem and sender.admit then
@@ -301,7 +302,7 @@ local function send_all(sender, batch, wait, tell, prepare) --> problem, how man
 	if not problem then
 		for stanza in batch.next, batch do
 			local id, to, kind = stanza.attr.id, stanza.attr.to, kind_of(stanza); -- which Prosody may change
-			local status, outcome = send(sender, stanza, wait);
+			local status, outcome = send(sender, stanza, how.wait, how.unattended);
 			local result = status or outcome.status or outcome.problem;
 			if not outcome or not outcome.problem or not outcome.problem.unsent then count = count + 1; end
 			if result and not outcomes[1] then
@@ -331,7 +332,7 @@ local function init(settings, the_waiting)
 		return answered_for;
 	end);
 	return {
-		kind_of = kind_of; problem_of = problem_of; release = release; send = send;  send_all = send_all; limit = limit;
+		kind_of = kind_of; problem_of = problem_of; release = release; send = send; send_all = send_all; limit = limit;
 		stop = rooms.stop; rooms_joined = rooms.joined;
 	};
 end

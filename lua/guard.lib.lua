@@ -17,18 +17,21 @@ local function call(task, callee, ...) --> true and its results; or nil and a pr
 	return conclude(task, pcall(callee, ...));
 end
 
--- The coroutines that are at work on something. One that an error has ended does not count.
+-- The coroutines that are at work on something, each for an account. One that an error has ended does not count.
 local function new_workers() --> { enter, leave, count }
 	local workers = setmetatable({}, { __mode = "k" });
 	return {
-		enter = function () workers[coroutine.running()] = true; end;
+		enter = function (account) workers[coroutine.running()] = account; end;
 		leave = function () workers[coroutine.running()] = nil; end;
-		count = function () --> number
-			local count = 0;
-			for worker in pairs(workers) do
-				if coroutine.status(worker) ~= "dead" then count = count + 1; end
+		count = function (account) --> how many there are; how many of the account
+			local all, own = 0, 0;
+			for worker, its_account in pairs(workers) do
+				if coroutine.status(worker) ~= "dead" then
+					all = all + 1;
+					if its_account == account then own = own + 1; end
+				end
 			end
-			return count;
+			return all, own;
 		end;
 	};
 end

@@ -162,4 +162,5 @@ end
 function module.unload()
 	stop_all();
 	show_no_more();
+	core.close();
 end

@@ -64,6 +64,24 @@ local function read(request, sender, wait, takes_files, path) --> as core.compos
 		request.body, wait ~= nil, sender.allowed, query, query and headers, takes_files, headers.content_disposition));
 end
 
+local most_unheard = 100; -- requests of an account with a key that wait after their clients have gone
+local unheard = setmetatable({}, { __mode = "k" }); -- such a request → its account
+
+-- The client of a request that waits has gone. With a key, it may ask again for the outcome.
+local function stop_waiting(request)
+	if request.headers.idempotency_key then
+		local count = 0;
+		for _, account in pairs(unheard) do
+			if account == request.account then count = count + 1; end
+		end
+		if count < most_unheard then
+			unheard[request] = request.account;
+			return;
+		end
+	end
+	request.give_up();
+end
+
 -- Sends what a request says. A request that was sent and is cut short by an unload has both, a
 -- problem for now and an answer for those who ask again.
 local function send(request, sender) --> problem, answer, whether anything was sent
@@ -87,7 +105,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local outcomes, many = waiting.new_outcomes(), false;
 	if stanza then
 		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
-		local status, outcome = delivery.send(sender, stanza, wait);
+		local status, outcome = delivery.send(sender, stanza, wait, format ~= nil);
 		if status and not format and not json then
 			count_message(1, "sent", kind);
 			log.message(request, id, sender.address, to, "sent");
@@ -118,11 +136,12 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	if batch then
 		local count;
-		problem, count, outcomes = delivery.send_all(sender, batch, wait, tell, function ()
+		problem, count, outcomes = delivery.send_all(sender, batch, { wait = wait; unattended = format ~= nil }, tell, function ()
 			local unsent = uploads.upload(sender, batch, request.body);
 			request.body = nil;
 			return unsent;
 		end);
+		if not problem then report:keep(batch); end
 		batch:release();
 		if problem then
 			delivery.release(outcomes);
@@ -138,10 +157,11 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	local give_up, time_limit;
 	if wait then
 		give_up, time_limit = delivery.limit(outcomes, wait, sender.account);
-		-- A client with a key may ask again for what comes of it.
-		if not headers.idempotency_key then request.give_up = give_up; end
+		request.give_up, request.account = give_up, sender.account;
+		if request.client_gone then stop_waiting(request); end
 	end
 	problem = waiting.settled(outcomes, sender.account);
+	unheard[request] = nil;
 	if time_limit then timer.stop(time_limit); end -- it holds the outcomes
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
@@ -194,7 +214,8 @@ end
 -- a connection that is resumed after its end.
 local function gone(response)
 	response.conn.resume = function () end;
-	if response.request.give_up then response.request.give_up(); end
+	response.request.client_gone = true;
+	if response.request.give_up then stop_waiting(response.request); end
 	response:finish_cb();
 end
 
@@ -208,14 +229,48 @@ local function slow_down(request, response) --> whether the connection is closed
 	return true;
 end
 
--- Answers with a body that is read piece by piece, each when the client has taken the one before: Prosody 13.0.1 loses what
--- is beyond 4 MiB of a text, and a long text would hold the event loop.
+-- Bytes of a body that is written at once. Prosody keeps what a client does not read, and goes on with the client's next request:
+-- with long answers, a few bytes of requests would fill the memory.
+local longest_at_once = 4096;
+local longest_piece = 32 * 1024;
+
+local function is_long(answer) --> boolean
+	local body = answer.body;
+	return type(body) == "userdata" or body ~= nil and #body > longest_at_once;
+end
+
+-- A text as `send_file` reads it.
+local function pieces_of(text)
+	local at = 1;
+	return {
+		read = function ()
+			local piece = text:sub(at, at + longest_piece - 1);
+			at = at + #piece;
+			return piece ~= "" and piece or nil;
+		end;
+		close = function () text = ""; end;
+	};
+end
+
+-- Answers with a body that is read piece by piece, each when the client has taken the one before; the client's next request waits
+-- until then. Prosody 13.0.1 loses what is beyond 4 MiB of a text, and a long text would hold the event loop.
 local function send_pieces(response, answer) --> true
+	if response.finished then -- the client has gone
+		answer.body:close();
+		return true;
+	end
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(#answer.body);
-	response.on_destroy = function () answer.body:close(); end; -- its memory is not Lua's
-	return response:send_file(answer.body);
+	local body, conn = answer.body, response.conn;
+	if type(body) == "string" then body = pieces_of(body); end
+	response.on_destroy = function ()
+		body:close(); -- its memory is not Lua's
+		waiting.go_on(conn);
+	end;
+	if response.finished then body:close(); end -- the client has gone
+	response:send_file(body);
+	return true; -- `send_file` returns nil where the client has gone, and the event would go on to the handler of "POST /*"
 end
 
 -- A handler of mod_http that counts, times and logs. `handle(request, response)` gives a problem and perhaps headers, or
@@ -252,7 +307,7 @@ local function answering(handle)
 		time_answer(seconds);
 		log.answered(request, sender, status, detail, seconds);
 		response.on_destroy = nil;
-		if type(answer) == "table" and type(answer.body) == "userdata" then return send_pieces(response, answer); end
+		if type(answer) == "table" and is_long(answer) then return send_pieces(response, answer); end
 		return answer;
 	end;
 end

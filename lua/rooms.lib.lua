@@ -121,7 +121,7 @@ end
 local function linger(occupant, seconds)
 	occupant.lingers = timer.add_task(seconds, function ()
 		occupant.lingers = nil;
-		local left = occupant.spoke + settings.room_linger - os.time();
+		local left = occupant.spoke + settings.room_linger - now();
 		if left > 0 or is_busy(occupant) then
 			linger(occupant, math.max(left, 1));
 		else
@@ -157,7 +157,7 @@ end
 -- Speaking and being heard
 
 local function say(occupant, outcome)
-	occupant.spoke = os.time();
+	occupant.spoke = now();
 	by_last_word:set(occupant, true);
 	local stanza = st.clone(outcome.stanza);
 	stanza.attr.from = occupant.address;
@@ -251,7 +251,8 @@ local function on_presence(occupant, stanza)
 	if attr.type == "error" then
 		if nick and nick ~= occupant.nick then return; end
 		local problem = problem_of(stanza, occupant.room);
-		if not occupant.joined and problem.condition == "conflict" and take_nick(occupant) then
+		local oldest = occupant.messages:oldest();
+		if not occupant.joined and problem.condition == "conflict" and oldest and oldest.unattended and take_nick(occupant) then
 			join(occupant);
 		elseif not occupant.joined and problem.condition == "not-acceptable" and not occupant.has_asked then
 			occupant.has_asked = true;
@@ -395,7 +396,7 @@ local function enter(sender, room) --> occupant
 	local account = sender.account;
 	local occupant = {
 		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = settings.nick or sender.username;
-		number = 0; tries = 0; joined = false; spoke = os.time();
+		number = 0; tries = 0; joined = false; spoke = now();
 		messages = new_messages();
 	};
 	take_nick(occupant);
@@ -411,9 +412,10 @@ local function enter(sender, room) --> occupant
 	return occupant;
 end
 
-local function send(sender, stanza) --> outcome
+-- `unattended`: a program posts it that cannot correct what is refused.
+local function send(sender, stanza, unattended) --> outcome
 	local room = stanza.attr.to;
-	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience };
+	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; deadline = now() + patience; unattended = unattended };
 	local occupant = by_room[sender.account.."\n"..room];
 	local is_new = not occupant;
 	if is_new then

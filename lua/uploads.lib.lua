@@ -21,7 +21,9 @@ local native, waiting, problem_of, count_files; -- given to init
 local xmlns_disco = "http://jabber.org/protocol/disco";
 local xmlns_upload = "urn:xmpp:http:upload:0";
 
-local at_once = 8; -- requests whose files are uploaded; each holds what it uploads in memory
+-- Requests whose files are uploaded; each holds what it uploads in memory. An account may have as many as it leaves to others: 8
+-- where it is the only one, half of the rest where it is the second.
+local at_once = 16;
 local patience = 20; -- seconds for a service to give a slot
 local search_patience = 5; -- seconds for the items of a host to say what they are
 local most_items = 100; -- items of a host that are asked
@@ -44,7 +46,7 @@ local services = cache.new(100); -- sender's host → { jid, max_size, checked }
 local others = cache.new(100); -- address at another server that is no service → { checked, away }
 local uploading = guard.new_workers(); -- requests whose files are uploaded
 
-register_state("uploads", uploading.count);
+register_state("uploads", function () return (uploading.count()); end);
 
 -- Sends an IQ of a sender, under a resource of this module's own. `answered` is called with the answer, or with nil after so
 -- many seconds.
@@ -342,10 +344,11 @@ end
 local function upload(sender, batch, body) --> problem
 	local files = batch:files();
 	if not files[1] then return nil; end
-	if uploading.count() >= at_once then
+	local all, own = uploading.count(sender.account);
+	if own + 1 > at_once - (all + 1) then
 		return { status = 503; detail = "too many files are uploaded at once; try again in a moment"; retry_after = 1 };
 	end
-	uploading.enter();
+	uploading.enter(sender.account);
 	local problem = upload_all(sender, batch, body, files);
 	uploading.leave();
 	return problem;

@@ -374,6 +374,12 @@ describe("credentials", function ()
 			attack("fresh@limit.example", "192.0.2.1");
 		end);
 
+		it("are in the log with the client's address, however long the account's is", function ()
+			local mark = world.log_mark();
+			assert.equal(401, attempt(("u"):rep(240) .. "@" .. ("domain."):rep(34) .. "example", "guess-4Tn", "192.0.2.9").status);
+			assert.matches("Failed authentication attempt %(not%-authorized%) for user u+… from IP: 192%.0%.2%.9\n", world.log(mark));
+		end);
+
 		it("are answered alike where there is no such account or host", function ()
 			attack("nobody@limit.example", "192.0.2.2");
 			attack("nobody@unknown.example", "192.0.2.3");
@@ -395,11 +401,21 @@ describe("credentials", function ()
 				local new_count, new_seconds = derivations();
 				return new_count - count, new_seconds - seconds;
 			end
-			for _, name in ipairs { "many", "off", "nobody", "nobody-else" } do
-				local count, seconds = work(name .. "@slow.example");
-				assert.equal(1, count, name);
-				-- A new account's rounds take some 50 ms, the rounds of a default configuration some 3 ms.
-				assert.is_true(seconds > 0.015, ("%s took %.3f s"):format(name, seconds));
+			-- The least of three, of which each may have been held up.
+			local function least_work(name)
+				local least = math.huge;
+				for _ = 1, 3 do
+					local count, seconds = work(name .. "@slow.example");
+					assert.equal(1, count, name);
+					least = math.min(least, seconds);
+				end
+				return least;
+			end
+			local known = least_work("many");
+			for _, name in ipairs { "off", "nobody", "nobody-else" } do
+				-- The rounds of a default configuration take a sixteenth of it.
+				local seconds = least_work(name);
+				assert.is_true(seconds > known / 4, ("%s took %.3f s, a known account %.3f s"):format(name, seconds, known));
 			end
 		end);
 

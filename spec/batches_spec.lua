@@ -1,6 +1,7 @@
 -- What large batches take from others: the event loop, memory, a token's rate; and how their answers arrive.
 
 local json = require "dkjson";
+local socket = require "socket";
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
@@ -302,6 +303,39 @@ describe("a long answer", function ()
 		local again = post(body, headers);
 		assert.equal(201, again.status);
 		assert.is_truthy(again.body:find("too large to be kept", 1, true), again.body);
+	end);
+
+	it("that nobody reads takes memory of its account, until its connection ends", function ()
+		local drop = world.lua([[
+			prosody.hosts["example.com"].events.add_handler("pre-message/bare", function () return true; end, 1000);
+			return true]]);
+		assert.is_true(drop);
+		local to, found, sent = {}, {}, {};
+		for i = 1, 100 do to[i] = "u" .. i .. "@echo.example.com"; end
+		for i = 1, 78 do found[i] = json.encode { to = to, body = "x", id = ("i"):rep(1000) }; end
+		local body, address = table.concat(found, "\n"), "me@example.com/" .. ("r"):rep(1000);
+		world.password[address] = world.password["me@example.com"];
+		local authorization = world.basic(address);
+		world.password[address] = nil;
+		local refused;
+		for i = 1, 5 do
+			sent[i] = wire.send(request(body, { ["Accept"] = json_type, ["Authorization"] = authorization }));
+			local status = assert(sent[i].connection:receive("*l")):match(" (%d+) ");
+			if status ~= "201" then
+				refused = { status = status; count = i - 1 };
+				break;
+			end
+		end
+		assert.equal("503", refused and refused.status);
+		assert.is_true(refused.count >= 2, refused.count .. " answers");
+		assert.equal(201, post(lines(2, user)).status);
+		for _, other in ipairs(sent) do other:hang_up(); end
+		local deadline = socket.gettime() + 20;
+		local answer;
+		repeat
+			answer = post(body, { ["Accept"] = "text/plain", ["Authorization"] = authorization });
+		until answer.status == 201 or socket.gettime() > deadline;
+		assert.equal(201, answer.status, answer.body);
 	end);
 
 	it("that would repeat over 16 MiB of addresses is refused before anything is sent", function ()

@@ -46,9 +46,13 @@ local function lua_memory() --> MB
 	return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count') / 1024");
 end
 
-local function requests_waiting() --> number
+local function gauge(name) --> number
 	local answer = world.http("GET /metrics HTTP/1.1\r\nHost: example.com\r\n\r\n");
-	return tonumber(answer.body:match('\nprosody_mod_post_msg__requests_waiting{host="example.com"} (%d+)'));
+	return tonumber(answer.body:match("\nprosody_mod_post_msg__" .. name .. '{host="example.com"} (%d+)'));
+end
+
+local function requests_waiting() --> number
+	return gauge("requests_waiting");
 end
 
 local function post(path, body, headers, connection)
@@ -502,7 +506,9 @@ describe("of the clock", function ()
 		local here = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 		assert.equal("", output_of(("cc -shared -fPIC -o '%s/clock.so' '%s/spec/support/clock.c' 2>&1"):format(folder, here)));
 		set_clock(0);
-		start { environment = { LD_PRELOAD = in_root .. "/clock.so", CLOCK_OFFSET = in_root .. "/offset" } };
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = "post_msg_room_linger = 1";
+		start { hosts = hosts; environment = { LD_PRELOAD = in_root .. "/clock.so", CLOCK_OFFSET = in_root .. "/offset" } };
 	end);
 
 	lazy_teardown(function ()
@@ -564,6 +570,17 @@ describe("of the clock", function ()
 		set_clock(0);
 		assert_recovered();
 		return ("202 after %.0f s; 429 for %d s; 201"):format(waited, longest);
+	end);
+
+	faults.show("clock set back a day: a sender in a room", "leaves it as soon as before", function ()
+		local room = { ["Content-Type"] = "application/x-www-form-urlencoded" };
+		assert.equal(201, post("/msg/reflect.x@echo.example.com", "type=groupchat&body=x", room).status);
+		assert.equal(1, gauge("rooms_joined"));
+		set_clock(-day);
+		wire.await("an empty room", function () return gauge("rooms_joined") == 0; end);
+		set_clock(0);
+		assert_recovered();
+		return "left";
 	end);
 end);
 

@@ -132,6 +132,27 @@ describe("an idempotency key", function ()
 		end
 	end);
 
+	it("lets a hundred requests of an account wait after their clients have gone, and ends the wait of more", function ()
+		local function headers(number)
+			return { ["Idempotency-Key"] = "gone-" .. number, ["Prefer"] = "wait=60" };
+		end
+		local function waiting()
+			return world.lua("return module:shared('/example.com/post_msg/state').waiting_requests()");
+		end
+		local sent, path = {}, "/msg/swallow@echo.example.com";
+		for number = 1, 110 do sent[number] = wire.send(world.request(path, "x", headers(number))); end
+		wire.await("waiting requests", function () return waiting() == 110; end);
+		for number = 1, 110 do sent[number]:hang_up(); end
+		wire.await("the end of ten requests", function () return waiting() == 100; end);
+		local counts = {};
+		for number = 1, 110 do
+			local status = post(path, "x", headers(number));
+			counts[status] = (counts[status] or 0) + 1;
+		end
+		assert.same({ [202] = 10, [409] = 100 }, counts);
+		assert(world.module("reload")); -- which ends the others
+	end);
+
 	it("outlives a reload and a restart", function ()
 		local headers = { ["Idempotency-Key"] = "stays" };
 		assert.equal(201, (post("/msg/user", "once", headers)));

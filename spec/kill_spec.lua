@@ -21,7 +21,7 @@ describe("killed amid a stream of requests", function ()
 			local set = class.set;
 			prosody.spec_seen = seen;
 			function class:set(name, entry)
-				if self.store == "post_msg_keys" and entry then
+				if self.store == "post_msg_keys" and entry and name ~= "me" then -- under the account's name is its id, and no key
 					seen.kept = seen.kept + 1;
 					for _, session in pairs(prosody.full_sessions) do
 						local buffer = session.conn.writebuffer;

@@ -2,6 +2,7 @@
 
 local json = require "dkjson";
 local mime = require "mime";
+local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local user = "user@example.com";
@@ -39,7 +40,7 @@ describe("GET", function ()
 		assert.equal("text/html; charset=utf-8", page.headers["content-type"]);
 		assert.matches("^<!doctype html>", page.body);
 		assert.matches('src="msg/page.js"', page.body, nil, true); -- relative, so also below a proxy's own prefix
-		for _, accept in ipairs { "*/*", "application/json", "text/html;q=0", "" } do
+		for _, accept in ipairs { "*/*", "application/json", "text/html;q=0", "application/json, text/html;q=0.1", "" } do
 			local answer = ask("GET", "/msg", { ["Accept"] = accept });
 			assert.equal(200, answer.status, accept);
 			assert.equal("application/json", answer.headers["content-type"]);
@@ -270,6 +271,35 @@ describe("a dry run", function ()
 		assert.is_true(#answer.body < 400000, #answer.body);
 		told = json.decode(answer.body);
 		assert.equal(99, #told.messages + told.more);
+	end);
+
+	it("is handled once, also where the client has gone", function ()
+		for number = 1, 10 do
+			local id = "gone-" .. number;
+			wire.send(world.request("/msg/@try?to=user", json.encode { body = ("\n"):rep(190000) },
+				{ ["Content-Type"] = "application/json", ["X-Request-Id"] = id })):hang_up();
+			wire.await("the end of the request", function () return world.log():find("Request " .. id .. ":", 1, true); end);
+			assert.equal(200, post("/msg/@try?to=user", { body = "x" }).status);
+			assert.equal(1, select(2, world.log():gsub("Request " .. id:gsub("%-", "%%-") .. "[: ]", "")));
+		end
+		assert.same({}, world.errors());
+	end);
+
+	-- It takes 40 ms for a megabyte.
+	it("asks util.json for nothing that is long", function ()
+		world.lua [[
+			local json = require "util.json";
+			json.spec_encode, json.spec_longest = json.encode, 0;
+			function json.encode(...)
+				local text = json.spec_encode(...);
+				json.spec_longest = math.max(json.spec_longest, #text);
+				return text;
+			end]];
+		local answer = post("/msg/@try?to=user", { body = ("\n"):rep(190000) });
+		local longest = world.lua 'local json = require "util.json"; json.encode = json.spec_encode; return json.spec_longest';
+		assert.equal(200, answer.status);
+		assert.matches(("\n"):rep(190000), json.decode(answer.body).messages[1].stanza, nil, true);
+		assert.is_true(longest < 1000, longest .. " bytes");
 	end);
 
 	it("keeps no key, and counts for no limit", function ()

@@ -75,6 +75,25 @@ describe("memory", function ()
 	costs("a field beside a hundred files", 422, "/msg/user", gzip([[b"--B\r\nContent-Disposition: form-data; name=to\r\n\r\n"
 		+ b"x" * 9000000 + b"\r\n" + b"--B\r\nContent-Disposition: form-data; name=file; filename=f\r\n\r\nx\r\n" * 101 + b"--B--\r\n"]]),
 		{ ["Content-Type"] = "multipart/form-data; boundary=B", ["Content-Encoding"] = "gzip" }, 80 * MB);
+
+	it("is in proportion to requests whose answers the client does not read", function ()
+		forget_peak();
+		local before, count = peak(), 4000;
+		local unread = wire.send(("GET /msg HTTP/1.1\r\nHost: example.com\r\n\r\n"):rep(count)).connection;
+		for _ = 1, 50 do assert.equal(201, post("/msg/user", "hello").status); end -- each in a turn of the event loop
+		local taken = peak() - before;
+		assert.is_true(taken < 30 * MB, ("%.1f MB"):format(taken / MB)); -- the answers have 100 MB
+		for _ = 1, count do
+			local length;
+			repeat
+				local line = assert(unread:receive("*l"));
+				length = line:match("^Content%-Length: (%d+)") or length;
+			until line == "";
+			assert(unread:receive(tonumber(length)));
+		end
+		unread:close();
+		world.collect();
+	end);
 end);
 
 describe("the bodies of one account", function ()

@@ -146,6 +146,21 @@ describe("the module", function ()
 		wire.await("as few as before", function () return held() <= before; end);
 	end);
 
+	it("is garbage once it is reloaded, also amid a batch", function ()
+		assert_delivers();
+		local batch = wire.send(world.request("/msg", '[{"to": "user", "body": "one"}, {"to": "user", "body": "two"}]', {
+			["Content-Type"] = "application/json"; ["Prefer"] = "wait=60";
+		}));
+		for _ = 1, 2 do world.receive("user@example.com"); end
+		world.lua([[prosody.spec_unloaded = setmetatable({ prosody.hosts["example.com"].modules.post_msg }, { __mode = "v" })]]);
+		assert(world.module("reload"));
+		assert.equal(503, batch:answer().status);
+		assert_delivers();
+		wire.await("the end of the module that was", function ()
+			return world.lua("collectgarbage() collectgarbage() return prosody.spec_unloaded[1] == nil");
+		end);
+	end);
+
 	it("takes up a new build of post_msg.so when it is reloaded", function ()
 		local build = world.plugin_file("post_msg.so");
 		local sentence = sentence_in(build);

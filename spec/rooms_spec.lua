@@ -240,7 +240,7 @@ for _, place in ipairs {
 			assert_said(watcher, room .. "/me", "with voice");
 		end);
 
-		it("in which others have the nickname, and those that come next, hears the sender under another one, and the log says so", function ()
+		it("in which others have the nickname answers 409, and hears a webhook under another nickname, which the log says", function ()
 			local room = new_room(watcher, place.service);
 			for number, nick in ipairs { "me", "me-2", "me-3", "me-4" } do
 				local somebody = { world = world, address = other .. "/" .. number };
@@ -249,7 +249,10 @@ for _, place in ipairs {
 			end
 			forget(watcher);
 			local mark = world.log_mark();
-			assert.equal(201, post(room, "heard all the same").status);
+			assert_refused(watcher, post(room, "never"), 409, "conflict");
+			local answer = world.http(world.request("/msg/" .. room .. "?as=slack", '{"text":"heard all the same"}',
+				{ ["Content-Type"] = "application/json" }));
+			assert.equal(200, answer.status, answer.body);
 			local raw = watcher.world.receive(watcher.address);
 			assert.matches("<body>heard all the same</body>", raw, nil, true);
 			local nick = raw:match(" from='" .. room:gsub("%p", "%%%0") .. "/(me%-[^']+)'");

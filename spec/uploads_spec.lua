@@ -363,7 +363,7 @@ describe("a service's limits and refusals", function ()
 		assert.matches("cannot be reached by HTTP", answer.body);
 	end);
 
-	it("are the answer: a service whose HTTP server is silent, to which no more than eight requests upload at once", function ()
+	it("are the answer: a service whose HTTP server is silent, to which no more than eight requests of an account upload at once", function ()
 		local port = wire.free_port();
 		local silent = assert(socket.bind("127.0.0.1", port));
 		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
@@ -375,6 +375,11 @@ describe("a service's limits and refusals", function ()
 		local answer = upload("/msg/user", png, "image/png");
 		assert.equal(503, answer.status);
 		assert.equal("1", answer.headers["retry-after"]);
+		-- Those of one account leave a place to another.
+		requests[9] = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png", ["Authorization"] = world.basic(other) }));
+		wire.await("the upload of another account", function ()
+			return select(2, world.log():gsub("Issuing upload slot", "")) == 9;
+		end);
 		for _, request in ipairs(requests) do assert.is_false(request:arrived()); end
 		world.module("unload");
 		for _, request in ipairs(requests) do assert.equal(503, request:answer().status); end

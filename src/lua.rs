@@ -22,7 +22,7 @@ use crate::credentials::token::Token;
 use crate::http::link::{self, Link};
 use crate::http::origin::Sent;
 use crate::http::query::Query;
-use crate::http::{accept, prefer};
+use crate::http::{accept, answer, prefer};
 use crate::openapi;
 use crate::page;
 use crate::payload::format;
@@ -113,6 +113,9 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("digest", lua.create_function(digest::new)?)?;
     // report(json) → collects outcomes
     library.set("report", lua.create_function(report::new)?)?;
+    // json_text(text) → the text as a string of JSON, in quotes
+    let json_text = |_: &Lua, text: Bytes| Ok(answer::json(&*text.to_string_lossy()));
+    library.set("json_text", lua.create_function(json_text)?)?;
     // openapi(base, host) → the description of what is served below `base`, as JSON
     let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
         openapi::document(&base.to_string_lossy(), &host.to_string_lossy()).map_err(Error::external)

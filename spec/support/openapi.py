@@ -171,6 +171,26 @@ def as_text():
     hold(operation, answer, 201)
 
 
+def as_program(program, payload, status, is_right, **query):
+    def act():
+        path, operation = operations["sendTo"]
+        answer = web.post(url_of(path, operation).copy_merge_params({"as": program, **query}), json=payload, auth=me)
+        sent["user@example.com"] += answer.is_success
+        hold(operation, answer, status)
+        assert is_right(answer), answer.text
+    return act
+
+
+slack, discord, ntfy, gotify = {"text": "Hello"}, {"content": "Hello"}, {"topic": "alerts", "message": "Hello"}, {"message": "Hello"}
+kuma = {"msg": "Hello"}
+check("200 of Slack", as_program("slack", slack, 200, lambda answer: answer.text == "ok"))
+check("200 of Discord", as_program("discord", discord, 200, lambda answer: answer.json()["content"] == "Hello", wait="true"))
+check("204 of Discord", as_program("discord", discord, 204, lambda answer: answer.text == ""))
+check("200 of ntfy", as_program("ntfy", ntfy, 200, lambda answer: answer.json()["topic"] == "alerts"))
+check("200 of Gotify", as_program("gotify", gotify, 200, lambda answer: answer.json()["appid"] == 1))
+check("200 of a program without an answer of its own", as_program("uptime-kuma", kuma, 200, lambda answer: answer.json()["status"] == "sent"))
+
+
 def options(operation_id):
     path, operation = operations[operation_id]
     operation.setdefault("parameters", [])
@@ -230,6 +250,14 @@ def client():
         answer = send_to.sync("user", client=connection, body=models.Message(body="once"), idempotency_key=key)
         assert answer.to == user
     sent[user] += 1
+    for program, payload in ("ntfy", ntfy), ("gotify", gotify):
+        answer = send_to.sync("user", client=connection, as_=program, body=models.Message.from_dict(payload))
+        assert isinstance(answer, models.Answer) and answer.id and answer.message == "Hello", answer
+        sent[user] += 1
+    answer = send_to.sync_detailed("user", client=connection, as_="discord", body=models.Message.from_dict(discord))
+    assert (answer.status_code, answer.parsed) == (204, None), answer
+    sent[user] += 1
+    took(send_to.sync("user", client=connection, as_="uptime-kuma", body=models.Message.from_dict(kuma)), user)
     problem = send_to.sync("nobody", client=connection, body=models.Message(body="Hello"))
     assert isinstance(problem, models.Problem), problem
     assert (problem.status, problem.condition) == (404, "service-unavailable"), problem

@@ -7,9 +7,21 @@ pub fn wants_json(accept: &[u8]) -> bool {
     names(accept, &["json"])
 }
 
-/// Whether a page is wanted: `Accept` names `text/html`, and does not refuse it.
+/// Whether a page is wanted: `Accept` names `text/html`, and weighs JSON no higher.
 pub fn wants_html(accept: &[u8]) -> bool {
-    ranges(accept).any(|range| range.ty == "text" && range.subty == "html" && !is_refused(&range))
+    let html = weight(accept, "text", "html").unwrap_or(0.0);
+    let json = [("application", "json"), ("application", "*"), ("*", "*")];
+    let json = json
+        .iter()
+        .find_map(|(ty, subty)| weight(accept, ty, subty));
+    html > 0.0 && html >= json.unwrap_or(0.0)
+}
+
+/// The highest weight of a media range, if it is named.
+fn weight(accept: &[u8], ty: &str, subty: &str) -> Option<f32> {
+    let named = ranges(accept)
+        .filter(|range| range.suffix.is_none() && range.ty == ty && range.subty == subty);
+    named.map(|range| weight_of(&range)).reduce(f32::max)
 }
 
 /// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
@@ -42,14 +54,17 @@ fn names(accept: &[u8], subtypes: &[&str]) -> bool {
             && subtypes
                 .iter()
                 .any(|known| subtype.eq_ignore_ascii_case(known))
-            && !is_refused(&range)
+            && weight_of(&range) > 0.0
     })
 }
 
-/// By a weight of 0.
-fn is_refused(range: &MediaType) -> bool {
+/// The weight of a range, from 0 (refused) to 1 (RFC 9110, section 12.4.2). One that cannot be read counts as 1.
+fn weight_of(range: &MediaType) -> f32 {
     let weight = mediatype::Name::new("q").and_then(|q| range.get_param(q));
-    weight.is_some_and(|weight| weight.as_str().parse() == Ok(0.0))
+    let weight = weight.and_then(|weight| weight.as_str().parse().ok());
+    weight
+        .filter(|weight| (0.0..=1.0).contains(weight))
+        .unwrap_or(1.0)
 }
 
 /// The media ranges. What is none says nothing.
@@ -83,6 +98,39 @@ mod tests {
             assert!(!wants_json(accept.as_bytes()), "{accept}");
         }
         assert!(!wants_json(b"\xFF\0"));
+    }
+
+    #[test]
+    fn a_page_is_wanted_where_accept_weighs_html_as_high_as_json() {
+        for accept in [
+            "text/html",
+            "Text/HTML;q=0.001",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8",
+            "application/json;q=0.5, text/html;q=0.6",
+            "application/json, text/html",
+            "text/html;q=0.2, application/json;q=0.1, */*",
+            "text/html;q=0, text/html;q=0.3",
+            "text/html;q=high",
+            "application/problem+json, text/html;q=0.1",
+        ] {
+            assert!(wants_html(accept.as_bytes()), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/*",
+            "text/html;q=0",
+            "application/json",
+            "application/json, text/html;q=0.1",
+            "text/html;q=0.1, application/json",
+            "text/html;q=0.5, application/*",
+            "text/html;q=0.5, */*",
+            "text/html;q=0.5, application/json;q=NaN",
+            "application/xhtml+xml",
+        ] {
+            assert!(!wants_html(accept.as_bytes()), "{accept}");
+        }
+        assert!(!wants_html(b"text/html\xFF"));
     }
 
     #[test]

@@ -203,7 +203,8 @@ fn title(code: u16) -> &'static str {
     known.map_or("Internal Server Error", |status| status.title)
 }
 
-fn json(value: &impl Serialize) -> String {
+/// A value as JSON.
+pub fn json(value: &(impl Serialize + ?Sized)) -> String {
     // Nothing that is serialised here can fail: no map has a key that is not a string.
     serde_json::to_string(value).unwrap_or_default()
 }

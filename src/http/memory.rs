@@ -29,6 +29,9 @@ struct Held {
 /// The memory of the large requests of this process, whichever VirtualHost they reach.
 pub static MEMORY: Memory = Memory::new();
 
+/// The memory of long answers until their clients have read them.
+pub static ANSWERS: Memory = Memory::new();
+
 impl Memory {
     pub const fn new() -> Memory {
         Memory(Mutex::new(Held {
@@ -54,6 +57,13 @@ impl Memory {
         held.all = all;
         held.by_account.insert(account.to_owned(), own);
         true
+    }
+
+    /// Takes bytes for an account, however many are held.
+    fn add(&self, account: &str, bytes: usize) {
+        let mut held = self.lock();
+        held.all += bytes;
+        *held.by_account.entry(account.to_owned()).or_default() += bytes;
     }
 
     fn give_back(&self, account: &str, bytes: usize) {
@@ -166,6 +176,20 @@ impl Share {
         }
     }
 
+    /// Counts so many bytes from now on: what was taken was an estimate, and cannot be refused any more.
+    pub fn correct(&self, bytes: usize) {
+        let taken = self.taken();
+        if bytes <= taken {
+            return self.give_back(taken - bytes);
+        }
+        self.taken.store(bytes, Ordering::Relaxed);
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        if let (Some(pool), true) = (&self.of, bytes > reserved) {
+            pool.memory.add(&pool.account, bytes - reserved);
+            self.reserved.store(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// How many bytes are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
@@ -231,6 +255,21 @@ mod tests {
         assert_eq!(status(other.take(MB)), 413); // more than an account may hold when it is alone
         drop(other);
         assert_eq!(MEMORY.lock().all, 0);
+    }
+
+    #[test]
+    fn a_corrected_share_counts_what_is_held() {
+        static MEMORY: Memory = Memory::new();
+        let share = || Share::of(&MEMORY, "a", MB, MB);
+        let (a, b) = (share(), share());
+        assert_eq!(status(a.take(MB)), 200);
+        a.correct(40 * MB);
+        assert_eq!(status(b.take(1)), 503);
+        a.correct(MB);
+        assert_eq!(status(b.take(MB)), 200);
+        drop((a, b));
+        assert_eq!(MEMORY.lock().all, 0);
+        assert!(MEMORY.lock().by_account.is_empty());
     }
 
     #[test]

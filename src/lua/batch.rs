@@ -33,6 +33,8 @@ pub struct LuaBatch {
     reading: Option<Reading>,
     /// What a large body has in memory: its share, and where it is freed.
     held: Option<(Arc<Share>, Rc<Disposal>)>,
+    /// The memory of a long answer, once all recipients are resolved.
+    pub answer_memory: Option<Share>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -48,6 +50,7 @@ impl LuaBatch {
             batch,
             reading,
             held: None,
+            answer_memory: None,
             server,
             stanza_metatable,
         }
@@ -67,11 +70,16 @@ impl LuaBatch {
             }))?;
         }
         let end = Instant::now() + SLICE;
-        self.batch.resolve(&*self.server, || Instant::now() < end)
+        let done = self.batch.resolve(&*self.server, || Instant::now() < end)?;
+        if done {
+            self.answer_memory = self.batch.answer_memory()?;
+        }
+        Ok(done)
     }
 
     /// Frees all messages: those of a large body on a thread.
     fn release(&mut self) {
+        self.answer_memory = None;
         if let Some(reading) = self.reading.take() {
             reading.disposal.take((reading.read, reading.share));
         }

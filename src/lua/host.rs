@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef};
+use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef, Value};
 
 use zeroize::Zeroizing;
 
@@ -20,12 +20,38 @@ use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
+use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::address::Address;
 use crate::message::limits::Limits;
 
 /// As many passwords wait to be derived at most.
 const DERIVING_AT_MOST: usize = 64;
+
+/// What the functions of a VirtualHost share.
+struct Host {
+    server: Rc<LuaServer>,
+    passwords: Rc<RefCell<Passwords>>,
+    composer: Composer,
+    refusals: RefCell<Refusals>,
+}
+
+/// A [`Host`] until it is closed. The functions that Lua holds keep no part of it alive then.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Option<Rc<Host>>>>);
+
+impl Shared {
+    fn host(&self) -> Option<Rc<Host>> {
+        self.0.borrow().clone()
+    }
+
+    /// Drops the host: its threads end, its file descriptors close, and Lua's functions that it calls become garbage. Lua's
+    /// collector cannot do that in Lua 5.1: there, each of those functions has the module's environment, and with it this host.
+    fn close(&self) {
+        let host = self.0.borrow_mut().take();
+        drop(host);
+    }
+}
 
 /// `new(settings)`: `settings` has `host`, `base`, the limits, `verify_threads`, `auth_failures`,
 /// `stanza_metatable`, `templates`, and the functions `prep`, `serves` and `has_rooms`.
@@ -36,7 +62,6 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         settings.get("verify_threads")?,
         DERIVING_AT_MOST,
     );
-    let passwords = Rc::new(RefCell::new(passwords.map_err(Error::external)?));
     let limits = Limits {
         size: settings.get("size_limit")?,
         recipients: settings.get("recipient_limit")?,
@@ -44,21 +69,30 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         body: settings.get("body_limit")?,
     };
     let templates: UserDataRef<LuaTemplates> = settings.get("templates")?;
-    let composer = Rc::new(Composer::new(
+    let composer = Composer::new(
         Rc::clone(&server),
         limits,
         settings.get("base")?,
         settings.get("stanza_metatable")?,
         Arc::clone(&templates.0),
-    )?);
+    )?;
+    let shared = Shared(Rc::new(RefCell::new(Some(Rc::new(Host {
+        server,
+        passwords: Rc::new(RefCell::new(passwords.map_err(Error::external)?)),
+        composer,
+        refusals: RefCell::new(Refusals::new(Instant::now())),
+    })))));
 
     let functions = lua.create_table()?;
     // compose(from, path, content_type, content_encoding, body, receipt) → see Composer
-    let c = Rc::clone(&composer);
-    let compose = move |lua: &Lua, request| c.compose(lua, request);
+    let s = shared.clone();
+    let compose = move |lua: &Lua, request| match s.host() {
+        Some(host) => host.composer.compose(lua, request),
+        None => (Value::Nil, unloaded()).into_lua_multi(lua),
+    };
     functions.set("compose", lua.create_function(compose)?)?;
     // identify(authorization, query, key, client) → see Identified; `key` is a token in a header of its own
-    let p = Rc::clone(&passwords);
+    let s = shared.clone();
     type Presenting = (
         Option<mlua::String>,
         Option<mlua::String>,
@@ -66,66 +100,91 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         mlua::String,
     );
     let identify = move |_: &Lua, (authorization, query, key, client): Presenting| {
+        let Some(host) = s.host() else {
+            return Ok(Identified::Nobody);
+        };
         let in_query = query.map(|query| Query::parse(&query.as_bytes()).tokens);
         let mut tokens = in_query.unwrap_or_default();
         tokens.extend(key.map(|key| Zeroizing::new(key.to_string_lossy())));
         Ok(with_bytes(&authorization, |authorization| {
             let presented = Presented::of(authorization, &tokens);
-            identify(&p, &server, presented, Client::of(&client.as_bytes()))
+            identify(&host, presented, Client::of(&client.as_bytes()))
         }))
     };
     functions.set("identify", lua.create_function(identify)?)?;
     // refuse_token(client) → nil, and it counts as a wrong token; or the seconds to wait, where too many were wrong
-    let p = Rc::clone(&passwords);
+    let s = shared.clone();
     let refuse_token = move |_: &Lua, client: mlua::String| {
         let client = Client::of(&client.as_bytes());
-        Ok(p.borrow_mut().refuse_token(client, Instant::now()))
+        let refuse = |host: Rc<Host>| {
+            let mut passwords = host.passwords.borrow_mut();
+            passwords.refuse_token(client, Instant::now())
+        };
+        Ok(s.host().and_then(refuse))
     };
     functions.set("refuse_token", lua.create_function(refuse_token)?)?;
     // refuse(client) → nil, and it counts as a refused request; or, where there were too many, for how many seconds to hold
     // back the answer, and the connection is to be closed
-    let refusals = RefCell::new(Refusals::new(Instant::now()));
+    let s = shared.clone();
     let refuse = move |_: &Lua, client: mlua::String| {
         let client = Client::of(&client.as_bytes());
-        let delay = refusals.borrow_mut().refuse(client, Instant::now());
+        let refuse = |host: Rc<Host>| host.refusals.borrow_mut().refuse(client, Instant::now());
+        let delay = s.host().and_then(refuse);
         Ok(delay.map(|delay| delay.as_secs_f64()))
     };
     functions.set("refuse", lua.create_function(refuse)?)?;
     // forget(account): its password, or the account itself, has changed
-    let p = Rc::clone(&passwords);
+    let s = shared.clone();
     let forget = move |_: &Lua, account: mlua::String| {
-        p.borrow_mut().forget(&account.to_string_lossy());
+        if let Some(host) = s.host() {
+            let mut passwords = host.passwords.borrow_mut();
+            passwords.forget(&account.to_string_lossy());
+        }
         Ok(())
     };
     functions.set("forget", lua.create_function(forget)?)?;
     // wake_fds() → two file descriptors, readable when work has ended
-    let (p, c) = (Rc::clone(&passwords), Rc::clone(&composer));
-    let wake_fds = move |_: &Lua, ()| Ok((p.borrow().wake_fd(), c.wake_fd()));
+    let s = shared.clone();
+    let wake_fds = move |_: &Lua, ()| {
+        let fds = |host: Rc<Host>| (host.passwords.borrow().wake_fd(), host.composer.wake_fd());
+        Ok(s.host().map(fds).unzip())
+    };
     functions.set("wake_fds", lua.create_function(wake_fds)?)?;
     // tick() → a wake_fd becomes readable
-    let c = Rc::clone(&composer);
+    let s = shared.clone();
     let tick = move |_: &Lua, ()| {
-        c.tick();
+        if let Some(host) = s.host() {
+            host.composer.tick();
+        }
         Ok(())
     };
     functions.set("tick", lua.create_function(tick)?)?;
     // ended() → the tickets of work that has ended
+    let s = shared.clone();
     let ended = move |_: &Lua, ()| {
-        let mut tickets = passwords.borrow_mut().ended();
-        tickets.append(&mut composer.ended());
-        Ok(tickets)
+        let ended = |host: Rc<Host>| {
+            let mut tickets = host.passwords.borrow_mut().ended();
+            tickets.append(&mut host.composer.ended());
+            tickets
+        };
+        Ok(s.host().map(ended).unwrap_or_default())
     };
     functions.set("ended", lua.create_function(ended)?)?;
+    // close() → ends the threads and closes the file descriptors; `compose` answers 503 after it
+    let close = move |_: &Lua, ()| {
+        shared.close();
+        Ok(())
+    };
+    functions.set("close", lua.create_function(close)?)?;
     Ok(functions)
 }
 
-fn identify(
-    passwords: &Rc<RefCell<Passwords>>,
-    server: &LuaServer,
-    presented: Presented,
-    client: Client,
-) -> Identified {
-    let unknown = Unknown::new(server);
+fn unloaded() -> Problem {
+    Problem::new(503, "the module was unloaded meanwhile; try again")
+}
+
+fn identify(host: &Host, presented: Presented, client: Client) -> Identified {
+    let (passwords, unknown) = (&host.passwords, Unknown::new(&host.server));
     let credentials = match presented {
         Presented::Nothing => return Identified::Nothing,
         Presented::Several => return Identified::Several,

@@ -7,6 +7,7 @@ use std::vec;
 use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
+use crate::http::memory::{ANSWERS, Share};
 use crate::http::problem::Problem;
 use crate::message::address::{Address, Server};
 use crate::message::allowed::Allowed;
@@ -17,6 +18,11 @@ use crate::message::{Message, Recipients};
 
 /// Bytes of ids and addresses that the answer to a request may repeat.
 const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Bytes that an answer has for each message beside its id and addresses.
+const OUTCOME: usize = 64;
+/// Bytes of an answer whose memory is not counted.
+const SHORT_ANSWER: usize = 32 << 10;
 
 fn answer_too_large() -> Problem {
     let detail = format!(
@@ -181,6 +187,26 @@ impl Batch {
         })
     }
 
+    /// Takes the memory that the answer needs until its client has read it, once all recipients are resolved.
+    ///
+    /// # Errors
+    /// 503 if too many answers to the account, or to others, are unread.
+    pub fn answer_memory(&self) -> Result<Option<Share>, Problem> {
+        let bytes = self.answer_len + self.total * OUTCOME;
+        if bytes <= SHORT_ANSWER {
+            return Ok(None);
+        }
+        let account = self.from.split('/').next().unwrap_or_default();
+        let share = Share::of(&ANSWERS, account, bytes, self.limits.body);
+        share.take(bytes).map_err(|_| {
+            Problem::new(
+                503,
+                "too many long answers are not read yet; read the answers to other requests, or try again in a moment",
+            )
+        })?;
+        Ok(Some(share))
+    }
+
     /// The files that are to be uploaded before anything is sent.
     pub fn files(&self) -> &[File] {
         &self.files
@@ -324,6 +350,42 @@ mod tests {
         assert!(!batch.is_to_rooms());
         let first = batch.next_message().unwrap().element().to_string();
         assert!(first.contains("to='u0@example.com'"), "{first}");
+    }
+
+    #[test]
+    fn unread_answers_of_an_account_are_bounded() {
+        let to = to(100, "example.com");
+        let id = "i".repeat(1000);
+        let message = format!("{{\"to\":{to},\"id\":\"{id}\",\"body\":\"a\"}}");
+        let body = format!("[{}]", vec![message; 90].join(","));
+        let resolved = |from: &str| {
+            let mut batch = batch(from, &body);
+            assert!(batch.resolve(&Counting::default(), || true).unwrap());
+            batch
+        };
+        let batch = resolved("unread@example.com/a");
+        let mut unread: Vec<_> = (0..4)
+            .map(|_| batch.answer_memory().unwrap().unwrap())
+            .collect();
+        let problem = batch.answer_memory().err().unwrap();
+        assert_eq!(problem.status, 503);
+        assert!(problem.detail.contains("not read"), "{problem:?}");
+        assert!(
+            resolved("reader@example.com")
+                .answer_memory()
+                .unwrap()
+                .is_some()
+        );
+        unread.pop();
+        assert!(batch.answer_memory().unwrap().is_some());
+        drop(unread);
+    }
+
+    #[test]
+    fn the_memory_of_a_short_answer_is_not_counted() {
+        let mut batch = batch("short@example.com", r#"[{"to":"you","body":"a"}]"#);
+        assert!(batch.resolve(&Counting::default(), || true).unwrap());
+        assert!(batch.answer_memory().unwrap().is_none());
     }
 
     #[test]
