@@ -47,6 +47,27 @@ fn json_is_read_by_whatever_name_it_comes() {
 }
 
 #[test]
+fn what_is_read_twice_takes_its_memory_once() {
+    let lists = "[],".repeat(8000);
+    let json = format!(r#"{{"a": [{lists}0], "b": "x" y"}}"#);
+    assert!(read(json.as_bytes(), Form::Json).is_ok());
+    let form = format!(r#"x={{"a": [{lists}0]"#);
+    assert!(read(form.as_bytes(), Form::Urlencoded).is_ok());
+    // Each control character takes six bytes as JSON escapes it.
+    let text = format!("\"{}", "\u{1}".repeat(1 << 20));
+    let taken = |bytes| {
+        let memory = Share::alone(1 << 20);
+        memory.take(bytes).expect("enough memory");
+        let problem = Problem::syntax("malformed");
+        mended_json(&text, &memory, problem)
+            .expect_err("no JSON")
+            .status
+    };
+    assert_eq!(taken(0), 400);
+    assert_eq!(taken(10 << 20), 413);
+}
+
+#[test]
 fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     let form = |form: &str| read(form.as_bytes(), Form::Urlencoded);
     let ok = |json: &str| Ok(json.to_owned());

@@ -315,6 +315,16 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_encoded_if_it_is_no_longer_than_a_domain_name() {
+        // The ASCII form of a label takes the square of its distinct letters.
+        let host = |letters| -> String { ('\u{4E00}'..).take(letters).collect() };
+        let short = format!("https://{}.example.com/", host(10));
+        assert!(one(&short).starts_with("https://xn--"));
+        let long = format!("https://{}.example.com/", host(900));
+        assert_eq!(one(&long), long);
+    }
+
+    #[test]
     fn the_time_for_a_value_grows_with_its_size_only() {
         for text in [" ", "://", "https://", "http://a ", "a@", ":", "%", "ü"] {
             let text = "https://a".to_owned() + &text.repeat(100_000);
