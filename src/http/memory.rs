@@ -56,6 +56,11 @@ impl Memory {
         true
     }
 
+    /// How many bytes are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().all
+    }
+
     fn give_back(&self, account: &str, bytes: usize) {
         let mut held = self.lock();
         held.all -= bytes.min(held.all);

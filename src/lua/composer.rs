@@ -227,6 +227,14 @@ impl Composer {
         ))
     }
 
+    /// How many bodies are read or wait for it, and how many values wait to be freed.
+    pub fn unfinished(&self) -> (usize, usize) {
+        (
+            self.reading.borrow().unfinished(),
+            self.disposal.unfinished(),
+        )
+    }
+
     /// A file descriptor that becomes readable when a body was read.
     pub fn wake_fd(&self) -> RawFd {
         self.reading.borrow().wake_fd()

@@ -20,6 +20,7 @@ use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
+use crate::http::memory::MEMORY;
 use crate::http::query::Query;
 use crate::message::address::Address;
 use crate::message::limits::Limits;
@@ -109,6 +110,18 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Ok(())
     };
     functions.set("tick", lua.create_function(tick)?)?;
+    // state() → { name → how many }: what the native half holds for requests, which is nothing without them
+    let (c, p) = (Rc::clone(&composer), Rc::clone(&passwords));
+    let state = move |lua: &Lua, ()| {
+        let (readings, disposals) = c.unfinished();
+        let state = lua.create_table()?;
+        state.set("native_derivations", p.borrow().deriving())?;
+        state.set("native_readings", readings)?;
+        state.set("native_disposals", disposals)?;
+        state.set("native_bytes", MEMORY.taken())?;
+        Ok(state)
+    };
+    functions.set("state", lua.create_function(state)?)?;
     // ended() → the tickets of work that has ended
     let ended = move |_: &Lua, ()| {
         let mut tickets = passwords.borrow_mut().ended();
