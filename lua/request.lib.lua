@@ -123,6 +123,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			request.body = nil;
 			return unsent;
 		end);
+		report:reserve(batch);
 		batch:release();
 		if problem then
 			delivery.release(outcomes);

@@ -295,6 +295,36 @@ describe("a long answer", function ()
 		world.receive(user);
 	end);
 
+	it("that is not read takes memory of its account, and gives it back", function ()
+		local address = "me@example.com/" .. ("r"):rep(900);
+		world.password[address] = world.password["me@example.com"];
+		local headers = { ["Accept"] = json_type, ["Authorization"] = world.basic(address) };
+		local function held()
+			return world.lua [[return module:context("example.com"):shared("/example.com/post_msg/state").native_bytes()]];
+		end
+		local body = lines(5000, "sink@echo.example.com/" .. long);
+		local unread = {};
+		for i = 1, 3 do
+			unread[i] = wire.send(request(body, headers));
+			assert(unread[i].connection:receive(1000));
+		end
+		assert.is_true(held() > 3 * 5000 * 1000);
+		-- Each of these takes as much, of which half of 80 MB is for one account.
+		local status;
+		for i = 4, 10 do
+			unread[i] = wire.send(request(body, headers));
+			status = assert(unread[i].connection:receive("*l")):match("^HTTP/1.1 (%d+)");
+			if status ~= "201" then break; end
+		end
+		assert.equal("503", status);
+		assert.equal(201, post(lines(1, user), { ["Authorization"] = world.basic(carol) }).status);
+		world.receive(user);
+		for _, sent in ipairs(unread) do sent:hang_up(); end
+		wire.await("the memory of answers that nobody reads", function () return held() == 0; end);
+		assert.equal(201, post(body, headers).status);
+		world.password[address] = nil;
+	end);
+
 	it("is kept under a key with its status, and sends nothing again", function ()
 		local headers = { ["Accept"] = json_type, ["Idempotency-Key"] = "long" };
 		local body = lines(10000, "sink@echo.example.com/" .. long) .. "\n" .. lines(0, user);
@@ -315,6 +345,35 @@ describe("a long answer", function ()
 		assert.equal(413, answer.status, answer.body);
 		assert.is_truthy(answer.body:find("send fewer messages", 1, true), answer.body);
 		assert.same({}, world.collect()[user]);
+	end);
+end);
+
+describe("a request to many", function ()
+	lazy_setup(function ()
+		world.start();
+		world.login(user);
+	end);
+
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("that would make over 64 MiB of messages is refused before anything is sent", function ()
+		local to = { user };
+		for i = 2, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
+		local message = json.encode { to = to, body = ("x"):rep(190000) };
+		local answer = post(message .. "\n" .. message .. "\n" .. message .. "\n" .. message);
+		assert.equal(413, answer.status, answer.body);
+		assert.is_truthy(answer.body:find("more than 67108864 bytes together; send them in several requests", 1, true), answer.body);
+		assert.same({}, world.collect()[user]);
+	end);
+
+	it("of the largest size reaches all", function ()
+		local to = { user };
+		for i = 2, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
+		assert.equal(201, post(json.encode { to = to, body = ("x"):rep(190000) }).status);
+		assert.is_true(#world.receive(user) > 190000);
 	end);
 end);
 

@@ -10,7 +10,7 @@ use super::disposal::Disposal;
 use super::server::LuaServer;
 use super::stanza;
 use crate::credentials::worker::Ticket;
-use crate::http::memory::Share;
+use crate::http::memory::{MEMORY, Share};
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
 use crate::payload::file::Content;
@@ -33,6 +33,8 @@ pub struct LuaBatch {
     reading: Option<Reading>,
     /// What a large body has in memory: its share, and where it is freed.
     held: Option<(Arc<Share>, Rc<Disposal>)>,
+    /// The memory of a long answer, until its report takes it.
+    pub share_of_answer: Option<Share>,
     server: Rc<LuaServer>,
     stanza_metatable: Table,
 }
@@ -48,6 +50,7 @@ impl LuaBatch {
             batch,
             reading,
             held: None,
+            share_of_answer: None,
             server,
             stanza_metatable,
         }
@@ -67,7 +70,11 @@ impl LuaBatch {
             }))?;
         }
         let end = Instant::now() + SLICE;
-        self.batch.resolve(&*self.server, || Instant::now() < end)
+        let done = self.batch.resolve(&*self.server, || Instant::now() < end)?;
+        if done {
+            self.share_of_answer = self.batch.share_of_answer(&MEMORY)?;
+        }
+        Ok(done)
     }
 
     /// Frees all messages: those of a large body on a thread.
@@ -75,6 +82,7 @@ impl LuaBatch {
         if let Some(reading) = self.reading.take() {
             reading.disposal.take((reading.read, reading.share));
         }
+        self.share_of_answer = None;
         let contents = self.batch.take_contents();
         if let Some((share, disposal)) = self.held.take() {
             disposal.take((contents, share));

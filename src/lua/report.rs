@@ -1,22 +1,31 @@
 //! Outcomes on their way into an answer, for Lua.
 
 use mlua::{
-    FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, UserData, UserDataMethods, Value,
+    AnyUserData, FromLua, IntoLuaMulti, Lua, MetaMethod, Result, UserData, UserDataMethods, Value,
 };
 
+use super::batch::LuaBatch;
 use super::problem::with_asked;
-use crate::http::answer::{LongAnswer, Report};
+use crate::http::answer::Report;
+use crate::http::memory::Share;
 use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
 
 type Bytes = mlua::String;
 
 /// A [`Report`], until it is finished.
-pub struct LuaReport(Option<Report>);
+pub struct LuaReport {
+    report: Option<Report>,
+    /// The memory that a long answer has.
+    share: Option<Share>,
+}
 
 /// `report(json)` → a [`LuaReport`] of nothing yet.
 pub fn new(_: &Lua, json: bool) -> Result<LuaReport> {
-    Ok(LuaReport(Some(Report::new(json))))
+    Ok(LuaReport {
+        report: Some(Report::new(json)),
+        share: None,
+    })
 }
 
 impl UserData for LuaReport {
@@ -28,7 +37,7 @@ impl UserData for LuaReport {
                 Value::Table(_) => Err(Problem::from_lua(outcome, lua)?),
                 status => Ok(u16::from_lua(status, lua)?),
             };
-            if let Some(report) = &mut this.0 {
+            if let Some(report) = &mut this.report {
                 let (id, from, to) = (
                     id.to_string_lossy(),
                     from.to_string_lossy(),
@@ -38,48 +47,62 @@ impl UserData for LuaReport {
             }
             Ok(())
         });
+        // reserve(batch): the answer is that of a batch, which has taken the memory for it
+        methods.add_method_mut("reserve", |_, this, batch: AnyUserData| {
+            this.share = batch.borrow_mut::<LuaBatch>()?.share_of_answer.take();
+            Ok(())
+        });
         // finish(many, accept, content_type, request_id) → status, media type (nil for an empty body), body: a string, or
         // a `LuaPieces` if it is long
         type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<Bytes>);
         methods.add_method_mut(
             "finish",
-            |_, this, (many, accept, content_type, id): Finish| {
-                let report = this.0.take().unwrap_or_else(|| Report::new(false));
-                Ok(with_asked(&accept, &content_type, &id, |asked| {
+            |lua, this, (many, accept, content_type, id): Finish| {
+                let report = this.report.take();
+                let report = report.unwrap_or_else(|| Report::new(false));
+                let answer = with_asked(&accept, &content_type, &id, |asked| {
                     report.finish(many, asked)
-                }))
+                });
+                let share = this.share.take();
+                let media_type = (!answer.body.is_empty()).then_some(answer.media_type);
+                if answer.body.is_short() {
+                    (answer.status, media_type, answer.body.into_text()).into_lua_multi(lua)
+                } else {
+                    let pieces = LuaPieces {
+                        pieces: answer.body,
+                        share,
+                    };
+                    (answer.status, media_type, pieces).into_lua_multi(lua)
+                }
             },
         );
     }
 }
 
 /// A long body as `response:send_file` of net.http.server reads it.
-struct LuaPieces(Pieces);
+struct LuaPieces {
+    pieces: Pieces,
+    /// The memory of what is not read yet.
+    share: Option<Share>,
+}
 
 impl UserData for LuaPieces {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // #body → bytes that are not read yet
-        methods.add_meta_method(MetaMethod::Len, |_, this, ()| Ok(this.0.len()));
+        methods.add_meta_method(MetaMethod::Len, |_, this, ()| Ok(this.pieces.len()));
         // read() → the next piece, or nil at the end
         methods.add_method_mut("read", |lua, this, _: Value| {
-            let piece = this.0.pop();
+            let piece = this.pieces.pop();
+            if this.pieces.is_empty() {
+                this.share = None;
+            }
             piece.map(|piece| lua.create_string(piece)).transpose()
         });
         // close(): frees what is not read
         methods.add_method_mut("close", |_, this, ()| {
-            this.0 = Pieces::default();
+            this.pieces = Pieces::default();
+            this.share = None;
             Ok(())
         });
-    }
-}
-
-impl IntoLuaMulti for LongAnswer {
-    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
-        let media_type = (!self.body.is_empty()).then_some(self.media_type);
-        if self.body.is_short() {
-            (self.status, media_type, self.body.into_text()).into_lua_multi(lua)
-        } else {
-            (self.status, media_type, LuaPieces(self.body)).into_lua_multi(lua)
-        }
     }
 }
