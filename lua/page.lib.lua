@@ -1,6 +1,5 @@
 -- The page on which people try this module, and what only it asks for: files, dry runs, the account's own tokens.
 
-local array = require "util.array";
 local datetime = require "util.datetime";
 local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
@@ -9,7 +8,7 @@ local shown_text = module:require "shown";
 
 local native, waiting, owner, rules, read, base, uploads; -- given to init
 
-local most_shown, most_bytes_shown = 100, 256 * 1024; -- of what a dry run would send; its answer is made at once
+local most_shown, most_bytes_shown = 100, 64 * 1024; -- of what a dry run would send
 local longest_given = 64 * 1024; -- bytes of a request about tokens
 
 -- Nothing of anybody else, nothing inline; credentials go where the script sends them, which is here.
@@ -69,11 +68,11 @@ local function try(request, sender) --> problem, answer
 		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
 	end
 	if problem then return problem; end
-	local messages, bytes, more = array(), 0, nil;
-	local function show(message)
-		local shown = tostring(message);
+	local messages, bytes, more = {}, 0, "";
+	local function show(message) -- each in its own slice, since one alone may be large
+		local shown = json.encode { to = message.attr.to; stanza = tostring(message) };
 		bytes = bytes + #shown;
-		messages:push { to = message.attr.to; stanza = shown };
+		messages[#messages + 1] = shown;
 	end
 	if stanza then show(stanza); end
 	if batch then
@@ -90,9 +89,9 @@ local function try(request, sender) --> problem, answer
 			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe(sender.account) then break; end
 		end
 		batch:release();
-		if batch:total() > #messages then more = batch:total() - #messages; end
+		if batch:total() > #messages then more = (',"more":%d'):format(batch:total() - #messages); end
 	end
-	return nil, answer_json(200, json.encode { messages = messages; more = more });
+	return nil, answer_json(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
 end
 
 local function shown(token)
