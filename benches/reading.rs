@@ -9,9 +9,9 @@ use divan::{Bencher, black_box};
 
 use post_msg::credentials::authorization::Presented;
 use post_msg::http::query::Query;
-use post_msg::message::Message;
 use post_msg::message::address::{Address, Server};
 use post_msg::message::limits::Limits;
+use post_msg::message::{Message, Recipient};
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::{Headers, now};
@@ -188,11 +188,11 @@ fn recipient() -> Address {
 /// The element behind which there is nothing left but Lua; its length stands for using it.
 #[divan::bench(args = [100, 48 * 1024])]
 fn element(bencher: Bencher, bytes: usize) {
-    let to = Address::of_recipient("recipient@example.com", &Example).expect("an address");
+    let to = Recipient::of("recipient@example.com", &Example).expect("an address");
     let payload = read("text/plain", &prose(bytes));
     let content = &payload.messages[0].content;
     bencher.bench_local(|| {
-        let message = Message::new("sender@example.com", &to, content, &Example, &LIMITS);
+        let message = Message::new("sender@example.com", &to, content, &LIMITS);
         message.expect("a message").element().serialised_len()
     });
 }

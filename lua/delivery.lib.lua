@@ -266,6 +266,12 @@ end
 local most_awaited = 20000;
 local awaiting = setmetatable({}, { __mode = "k" }); -- list of outcomes → true; an error loses a list
 
+register_state("awaited_batches", function ()
+	local count = 0;
+	for _ in pairs(awaiting) do count = count + 1; end
+	return count;
+end);
+
 local function await_outcomes(outcomes, account, count) --> problem
 	local sum = 0;
 	for other in pairs(awaiting) do

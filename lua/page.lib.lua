@@ -8,7 +8,7 @@ local shown_text = module:require "shown";
 
 local native, waiting, owner, rules, read, base, uploads; -- given to init
 
-local most_shown, most_bytes_shown = 100, 256 * 1024; -- of what a dry run would send; its answer is made at once
+local most_shown, most_bytes_shown = 100, 64 * 1024; -- of what a dry run would send
 local longest_given = 64 * 1024; -- bytes of a request about tokens
 
 -- Nothing of anybody else, nothing inline; credentials go where the script sends them, which is here.

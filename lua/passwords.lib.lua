@@ -5,6 +5,7 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
+local guard = module:require "guard";
 local register_state = module:require "state";
 
 local hosts = prosody.hosts;
@@ -12,7 +13,7 @@ local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
 local waiting, time_derivation; -- given to init
 local longest_file_name = 255; -- bytes
-local deriving = 0; -- passwords that are derived, or wait for it
+local deriving = guard.new_workers(); -- requests whose passwords are derived, or wait for it
 
 local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
 
@@ -65,9 +66,9 @@ local function verify_derived(attempt, host, hash, held) --> boolean, or nil whe
 	local ticket = attempt:derive(prepared, hash, stored_key, salt, iterations);
 	if ticket then
 		local begun = now();
-		deriving = deriving + 1;
+		deriving.enter();
 		local goes_on = waiting.await(ticket);
-		deriving = deriving - 1;
+		deriving.leave();
 		time_derivation(now() - begun);
 		if goes_on then return attempt:derived(); end
 	end
@@ -111,8 +112,8 @@ end
 
 local function init(the_waiting, metrics)
 	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
-	register_state("derivations", function () return deriving; end);
-	return { verify = verify; is_unreadable = is_unreadable; deriving = function () return deriving; end };
+	register_state("derivations", deriving.count);
+	return { verify = verify; is_unreadable = is_unreadable; deriving = deriving.count };
 end
 
 return init;

@@ -111,9 +111,13 @@ local function suspend(arm, account) --> boolean: whether it goes on
 		end
 	end
 	waiting[go_on] = true;
-	arm(function ()
+	local armed, err = pcall(arm, function ()
 		if waiting[go_on] then enqueue(account, go_on); end
 	end);
+	if not armed then
+		waiting[go_on] = nil;
+		error(err, 0);
+	end
 	wait();
 	return not stopped;
 end
@@ -263,19 +267,21 @@ local function repeatedly(seconds, callback)
 	timers[#timers + 1] = module:add_timer(seconds, callback);
 end
 
--- How many requests are suspended.
-local function count() --> number
+local function count_keys(items) --> number
 	local all = 0;
-	for _ in pairs(waiting) do all = all + 1; end
+	for _ in pairs(items) do all = all + 1; end
 	return all;
 end
 
+-- How many requests are suspended.
+local function count() --> number
+	return count_keys(waiting);
+end
+
 register_state("waiting_requests", count);
-register_state("awaited_tickets", function ()
-	local all = 0;
-	for _ in pairs(tickets) do all = all + 1; end
-	return all;
-end);
+register_state("awaited_tickets", function () return count_keys(tickets); end);
+register_state("awaited_ticks", function () return #ticks; end);
+register_state("accounts_with_work", function () return count_keys(loop.ready) + loop.accounts.last + 1 - loop.accounts.first; end);
 
 -- Ends all that wait, with 503.
 local function stop()
@@ -293,6 +299,9 @@ end
 
 local function init(the_core)
 	core = the_core;
+	for name in pairs(core.state()) do
+		register_state(name, function () return core.state()[name]; end);
+	end
 	for index, fd in ipairs({ core.wake_fds() }) do
 		watches[index] = server.watchfd(fd, on_tick);
 	end

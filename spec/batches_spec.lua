@@ -352,6 +352,35 @@ describe("a long answer", function ()
 	end);
 end);
 
+describe("a request to many", function ()
+	lazy_setup(function ()
+		world.start();
+		world.login(user);
+	end);
+
+	lazy_teardown(function ()
+		assert.same({}, world.errors());
+		world.stop();
+	end);
+
+	it("that would make over 64 MiB of messages is refused before anything is sent", function ()
+		local to = { user };
+		for i = 2, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
+		local message = json.encode { to = to, body = ("x"):rep(190000) };
+		local answer = post(message .. "\n" .. message .. "\n" .. message .. "\n" .. message);
+		assert.equal(413, answer.status, answer.body);
+		assert.is_truthy(answer.body:find("more than 67108864 bytes together; send them in several requests", 1, true), answer.body);
+		assert.same({}, world.collect()[user]);
+	end);
+
+	it("of the largest size reaches all", function ()
+		local to = { user };
+		for i = 2, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
+		assert.equal(201, post(json.encode { to = to, body = ("x"):rep(190000) }).status);
+		assert.is_true(#world.receive(user) > 190000);
+	end);
+end);
+
 describe("a token's rate", function ()
 	lazy_setup(function ()
 		world.start({

@@ -268,7 +268,7 @@ describe("a dry run", function ()
 		assert.equal(100, #told.messages);
 		assert.equal(98, told.more);
 		answer = post("/msg/@try", { to = to, body = ("x"):rep(40000) });
-		assert.is_true(#answer.body < 400000, #answer.body);
+		assert.is_true(#answer.body < 100000, #answer.body);
 		told = json.decode(answer.body);
 		assert.equal(99, #told.messages + told.more);
 	end);

@@ -33,83 +33,108 @@ use limits::Limits;
 
 use crate::http::problem::{Problem, quote};
 
+/// A recipient, and what of it decides the type of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recipient {
+    address: Address,
+    /// Whether it has the form of a room's address, `room@service`.
+    is_like_a_room: bool,
+    /// Whether it is the address of a room of this server.
+    is_a_room: bool,
+}
+
+impl Recipient {
+    /// Reads a recipient as the client wrote it. Its normal form takes the server up to 50 µs.
+    ///
+    /// # Errors
+    /// 422 where it is not an address.
+    pub fn of(written: &str, server: &impl Server) -> Result<Recipient, Problem> {
+        let address = Address::of_recipient(written, server)?;
+        let parts = address.parts();
+        let is_like_a_room = parts.localpart.is_some() && parts.resource.is_none();
+        let is_a_room = is_like_a_room && server.has_rooms(parts.domain);
+        Ok(Recipient {
+            address,
+            is_like_a_room,
+            is_a_room,
+        })
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
 /// A message to one recipient, of which nothing needs to be checked any more.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     from: &'a str,
-    to: &'a Address,
-    kind: Kind,
+    to: &'a Recipient,
     content: &'a Content,
 }
 
 impl<'a> Message<'a> {
-    /// `from` is the sender's address. Without a type of its own, a message to a room of this server is
-    /// said in it, and any other is a chat message.
+    /// `from` is the sender's address.
     ///
     /// # Errors
     /// 413, and 422 where a groupchat message is not addressed to a room (XEP-0045, section 7.4).
     pub fn new(
         from: &'a str,
-        to: &'a Address,
+        to: &'a Recipient,
         content: &'a Content,
-        server: &impl Server,
         limits: &Limits,
     ) -> Result<Message<'a>, Problem> {
-        let parts = to.parts();
-        let like_a_room = parts.localpart.is_some() && parts.resource.is_none();
-        let kind = match content.kind() {
-            Some(Kind::Groupchat) if !like_a_room => {
-                return Err(Problem::meaning(format!(
-                    "{} is not the address of a room; type groupchat needs room@service",
-                    quote(to.as_str())
-                ))
-                .field("to"));
-            }
-            Some(kind) => kind,
-            None if like_a_room && server.has_rooms(parts.domain) => Kind::Groupchat,
-            None => Kind::Chat,
-        };
-        let addresses = escaped_len(from) + escaped_len(to.as_str());
-        if content.serialised_len() + kind.as_str().len() + addresses > limits.size {
+        let message = Message::checked_before(from, to, content);
+        if message.kind() == Kind::Groupchat && !to.is_like_a_room {
+            return Err(Problem::meaning(format!(
+                "{} is not the address of a room; type groupchat needs room@service",
+                quote(to.address.as_str())
+            ))
+            .field("to"));
+        }
+        if message.serialised_len() > limits.size {
             return Err(limits.too_large());
         }
-        Ok(Message {
-            from,
-            to,
-            kind,
-            content,
-        })
+        Ok(message)
     }
 
-    /// The same as it was found right before, with the type that was decided then.
-    pub fn again(from: &'a str, to: &'a Address, kind: Kind, content: &'a Content) -> Message<'a> {
-        Message {
-            from,
-            to,
-            kind,
-            content,
+    /// Rebuilds a message that [`Message::new`] has checked.
+    pub fn checked_before(from: &'a str, to: &'a Recipient, content: &'a Content) -> Message<'a> {
+        Message { from, to, content }
+    }
+
+    /// The type. Without one of its own, a message to a room of this server is said in it, and any other is a chat
+    /// message.
+    pub fn kind(&self) -> Kind {
+        match self.content.kind() {
+            Some(kind) => kind,
+            None if self.to.is_a_room => Kind::Groupchat,
+            None => Kind::Chat,
         }
     }
 
-    pub fn kind(&self) -> Kind {
-        self.kind
+    /// Bytes of the stanza.
+    pub fn serialised_len(&self) -> usize {
+        let addresses = escaped_len(self.from) + escaped_len(self.to.address.as_str());
+        self.content.serialised_len() + self.kind().as_str().len() + addresses
     }
 
     /// The stanza (RFC 6121, section 5.2).
     pub fn element(&self) -> Element<'a> {
-        self.content.element(self.from, self.to.as_str(), self.kind)
+        let to = self.to.address.as_str();
+        self.content.element(self.from, to, self.kind())
     }
 }
 
 /// The recipients of one message, each once, in the order given.
 #[derive(Debug, Default)]
 pub struct Recipients {
-    addresses: Vec<Address>,
+    all: Vec<Recipient>,
     known: HashSet<Address>,
 }
 
 impl Recipients {
-    /// Adds a recipient as the client wrote it. Its normal form takes the server up to 50 µs.
+    /// Adds a recipient as the client wrote it.
     ///
     /// # Errors
     /// 422 where it is not an address, or there are more than the limit.
@@ -119,11 +144,11 @@ impl Recipients {
         server: &impl Server,
         limits: &Limits,
     ) -> Result<(), Problem> {
-        let address = Address::of_recipient(written, server)?;
-        if self.known.insert(address.clone()) {
-            self.addresses.push(address);
+        let recipient = Recipient::of(written, server)?;
+        if self.known.insert(recipient.address.clone()) {
+            self.all.push(recipient);
         }
-        if self.addresses.len() > limits.recipients {
+        if self.all.len() > limits.recipients {
             return Err(limits.too_many_recipients());
         }
         Ok(())
@@ -133,14 +158,14 @@ impl Recipients {
     ///
     /// # Errors
     /// 422 where there is none.
-    pub fn all(self) -> Result<Vec<Address>, Problem> {
-        if self.addresses.is_empty() {
+    pub fn all(self) -> Result<Vec<Recipient>, Problem> {
+        if self.all.is_empty() {
             return Err(Problem::meaning(
                 "there is no recipient; name one in the path, as in /msg/user@example.com, or in the field `to`",
             )
             .field("to"));
         }
-        Ok(self.addresses)
+        Ok(self.all)
     }
 }
 

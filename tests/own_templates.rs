@@ -61,6 +61,54 @@ fn html_is_made_text_and_cut_between_characters() {
 }
 
 #[test]
+fn lists_of_lists_take_fuel_before_they_are_made() {
+    let files: &[(&str, &[u8])] = &[
+        (
+            "batch.j2",
+            b"{{ text|list|batch(2, '-') }} {{ text|batch(9) }}",
+        ),
+        (
+            "slice.j2",
+            b"{{ text|list|slice(2, '-') }} {{ text|slice(1) }}",
+        ),
+        ("batches.j2", b"{{ text|list|batch(1)|length }}"),
+        ("slices.j2", b"{{ text|list|slice(text|length)|length }}"),
+        ("no-batch.j2", b"{{ text|batch(0) }}"),
+        ("most-slices.j2", b"{{ text|slice(9223372036854775807) }}"),
+    ];
+    let templates = Templates::new(Some(Folder::new(folder("lists", files))));
+    let text = |length: usize| format!(r#"{{"text": "{}"}}"#, &"abc".repeat(length)[..length]);
+    let shown = body(&templates, "batch", &text(3));
+    assert_eq!(
+        shown.as_deref(),
+        Ok("[['a', 'b'], ['c', '-']] [['a', 'b', 'c']]")
+    );
+    let shown = body(&templates, "slice", &text(3));
+    assert_eq!(
+        shown.as_deref(),
+        Ok("[['a', 'b'], ['c', '-']] [['a', 'b', 'c']]")
+    );
+    for name in ["batches", "slices"] {
+        assert_eq!(
+            body(&templates, name, &text(5000)).as_deref(),
+            Ok("5000"),
+            "{name}"
+        );
+        let problem = body(&templates, name, &text(15_000)).expect_err(name);
+        assert!(
+            problem.detail.contains("more steps or memory"),
+            "{problem:?}"
+        );
+    }
+    for name in ["no-batch", "most-slices"] {
+        assert_eq!(
+            body(&templates, name, &text(3)).expect_err(name).status,
+            422
+        );
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_a_template_is_503_and_says_why() {
     let large = vec![b'x'; 256 * 1024 + 1];
     let folder = folder(

@@ -73,7 +73,7 @@ fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
         }
         for to in &recipients.all()? {
             let content = &unaddressed.content;
-            let message = Message::new("me@example.com", to, content, &Known, &LIMITS)?;
+            let message = Message::new("me@example.com", to, content, &LIMITS)?;
             let xml = message.element().to_string();
             assert_eq!(xml.len(), message.element().serialised_len(), "{xml}");
             assert!(xml.len() <= LIMITS.size);

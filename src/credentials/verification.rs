@@ -87,6 +87,11 @@ impl Passwords {
         })
     }
 
+    /// How many passwords are derived, or wait for it.
+    pub fn deriving(&self) -> usize {
+        self.worker.unfinished()
+    }
+
     /// Whether the password of an account (its bare address) is remembered and needs no other
     /// look: then there is nothing to verify.
     pub fn recall(

@@ -37,6 +37,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<Job>,
+    running: usize,
     ended: Vec<Ticket>,
     closed: bool,
 }
@@ -127,6 +128,12 @@ impl Worker {
         Ok(ticket)
     }
 
+    /// How many pieces of work wait or run.
+    pub fn unfinished(&self) -> usize {
+        let state = self.shared.lock();
+        state.waiting.len() + state.running
+    }
+
     /// Makes the file descriptor readable, as if work had ended.
     pub fn tick(&self) {
         wake(&self.shared.wake);
@@ -173,10 +180,14 @@ fn work(shared: &Shared) {
                 }
             }
         };
+        state.running += 1;
         drop(state);
         // Whoever waits for the result finds none if the work panicked.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.run));
-        shared.lock().ended.push(job.ticket);
+        let mut state = shared.lock();
+        state.running -= 1;
+        state.ended.push(job.ticket);
+        drop(state);
         wake(&shared.wake);
     }
 }
@@ -230,6 +241,7 @@ mod tests {
         assert_eq!(worker.submit(2, || {}), Err(Busy));
         let first = worker.submit(0, || {}).unwrap();
         assert_eq!(worker.ended(), [last]);
+        assert_eq!(worker.unfinished(), 3);
         drop(release);
         assert_eq!(await_ended(&mut worker, 3)[1], first);
     }
@@ -240,5 +252,6 @@ mod tests {
         let first = worker.submit(0, || panic!("on purpose")).unwrap();
         let second = worker.submit(0, || {}).unwrap();
         assert_eq!(await_ended(&mut worker, 2), [first, second]);
+        assert_eq!(worker.unfinished(), 0);
     }
 }

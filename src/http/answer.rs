@@ -159,7 +159,7 @@ pub static STATUSES: &[Status] = &[
     status(
         413,
         "Content Too Large",
-        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, one whose answer would repeat over 16 MiB of ids and addresses, or a file that the upload service finds too large",
+        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, one whose messages have over 64 MiB together, one whose answer would repeat over 16 MiB of ids and addresses, or a file that the upload service finds too large",
     ),
     status(
         415,

@@ -66,6 +66,11 @@ impl Memory {
         *held.by_account.entry(account.to_owned()).or_default() += bytes;
     }
 
+    /// How many bytes are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().all
+    }
+
     fn give_back(&self, account: &str, bytes: usize) {
         let mut held = self.lock();
         held.all -= bytes.min(held.all);

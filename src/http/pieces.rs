@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Bytes of a piece, unless one text alone is longer.
-const PIECE: usize = 32 << 10;
+pub const PIECE: usize = 32 << 10;
 
 /// A text that grows at both ends and is read piece by piece.
 #[derive(Debug, Default)]

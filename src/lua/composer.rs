@@ -190,13 +190,10 @@ impl Composer {
         })?;
         let allowed = allowed.map(|allowed| Rc::clone(&allowed.0));
         let from = from.to_string_lossy();
-        let slow = reader.is_slow(&body.as_bytes()).then(|| {
-            let account = from.split('/').next().unwrap_or_default().to_owned();
-            let in_url = in_url.iter().flatten().map(|to| 64 + to.len());
-            (account, in_url.sum::<usize>())
-        });
+        let is_slow = reader.is_slow(&body.as_bytes());
+        let account = is_slow.then(|| from.split('/').next().unwrap_or_default().to_owned());
         let mut batch = Batch::new(from, in_url, self.limits, allowed);
-        let Some((account, in_url_len)) = slow else {
+        let Some(account) = account else {
             batch.take(reader.read(&body.as_bytes(), receipt, &self.limits))?;
             if batch.unresolved() == 1 {
                 batch.resolve(&*self.server, || false)?;
@@ -215,11 +212,6 @@ impl Composer {
         let submitted = self.reading.borrow_mut().submit(round, move || {
             turn.begin();
             let payload = reader.read_within(&body, receipt, &limits, &memory);
-            let payload = payload.and_then(|payload| {
-                // Each message that names no recipient gets those of the URL.
-                memory.take(payload.without_recipients() * in_url_len)?;
-                Ok(payload)
-            });
             memory.give_back(body.len());
             let _ = result.set(payload);
         });
@@ -239,6 +231,14 @@ impl Composer {
                 disposal: Rc::clone(&self.disposal),
             }),
         ))
+    }
+
+    /// How many bodies are read or wait for it, and how many values wait to be freed.
+    pub fn unfinished(&self) -> (usize, usize) {
+        (
+            self.reading.borrow().unfinished(),
+            self.disposal.unfinished(),
+        )
     }
 
     /// A file descriptor that becomes readable when a body was read.

@@ -1,23 +1,34 @@
 //! A thread that frees large values, which would hold the event loop.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-type Garbage = Box<dyn Send>;
+/// A value, and what counts it.
+type Garbage = (Box<dyn Send>, Arc<()>);
 
 /// The thread starts with the first value, so that it outlives a fork of the process before that, and ends with this.
 #[derive(Default)]
-pub struct Disposal(RefCell<Option<Sender<Garbage>>>);
+pub struct Disposal {
+    thread: RefCell<Option<Sender<Garbage>>>,
+    counter: Arc<()>,
+}
 
 impl Disposal {
     /// Frees a value on the thread; here, if no thread can be started.
     pub fn take(&self, value: impl Send + 'static) {
-        let mut thread = self.0.borrow_mut();
+        let mut thread = self.thread.borrow_mut();
         let garbage = thread.get_or_insert_with(start);
-        if garbage.send(Box::new(value)).is_err() {
+        let value = (Box::new(value) as _, Arc::clone(&self.counter));
+        if garbage.send(value).is_err() {
             *thread = None;
         }
+    }
+
+    /// How many values are not freed yet.
+    pub fn unfinished(&self) -> usize {
+        Arc::strong_count(&self.counter) - 1
     }
 }
 
@@ -49,5 +60,18 @@ mod tests {
         let threads = [freed.recv().unwrap(), freed.recv().unwrap()];
         assert_eq!(threads[0], threads[1]);
         assert_ne!(threads[0], thread::current().id());
+        let (sender, released) = channel::<()>();
+        struct Held(std::sync::mpsc::Receiver<()>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                let _ = self.0.recv();
+            }
+        }
+        disposal.take(Held(released));
+        assert!((1..=3).contains(&disposal.unfinished()));
+        drop(sender);
+        while disposal.unfinished() > 0 {
+            thread::yield_now();
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
 use crate::credentials::verification::Passwords;
+use crate::http::memory::{ANSWERS, MEMORY};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::address::Address;
@@ -159,6 +160,20 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
         Ok(())
     };
     functions.set("tick", lua.create_function(tick)?)?;
+    // state() → { name → how many }: what the native half holds for requests, which is nothing without them
+    let s = shared.clone();
+    let state = move |lua: &Lua, ()| {
+        let state = lua.create_table()?;
+        if let Some(host) = s.host() {
+            let (readings, disposals) = host.composer.unfinished();
+            state.set("native_derivations", host.passwords.borrow().deriving())?;
+            state.set("native_readings", readings)?;
+            state.set("native_disposals", disposals)?;
+        }
+        state.set("native_bytes", MEMORY.taken() + ANSWERS.taken())?;
+        Ok(state)
+    };
+    functions.set("state", lua.create_function(state)?)?;
     // ended() → the tickets of work that has ended
     let s = shared.clone();
     let ended = move |_: &Lua, ()| {

@@ -57,12 +57,12 @@ impl Content {
             values[BODY] = values.iter().find_map(body_of).map(Value::Text);
         }
         values[ID].get_or_insert_with(|| Value::AttributeText(AttributeText::random()));
+        // A batch holds thousands of these: no more room than is used.
+        let mut kept = Vec::with_capacity(values.iter().flatten().count());
+        let places = values.into_iter().enumerate();
+        kept.extend(places.filter_map(|(field, value)| Some((field, value?))));
         let mut content = Content {
-            values: values
-                .into_iter()
-                .enumerate()
-                .filter_map(|(field, value)| Some((field, value?)))
-                .collect(),
+            values: kept,
             receipt,
             len: 0,
         };

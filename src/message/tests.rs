@@ -45,8 +45,8 @@ fn refused(fields: &[(&str, &str)], field: &str) {
 
 /// The stanza to an address, as XML.
 fn sent(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
-    let (content, to) = (content(fields)?, Address::of_recipient(to, &Rooms)?);
-    let message = Message::new("me@example.com", &to, &content, &Rooms, &LIMITS)?;
+    let (content, to) = (content(fields)?, Recipient::of(to, &Rooms)?);
+    let message = Message::new("me@example.com", &to, &content, &LIMITS)?;
     Ok(message.element().to_string())
 }
 
@@ -257,7 +257,7 @@ fn recipients_are_each_named_once_in_the_order_given() {
             .map(|addresses| {
                 addresses
                     .iter()
-                    .map(|a| a.as_str().to_owned())
+                    .map(|to| to.address().as_str().to_owned())
                     .collect::<Vec<_>>()
             })
             .map_err(|problem| (problem.status, problem.field))

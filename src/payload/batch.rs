@@ -2,19 +2,17 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::vec;
 
 use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
 use crate::http::memory::{ANSWERS, Share};
 use crate::http::problem::Problem;
-use crate::message::address::{Address, Server};
+use crate::message::address::Server;
 use crate::message::allowed::Allowed;
-use crate::message::content::Content;
 use crate::message::kind::Kind;
 use crate::message::limits::Limits;
-use crate::message::{Message, Recipients};
+use crate::message::{Message, Recipient, Recipients};
 
 /// Bytes of ids and addresses that the answer to a request may repeat.
 const LONGEST_ANSWER: usize = 16 << 20;
@@ -24,6 +22,10 @@ const OUTCOME: usize = 64;
 /// Bytes of an answer whose memory is not counted.
 const SHORT_ANSWER: usize = 32 << 10;
 
+/// Bytes of stanzas that a request may make: the server keeps each until its recipient's connection, or its storage, takes
+/// it. The largest message passes with the most recipients three times; and so does every body with one recipient.
+const MOST_SENT: usize = 64 << 20;
+
 fn answer_too_large() -> Problem {
     let detail = format!(
         "the answer would repeat more than {LONGEST_ANSWER} bytes of ids and addresses; send fewer messages in one request"
@@ -31,14 +33,26 @@ fn answer_too_large() -> Problem {
     Problem::new(413, detail)
 }
 
-/// A message whose recipients are being resolved.
-struct Addressing {
-    /// What the client wrote.
-    to: Arc<[String]>,
-    /// The place in `to` that comes next.
+fn too_much_to_send(most: usize) -> Problem {
+    Problem::too_large(format!(
+        "the messages, one for each recipient, have more than {most} bytes together; send them in several requests"
+    ))
+}
+
+/// A list of recipients as the client wrote it, and what it means. Messages that share a list share both.
+struct List {
+    written: Arc<[String]>,
+    recipients: Arc<[Recipient]>,
+}
+
+/// A list of recipients that is being resolved.
+struct Resolving {
+    written: Arc<[String]>,
+    /// The place in `written` that comes next.
     next: usize,
-    content: Content,
     recipients: Recipients,
+    /// The place of the list in [`Batch::lists`].
+    list: usize,
 }
 
 /// The messages of a request: read, then all resolved, then handed out one by one.
@@ -52,10 +66,12 @@ pub struct Batch {
     limits: Limits,
     /// Where the sender is not free to send to anybody.
     allowed: Option<Rc<Allowed>>,
-    unresolved: vec::IntoIter<Unaddressed>,
-    current: Option<Addressing>,
-    /// Each recipient with the type that the message to it has.
-    resolved: Vec<(Vec<(Address, Kind)>, Content)>,
+    messages: Vec<Unaddressed>,
+    /// The recipients of each message, so far as they are resolved.
+    recipients: Vec<Arc<[Recipient]>>,
+    resolving: Option<Resolving>,
+    /// The list of the URL, and the list of the last message that has one.
+    lists: [Option<List>; 2],
     many: bool,
     answer: Option<Answer>,
     files: Vec<File>,
@@ -63,6 +79,8 @@ pub struct Batch {
     total: usize,
     /// Bytes of ids and addresses in the answer, so far as they are resolved.
     answer_len: usize,
+    /// Bytes of stanzas, so far as they are resolved.
+    sent_len: usize,
     /// Whether any message goes to a room.
     to_rooms: bool,
     /// The message and the recipient that come next.
@@ -83,14 +101,16 @@ impl Batch {
             in_url: in_url.map(Into::into),
             limits,
             allowed,
-            unresolved: Vec::new().into_iter(),
-            current: None,
-            resolved: Vec::new(),
+            messages: Vec::new(),
+            recipients: Vec::new(),
+            resolving: None,
+            lists: [None, None],
             many: false,
             answer: None,
             files: Vec::new(),
             total: 0,
             answer_len: 0,
+            sent_len: 0,
             to_rooms: false,
             next: (0, 0),
         }
@@ -110,7 +130,8 @@ impl Batch {
         self.many = payload.many;
         self.answer = payload.answer;
         self.files = payload.files;
-        self.unresolved = payload.messages.into_iter();
+        self.recipients = Vec::with_capacity(payload.messages.len());
+        self.messages = payload.messages;
         Ok(())
     }
 
@@ -127,7 +148,7 @@ impl Batch {
         while self.unresolved() > 0 {
             self.resolve_one(server)
                 .map_err(|problem| match self.many {
-                    true => problem.of_message(self.resolved.len()),
+                    true => problem.of_message(self.recipients.len()),
                     false => problem,
                 })?;
             if self.many && self.total > self.limits.batch {
@@ -135,6 +156,10 @@ impl Batch {
             }
             if self.answer_len > LONGEST_ANSWER {
                 return Err(answer_too_large());
+            }
+            let most_sent = MOST_SENT.max(2 * self.limits.body);
+            if self.sent_len > most_sent {
+                return Err(too_much_to_send(most_sent));
             }
             if !goes_on() {
                 break;
@@ -145,46 +170,64 @@ impl Batch {
 
     /// Resolves the next recipient, and behind the last one of a message the message.
     fn resolve_one(&mut self, server: &impl Server) -> Result<(), Problem> {
-        let current = self.current.take().or_else(|| self.next_unaddressed());
-        let Some(mut current) = current else {
-            return Ok(());
-        };
-        if let Some(written) = current.to.get(current.next) {
-            let recipients = &mut current.recipients;
-            recipients.add(written, server, &self.limits)?;
-            current.next += 1;
-        }
-        if current.next < current.to.len() {
-            self.current = Some(current);
-            return Ok(());
-        }
-        let content = current.content;
-        let others = self.from.len() + content.id().len();
-        let mut addresses = Vec::new();
-        for to in current.recipients.all()? {
-            if let Some(allowed) = &self.allowed {
-                allowed.check(&to)?;
+        let mut resolving = match self.resolving.take() {
+            Some(resolving) => resolving,
+            None => {
+                let Some(message) = self.messages.get_mut(self.recipients.len()) else {
+                    return Ok(());
+                };
+                let own = message.to.take();
+                let list = usize::from(own.is_some());
+                let written =
+                    own.unwrap_or_else(|| self.in_url.as_ref().map(Arc::clone).unwrap_or_default());
+                if let Some(known) = &self.lists[list] {
+                    if Arc::ptr_eq(&known.written, &written) {
+                        return self.address(Arc::clone(&known.recipients));
+                    }
+                }
+                Resolving {
+                    written,
+                    next: 0,
+                    recipients: Recipients::default(),
+                    list,
+                }
             }
-            let message = Message::new(&self.from, &to, &content, server, &self.limits)?;
-            let kind = message.kind();
-            self.to_rooms |= kind == Kind::Groupchat;
-            self.answer_len += to.as_str().len() + others;
-            addresses.push((to, kind));
+        };
+        if let Some(written) = resolving.written.get(resolving.next) {
+            let recipients = &mut resolving.recipients;
+            recipients.add(written, server, &self.limits)?;
+            resolving.next += 1;
         }
-        self.total += addresses.len();
-        self.resolved.push((addresses, content));
-        Ok(())
+        if resolving.next < resolving.written.len() {
+            self.resolving = Some(resolving);
+            return Ok(());
+        }
+        let recipients: Arc<[Recipient]> = resolving.recipients.all()?.into();
+        if let Some(allowed) = &self.allowed {
+            for to in recipients.iter() {
+                allowed.check(to.address())?;
+            }
+        }
+        self.lists[resolving.list] = Some(List {
+            written: resolving.written,
+            recipients: Arc::clone(&recipients),
+        });
+        self.address(recipients)
     }
 
-    fn next_unaddressed(&mut self) -> Option<Addressing> {
-        let Unaddressed { to, content } = self.unresolved.next()?;
-        let in_url = || self.in_url.clone().unwrap_or_default();
-        Some(Addressing {
-            to: to.unwrap_or_else(in_url),
-            next: 0,
-            content,
-            recipients: Recipients::default(),
-        })
+    /// Addresses the next message, whose recipients these are.
+    fn address(&mut self, recipients: Arc<[Recipient]>) -> Result<(), Problem> {
+        let content = &self.messages[self.recipients.len()].content;
+        let others = self.from.len() + content.id().len();
+        for to in recipients.iter() {
+            let message = Message::new(&self.from, to, content, &self.limits)?;
+            self.to_rooms |= message.kind() == Kind::Groupchat;
+            self.answer_len += to.address().as_str().len() + others;
+            self.sent_len += message.serialised_len();
+        }
+        self.total += recipients.len();
+        self.recipients.push(recipients);
+        Ok(())
     }
 
     /// Takes the memory that the answer needs until its client has read it, once all recipients are resolved.
@@ -217,24 +260,25 @@ impl Batch {
     /// # Errors
     /// 502 for what is no URL.
     pub fn link(&mut self, index: usize, url: &str) -> Result<(), Problem> {
-        match self.resolved.get_mut(index) {
-            Some((_, content)) => content.link(url),
+        match self.messages.get_mut(index) {
+            Some(message) => message.content.link(url),
             None => Ok(()),
         }
     }
 
     /// The next message.
     pub fn next_message(&mut self) -> Option<Message<'_>> {
-        while let Some((addresses, _)) = self.resolved.get(self.next.0) {
-            if self.next.1 < addresses.len() {
-                break;
+        loop {
+            let (index, recipient) = self.next;
+            match self.recipients.get(index)?.get(recipient) {
+                Some(to) => {
+                    self.next.1 += 1;
+                    let content = &self.messages[index].content;
+                    return Some(Message::checked_before(&self.from, to, content));
+                }
+                None => self.next = (index + 1, 0),
             }
-            self.next = (self.next.0 + 1, 0);
         }
-        let (addresses, content) = self.resolved.get(self.next.0)?;
-        let (to, kind) = addresses.get(self.next.1)?;
-        self.next.1 += 1;
-        Some(Message::again(&self.from, to, *kind, content))
     }
 
     /// Whether it is exactly one message that is not answered with an array.
@@ -265,16 +309,17 @@ impl Batch {
     /// Takes out all messages and files, so that another thread can free them.
     pub fn take_contents(&mut self) -> impl Send + 'static {
         (
-            std::mem::take(&mut self.unresolved),
-            self.current.take(),
-            std::mem::take(&mut self.resolved),
+            std::mem::take(&mut self.messages),
+            std::mem::take(&mut self.recipients),
+            self.resolving.take(),
+            std::mem::take(&mut self.lists),
             std::mem::take(&mut self.files),
         )
     }
 
     /// How many messages are not resolved.
     pub fn unresolved(&self) -> usize {
-        self.unresolved.len() + usize::from(self.current.is_some())
+        self.messages.len() - self.recipients.len()
     }
 }
 
@@ -406,6 +451,52 @@ mod tests {
         };
         assert_eq!(resolved(90), Ok((true, 9000, true)));
         assert_eq!(resolved(100).unwrap_err().status, 413);
+    }
+
+    #[test]
+    fn messages_that_share_their_recipients_resolve_them_once() {
+        let in_url = Ok(vec!["user@example.com".to_owned(), "user".to_owned()]);
+        let mut batch = Batch::new("me@example.com".to_owned(), in_url, LIMITS, None);
+        let body = "{\"body\":\"a\"}\n{\"body\":\"b\",\"to\":\"u@h\"}\n".repeat(2000);
+        let reader =
+            Reader::new(Some(b"application/x-ndjson"), None, None, Uploads::Unknown).unwrap();
+        let read = reader.read(body.as_bytes(), false, &LIMITS);
+        batch.take(read).unwrap();
+        let server = Counting::default();
+        assert!(batch.resolve(&server, || true).unwrap());
+        assert_eq!(server.0.get(), 2 * (2 + 2000)); // a normal form is compared with its own
+        assert_eq!(batch.total(), 3 * 2000);
+        let next = || {
+            batch
+                .next_message()
+                .map(|message| message.element().to_string())
+        };
+        let to: Vec<_> = std::iter::from_fn(next)
+            .map(|xml| xml.split('\'').nth(3).unwrap().to_owned())
+            .collect();
+        assert_eq!(to.len(), 6000);
+        assert_eq!(
+            to[..4],
+            ["user@example.com", "user", "u@h", "user@example.com"]
+        );
+    }
+
+    #[test]
+    fn what_a_request_makes_the_server_hold_is_bounded_before_anything_is_sent() {
+        let text = "x".repeat(196_000);
+        let resolved = |messages: usize, recipients: usize| {
+            let to = to(recipients, "example.com");
+            let message = format!("{{\"to\":{to},\"body\":\"{text}\"}}");
+            let body = format!("[{}]", vec![message.as_str(); messages].join(","));
+            let mut batch = batch("me@example.com", &body);
+            let done = batch.resolve(&Counting::default(), || true);
+            done.map(|_| batch.total())
+        };
+        assert_eq!(resolved(3, 100), Ok(300));
+        assert_eq!(resolved(50, 6), Ok(300));
+        let problem = resolved(4, 100).unwrap_err();
+        assert_eq!(problem.status, 413);
+        assert!(problem.detail.contains("67108864 bytes"), "{problem}");
     }
 
     #[test]

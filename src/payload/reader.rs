@@ -71,14 +71,6 @@ pub struct Payload {
     pub files: Vec<File>,
 }
 
-impl Payload {
-    /// How many messages name no recipient themselves.
-    pub fn without_recipients(&self) -> usize {
-        let messages = self.messages.iter();
-        messages.filter(|message| message.to.is_none()).count()
-    }
-}
-
 impl Reader {
     /// `webhook`: it comes from another program, to be made a message by a template. `uploads`: where there is somewhere,
     /// a body of another media type is a file, and so may be parts of a form.

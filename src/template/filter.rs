@@ -43,6 +43,8 @@ pub fn add_to(environment: &mut Environment) {
         converted(state, markdown, |markdown, _| reply::own_words(markdown))
     });
     environment.add_filter("tojson", tojson);
+    environment.add_filter("batch", batch);
+    environment.add_filter("slice", slice);
     environment.add_filter("time", time::time);
     environment.add_filter("duration", time::duration);
 }
@@ -92,6 +94,33 @@ fn tojson(
     let json = minijinja::filters::tojson(value, indent, options)?;
     consume(state, json.len().unwrap_or_default() / CONVERTED)?;
     Ok(json)
+}
+
+/// What a list takes, be it of one item, in fuel: all fuel makes lists of 2 MB.
+const LIST: usize = 16;
+
+/// `batch(count, fill_with)` of minijinja, which takes no fuel for the lists that it makes.
+fn batch(
+    state: &State,
+    value: Value,
+    count: usize,
+    fill_with: Option<Value>,
+) -> Result<Value, Error> {
+    let items = minijinja::filters::list(state, value)?;
+    let lists = items.len().unwrap_or_default() / count.max(1);
+    consume(state, lists.saturating_mul(LIST))?;
+    minijinja::filters::batch(state, items, count, fill_with)
+}
+
+/// `slice(count, fill_with)` of minijinja, likewise.
+fn slice(
+    state: &State,
+    value: Value,
+    count: usize,
+    fill_with: Option<Value>,
+) -> Result<Value, Error> {
+    consume(state, count.saturating_mul(LIST))?;
+    minijinja::filters::slice(state, value, count, fill_with)
 }
 
 fn consume(state: &State, fuel: usize) -> Result<(), Error> {

@@ -129,9 +129,12 @@ struct Members(Vec<(Value, Value)>);
 impl Members {
     /// Of two with one name, the last one counts.
     fn of(mut all: Vec<(Value, Value)>) -> Members {
-        all.reverse();
-        all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
-        all.dedup_by(|(a, _), (b, _)| a.as_str() == b.as_str());
+        // Most programs write the names in order, each once.
+        if !all.is_sorted_by(|(a, _), (b, _)| a.as_str() < b.as_str()) {
+            all.reverse();
+            all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+            all.dedup_by(|(a, _), (b, _)| a.as_str() == b.as_str());
+        }
         all.shrink_to_fit();
         Members(all)
     }

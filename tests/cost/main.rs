@@ -4,6 +4,7 @@
 //! measured in the release build: `cargo test --release --test cost`.
 
 mod families;
+mod numbered;
 mod parts;
 mod pieces;
 mod recipe;
@@ -216,6 +217,29 @@ fn texts_in_every_filter() {
         }
     }
     faults.are_none(700);
+}
+
+/// The template chooses the factor, not the payload: only the fuel of a rendering is a bound.
+#[test]
+fn what_a_template_multiplies_is_bounded_by_its_fuel() {
+    // 64 bytes for each of 200,000 steps, twice: a text is copied when it is done.
+    let most = 2 * 64 * 200_000 + 4_000_000;
+    for times in [0, 4, 64, 1000, 1_000_000] {
+        for size in [100, 7_500, 60_000, 1_000_000] {
+            let text = ["a".repeat(size), ">\n".repeat(size / 2)][usize::from(times == 0)].clone();
+            let payload = serde_json::json!({"text": text, "times": times});
+            let request = Request::new("application/json", payload.to_string());
+            let cost = cost(&request.with("as", "multiplied"));
+            let (memory, status) = (cost.memory, cost.status);
+            assert!(
+                memory <= most + 20 * size as u64,
+                "{times} × {size}: {memory} bytes"
+            );
+            let is_small = times > 0 && times * size < 5_000_000;
+            assert!(status == 422 || status == 200, "{status}");
+            assert!(status == 200 || !is_small, "{times} × {size}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Cost {
     pub memory: u64,
     /// Milliseconds for which the event loop was held in one go, at most, and by what.
     pub on_loop: (f64, &'static str),
-    /// Milliseconds for which the thread that reads was held.
+    /// Milliseconds for which a thread, which reads or frees, was held in one go, at most.
     pub on_thread: f64,
     /// Elements of the largest stanza.
     pub elements: usize,
@@ -49,10 +49,10 @@ impl Cost {
         result
     }
 
-    /// Runs what reads a body on the thread.
-    pub fn read_on_thread<T>(&mut self, step: impl FnOnce() -> T) -> T {
+    /// Runs what a thread does for a large body.
+    pub fn on_thread<T>(&mut self, step: impl FnOnce() -> T) -> T {
         let (result, time) = timed(step);
-        self.on_thread = time;
+        self.on_thread = self.on_thread.max(time);
         result
     }
 

@@ -110,7 +110,7 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
     let receipt = request.header("Prefer").is_some();
     let is_slow = cost.hold("whether it is slow", || reader.is_slow(&request.body));
     if is_slow {
-        let read = cost.read_on_thread(|| reader.read(&request.body.clone(), receipt, &LIMITS));
+        let read = cost.on_thread(|| reader.read(&request.body.clone(), receipt, &LIMITS));
         cost.hold("to take what was read", || batch.take(read))?;
     } else {
         cost.hold("to read", || {
@@ -129,6 +129,10 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
             Some(elements) => cost.elements = cost.elements.max(elements),
             None => break,
         }
+    }
+    // A large batch is freed on a thread (`src/lua/batch.rs`).
+    if is_slow {
+        cost.on_thread(|| drop(batch.take_contents()));
     }
     cost.hold("to free it", || drop(batch));
     Ok(())
