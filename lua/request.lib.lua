@@ -263,20 +263,20 @@ end
 -- Answers with a body that is read piece by piece, each when the client has taken the one before; the client's next request waits
 -- until then. Prosody 13.0.1 loses what is beyond 4 MiB of a text, and a long text would hold the event loop.
 local function send_pieces(response, answer) --> true
+	local body, conn = answer.body, response.conn;
+	local length = #body;
+	if type(body) == "string" then body = pieces_of(body); end
 	if response.finished then -- the client has gone
-		answer.body:close();
+		body:close();
 		return true;
 	end
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
-	response.headers.content_length = ("%d"):format(#answer.body);
-	local body, conn = answer.body, response.conn;
-	if type(body) == "string" then body = pieces_of(body); end
+	response.headers.content_length = ("%d"):format(length);
 	response.on_destroy = function ()
 		body:close(); -- its memory is not Lua's
 		waiting.go_on(conn);
 	end;
-	if response.finished then body:close(); end -- the client has gone
 	response:send_file(body);
 	return true; -- `send_file` returns nil where the client has gone, and the event would go on to the handler of "POST /*"
 end

@@ -79,14 +79,14 @@ describe("clients that are refused too often", function ()
 		until_closed(get("192.0.2.2"), 2 * at_once, "proxy");
 		local ok, problem = pcall(world.http, get("192.0.2.2"), 1, "proxy");
 		assert.is_false(ok);
-		assert.is_truthy(problem:find("connection closed without an answer", 1, true), problem);
+		assert.is_truthy(problem:find("connection closed without an answer", 1, true) or problem:find("Connection reset", 1, true), problem);
 		world.hang_up("proxy");
 	end);
 
 	it("delay nobody else, on no connection of a proxy", function ()
 		local crowd = {};
 		for i = 1, 30 do crowd[i] = get("192.0.2.3"):rep(at_once); end
-		wire.answers(wire.send_all(crowd)); -- the first answer of each
+		for _, sent in ipairs(wire.send_all(crowd)) do sent:answer(); end -- or the end of the connection
 		local answer, seconds = timed(message("192.0.2.4", false), "proxy");
 		assert.equal(401, answer.status);
 		assert.is_true(seconds < 0.9, ("a challenge took %.3f s"):format(seconds));

@@ -250,6 +250,8 @@ for _, place in ipairs {
 			forget(watcher);
 			local mark = world.log_mark();
 			assert_refused(watcher, post(room, "never"), 409, "conflict");
+			-- Without `type`, only a room of this server is known as one.
+			if place.watcher.world ~= world then return; end
 			local answer = world.http(world.request("/msg/" .. room .. "?as=slack", '{"text":"heard all the same"}',
 				{ ["Content-Type"] = "application/json" }));
 			assert.equal(200, answer.status, answer.body);

@@ -127,6 +127,7 @@ impl Webhook {
                 Vec::new()
             }
             (false, false) => {
+                self.templates.count_as_failed(&self.name);
                 return Err(Problem::meaning(format!(
                     "the template {} finds nothing to show in the payload, which was read {read_as}{}; see docs/programs.md for what the program must post",
                     self.name,

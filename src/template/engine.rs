@@ -205,6 +205,14 @@ impl Templates {
         rendered
     }
 
+    /// Counts the last rendering of a template as failed: nothing of the payload could be shown.
+    pub fn count_as_failed(&self, name: &str) {
+        let mut renderings = self.renderings();
+        let count = renderings.entry(name.to_owned()).or_default();
+        count.rendered = count.rendered.saturating_sub(1);
+        count.failed += 1;
+    }
+
     /// How often each template was rendered since this was asked last.
     pub fn take_renderings(&self) -> BTreeMap<String, Renderings> {
         std::mem::take(&mut self.renderings())
