@@ -207,7 +207,7 @@ cargo-fuzz: deps
 FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
 	$(if $(filter none,$(SANITIZER)),,RUSTC_BOOTSTRAP=1) \
 	$(CARGO) fuzz run --strip-dead-code --sanitizer $(SANITIZER) $(1) target/fuzz/found/$(1) $(2) \
-	-- $(if $(wildcard fuzz/$(1).dict),-dict=fuzz/$(1).dict) -max_len=$(3) -timeout=2 -rss_limit_mb=$(if $(filter none,$(SANITIZER)),256,2048) -max_total_time=$$(($(SECONDS) / 4))
+	-- $(if $(wildcard fuzz/$(1).dict),-dict=fuzz/$(1).dict) -max_len=$(3) $(if $(filter none,$(SANITIZER)),-timeout=2 -rss_limit_mb=256,-timeout=20 -rss_limit_mb=2048) -max_total_time=$$(($(SECONDS) / 4))
 
 fuzz-cost: cargo-fuzz
 	$(call FUZZ,cost,fuzz/corpus/cost,2048)
