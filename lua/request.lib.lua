@@ -103,7 +103,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 
 	local format = request.format;
 	local json = headers.accept and native.wants_json(headers.accept) or false;
-	local outcomes, many = waiting.new_outcomes(), false;
+	local outcomes, many = nil, false;
 	if stanza then
 		local id, to, kind = stanza.attr.id, stanza.attr.to, delivery.kind_of(stanza); -- which Prosody may change
 		local status, outcome = delivery.send(sender, stanza, wait, format ~= nil);
@@ -112,6 +112,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			log.message(request, id, sender.address, to, "sent");
 			return nil, status, true; -- the short way of most requests
 		end
+		outcomes = waiting.new_outcomes();
 		outcome = outcome or { id = id; to = to; status = status };
 		outcome.kind = kind;
 		if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
