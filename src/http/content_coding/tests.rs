@@ -240,13 +240,14 @@ fn the_output_is_never_held_beyond_the_limit() {
 #[test]
 fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
     static MEMORY: Memory = Memory::new();
-    let data = vec![b'0'; 20 << 20];
-    let body = gzip(&gzip(&data));
+    // Small enough for the time limit in a build that is not optimised.
+    let data = vec![b'0'; 10 << 20];
+    let body = gzip(&gzip(&data[..5 << 20]));
     let memory = Share::of(&MEMORY, "a", body.len(), 64 << 20);
     let undone = undo(&[Gzip; 2], &body, 64 << 20, &memory).map(|bytes| bytes.len());
-    assert_eq!(undone, Ok(data.len()));
+    assert_eq!(undone, Ok(5 << 20));
     assert!(
-        (20 << 20..33 << 20).contains(&memory.taken()),
+        (5 << 20..9 << 20).contains(&memory.taken()),
         "{}",
         memory.taken()
     );
@@ -254,7 +255,7 @@ fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
     drop(memory);
     let other = Share::of(&MEMORY, "a", 8 << 20, 1 << 20);
     assert!(other.take(32 << 20).is_ok());
-    let body = gzip(&gzip(&data[..10 << 20]));
+    let body = gzip(&gzip(&data));
     let memory = Share::of(&MEMORY, "b", body.len(), 1 << 20);
     let status = undo(&[Gzip; 2], &body, 64 << 20, &memory).map_err(|problem| problem.status);
     assert_eq!(status.err(), Some(503));
