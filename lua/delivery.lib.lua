@@ -288,7 +288,7 @@ local function await_outcomes(outcomes, account, count) --> problem
 	awaiting[outcomes] = true;
 end
 
--- The outcomes are told.
+-- The answer has all outcomes: they no longer count for the account.
 local function release(outcomes)
 	awaiting[outcomes] = nil;
 end

@@ -51,7 +51,7 @@ local function default_iterations(host) --> number
 	return math.floor(math.max(configured, 4096));
 end
 
--- An account that does not exist is derived like any other: whether there is one cannot be told by the time.
+-- The password of an unknown account is derived too, so that the time of the answer does not show which accounts exist.
 local function verify_derived(attempt, host, hash, held) --> boolean, or nil where it was given up
 	local prepared = saslprep(attempt:password());
 	if not prepared or prepared == "" then

@@ -226,7 +226,7 @@ end
 local deaf = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
 
 -- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
--- waits: a proxy sends those of many clients on one.
+-- waits: a proxy sends the requests of many clients on one connection.
 local function slow_down(request, response) --> whether the connection is closed
 	local seconds = core.refuse(request.ip);
 	if not seconds then return false; end

@@ -1,23 +1,9 @@
 -- The messages of one occupant of a room: what is to be said, and what was said and is not reflected yet. Each is an outcome with
--- its stanza. Whatever their number, each look-up costs as much.
+-- its stanza. The cost of a look-up does not grow with their number.
 
-local function new_queue()
-	return { first = 1; last = 0 };
-end
+local fifo = module:require "queue";
 
-local function push(queue, outcome)
-	queue.last = queue.last + 1;
-	queue[queue.last] = outcome;
-end
-
-local function pop(queue) --> outcome
-	local outcome = queue[queue.first];
-	if outcome then
-		queue[queue.first] = nil;
-		queue.first = queue.first + 1;
-	end
-	return outcome;
-end
+local new_queue, push, pop = fifo.new, fifo.push, fifo.pop;
 
 local function is_settled(outcome) --> boolean
 	return outcome.status ~= nil or outcome.problem ~= nil;

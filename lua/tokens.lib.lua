@@ -130,7 +130,7 @@ local function admission(id, rate) --> function
 			entry.time, entry.count = time, entry.count + count;
 			sent.total = sent.total + count;
 			return nil, function (unsent)
-				unsent = math.min(unsent, entry.count); -- which is 0 once the minute is over
+				unsent = math.min(unsent, entry.count); -- the count is 0 after the minute
 				entry.count, sent.total = entry.count - unsent, sent.total - unsent;
 			end;
 		end

@@ -31,7 +31,7 @@ local silence = 30; -- seconds for which an upload may make no progress
 local upload_patience = 120; -- seconds for it to end
 local most_targets = 4; -- network addresses of a service of another server that are tried
 local longest_header = 4096; -- bytes of a header's value
-local found_for, others_for = 60 * 60, 60; -- seconds for which a service, or that an address of another server is none, is known
+local found_for, others_for = 60 * 60, 60; -- seconds for which a search is remembered: a service, an address that is none
 
 -- The headers that a slot may name (XEP-0363, section 5).
 local allowed_headers = { authorization = "Authorization"; cookie = "Cookie"; expires = "Expires" };
@@ -222,7 +222,7 @@ end
 -- What a service's HTTP server answers → what the client is answered.
 local status_of = { [401] = 403; [403] = 403; [413] = 413; [429] = 503; [503] = 503; [507] = 503 };
 
--- The network addresses of a name, without those of this machine and its network.
+-- The public network addresses of a name.
 local public_targets = {};
 public_targets.__index = public_targets;
 

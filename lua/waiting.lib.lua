@@ -6,7 +6,10 @@ local now = require "util.time".monotonic;
 local server = require "net.server";
 local timer = require "util.timer";
 
+local fifo = module:require "queue";
 local register_state = module:require "state";
+
+local new_queue, push, pop, is_empty = fifo.new, fifo.push, fifo.pop, fifo.is_empty;
 
 local core; -- given to init
 local stopped = false;
@@ -17,26 +20,6 @@ local unloaded = { status = 503, detail = "the module was unloaded meanwhile; tr
 -- Everything that may take long runs here, a slice in each turn of the event loop, whatever the number of requests and hosts.
 -- Accounts take turns: an account with many requests gets no more than an account with one.
 local slice = 0.001; -- seconds
-
-local function new_queue()
-	return { first = 1; last = 0 };
-end
-
-local function push(queue, item)
-	queue.last = queue.last + 1;
-	queue[queue.last] = item;
-end
-
-local function pop(queue) --> item
-	local item = queue[queue.first];
-	queue[queue.first] = nil;
-	queue.first = queue.first + 1;
-	return item;
-end
-
-local function is_empty(queue) --> boolean
-	return queue.first > queue.last;
-end
 
 -- All hosts share this:
 local loop = module:shared("/*/post_msg/loop");
