@@ -9,12 +9,20 @@ local jid_split = require "util.jid".split;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
-local drop_expired = module:require "tokens".drop_expired;
-local show = module:require "shown";
+local config = module.import "config";
+local drop_expired = module.import "tokens".drop_expired;
+local native_host = module.import "host";
+local metrics = module.import "metrics";
+local native = module.import "native";
+local passwords = module.import "passwords";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local show = module.import "display".show;
 
 local hosts = prosody.hosts;
 
-local settings, native, core, waiting, passwords, tokens, count_credentials; -- given to init
+local tokens = module.import "host_tokens";
+local count_credentials = metrics.counter("credentials");
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
@@ -25,7 +33,7 @@ local forgotten = 0; -- grows whenever an account or a token is forgotten
 
 local function tokenauth()
 	local bearers = hosts[module.host].modules.tokenauth;
-	return settings.auth_mechanisms:contains("Bearer") and bearers or nil;
+	return config.auth_mechanisms:contains("Bearer") and bearers or nil;
 end
 
 -- Refusals
@@ -33,10 +41,10 @@ end
 local function unauthorized(detail)
 	local challenges = {};
 	-- A sending token can be the password of Basic, so it makes no Bearer of its own.
-	if settings.auth_mechanisms:contains("Basic") or settings.auth_mechanisms:contains("Token") then
+	if config.auth_mechanisms:contains("Basic") or config.auth_mechanisms:contains("Token") then
 		table.insert(challenges, ("Basic realm=\"%s\", charset=\"UTF-8\""):format(module.host));
 	end
-	if tokenauth() or not settings.auth_mechanisms:contains("Basic") then
+	if tokenauth() or not config.auth_mechanisms:contains("Basic") then
 		table.insert(challenges, ("Bearer realm=\"%s\""):format(module.host));
 	end
 	return { status = 401; detail = detail },
@@ -69,7 +77,7 @@ end
 local function recheck_of(account) --> number
 	local host = jid_host(account);
 	local seconds = host ~= module.host and tonumber(module:context(host):get_option("post_msg_credential_recheck"));
-	return seconds or settings.credential_recheck;
+	return seconds or config.credential_recheck;
 end
 
 local function forget_tokens(account)
@@ -81,7 +89,7 @@ end
 
 local function forget(event)
 	local account = event.username.."@"..event.host;
-	core.forget(account);
+	native_host.forget(account);
 	for address in senders:items() do
 		if jid_bare(address) == account then
 			senders:set(address, nil);
@@ -92,7 +100,7 @@ end
 
 -- A role belongs to its own host.
 local function permitted(account, host, role) --> boolean
-	if settings.access and not settings.access:contains(account) and not settings.access:contains(host) then
+	if config.access and not config.access:contains(account) and not config.access:contains(host) then
 		return false;
 	end
 	if not module.may or host ~= module.host then
@@ -128,7 +136,7 @@ end
 -- claimed to be, or what stands for that in the log.
 
 local function refuse_token(account, ip, id)
-	local seconds = core.refuse_token(ip);
+	local seconds = native_host.refuse_token(ip);
 	if seconds then return too_many(seconds); end
 	local problem, headers = unauthorized((id and "token "..id or "the token").." is not valid, or not valid any more");
 	return failed(problem, account, ip), headers;
@@ -182,7 +190,7 @@ end
 -- `address` is what came with the token in Basic credentials.
 local function check_sending_token(id, hash, address, ip) --> sender, problem, headers
 	local known, time, clock = by_token:get(id), now(), os.time();
-	if known and time - known.checked < settings.credential_recheck and (not known.expires or known.expires > clock) then
+	if known and time - known.checked < config.credential_recheck and (not known.expires or known.expires > clock) then
 		if not equals(known.hash, hash) or address and jid_bare(address) ~= known.account then
 			return nil, refuse_token(known.account, ip, id);
 		end
@@ -211,7 +219,7 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 	};
 	if mark == forgotten then
 		by_token:set(id, known);
-		drop_expired(by_token, function (other) return time - other.checked >= settings.credential_recheck; end);
+		drop_expired(by_token, function (other) return time - other.checked >= config.credential_recheck; end);
 	end
 	return sender_by(known, address or account);
 end
@@ -225,24 +233,24 @@ local function identify(request) --> sender, problem, headers
 	local authorization, query, key = request.headers.authorization, request.url.query, request.headers.x_gotify_key;
 	local kind, what, hash, address;
 	if authorization or query or key then
-		kind, what, hash, address = core.identify(authorization, query, key, request.ip);
+		kind, what, hash, address = native_host.identify(authorization, query, key, request.ip);
 	end
 	if not kind or kind == "nothing" then
 		local problem, headers = unauthorized("credentials are needed: an account's address and password, or a sending token,"
 			.." as in: curl -u user@example.com:password");
 		problem.missing = true;
 		return nil, problem, headers;
-	elseif settings.require_encryption and not request.secure and not is_loopback(request.ip) then
+	elseif config.require_encryption and not request.secure and not is_loopback(request.ip) then
 		return nil, { status = 403; detail = "credentials are taken over HTTPS only (post_msg_require_encryption)" };
 	elseif kind == "several" then
 		return nil, { status = 400; detail = "the request has two different credentials; send one" };
-	elseif kind == "token" and settings.auth_mechanisms:contains("Token") then
+	elseif kind == "token" and config.auth_mechanisms:contains("Token") then
 		return check_sending_token(what, hash, address, request.ip);
 	elseif kind == "token" or kind == "bearer" then
 		return check_bearer(what, request.ip);
 	elseif not authorization then
 		return nil, refuse_token("(token)", request.ip);
-	elseif not settings.auth_mechanisms:contains("Basic") then
+	elseif not config.auth_mechanisms:contains("Basic") then
 		return nil, unauthorized("this server takes no passwords; send a token (Bearer)");
 	elseif kind == "nobody" then
 		return nil, not_authorized();
@@ -282,7 +290,7 @@ local function check_signature(sender, request) --> problem, headers
 	local at = 0;
 	repeat
 		at = signature:add(request.body, at);
-		if at and not waiting.breathe(sender.account) then return waiting.unloaded; end
+		if at and not scheduler.breathe(sender.account) then return problems.new("unloaded"); end
 	until not at;
 	if signature:right() then return nil; end
 	local problem, headers = refuse_token(sender.account, request.ip, sender.token);
@@ -308,25 +316,19 @@ local function authenticate(request) --> sender, problem, headers
 	return sender, problem, headers;
 end
 
-local function init(parts)
-	settings, native, core, waiting, tokens = parts.settings, parts.native, parts.core, parts.waiting, parts.tokens;
-	passwords = module:require "passwords" (waiting, parts.metrics);
-	count_credentials = parts.metrics.counter("credentials");
-	if module.may then -- COMPAT 0.12 has no permissions of roles
-		module:default_permission("prosody:registered", ":post-message");
-	end
-	for _, event in ipairs {
-		"user-password-changed", "user-deleted", "user-disabled", "user-role-changed";
-		"user-roles-changed"; -- COMPAT 0.12
-	} do
-		module:hook_global(event, forget);
-	end
-	module:hook_global("user-deleted", function (event)
-		if event.host == module.host then tokens.forget_account(event.username); end
-	end);
-	return {
-		authenticate = authenticate; deriving = passwords.deriving; forget_tokens = forget_tokens; is_active = is_active; permitted = permitted;
-	};
+if module.may then -- COMPAT 0.12 has no permissions of roles
+	module:default_permission("prosody:registered", ":post-message");
 end
+for _, event in ipairs {
+	"user-password-changed", "user-deleted", "user-disabled", "user-role-changed";
+	"user-roles-changed"; -- COMPAT 0.12
+} do
+	module:hook_global(event, forget);
+end
+module:hook_global("user-deleted", function (event)
+	if event.host == module.host then tokens.forget_account(event.username); end
+end);
 
-return init;
+return {
+	authenticate = authenticate; deriving = passwords.deriving; forget_tokens = forget_tokens; is_active = is_active; permitted = permitted;
+};

@@ -3,11 +3,11 @@
 local configmanager = require "core.configmanager";
 local lfs = require "lfs";
 local modulemanager = require "core.modulemanager";
-local normalize_path = require "util.http".normalize_path;
 local url_parse = require "socket.url".parse;
 
-local native_half = module:require "native";
-local settings = module:require "settings";
+local loader = module.import "loader";
+local server = module.import "prosody";
+local settings = module.import "settings";
 
 local lua_version = _VERSION:match("%d+%.%d+");
 local findings; -- { kind, sentence }, …
@@ -71,7 +71,7 @@ local function check_copies()
 			if lfs.attributes(file, "mode") == "file" and file ~= first then
 				if first then
 					problem("There is another mod_post_msg, %s (%s), which is not used: %s goes before it; remove one of them",
-						file, native_half.described(file:match("^(.*)/")), first);
+						file, loader.described(file:match("^(.*)/")), first);
 				else
 					first = file;
 				end
@@ -81,7 +81,7 @@ local function check_copies()
 end
 
 local function check_library() --> the native half, or nil
-	local ok, result = pcall(native_half.load);
+	local ok, result = pcall(loader.load);
 	if ok then return result; end
 	problem("%s", tostring(result));
 end
@@ -132,18 +132,12 @@ local function name_of(host) --> the name that a request has to ask for
 	return configmanager.get(host, "http_host") or host;
 end
 
-local function path_of(host)
-	local paths, all = configmanager.get(host, "http_paths"), global("http_paths");
-	local path = type(paths) == "table" and paths.post_msg or type(all) == "table" and all.post_msg or "/msg";
-	return (normalize_path(path):gsub("%$(%w+)", { host = host }));
-end
-
 local function check_names(hosts)
 	local names, taken = {}, {};
 	for _, host in ipairs(hosts) do
 		local name = name_of(host);
 		names[name] = true;
-		local place = name..path_of(host);
+		local place = name..server.base_path(host);
 		if taken[place] then
 			problem("%s and %s are both reached by http://%s, so one of them is not; give each a http_host of its own", taken[place], host, place);
 		end
@@ -225,4 +219,4 @@ local function check() --> { { "problem" or "note", sentence }, … }
 	return findings;
 end
 
-return check;
+return { check = check };

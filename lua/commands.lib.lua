@@ -5,9 +5,10 @@ local datetime = require "util.datetime";
 local jid_split = require "util.jid".split;
 local st = require "util.stanza";
 
-local shown_text = module:require "shown";
-
-local auth, owner, rules; -- given to init
+local auth = module.import "auth";
+local owner = module.import "account_tokens";
+local rules = module.import "tokens";
+local shown_text = module.import "display".show;
 
 local xmlns_commands = "http://jabber.org/protocol/commands";
 local xmlns_forms = "jabber:x:data";
@@ -211,8 +212,8 @@ local function revoke(username, form)
 	};
 end
 
-local function init(parts)
-	auth, owner, rules = parts.auth, parts.owner, parts.rules;
+-- Adds the commands to mod_adhoc.
+local function provide_all()
 	module:depends("adhoc");
 	local new_command = module:require "adhoc".new;
 	local names = {}; -- node → name of its text
@@ -239,4 +240,4 @@ local function init(parts)
 	end, -1);
 end
 
-return init;
+return { provide_all = provide_all };

@@ -5,45 +5,15 @@ local jid_bare = require "util.jid".bare;
 local sha256 = require "util.hashes".sha256;
 local timer = require "util.timer";
 
-local guard = module:require "guard";
-local new_servers = module:require "new_servers";
-local register_state = module:require "state";
-local show = module:require "shown";
+local guard = module.import "guard";
+local new_servers = module.import "new_servers";
+local counters = module.import "counters";
+local problems = module.import "problems";
+local rooms = module.import "rooms";
+local scheduler = module.import "scheduler";
 
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
-
-local waiting, rooms; -- given to init
-
--- Stanza errors → statuses (RFC 6120, section 8.3.3).
-local status_of = {
-	["item-not-found"] = 404; ["recipient-unavailable"] = 404; ["service-unavailable"] = 404;
-	["gone"] = 410; ["redirect"] = 410;
-	["forbidden"] = 403; ["not-allowed"] = 403; ["not-authorized"] = 403; ["registration-required"] = 403;
-	["subscription-required"] = 403; ["policy-violation"] = 403; ["payment-required"] = 403;
-	["conflict"] = 409;
-	["remote-server-not-found"] = 502; ["internal-server-error"] = 502;
-	["remote-server-timeout"] = 504;
-	["resource-constraint"] = 503;
-	["bad-request"] = 422; ["jid-malformed"] = 422; ["not-acceptable"] = 422;
-	["feature-not-implemented"] = 502; ["undefined-condition"] = 502; ["unexpected-request"] = 502;
-};
-
--- Bounces of a message that never left this server, since the recipient's could not be reached.
-local unreachable = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true };
-
--- What a bounce says. Its text is another server's or client's.
-local function problem_of(stanza, to) --> problem
-	local kind, condition, text = stanza:get_error();
-	if not status_of[condition] then condition = "undefined-condition"; end
-	return {
-		status = status_of[condition];
-		condition = condition;
-		temporary = kind == "wait"; -- RFC 6120, section 8.3.2
-		unreached = unreachable[condition];
-		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..show(text)..")" or "");
-	};
-end
 
 local function domain_of(address) --> string
 	return address:match("^[^@/]*@([^/]*)") or address:match("^[^/]*");
@@ -95,7 +65,7 @@ local function untrack(outcome)
 	if newer then newer.older = older; else under_way[key] = older; end
 end
 
-register_state("outcomes", function ()
+counters.register("outcomes", function ()
 	local count = 0;
 	for _, outcome in pairs(under_way) do
 		while outcome do count, outcome = count + 1, outcome.older; end
@@ -114,7 +84,7 @@ end
 
 local function forget_answered()
 	local expired = os.time() - answered_for;
-	waiting.in_slices(function ()
+	scheduler.in_slices(function ()
 		local key, time = answered:tail();
 		return key and time <= expired and key or nil;
 	end, function (key)
@@ -133,7 +103,7 @@ end
 
 local function settle(outcome, status, problem)
 	let_go(outcome);
-	waiting.settle(outcome, status, problem);
+	scheduler.settle(outcome, status, problem);
 end
 
 local xmlns_receipts = "urn:xmpp:receipts";
@@ -168,7 +138,7 @@ local function came_back(event)
 	if not outcome then
 		if not is_answered(id, attr.to, attr.from) then return nil; end
 	elseif not receipt then
-		settle(outcome, nil, problem_of(stanza, outcome.to));
+		settle(outcome, nil, problems.of_error(stanza, outcome.to));
 	elseif outcome.wait then
 		settle(outcome, 200);
 	end
@@ -203,7 +173,7 @@ local function origin_of(sender)
 			-- An answer to a message to the sender itself has no `from`.
 			local outcome = find(attr.id, sender.address, attr.from or sender.account);
 			if outcome then
-				settle(outcome, nil, problem_of(stanza, outcome.to));
+				settle(outcome, nil, problems.of_error(stanza, outcome.to));
 			end
 		end
 		return true;
@@ -250,7 +220,7 @@ end
 local function limit(outcomes, wait, account) --> a function that ends it at once, the timer
 	local function give_up()
 		local index = #outcomes + 1;
-		waiting.in_slices(function ()
+		scheduler.in_slices(function ()
 			index = index - 1;
 			return outcomes[index];
 		end, function (outcome)
@@ -266,7 +236,7 @@ end
 local most_awaited = 20000;
 local awaiting = setmetatable({}, { __mode = "k" }); -- list of outcomes → true; an error loses a list
 
-register_state("awaited_batches", function ()
+counters.register("awaited_batches", function ()
 	local count = 0;
 	for _ in pairs(awaiting) do count = count + 1; end
 	return count;
@@ -296,11 +266,11 @@ end
 -- Resolves all recipients of a batch.
 local function resolve(sender, batch) --> problem
 	local ticket = batch:ticket();
-	if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
+	if ticket and not scheduler.await(ticket, sender.account) then return problems.new("unloaded"); end
 	repeat
 		local done, problem = batch:resolve();
 		if problem then return problem; end
-		if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
+		if not done and not scheduler.breathe(sender.account) then return problems.new("unloaded"); end
 	until done;
 end
 
@@ -308,7 +278,7 @@ end
 -- id, recipient, its kind, and status or problem of those that have one at once, as long as none before them waits.
 -- Before the first is sent, `prepare` may still give a problem. `how` has `wait` and `unattended` as `send` takes them.
 local function send_all(sender, batch, how, tell, prepare) --> problem, how many were sent, outcomes not told
-	local count, outcomes, take_back = 0, waiting.new_outcomes(), nil;
+	local count, outcomes, take_back = 0, scheduler.new_outcomes(), nil;
 	local problem = resolve(sender, batch);
 	local total = batch:total();
 	if not problem and (how.wait or batch:to_rooms()) then
@@ -329,9 +299,9 @@ local function send_all(sender, batch, how, tell, prepare) --> problem, how many
 			else
 				outcome = outcome or { id = id; to = to; status = status };
 				outcome.kind = kind;
-				waiting.add_outcome(outcomes, outcome);
+				scheduler.add_outcome(outcomes, outcome);
 			end
-			if not waiting.breathe(sender.account) then
+			if not scheduler.breathe(sender.account) then
 				problem = {
 					status = 503; detail = "the module was unloaded when "..count.." messages of the request were sent, the rest was not";
 				};
@@ -343,17 +313,9 @@ local function send_all(sender, batch, how, tell, prepare) --> problem, how many
 	return problem, count, outcomes;
 end
 
-local function init(settings, the_waiting)
-	waiting = the_waiting;
-	rooms = module:require "rooms" (settings, waiting, problem_of);
-	waiting.repeatedly(answered_for, function ()
-		forget_answered();
-		return answered_for;
-	end);
-	return {
-		kind_of = kind_of; problem_of = problem_of; release = release; send = send; send_all = send_all; limit = limit;
-		stop = rooms.stop; rooms_joined = rooms.joined;
-	};
-end
+scheduler.repeatedly(answered_for, function ()
+	forget_answered();
+	return answered_for;
+end);
 
-return init;
+return { kind_of = kind_of; release = release; send = send; send_all = send_all; limit = limit };

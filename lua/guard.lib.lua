@@ -1,6 +1,6 @@
 -- Code of other modules may raise an error, and a request may die of one: nothing of this module may stay as it was amid that.
 
-local show = module:require "shown";
+local show = module.import "display".show;
 
 local function conclude(task, ok, ...) --> as `call`
 	if ok then return true, ...; end

@@ -4,9 +4,18 @@ local datetime = require "util.datetime";
 local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
 
-local shown_text = module:require "shown";
+local compose = module.import "compose";
+local config = module.import "config";
+local native = module.import "native";
+local owner = module.import "account_tokens";
+local problems = module.import "problems";
+local rules = module.import "tokens";
+local scheduler = module.import "scheduler";
+local server = module.import "prosody";
+local shown_text = module.import "display".show;
+local uploads = module.import "uploads";
 
-local native, waiting, owner, rules, read, base, uploads; -- given to init
+local base = server.base_path(module.host);
 
 local most_shown, most_bytes_shown = 100, 64 * 1024; -- of what a dry run would send
 local longest_given = 64 * 1024; -- bytes of a request about tokens
@@ -43,6 +52,12 @@ local function serve(request, name) --> answer
 	return { status_code = 200; headers = headers; body = file.text };
 end
 
+-- What the path of a request says below the base path.
+local function rest_of(request) --> string
+	local rest = request.path:sub(#base + 1);
+	return base == "" and rest == "/" and "" or rest;
+end
+
 -- The file that a path names: of the base path, what Accept asks for.
 local function file_at(rest, accept) --> name, or nil
 	if rest == "" then
@@ -63,7 +78,7 @@ end
 
 -- What a request would send, or the beginning of that. Nothing is sent, uploaded or counted.
 local function try(request, sender) --> problem, answer
-	local stanza, problem, batch = read(request, sender, nil, nil, base);
+	local stanza, problem, batch = compose.read(request, sender, nil, nil, base);
 	if problem and problem.status == 415 and not request.format and uploads.takes_files(sender) then
 		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
 	end
@@ -78,16 +93,16 @@ local function try(request, sender) --> problem, answer
 	if stanza then show(stanza); end
 	if batch then
 		local ticket = batch:ticket();
-		if ticket and not waiting.await(ticket, sender.account) then return waiting.unloaded; end
+		if ticket and not scheduler.await(ticket, sender.account) then return problems.new("unloaded"); end
 		local done;
 		repeat
 			done, problem = batch:resolve();
 			if problem then return problem; end
-			if not done and not waiting.breathe(sender.account) then return waiting.unloaded; end
+			if not done and not scheduler.breathe(sender.account) then return problems.new("unloaded"); end
 		until done;
 		for message in batch.next, batch do
 			show(message);
-			if #messages == most_shown or bytes > most_bytes_shown or not waiting.breathe(sender.account) then break; end
+			if #messages == most_shown or bytes > most_bytes_shown or not scheduler.breathe(sender.account) then break; end
 		end
 		batch:release();
 		if batch:total() > #messages then more = (',"more":%d'):format(batch:total() - #messages); end
@@ -113,7 +128,7 @@ local actions = {
 		if not found then return unstored; end
 		local tokens = {};
 		for index, token in ipairs(found) do
-			if not owner.breathe(username) then return waiting.unloaded; end
+			if not owner.breathe(username) then return problems.new("unloaded"); end
 			tokens[index] = json.encode(shown(token));
 		end
 		return nil, answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
@@ -138,7 +153,7 @@ local actions = {
 -- being asked (CORS).
 local function manage(request, sender) --> problem, answer
 	local headers = request.headers;
-	if not owner then
+	if not config.auth_mechanisms:contains("Token") then
 		return { status = 404; detail = "this server takes no sending tokens (post_msg_auth_mechanisms)" };
 	elseif sender.token or sender.by_token then
 		return { status = 403; detail = "a sending token can only send, and no token makes others; sign in with the password" };
@@ -158,22 +173,18 @@ local function manage(request, sender) --> problem, answer
 	return action(sender.username, given);
 end
 
-local function init(parts)
-	native, waiting, owner, rules, read, base = parts.native, parts.waiting, parts.owner, parts.rules, parts.read, parts.base;
-	uploads = parts.uploads;
-	if parts.page then
-		for _, file in ipairs(native.page_files()) do
-			-- Relative, so that a proxy may serve all of it elsewhere.
-			local folder = base == "" and "." or base:match("[^/]*$");
-			add_file(file.name, (file.text:gsub("{{base}}", (folder:gsub("%%", "%%%%")))), file.media_type);
-		end
+if config.page then
+	for _, file in ipairs(native.page_files()) do
+		-- Relative, so that a proxy may serve all of it elsewhere.
+		local folder = base == "" and "." or base:match("[^/]*$");
+		add_file(file.name, (file.text:gsub("{{base}}", (folder:gsub("%%", "%%%%")))), file.media_type);
 	end
-	add_file("openapi.json", native.openapi(base, module.host), "application/json");
-	local paths = { "" }; -- below the base path, of what is served
-	for name in pairs(files) do
-		if name ~= "page.html" then paths[#paths + 1] = " /"..name; end
-	end
-	return { file_at = file_at; serve = serve; paths = paths; try = try; manage = manage };
+end
+add_file("openapi.json", native.openapi(base, module.host), "application/json");
+
+local paths = { "" }; -- below the base path, of what is served
+for name in pairs(files) do
+	if name ~= "page.html" then paths[#paths + 1] = " /"..name; end
 end
 
-return init;
+return { file_at = file_at; rest_of = rest_of; serve = serve; paths = paths; try = try; manage = manage };

@@ -5,13 +5,15 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
-local guard = module:require "guard";
-local register_state = module:require "state";
+local guard = module.import "guard";
+local counters = module.import "counters";
+local metrics = module.import "metrics";
+local scheduler = module.import "scheduler";
 
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
-local waiting, time_derivation; -- given to init
+local time_derivation = metrics.histogram("derivation");
 local longest_file_name = 255; -- bytes
 local deriving = guard.new_workers(); -- requests whose passwords are derived, or wait for it
 
@@ -67,7 +69,7 @@ local function verify_derived(attempt, host, hash, held) --> boolean, or nil whe
 	if ticket then
 		local begun = now();
 		deriving.enter();
-		local goes_on = waiting.await(ticket);
+		local goes_on = scheduler.await(ticket);
 		deriving.leave();
 		time_derivation(now() - begun);
 		if goes_on then return attempt:derived(); end
@@ -110,10 +112,6 @@ local function verify(attempt, request) --> boolean, or nil where it was given u
 	return false;
 end
 
-local function init(the_waiting, metrics)
-	waiting, time_derivation = the_waiting, metrics.histogram("derivation");
-	register_state("derivations", deriving.count);
-	return { verify = verify; is_unreadable = is_unreadable; deriving = deriving.count };
-end
+counters.register("derivations", deriving.count);
 
-return init;
+return { verify = verify; is_unreadable = is_unreadable; deriving = deriving.count };

@@ -8,10 +8,11 @@ local new_events = require "util.events".new;
 local storagemanager = require "core.storagemanager";
 local usermanager = require "core.usermanager";
 
-local native_half = module:require "native";
-local settings = module:require "settings";
-local rules = module:require "tokens";
-local show = module:require "shown";
+local check_configuration = module.import "check".check;
+local loader = module.import "loader";
+local settings = module.import "settings";
+local rules = module.import "tokens";
+local show = module.import "display".show;
 
 local usage = [[
 Usage: prosodyctl mod_post_msg check
@@ -101,7 +102,7 @@ local function hosts_with_tokens() --> { host → its tokens }
 			storagemanager.initialize_host(host);
 			usermanager.initialize_host(host);
 			local context = module:context(host);
-			found[host] = rules.open(context, native_half.load(), settings.load(context, native_half.stop).token_limit);
+			found[host] = rules.open(context, loader.load(), settings.load(context, loader.stop).token_limit);
 		end
 	end
 	return found;
@@ -210,9 +211,9 @@ local function templates_of_host(hosts) --> templates, folder or nil
 	table.sort(names);
 	local folder;
 	for _, host in ipairs(names) do
-		folder = folder or settings.load(module:context(host), native_half.stop).templates;
+		folder = folder or settings.load(module:context(host), loader.stop).templates;
 	end
-	return native_half.load().templates(folder), folder;
+	return loader.load().templates(folder), folder;
 end
 
 local function list_templates(words, _, hosts)
@@ -271,7 +272,7 @@ end
 
 local function check()
 	local status = 0;
-	for _, finding in ipairs(module:require "check" ()) do
+	for _, finding in ipairs(check_configuration()) do
 		local kind, sentence = finding[1], finding[2];
 		io.stdout:write(kind, ": ", sentence, "\n");
 		if kind == "problem" then status = 1; end
@@ -305,4 +306,4 @@ local function command(words)
 	return run(plain, given, hosts);
 end
 
-return command;
+return { command = command };

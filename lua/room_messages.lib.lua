@@ -1,7 +1,7 @@
 -- The messages of one occupant of a room: what is to be said, and what was said and is not reflected yet. Each is an outcome with
 -- its stanza. The cost of a look-up does not grow with their number.
 
-local fifo = module:require "queue";
+local fifo = module.import "queue";
 
 local new_queue, push, pop = fifo.new, fifo.push, fifo.pop;
 
@@ -94,4 +94,4 @@ function messages:forget(outcome)
 	outcome.stanza, outcome.body, outcome.subject = nil, nil, nil;
 end
 
-return new;
+return { new = new };

@@ -12,15 +12,16 @@ local now = require "util.time".monotonic;
 local st = require "util.stanza";
 local timer = require "util.timer";
 
-local guard = module:require "guard";
-local new_messages = module:require "room_messages";
-local register_state = module:require "state";
-local show = module:require "shown";
+local config = module.import "config";
+local guard = module.import "guard";
+local new_messages = module.import "room_messages".new;
+local counters = module.import "counters";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local show = module.import "display".show;
 
 local hosts = prosody.hosts;
 local core_post_stanza = prosody.core_post_stanza;
-
-local settings, waiting, problem_of; -- given to init
 
 local patience = 20; -- seconds for a room to answer
 local most_tries = 5; -- nicknames that are tried in one join
@@ -62,16 +63,16 @@ local function count_occupants(counts) --> number
 	return count;
 end
 
-register_state("busy_occupants", function () return count_occupants(is_busy); end);
-register_state("unjoined_occupants", function ()
+counters.register("busy_occupants", function () return count_occupants(is_busy); end);
+counters.register("unjoined_occupants", function ()
 	return count_occupants(function (occupant) return not occupant.joined; end);
 end);
-register_state("speaking_occupants", function ()
+counters.register("speaking_occupants", function ()
 	return count_occupants(function (occupant) return occupant.speaking; end);
 end);
 
 local function settle(occupant, outcome, status, problem)
-	waiting.settle(outcome, status, problem);
+	scheduler.settle(outcome, status, problem);
 	occupant.messages:forget(outcome);
 end
 
@@ -103,7 +104,7 @@ local function gone(occupant, problem)
 	rename(occupant, nil);
 	stop_timer(occupant, "lingers");
 	stop_timer(occupant, "expires");
-	waiting.in_slices(function () return messages:oldest(); end, function (outcome)
+	scheduler.in_slices(function () return messages:oldest(); end, function (outcome)
 		settle(occupant, outcome, nil, problem);
 	end, account);
 end
@@ -121,11 +122,11 @@ end
 local function linger(occupant, seconds)
 	occupant.lingers = timer.add_task(seconds, function ()
 		occupant.lingers = nil;
-		local left = occupant.spoke + settings.room_linger - now();
+		local left = occupant.spoke + config.room_linger - now();
 		if left > 0 or is_busy(occupant) then
 			linger(occupant, math.max(left, 1));
 		else
-			leave(occupant, waiting.unloaded);
+			leave(occupant, problems.new("unloaded"));
 		end
 	end);
 end
@@ -169,7 +170,7 @@ end
 local function speak(occupant)
 	if occupant.speaking then return; end
 	occupant.speaking = true;
-	waiting.in_slices(function ()
+	scheduler.in_slices(function ()
 		local outcome = occupant.joined and occupant.messages:next();
 		if not outcome then occupant.speaking = nil; end
 		return outcome or nil;
@@ -192,7 +193,7 @@ local function expire(occupant)
 			leave(occupant, problem);
 			return;
 		end
-		waiting.in_slices(function ()
+		scheduler.in_slices(function ()
 			local outcome = occupant.messages:oldest();
 			if outcome and outcome.deadline <= now() then return outcome; end
 			occupant.expires = nil;
@@ -250,7 +251,7 @@ local function on_presence(occupant, stanza)
 	local nick = jid_resource(attr.from);
 	if attr.type == "error" then
 		if nick and nick ~= occupant.nick then return; end
-		local problem = problem_of(stanza, occupant.room);
+		local problem = problems.of_error(stanza, occupant.room);
 		local oldest = occupant.messages:oldest();
 		if not occupant.joined and problem.condition == "conflict" and oldest and oldest.unattended and take_nick(occupant) then
 			join(occupant);
@@ -313,7 +314,7 @@ local function on_message(occupant, stanza)
 		if nick then refuse_private(occupant, stanza); end
 	elseif is_own then -- any occupant can send an error through the room
 		local outcome = occupant.messages:with_id(stanza.attr.id);
-		local problem = problem_of(stanza, occupant.room);
+		local problem = problems.of_error(stanza, occupant.room);
 		if outcome and problem.condition == "not-acceptable" and not outcome.again then
 			say_again(occupant, outcome);
 		elseif outcome then
@@ -389,13 +390,13 @@ local function make_place(account, room) --> problem
 			detail = ("%s: %d rooms are being joined or spoken to already; try again in a moment"):format(room, count);
 		};
 	end
-	leave(idle, waiting.unloaded);
+	leave(idle, problems.new("unloaded"));
 end
 
 local function enter(sender, room) --> occupant
 	local account = sender.account;
 	local occupant = {
-		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = settings.nick or sender.username;
+		address = account.."/post_msg."..new_id(); account = account; room = room; wanted = config.nick or sender.username;
 		number = 0; tries = 0; joined = false; spoke = now();
 		messages = new_messages();
 	};
@@ -408,7 +409,7 @@ local function enter(sender, room) --> occupant
 	by_last_word:set(occupant, true);
 	watch(sender.host, { "message/full", "presence/full" }, incoming, 1000);
 	watch(jid_host(room), { "muc-room-pre-create" }, before_creation, -999);
-	linger(occupant, settings.room_linger);
+	linger(occupant, config.room_linger);
 	return occupant;
 end
 
@@ -436,16 +437,11 @@ end
 local function stop()
 	local occupants = {};
 	for _, occupant in pairs(by_address) do occupants[#occupants + 1] = occupant; end
-	for _, occupant in ipairs(occupants) do leave(occupant, waiting.unloaded); end
+	for _, occupant in ipairs(occupants) do leave(occupant, problems.new("unloaded")); end
 end
 
 local function joined() --> number
 	return count_occupants(function (occupant) return occupant.joined; end);
 end
 
-local function init(the_settings, the_waiting, the_problem_of)
-	settings, waiting, problem_of = the_settings, the_waiting, the_problem_of;
-	return { send = send; stop = stop; joined = joined };
-end
-
-return init;
+return { send = send; stop = stop; joined = joined };

@@ -43,4 +43,4 @@ local function open(context, name)
 	};
 end
 
-return open;
+return { open = open };

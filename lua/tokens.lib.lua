@@ -6,9 +6,9 @@
 local cache = require "util.cache";
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
-local open_store = module:require "store";
-local register_state = module:require "state";
-local show = module:require "shown";
+local open_store = module.import "store".open;
+local counters = module.import "counters";
+local show = module.import "display".show;
 local now_monotonic = require "util.time".monotonic;
 local valid_utf8 = require "util.encodings".utf8.valid;
 
@@ -181,7 +181,7 @@ local function open(context, native, limit, in_slices)
 	local uses, waiting = {}, 0; -- id → when it was used, which is to be written, and how many there are
 	local noted = cache.new(10000); -- id → when a use was noted
 
-	if context == module then register_state("token_uses", function () return waiting; end); end
+	if context == module then counters.register("token_uses", function () return waiting; end); end
 
 	local function use_of(id) return id.."-used"; end
 

@@ -10,13 +10,16 @@ local now = require "util.time".monotonic;
 local st = require "util.stanza";
 local timer = require "util.timer";
 
-local guard = module:require "guard";
-local register_state = module:require "state";
-local show = module:require "shown";
+local guard = module.import "guard";
+local counters = module.import "counters";
+local metrics = module.import "metrics";
+local native = module.import "native";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local show = module.import "display".show;
 
 local hosts = prosody.hosts;
-
-local native, waiting, problem_of, count_files; -- given to init
+local count_files = metrics.counter("files");
 
 local xmlns_disco = "http://jabber.org/protocol/disco";
 local xmlns_upload = "urn:xmpp:http:upload:0";
@@ -46,7 +49,7 @@ local services = cache.new(100); -- sender's host → { jid, max_size, checked }
 local others = cache.new(100); -- address at another server that is no service → { checked, away }
 local uploading = guard.new_workers(); -- requests whose files are uploaded
 
-register_state("uploads", function () return (uploading.count()); end);
+counters.register("uploads", function () return (uploading.count()); end);
 
 -- Sends an IQ of a sender, under a resource of this module's own. `answered` is called with the answer, or with nil after so
 -- many seconds.
@@ -69,17 +72,17 @@ end
 
 local function ask(sender, to, payload) --> the answer, a stanza; or nil and a problem
 	local answer;
-	local goes_on = waiting.suspend(function (wake)
+	local goes_on = scheduler.suspend(function (wake)
 		send_iq(sender, to, payload, patience, function (stanza)
 			answer = stanza;
 			wake();
 		end);
 	end, sender.account);
-	if not goes_on then return nil, waiting.unloaded; end
+	if not goes_on then return nil, problems.new("unloaded"); end
 	if not answer then
 		return nil, { status = 504; condition = "remote-server-timeout"; detail = to..": no answer in "..patience.." seconds" };
 	elseif answer.attr.type == "error" then
-		local problem = problem_of(answer, to);
+		local problem = problems.of_error(answer, to);
 		problem.unreached = nil;
 		local err = answer:get_child("error");
 		if err and err:get_child("file-too-large", xmlns_upload) then problem.status = 413; end
@@ -120,7 +123,7 @@ end
 -- answer of this server comes at once; what addresses at other servers answered is remembered.
 local function look_for(sender) --> { jid, max_size }; or nil, and an address that may be a service later
 	local found, away;
-	local goes_on = waiting.suspend(function (wake)
+	local goes_on = scheduler.suspend(function (wake)
 		local open, asked = 1, {};
 		local function answered()
 			open = open - 1;
@@ -277,7 +280,7 @@ end
 local function put(sender, service, url, headers, bytes) --> problem
 	local problem, code, what, patience_ends, request;
 	local is_own = hosts[jid_host(service.jid)] ~= nil;
-	local goes_on = waiting.suspend(function (wake)
+	local goes_on = scheduler.suspend(function (wake)
 		local function ended(body, status)
 			if code then return; end
 			code, what = status, body;
@@ -305,7 +308,7 @@ local function put(sender, service, url, headers, bytes) --> problem
 		return problem;
 	elseif not goes_on then
 		abandon(request);
-		return waiting.unloaded;
+		return problems.new("unloaded");
 	elseif code == -1 then
 		abandon(request);
 		return { status = 504; detail = ("%s: the upload has made no progress for %d seconds, or has not ended in %d"):format(
@@ -354,10 +357,4 @@ local function upload(sender, batch, body) --> problem
 	return problem;
 end
 
-local function init(parts)
-	native, waiting, problem_of = parts.native, parts.waiting, parts.problem_of;
-	count_files = parts.metrics.counter("files");
-	return { takes_files = takes_files; upload = upload };
-end
-
-return init;
+return { takes_files = takes_files; upload = upload };

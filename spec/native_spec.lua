@@ -77,7 +77,7 @@ local function compose_text(to, text, by)
 	return (by or core).compose(me, "/msg/" .. to, "text/plain", nil, text, false);
 end
 
--- Waits for a piece of work as waiting.lib.lua does, but without an event loop.
+-- Waits for a piece of work as scheduler.lib.lua does, but without an event loop.
 local function await(by, ticket)
 	local deadline = socket.gettime() + 10;
 	while socket.gettime() < deadline do

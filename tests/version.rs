@@ -15,7 +15,7 @@ fn the_rock_has_the_version_of_the_crate() {
 
 #[test]
 fn the_lua_half_has_the_version_of_the_crate() {
-    let native = read("lua/native.lib.lua");
+    let native = read("lua/loader.lib.lua");
     assert!(native.contains(&format!("\nlocal version = \"{VERSION}\";\n")));
 }
 

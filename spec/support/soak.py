@@ -370,9 +370,9 @@ class Soak:
     def replace(self):
         """The files of a newer version, each as `install` replaces it."""
         folder = self.server.dir + "/plugins/mod_post_msg/"
-        with open(folder + "native.lib.lua", encoding="utf-8") as file:
+        with open(folder + "loader.lib.lua", encoding="utf-8") as file:
             shim = file.read()
-        with open(folder + "native.lib.lua.new", "w", encoding="utf-8") as file:
+        with open(folder + "loader.lib.lua.new", "w", encoding="utf-8") as file:
             file.write(re.sub('local version = "[^"]*"', f'local version = "{NEWER}"', shim))
         with open(folder + "post_msg.so", "rb") as file:
             library = file.read()
@@ -381,7 +381,7 @@ class Soak:
             file.write(library[:lua.start()])
         subprocess.run([world.HERE + "/label", folder + "unlabelled", folder + "post_msg.so", NEWER, lua[1].decode()], check=True)
         os.remove(folder + "unlabelled")
-        os.rename(folder + "native.lib.lua.new", folder + "native.lib.lua")
+        os.rename(folder + "loader.lib.lua.new", folder + "loader.lib.lua")
 
     def runs_what_is_installed(self):
         inode = os.stat(self.server.dir + "/plugins/mod_post_msg/post_msg.so").st_ino

@@ -57,7 +57,7 @@ local function ask(what, arguments)
 	return answer.result;
 end
 
--- What the module still holds for requests, on each host where it is loaded (lua/state.lib.lua). > { "example.com: 2 outcomes", … }
+-- What the module still holds for requests, on each host where it is loaded (lua/counters.lib.lua). > { "example.com: 2 outcomes", … }
 local function held()
 	return world.lua([[
 		local found = {};

@@ -84,7 +84,7 @@ impl Problem {
 }
 
 /// Controls, separators of lines and direction marks: a terminal or a log obeys them instead of showing them. The same set as in
-/// `shown.lib.lua`.
+/// `display.lib.lua`.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
         || c.is_control()

@@ -6,14 +6,15 @@ local new_id = require "util.id".medium;
 local now = require "util.time".monotonic;
 local sha256 = require "util.hashes".sha256;
 
-local open_store = module:require "store";
-
-local guard = module:require "guard";
-local register_state = module:require "state";
+local guard = module.import "guard";
+local counters = module.import "counters";
+local native = module.import "native";
+local open_store = module.import "store".open;
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local templates = module.import "templates";
 
 local hosts = prosody.hosts;
-
-local native, waiting, templates; -- given to init
 
 local kept_for = 24 * 60 * 60; -- seconds
 local kept_at_most = 100000; -- keys of an account
@@ -35,7 +36,7 @@ local stored_again_every = 5; -- seconds
 local storing_again = false;
 local under_way = setmetatable({}, { __mode = "v" }); -- name → the coroutine of the request, which a defect may end
 
-register_state("requests_with_keys", function ()
+counters.register("requests_with_keys", function ()
 	local count = 0;
 	for _, request in pairs(under_way) do
 		if coroutine.status(request) ~= "dead" then count = count + 1; end
@@ -143,7 +144,7 @@ local function tidy()
 	local names, state, name = store:users();
 	if not names then return; end
 	local kept = {};
-	waiting.in_slices(function ()
+	scheduler.in_slices(function ()
 		name = names(state, name);
 		if not name then
 			counts = kept;
@@ -169,7 +170,7 @@ end
 -- Stores what the store would not take, until it takes all.
 local function store_again()
 	local failed;
-	waiting.in_slices(function ()
+	scheduler.in_slices(function ()
 		local name = unstored:tail();
 		if not name then
 			storing_again = false;
@@ -218,7 +219,7 @@ local function forget_account(event)
 	counts[hash] = nil;
 	local names, state, name = store:users();
 	if not names then return; end
-	waiting.in_slices(function ()
+	scheduler.in_slices(function ()
 		name = names(state, name);
 		return name;
 	end, function (entry)
@@ -246,7 +247,7 @@ local function fingerprint(request, account) --> string, or nil where the reques
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not waiting.breathe(account) then return nil; end
+		if at and not scheduler.breathe(account) then return nil; end
 	until not at;
 	return digest:finish();
 end
@@ -299,7 +300,7 @@ local function once(sender, key, request, send) --> problem, answer
 		if entry.owner ~= owner then entry = nil; end
 	end
 	if not print then
-		problem = waiting.unloaded;
+		problem = problems.new("unloaded");
 	elseif err then
 		module:log("error", "Idempotency keys cannot be read: %s", err);
 		problem = { status = 503; detail = "it cannot be told now whether this Idempotency-Key was used; try again"; retry_after = 5 };
@@ -315,7 +316,7 @@ local function once(sender, key, request, send) --> problem, answer
 		problem, answer, sent = send(request, sender);
 		if sent then
 			-- Kept before that, it would be answered and lost if Prosody was killed then.
-			waiting.flush(sender.account);
+			scheduler.flush(sender.account);
 			keep(name, account, {
 				time = os.time(); fingerprint = print; owner = owner_of(sender, true);
 				problem = not answer and problem or nil; answer = to_keep(answer, request.headers);
@@ -332,18 +333,14 @@ local function count() --> number
 	return all;
 end
 
-local function init(the_native, the_waiting, the_templates)
-	native, waiting, templates = the_native, the_waiting, the_templates;
-	module:hook_global("user-deleted", forget_account);
-	waiting.repeatedly(0, function () tidy(); return tidied_every; end);
-	return {
-		once = once; count = count;
-		-- What a reload takes with it.
-		save = function () return unstored; end;
-		restore = function (entries)
-			for name, entry in entries:items() do keep(name, name:sub(1, 16), entry); end
-		end;
-	};
-end
+module:hook_global("user-deleted", forget_account);
+scheduler.repeatedly(0, function () tidy(); return tidied_every; end);
 
-return init;
+return {
+	once = once; count = count;
+	-- What a reload takes with it.
+	save = function () return unstored; end;
+	restore = function (entries)
+		for name, entry in entries:items() do keep(name, name:sub(1, 16), entry); end
+	end;
+};

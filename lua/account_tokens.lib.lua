@@ -2,11 +2,14 @@
 
 local is_async = require "util.async".ready;
 
-local auth, tokens, rules, waiting; -- given to init
+local auth = module.import "auth";
+local rules = module.import "tokens";
+local scheduler = module.import "scheduler";
+local tokens = module.import "host_tokens";
 
 -- Leaves the event loop to others, where the caller can be suspended.
 local function breathe(username) --> boolean: whether it goes on
-	return not is_async() or waiting.breathe(username.."@"..module.host);
+	return not is_async() or scheduler.breathe(username.."@"..module.host);
 end
 
 -- `given` as tokens.lib.lua's `read` takes it, with `days` instead of `expires`.
@@ -38,9 +41,4 @@ local function revoke(username, id) --> true; or nil, "none" or "store"
 	return true;
 end
 
-local function init(parts)
-	auth, tokens, rules, waiting = parts.auth, parts.tokens, parts.rules, parts.waiting;
-	return { add = add; breathe = breathe; list = list; revoke = revoke };
-end
-
-return init;
+return { add = add; breathe = breathe; list = list; revoke = revoke };

@@ -4,10 +4,22 @@ local http_server = require "net.http.server";
 local now = require "util.time".monotonic;
 local timer = require "util.timer";
 
-local show = module:require "shown";
+local auth = module.import "auth";
+local compose = module.import "compose";
+local config = module.import "config";
+local delivery = module.import "delivery";
+local host = module.import "host";
+local keys = module.import "idempotency";
+local log = module.import "request_log";
+local metrics = module.import "metrics";
+local native = module.import "native";
+local page = module.import "page";
+local scheduler = module.import "scheduler";
+local templates = module.import "templates";
+local uploads = module.import "uploads";
 
-local native, core, settings, waiting, auth, delivery, keys, uploads, log, allowed; -- given to init
-local count_request, count_message, time_answer; -- metrics
+local count_request, count_message = metrics.counter("requests"), metrics.counter("messages");
+local time_answer = metrics.histogram("answer");
 
 local function refuse(request, problem, headers) --> answer
 	local status, media_type, body = native.refusal(problem, request.headers.accept, request.headers.content_type, request.request_id);
@@ -41,13 +53,6 @@ local function framing(request, response) --> problem
 	return { status = 411, detail = "the body must come with Content-Length; Transfer-Encoding is not supported" };
 end
 
--- A defect of the native half is told in one line, and the server goes on.
-local function whole(request, ok, ...)
-	if ok then return ...; end
-	module:log("error", "Request %s: the native half failed: %s", request.request_id, show((tostring((...)):gsub("\n.*", ""))));
-	return nil, { status = 500, detail = "a defect of mod_post_msg; the server's log tells more" };
-end
-
 -- How a program that posts in a format of its own is answered where all went well: as the template says, or 200.
 local function expected(status_code, media_type, body) --> answer
 	if not status_code then return 200; end
@@ -56,14 +61,6 @@ end
 
 -- How the metrics and the log call what became of a message.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
-
--- Reads a request. `takes_files`: what is none of the formats is a file; nil where it is not known whether one can be
--- uploaded; `path`: another than the request's.
-local function read(request, sender, wait, takes_files, path) --> as core.compose
-	local headers, query = request.headers, request.url.query;
-	return whole(request, pcall(core.compose, sender.address, path or request.url.path, headers.content_type, headers.content_encoding,
-		request.body, wait ~= nil, sender.allowed, query, query and headers, takes_files, headers.content_disposition));
-end
 
 local most_unheard = 100; -- requests of an account with a key that wait after their clients have gone
 local unheard = setmetatable({}, { __mode = "k" }); -- such a request → its account
@@ -88,11 +85,11 @@ end
 local function send(request, sender) --> problem, answer, whether anything was sent
 	local headers = request.headers;
 	local wait = headers.prefer and native.prefers_wait(headers.prefer);
-	wait = wait and math.min(wait, settings.max_wait);
+	wait = wait and math.min(wait, config.max_wait);
 	if wait == 0 then wait = nil; end
-	local stanza, problem, batch, reply_status, reply_type, reply = read(request, sender, wait, nil);
+	local stanza, problem, batch, reply_status, reply_type, reply = compose.read(request, sender, wait, nil);
 	if problem and problem.status == 415 and not request.format then
-		stanza, problem, batch = read(request, sender, wait, uploads.takes_files(sender));
+		stanza, problem, batch = compose.read(request, sender, wait, uploads.takes_files(sender));
 	end
 	local take_back;
 	if stanza and sender.admit then problem, take_back = sender.admit(1); end
@@ -112,11 +109,11 @@ local function send(request, sender) --> problem, answer, whether anything was s
 			log.message(request, id, sender.address, to, "sent");
 			return nil, status, true; -- the short way of most requests
 		end
-		outcomes = waiting.new_outcomes();
+		outcomes = scheduler.new_outcomes();
 		outcome = outcome or { id = id; to = to; status = status };
 		outcome.kind = kind;
 		if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
-		waiting.add_outcome(outcomes, outcome);
+		scheduler.add_outcome(outcomes, outcome);
 	end
 
 	local report = native.report(json);
@@ -162,13 +159,13 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		request.give_up, request.account = give_up, sender.account;
 		if request.client_gone then stop_waiting(request); end
 	end
-	problem = waiting.settled(outcomes, sender.account);
+	problem = scheduler.settled(outcomes, sender.account);
 	unheard[request] = nil;
 	if time_limit then timer.stop(time_limit); end -- it holds the outcomes
 	for _, outcome in ipairs(outcomes) do
 		-- What nobody knows of when the module is unloaded was sent all the same.
 		tell(outcome.id, outcome.to, outcome.kind, outcome.problem or outcome.status or 202);
-		waiting.breathe(sender.account);
+		scheduler.breathe(sender.account);
 	end
 	delivery.release(outcomes);
 	if failed > 0 and told > 1 then
@@ -228,13 +225,13 @@ local deaf = setmetatable({ onincoming = function () end }, { __index = http_ser
 -- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
 -- waits: a proxy sends the requests of many clients on one connection.
 local function slow_down(request, response) --> whether the connection is closed
-	local seconds = core.refuse(request.ip);
+	local seconds = host.refuse(request.ip);
 	if not seconds then return false; end
 	if not request.is_last then
 		response.persistent = false;
 		request.conn:setlistener(deaf);
 	end
-	if seconds > 0 then waiting.sleep(seconds); end
+	if seconds > 0 then scheduler.sleep(seconds); end
 	return true;
 end
 
@@ -276,7 +273,7 @@ local function send_pieces(response, answer) --> true
 	response.headers.content_length = ("%d"):format(length);
 	response.on_destroy = function ()
 		body:close(); -- its memory is not Lua's
-		waiting.go_on(conn);
+		scheduler.go_on(conn);
 	end;
 	response:send_file(body);
 	return true; -- `send_file` returns nil where the client has gone, and the event would go on to the handler of "POST /*"
@@ -289,20 +286,20 @@ local function answering(handle)
 		local request, response = event.request, event.response;
 		if request.body_sink then return ignore_rest(request, response); end
 		local begun = now();
-		if settings.allow_origins then
+		if config.allow_origins then
 			response.headers.vary, response.headers.access_control_expose_headers = "Origin", "Retry-After, X-Request-Id";
 		else
 			forbid_origins(response.headers);
 		end
 		request.request_id = log.id_of(request, response);
 		response.on_destroy = gone;
-		waiting.let_timers_run(request.conn);
+		scheduler.let_timers_run(request.conn);
 		local problem, answer, sender, headers = handle(request, response);
 		if problem and not sender and slow_down(request, response) then
 			headers = headers or {};
 			headers.connection = "close";
 		else
-			waiting.go_on(request.conn);
+			scheduler.go_on(request.conn);
 		end
 		if request.body then request.body = nil; end -- as long as its connection is open, Prosody keeps the request
 		if problem then
@@ -327,7 +324,7 @@ local function foreign(headers) --> problem
 	local origin = headers.origin;
 	if not origin and not headers.sec_fetch_site then
 		return nil;
-	elseif origin and settings.allow_origins and settings.allow_origins:contains(origin) then
+	elseif origin and config.allow_origins and config.allow_origins:contains(origin) then
 		return nil;
 	elseif native.is_foreign(headers, module:http_url("post_msg", "/msg")) then
 		return { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
@@ -370,6 +367,11 @@ local function identified(handle) --> function (request, response)
 	end
 end
 
+-- The methods of a path.
+local function allowed(request) --> string
+	return (page.file_at(page.rest_of(request)) and "GET, HEAD, " or "").."OPTIONS, POST";
+end
+
 local function post(request, sender) --> problem, answer
 	local problem, answer;
 	local key = request.headers.idempotency_key;
@@ -404,17 +406,9 @@ local function options(request) --> problem, answer
 	};
 end
 
-local function init(parts)
-	native, core, settings, waiting = parts.native, parts.core, parts.settings, parts.waiting;
-	auth, delivery, keys, uploads, log = parts.auth, parts.delivery, parts.keys, parts.uploads, parts.log;
-	allowed = parts.allowed;
-	local metrics = parts.metrics;
-	count_request, count_message, time_answer = metrics.counter("requests"), metrics.counter("messages"), metrics.histogram("answer");
-	for name, fault in pairs(parts.templates:faults()) do note_fault(name, fault); end
-	return {
-		post = answering(identified(post)); options = answering(options); refuse_method = answering(refuse_method);
-		answering = answering; identified = identified; read = read;
-	};
-end
+for name, fault in pairs(templates:faults()) do note_fault(name, fault); end
 
-return init;
+return {
+	post = answering(identified(post)); options = answering(options); refuse_method = answering(refuse_method);
+	answering = answering; identified = identified;
+};

@@ -3,7 +3,7 @@
 
 local new_id = require "util.id".short;
 
-local show = module:require "shown";
+local show = module.import "display".show;
 
 local longest_id = 200;
 local longest_detail = 500; -- characters

@@ -6,16 +6,16 @@ local now = require "util.time".monotonic;
 local server = require "net.server";
 local timer = require "util.timer";
 
-local fifo = module:require "queue";
-local register_state = module:require "state";
+local core = module.import "host";
+local counters = module.import "counters";
+local fifo = module.import "queue";
+local problems = module.import "problems";
 
 local new_queue, push, pop, is_empty = fifo.new, fifo.push, fifo.pop, fifo.is_empty;
 
-local core; -- given to init
 local stopped = false;
 local waiting = {}; -- function that continues a suspended request → true
 local tickets = {}; -- ticket → the wakes of those who wait for it
-local unloaded = { status = 503, detail = "the module was unloaded meanwhile; try again" };
 
 -- Everything that may take long runs here, a slice in each turn of the event loop, whatever the number of requests and hosts.
 -- Accounts take turns: an account with many requests gets no more than an account with one.
@@ -222,7 +222,7 @@ end
 local function settled(outcomes, account) --> problem, where the request cannot go on
 	if outcomes.pending == 0 then return nil; end
 	local goes_on = suspend(function (wake) outcomes.wake = wake; end, account);
-	return not goes_on and unloaded or nil;
+	return not goes_on and problems.new("unloaded") or nil;
 end
 
 -- Does something with each item, in slices that leave the event loop free. Unlike `breathe`, it is
@@ -261,10 +261,10 @@ local function count() --> number
 	return count_keys(waiting);
 end
 
-register_state("waiting_requests", count);
-register_state("awaited_tickets", function () return count_keys(tickets); end);
-register_state("awaited_ticks", function () return #ticks; end);
-register_state("accounts_with_work", function () return count_keys(loop.ready) + loop.accounts.last + 1 - loop.accounts.first; end);
+counters.register("waiting_requests", count);
+counters.register("awaited_tickets", function () return count_keys(tickets); end);
+counters.register("awaited_ticks", function () return #ticks; end);
+counters.register("accounts_with_work", function () return count_keys(loop.ready) + loop.accounts.last + 1 - loop.accounts.first; end);
 
 -- Ends all that wait, with 503.
 local function stop()
@@ -280,19 +280,15 @@ local function stop()
 	end
 end
 
-local function init(the_core)
-	core = the_core;
-	for name in pairs(core.state()) do
-		register_state(name, function () return core.state()[name]; end);
-	end
-	for index, fd in ipairs({ core.wake_fds() }) do
-		watches[index] = server.watchfd(fd, on_tick);
-	end
-	return {
-		add_outcome = add_outcome; await = await; breathe = breathe; count = count; flush = flush; go_on = go_on;
-		in_slices = in_slices; let_timers_run = let_timers_run; new_outcomes = new_outcomes;
-		repeatedly = repeatedly; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop; unloaded = unloaded;
-	};
+for name in pairs(core.state()) do
+	counters.register(name, function () return core.state()[name]; end);
+end
+for index, fd in ipairs({ core.wake_fds() }) do
+	watches[index] = server.watchfd(fd, on_tick);
 end
 
-return init;
+return {
+	add_outcome = add_outcome; await = await; breathe = breathe; count = count; flush = flush; go_on = go_on;
+	in_slices = in_slices; let_timers_run = let_timers_run; new_outcomes = new_outcomes;
+	repeatedly = repeatedly; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop;
+};

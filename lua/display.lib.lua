@@ -34,4 +34,4 @@ local function show(text, most) --> string
 	return is_cut and text.."…" or text;
 end
 
-return show;
+return { show = show };

@@ -1,0 +1,31 @@
+-- This host, as the native half knows it.
+
+local jid = require "util.jid";
+local st = require "util.stanza";
+
+local config = module.import "config";
+local native = module.import "native";
+local server = module.import "prosody";
+local templates = module.import "templates";
+
+local hosts = prosody.hosts;
+
+return native.new {
+	host = module.host;
+	base = server.base_path(module.host);
+	size_limit = config.size_limit;
+	recipient_limit = config.recipient_limit;
+	batch_limit = config.batch_limit;
+	body_limit = module:context("*"):get_option_number("http_max_content_size", 10 * 1024 * 1024);
+	auth_failures = config.auth_failures;
+	verify_threads = config.verify_threads;
+	templates = templates;
+	stanza_metatable = getmetatable(st.stanza("message"));
+	prep = jid.prep;
+	serves = function (domain)
+		return hosts[domain] ~= nil;
+	end;
+	has_rooms = function (domain)
+		return hosts[domain] ~= nil and hosts[domain].modules.muc ~= nil;
+	end;
+};

@@ -1,0 +1,78 @@
+-- Problems: why a request is refused, or why a message failed. A function that fails returns nil and a problem; the handler makes
+-- the answer of it. Each kind is declared here, once, with its status and what else belongs to every problem of the kind.
+
+local display = module.import "display";
+
+-- In the order of section 1 of the contract, in which the handler looks for them.
+local kinds = {
+	method_not_allowed = { status = 405; detail = "messages are sent with POST" };
+	bad_framing = { status = 400 };
+	length_required = { status = 411 };
+	ambiguous_credentials = { status = 400; detail = "the request has two different credentials; send one" };
+	foreign_origin = { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
+	unauthorized = { status = 401 };
+	forbidden = { status = 403 };
+	throttled = { status = 429 };
+	unsupported = { status = 415 };
+	too_large = { status = 413 };
+	unprocessable = { status = 422 };
+	-- What became of a message.
+	not_found = { status = 404; condition = "item-not-found" };
+	gone = { status = 410; condition = "gone" };
+	removed = { status = 403; condition = "forbidden" };
+	bad_gateway = { status = 502 };
+	foreign_error = { status = 502; condition = "internal-server-error" };
+	gateway_timeout = { status = 504 };
+	remote_timeout = { status = 504; condition = "remote-server-timeout" };
+	-- What is over in a moment.
+	unloaded = { status = 503; detail = "the module was unloaded meanwhile; try again" };
+	busy = { status = 503; retry_after = 1 };
+	overloaded = { status = 503; condition = "resource-constraint" };
+	unavailable = { status = 503; retry_after = 5 };
+	unsent = { status = 503 };
+	defect = { status = 500; detail = "a defect of mod_post_msg; the server's log tells more" };
+};
+
+local problems = {};
+
+-- `members`: what else is known: `field`, `condition`, `retry_after` (seconds), `headers` of the answer, `log` (what the log
+-- says instead of the detail), `temporary`, `unsent` (the message was not routed), `unreached` (the recipient's server was not).
+function problems.new(kind, detail, members) --> problem
+	local problem = {};
+	for name, value in pairs(kinds[kind]) do problem[name] = value; end
+	problem.kind = kind;
+	problem.detail = detail or problem.detail;
+	for name, value in pairs(members or {}) do problem[name] = value; end
+	return problem;
+end
+
+-- Stanza errors → statuses (RFC 6120, section 8.3.3).
+local status_of = {
+	["item-not-found"] = 404; ["recipient-unavailable"] = 404; ["service-unavailable"] = 404;
+	["gone"] = 410; ["redirect"] = 410;
+	["forbidden"] = 403; ["not-allowed"] = 403; ["not-authorized"] = 403; ["registration-required"] = 403;
+	["subscription-required"] = 403; ["policy-violation"] = 403; ["payment-required"] = 403;
+	["conflict"] = 409;
+	["remote-server-not-found"] = 502; ["internal-server-error"] = 502;
+	["remote-server-timeout"] = 504;
+	["resource-constraint"] = 503;
+	["bad-request"] = 422; ["jid-malformed"] = 422; ["not-acceptable"] = 422;
+	["feature-not-implemented"] = 502; ["undefined-condition"] = 502; ["unexpected-request"] = 502;
+};
+
+-- Conditions of a message that never left this server, because the recipient's server could not be reached.
+local unreachable = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true };
+
+-- The problem of a stanza of type "error", about a stanza that was sent to `to`. The error's text is that of another server or client.
+function problems.of_error(stanza, to) --> problem
+	local type, condition, text = stanza:get_error();
+	if not status_of[condition] then condition = "undefined-condition"; end
+	return {
+		kind = "stanza_error"; status = status_of[condition]; condition = condition;
+		temporary = type == "wait"; -- RFC 6120, section 8.3.2
+		unreached = unreachable[condition];
+		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..display.show(text)..")" or "");
+	};
+end
+
+return problems;
