@@ -63,8 +63,7 @@ impl LuaBatch {
             let read = reading.read;
             let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
             self.batch.take(read.unwrap_or_else(|| {
-                Err(Problem::new(
-                    503,
+                Err(Problem::unavailable(
                     "the request could not be read in time; try again",
                 ))
             }))?;

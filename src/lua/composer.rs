@@ -216,10 +216,7 @@ impl Composer {
             let _ = result.set(payload);
         });
         let ticket = submitted.map_err(|_| {
-            Problem::new(
-                503,
-                "too many large requests at once; try again in a moment",
-            )
+            Problem::unavailable("too many large requests at once; try again in a moment")
         })?;
         self.turns.borrow_mut().take(&account, round);
         Ok((

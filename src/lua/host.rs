@@ -195,7 +195,7 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
 }
 
 fn unloaded() -> Problem {
-    Problem::new(503, "the module was unloaded meanwhile; try again")
+    Problem::unavailable("the module was unloaded meanwhile; try again")
 }
 
 fn identify(host: &Host, presented: Presented, client: Client) -> Identified {
