@@ -6,12 +6,13 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `page`, `http` |
+//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
 //! | [`openapi`] | what is declared of fields, statuses and templates → the description of all that is served | `template`, `message`, `http` |
 //! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `http` |
 //! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
-//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
+//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | `worker` |
+//! | [`worker`] | threads for work that would hold the event loop: a queue, and whose work comes next | nothing |
 //! | [`page`] | the page on which people try the module: files that are compiled in | `http` |
 //! | [`http`] | headers, codings, problems, answers | nothing |
 //!
@@ -52,6 +53,7 @@ pub mod openapi;
 pub mod page;
 pub mod payload;
 pub mod template;
+pub mod worker;
 
 /// What `package.loadlib` finds: see [`lua::library`].
 #[mlua::lua_module(name = "post_msg", skip_memory_check)]

@@ -4,63 +4,93 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mlua::{IntoLuaMulti, UserData, UserDataMethods, Variadic};
+use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserData, UserDataMethods};
 
 use crate::credentials::scram::{Hash, ScramCredentials};
 use crate::credentials::secret::Secret;
-use crate::credentials::verification::{Passwords, Verification};
-use crate::credentials::worker::Ticket;
+use crate::credentials::verification::{Attempt, Begun, Held, Passwords, Pending};
 use crate::message::address::Address;
 
 type Bytes = mlua::String;
 
-/// Prepared password, hash, stored key, salt, iterations.
-type Derive = (Bytes, Bytes, Option<Bytes>, Option<Bytes>, u32);
-
-/// A [`Verification`] with whose it is.
-pub struct Attempt {
+/// An [`Attempt`] or, once it has begun, a [`Pending`] one, and its sender.
+pub struct LuaAttempt {
     passwords: Rc<RefCell<Passwords>>,
     sender: Address,
-    verification: Verification,
+    state: State,
 }
 
-impl Attempt {
-    pub fn new(
-        passwords: Rc<RefCell<Passwords>>,
-        sender: Address,
-        verification: Verification,
-    ) -> Attempt {
-        Attempt {
+enum State {
+    Attempt(Attempt),
+    Pending(Pending),
+    Finished,
+}
+
+impl LuaAttempt {
+    pub fn new(passwords: Rc<RefCell<Passwords>>, sender: Address, attempt: Attempt) -> LuaAttempt {
+        LuaAttempt {
             passwords,
             sender,
-            verification,
+            state: State::Attempt(attempt),
         }
     }
 
-    fn derive(&mut self, (prepared, hash, stored_key, salt, iterations): Derive) -> Option<Ticket> {
-        let hash = match &*hash.as_bytes() {
-            b"SHA-256" => Hash::Sha256,
-            _ => Hash::Sha1,
+    fn begin(&mut self, lua: &Lua, recheck: f64, held: Option<Table>) -> Result<MultiValue> {
+        let State::Attempt(attempt) = std::mem::replace(&mut self.state, State::Finished) else {
+            return Err(Error::runtime("the attempt has already begun"));
         };
-        let credentials = match stored_key.zip(salt) {
-            Some((stored_key, salt)) => ScramCredentials {
-                hash,
-                stored_key: stored_key.as_bytes().to_vec(),
-                salt: salt.as_bytes().to_vec(),
-                iterations,
-            },
-            None => ScramCredentials::nobody(hash, iterations),
+        let bytes = |name: &str| match &held {
+            Some(held) => held.get::<Option<Bytes>>(name),
+            None => Ok(None),
         };
-        let prepared = Secret::new(&String::from_utf8_lossy(&prepared.as_bytes()));
+        let plain = bytes("plain")?;
+        let plain = plain.as_ref().map(Bytes::as_bytes);
+        let held = match (bytes("hash")?, bytes("prepared")?, &held) {
+            (Some(hash), Some(prepared), Some(held)) => {
+                let hash = match &*hash.as_bytes() {
+                    b"SHA-256" => Hash::Sha256,
+                    _ => Hash::Sha1,
+                };
+                let iterations = held.get("iterations")?;
+                let credentials = match bytes("stored_key")?.zip(bytes("salt")?) {
+                    Some((stored_key, salt)) => ScramCredentials {
+                        hash,
+                        stored_key: stored_key.as_bytes().to_vec(),
+                        salt: salt.as_bytes().to_vec(),
+                        iterations,
+                    },
+                    None => ScramCredentials::nobody(hash, iterations),
+                };
+                let prepared = Secret::new(&prepared.to_string_lossy());
+                Held::Scram {
+                    credentials,
+                    prepared,
+                }
+            }
+            _ => plain.as_deref().map_or(Held::Unknown, Held::Plain),
+        };
         let mut passwords = self.passwords.borrow_mut();
-        let (verification, now) = (&mut self.verification, Instant::now());
-        passwords
-            .derive(verification, prepared, credentials, now)
-            .ok()
+        match passwords.begin(attempt, held, seconds(recheck), Instant::now()) {
+            Begun::Accepted => "accepted".into_lua_multi(lua),
+            Begun::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
+            Begun::Busy => "busy".into_lua_multi(lua),
+            Begun::Deriving(ticket, pending) => {
+                self.state = State::Pending(pending);
+                ("deriving", ticket).into_lua_multi(lua)
+            }
+            Begun::Backend(pending) => {
+                self.state = State::Pending(pending);
+                "backend".into_lua_multi(lua)
+            }
+        }
     }
 }
 
-impl UserData for Attempt {
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+impl UserData for LuaAttempt {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // sender() → address, localpart, domain, bare address
         methods.add_method("sender", |lua, this, ()| {
@@ -69,47 +99,28 @@ impl UserData for Attempt {
             (address, parts.localpart, parts.domain, bare).into_lua_multi(lua)
         });
         // password() → as the client wrote it
-        methods.add_method("password", |lua, this, ()| {
-            lua.create_string(this.verification.password().expose())
+        methods.add_method("password", |lua, this, ()| match &this.state {
+            State::Attempt(attempt) => lua.create_string(attempt.password().expose()),
+            State::Pending(pending) => lua.create_string(pending.password().expose()),
+            State::Finished => lua.create_string(""),
         });
-        // is_remembered() → whether it was right, when the backend was last looked at
-        methods.add_method("is_remembered", |_, this, ()| {
-            Ok(this.verification.is_remembered())
-        });
-        // holds(…) → whether the password is remembered, and the backend still holds what it held
-        methods.add_method_mut("holds", |_, this, held: Variadic<Bytes>| {
-            let held: Vec<_> = held.iter().map(|part| part.as_bytes()).collect();
-            let held: Vec<&[u8]> = held.iter().map(|part| &**part).collect();
-            let mut passwords = this.passwords.borrow_mut();
-            Ok(passwords.holds(&mut this.verification, &held, Instant::now()))
-        });
-        // wait() → seconds, where too many attempts have failed
-        methods.add_method("wait", |_, this, ()| {
-            let passwords = this.passwords.borrow();
-            Ok(passwords.wait(&this.verification, Instant::now()))
-        });
-        // derive(prepared password, hash, stored key, salt, iterations) → ticket, or nil if busy; an account that does not
-        // exist has no stored key and no salt
-        methods.add_method_mut("derive", |_, this, derive: Derive| Ok(this.derive(derive)));
-        // derived() → whether the password is right, once the ticket has ended; nil if it was given up
-        methods.add_method("derived", |_, this, ()| Ok(this.verification.derived()));
-        // count(): as a failed attempt, once, unless it turns out right or is given up
-        methods.add_method_mut("count", |_, this, ()| {
-            let mut passwords = this.passwords.borrow_mut();
-            passwords.count(&mut this.verification, Instant::now());
-            Ok(())
-        });
-        // accept(recheck): the password is right, and needs no other look for so many seconds
-        methods.add_method_mut("accept", |_, this, recheck: f64| {
-            let fresh_for = Duration::try_from_secs_f64(recheck).unwrap_or_default();
-            let mut passwords = this.passwords.borrow_mut();
-            passwords.accept(&mut this.verification, fresh_for, Instant::now());
-            Ok(())
-        });
-        // give_up(): nobody knows
-        methods.add_method_mut("give_up", |_, this, ()| {
-            this.passwords.borrow_mut().give_up(&mut this.verification);
-            Ok(())
-        });
+        // begin(recheck, held) → "accepted"; "throttled", seconds; "busy"; "deriving", ticket; or "backend". `held` is
+        // { hash, prepared, iterations, stored_key, salt }, the last two absent for an unknown account; { plain }; or nil
+        methods.add_method_mut(
+            "begin",
+            |lua, this, (recheck, held): (f64, Option<Table>)| this.begin(lua, recheck, held),
+        );
+        // finish(recheck, verdict) → whether the password is right, nil if that is not known; the verdict is the backend's
+        methods.add_method_mut(
+            "finish",
+            |_, this, (recheck, verdict): (f64, Option<bool>)| {
+                let State::Pending(pending) = std::mem::replace(&mut this.state, State::Finished)
+                else {
+                    return Err(Error::runtime("the attempt is not pending"));
+                };
+                let mut passwords = this.passwords.borrow_mut();
+                Ok(passwords.finish(pending, verdict, seconds(recheck), Instant::now()))
+            },
+        );
     }
 }

@@ -9,12 +9,12 @@ use mlua::{IntoLuaMulti, Table, UserData, UserDataMethods, Value};
 use super::disposal::Disposal;
 use super::server::LuaServer;
 use super::stanza;
-use crate::credentials::worker::Ticket;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::payload::batch::Batch;
 use crate::payload::file::Content;
 use crate::payload::reader::Payload;
+use crate::worker::Ticket;
 
 /// How long a slice of a batch may hold the event loop.
 const SLICE: Duration = Duration::from_micros(200);
@@ -63,8 +63,7 @@ impl LuaBatch {
             let read = reading.read;
             let read = Arc::into_inner(read).and_then(OnceLock::into_inner);
             self.batch.take(read.unwrap_or_else(|| {
-                Err(Problem::new(
-                    503,
+                Err(Problem::unavailable(
                     "the request could not be read in time; try again",
                 ))
             }))?;

@@ -13,8 +13,6 @@ use super::disposal::Disposal;
 use super::problem::with_bytes;
 use super::server::LuaServer;
 use super::stanza;
-use crate::credentials::turns::Turns;
-use crate::credentials::worker::{Ticket, Worker};
 use crate::http::memory::{MEMORY, Share};
 use crate::http::path;
 use crate::http::problem::Problem;
@@ -25,6 +23,8 @@ use crate::payload::reader::{Reader, Uploads};
 use crate::payload::webhook::Webhook;
 use crate::template::context::{Headers, now};
 use crate::template::engine::Templates;
+use crate::worker::turns::Turns;
+use crate::worker::{Ticket, Worker};
 
 type Bytes = mlua::String;
 
@@ -216,10 +216,7 @@ impl Composer {
             let _ = result.set(payload);
         });
         let ticket = submitted.map_err(|_| {
-            Problem::new(
-                503,
-                "too many large requests at once; try again in a moment",
-            )
+            Problem::unavailable("too many large requests at once; try again in a moment")
         })?;
         self.turns.borrow_mut().take(&account, round);
         Ok((

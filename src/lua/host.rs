@@ -9,7 +9,7 @@ use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserDataRef, Val
 
 use zeroize::Zeroizing;
 
-use super::attempt::Attempt;
+use super::attempt::LuaAttempt;
 use super::composer::Composer;
 use super::problem::with_bytes;
 use super::server::{LuaServer, Unknown};
@@ -19,7 +19,7 @@ use crate::credentials::client::Client;
 use crate::credentials::refusals::Refusals;
 use crate::credentials::secret::Secret;
 use crate::credentials::token::Token;
-use crate::credentials::verification::Passwords;
+use crate::credentials::verification::{Passwords, Recall};
 use crate::http::memory::{ANSWERS, MEMORY};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -195,7 +195,7 @@ pub fn new(lua: &Lua, settings: Table) -> Result<Table> {
 }
 
 fn unloaded() -> Problem {
-    Problem::new(503, "the module was unloaded meanwhile; try again")
+    Problem::unavailable("the module was unloaded meanwhile; try again")
 }
 
 fn identify(host: &Host, presented: Presented, client: Client) -> Identified {
@@ -224,12 +224,13 @@ fn identify(host: &Host, presented: Presented, client: Client) -> Identified {
         .borrow()
         .recall(sender.bare(), password, client, Instant::now());
     match recalled {
-        None => {
+        Recall::Accepted => {
             unknown.remember();
             Identified::Sender(sender)
         }
-        Some(verification) => {
-            Identified::Attempt(Attempt::new(Rc::clone(passwords), sender, verification))
+        Recall::Throttled(seconds) => Identified::Throttled(seconds),
+        Recall::Attempt(attempt) => {
+            Identified::Attempt(LuaAttempt::new(Rc::clone(passwords), sender, attempt))
         }
     }
 }
@@ -244,8 +245,10 @@ enum Identified {
     Nobody,
     /// "sender", address: its password is remembered.
     Sender(Address),
-    /// "attempt", an [`Attempt`]: a password to be verified.
-    Attempt(Attempt),
+    /// "throttled", seconds to wait: too many attempts have failed.
+    Throttled(u64),
+    /// "attempt", a [`LuaAttempt`]: a password to be verified.
+    Attempt(LuaAttempt),
     /// "bearer", token: one of Prosody's.
     Bearer(Secret),
     /// "token", id, hash, and the address that it came with, or nil: a sending token.
@@ -259,6 +262,7 @@ impl IntoLuaMulti for Identified {
             Identified::Several => "several".into_lua_multi(lua),
             Identified::Nobody => "nobody".into_lua_multi(lua),
             Identified::Sender(sender) => ("sender", sender.as_str()).into_lua_multi(lua),
+            Identified::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
             Identified::Attempt(attempt) => ("attempt", attempt).into_lua_multi(lua),
             Identified::Bearer(token) => ("bearer", token.expose()).into_lua_multi(lua),
             Identified::Token(token, address) => {

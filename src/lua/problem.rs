@@ -3,7 +3,7 @@
 use mlua::{FromLua, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
 
 use crate::http::answer::{self, Answer, Asked};
-use crate::http::problem::{Place, Problem};
+use crate::http::problem::{Place, Problem, ProblemKind};
 
 type Bytes = mlua::String;
 
@@ -47,14 +47,11 @@ pub fn refusal(
 impl IntoLua for Problem {
     fn into_lua(self, lua: &Lua) -> Result<Value> {
         let problem = lua.create_table()?;
-        problem.set("status", self.status)?;
+        problem.set("status", self.status())?;
+        problem.set("retry_after", self.retry_after())?;
         problem.set("detail", self.detail)?;
         problem.set("field", self.field.as_deref())?;
         problem.set("condition", self.condition)?;
-        // What is wrong with a template is so until somebody repairs it.
-        if self.status == 503 && self.field.is_none() {
-            problem.set("retry_after", 1)?;
-        }
         match self.place {
             None => (),
             Some(Place::Offset(offset)) => problem.set("offset", offset)?,
@@ -72,7 +69,10 @@ impl FromLua for Problem {
         let problem = Table::from_lua(value, lua)?;
         let detail: Bytes = problem.get("detail")?;
         let condition: Option<Bytes> = problem.get("condition")?;
-        let mut known = Problem::new(problem.get("status")?, detail.to_string_lossy());
+        let mut known = Problem::new(
+            ProblemKind::Other(problem.get("status")?),
+            detail.to_string_lossy(),
+        );
         known.condition = condition.map(|condition| condition.to_string_lossy());
         let field: Option<Bytes> = problem.get("field")?;
         known.field = field.map(|field| field.to_string_lossy().into());
