@@ -1,5 +1,6 @@
 //! Work that would hold the event loop, done on native threads.
 
+pub mod disposal;
 pub mod turns;
 
 use std::io::{Read, Write};
