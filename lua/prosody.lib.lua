@@ -3,6 +3,8 @@
 local http_server = require "net.http.server";
 local normalize_path = require "util.http".normalize_path;
 
+local hosts = prosody.hosts;
+
 local server = {};
 
 -- The path under which mod_http serves this module on a host, without a slash at its end. mod_http (0.12.3, 13.0.1) makes it of
@@ -25,6 +27,12 @@ function server.hook_unrouted(handle)
 		if result == nil then result = handle(event_name, event); end
 		return result;
 	end);
+end
+
+-- Whether a host has a connection to another server, or is opening one. core.s2smanager (0.12.3, 13.0.1) keeps the session of each
+-- in the table `s2sout` of its host.
+function server.is_connected(host, domain) --> boolean
+	return hosts[host].s2sout[domain] ~= nil;
 end
 
 return server;
