@@ -136,7 +136,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 	if batch then
 		local count;
 		problem, count, outcomes = delivery.send_all(sender, batch, { wait = wait; unattended = format ~= nil }, tell, function ()
-			local unsent = uploads.upload(sender, batch, request.body);
+			local _, unsent = uploads.upload(sender, batch, request.body);
 			request.body = nil;
 			return unsent;
 		end);
