@@ -98,7 +98,7 @@ end);
 
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
-	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.joined; keys = keys.count;
+	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = keys.count;
 	tokens = tokens.count;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
