@@ -44,7 +44,7 @@ build:
 	$(CARGO) build --release --lib $(CARGO_LUA)
 	install -d $(MODULE)
 	install -m 644 lua/*.lua $(MODULE)/
-	spec/support/label $(TARGET)/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
+	tools/label $(TARGET)/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
 
 install: build
 	@test -n "$(PLUGIN_DIR)" || { echo "Say where to: make install PLUGIN_DIR=DIR, one of Prosody's plugin_paths"; exit 1; }
@@ -61,25 +61,25 @@ install-rock: build
 # A tarball of the module for each Lua.
 dist:
 	for lua in 5.1 5.2 5.3 5.4; do $(MAKE) build LUA_VERSION=$$lua; done
-	spec/targets/dist 5.1 5.2 5.3 5.4
+	packaging/dist 5.1 5.2 5.3 5.4
 
 # The Debian package, of a module that is built on Debian 12, so that it runs there and on what is newer.
 deb: deps
 	$(MAKE) build LUA_VERSION=5.4
-	spec/targets/deb
+	packaging/deb
 
 # The same for arm64, built on this machine.
 deb-arm64: deps
-	spec/targets/deb-arm64
+	packaging/deb-arm64
 
 # A rock of it, in a folder that prosodyctl can install it from.
 rock:
 	$(MAKE) deps NEEDED="luarocks:luarocks lua5.4:lua5.4 /usr/include/lua5.4/lua.h:liblua5.4-dev" NEEDED_MODULES=
-	spec/targets/rock
+	packaging/rock
 
 demo: deps
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/demo.py
+	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/demo.py
 
 # What is installed may change which Lua it is, so make begins anew behind deps.
 test: deps
@@ -101,14 +101,14 @@ test-specs: build build-panic
 # Programs that post, and a browser, for the specs of them; what this machine cannot have is told in a line, and not covered.
 programs:
 	@$(MAKE) --no-print-directory deps NEEDED="chromium:chromium chromedriver:chromium-driver" NEEDED_MODULES= || true
-	@spec/targets/programs || test $$? = 77
+	@tools/programs || test $$? = 77
 
 # The same with a media type that makes the native half panic.
 build-panic:
 	$(CARGO) build --lib $(CARGO_LUA),deliberate-panic
 	install -d $(BUILD)-panic/mod_post_msg
 	install -m 644 lua/*.lua $(BUILD)-panic/mod_post_msg/
-	spec/support/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
+	tools/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
 
 check:
 	$(CARGO) fmt --check
@@ -125,7 +125,7 @@ readme:
 # The pictures of messages in README.markdown, and of the page in docs/page.md, from a real run.
 picture: deps programs
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/picture.py templates/messages.svg target/programs/python/bin/python docs
+	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/picture.py templates/messages.svg target/programs/python/bin/python docs
 
 # Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
 # on tests one of them, `make test-matrix` all.
@@ -143,12 +143,12 @@ test-prosody-0.12-lua5.4:
 	$(MAKE) test-specs LUA_VERSION=5.4
 
 test-prosody-0.12-lua5.%:
-	spec/targets/prosody-from-source 5.$*
+	tools/prosody-from-source 5.$*
 	$(MAKE) build build-panic LUA_VERSION=5.$*
 	PROSODY=$(CURDIR)/target/prosody-5.$*/bin/prosody PLUGIN_DIR=build/5.$* PANIC_DIR=build/5.$*-panic busted $(END_TO_END)
 
 test-prosody-13-lua5.4:
-	spec/targets/debian-13-root
+	tools/debian-13-root
 	$(MAKE) build build-panic LUA_VERSION=5.4
 	PROSODY_ROOT=$(CURDIR)/target/roots/debian-13 PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic busted $(END_TO_END)
 
@@ -156,7 +156,7 @@ test-prosody-13-lua5.4:
 test-other:
 	@case "$(PROSODY_VERSION)" in \
 		13) echo "not covered: Prosody 0.12, which this machine does not have" ;; \
-		*) status=0; spec/targets/debian-13-root || status=$$?; \
+		*) status=0; tools/debian-13-root || status=$$?; \
 			case $$status in \
 				0) $(MAKE) test-prosody-13 ;; \
 				77) echo "not covered: Prosody 13" ;; \
@@ -166,12 +166,12 @@ test-other:
 
 test-deb:
 	$(MAKE) build LUA_VERSION=5.4
-	@spec/targets/deb || test $$? = 77
+	@packaging/deb || test $$? = 77
 
 # What docs/packages.md says, on a Debian 12, a Debian 13 and, with UBUNTU_MIRROR, an Ubuntu 24.04 with nothing on them.
 test-packages: deb rock
-	spec/targets/deb '' $(VERSION)+newer target/deb/newer
-	spec/targets/packages
+	packaging/deb '' $(VERSION)+newer target/deb/newer
+	packaging/test-packages
 
 # What machines and clients can do to it, and what comes of that: the table of README.markdown. It takes an hour and a half,
 # with SOAK_SECONDS=600 half an hour.
@@ -183,7 +183,7 @@ soak: deps programs
 
 # On a machine with nothing on it, what the README says.
 test-fresh: deps
-	spec/targets/fresh
+	tools/fresh
 
 # The figures of docs/performance.md, measured here.
 bench: deps
@@ -226,7 +226,7 @@ LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 coverage: programs
 	@$(MAKE) --no-print-directory deps NEEDED="/usr/lib/llvm-$(LLVM)/bin/llvm-cov:llvm-$(LLVM)" NEEDED_MODULES= || true
 	$(MAKE) build-panic LUA_VERSION=5.4
-	spec/targets/coverage
+	tools/coverage
 
 # The dependencies: what is known against them, their licences, none twice, none that is not used.
 supply: cargo-deny
@@ -238,7 +238,7 @@ supply: cargo-deny
 		$(DENY) check advisories; \
 	fi
 
-DENY = target/supply/bin/cargo-deny --config spec/targets/deny.toml --locked
+DENY = target/supply/bin/cargo-deny --config tools/deny.toml --locked
 
 cargo-deny: deps
 	@cd target/supply/bin 2>/dev/null && ls cargo-deny cargo-machete >/dev/null 2>&1 || { \
@@ -272,7 +272,7 @@ deps:
 
 deps-matrix:
 	@missing=; \
-	for package in $$(spec/targets/prosody-from-source --packages); do \
+	for package in $$(tools/prosody-from-source --packages); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; \
 	done; \
 	test -n "$$missing" || exit 0; \

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws how messages of other programs arrive, from a real run: picture.py FILE.svg PYTHON FOLDER. Environment: as in world.py.
+"""Draws how messages of other programs arrive, from a real run: picture.py FILE.svg PYTHON FOLDER. Environment: as in spec/support/world.py.
 
 Each payload of `SHOWN` is posted to a Prosody, and what its client receives is drawn as a chat. Then PYTHON, which has what
 browser.py takes, makes pictures of the page in FOLDER.
@@ -10,8 +10,8 @@ import os
 import re
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, f"{ROOT}/spec/support")
 import world  # noqa: E402
 
 SHOWN = ["alertmanager/group", "alertmanager/resolved", "github/pull_request-opened", "gitlab/pipeline-failed", "uptime-kuma/down",
@@ -26,7 +26,7 @@ text { fill: #e6edf3 } .name { fill: #9198a1 } .sheet { fill: #0d1117 } .bubble 
 
 def request(case):
     """The bytes of a request that posts what a case of a template holds."""
-    with open(f"{HERE}/../../templates/{case}.case", encoding="utf-8") as file:
+    with open(f"{ROOT}/templates/{case}.case", encoding="utf-8") as file:
         head, rest = file.read().split("\n\n", 1)
     headers = [line for line in head.splitlines() if not line.startswith("#")]
     body = rest.split("\n=> ")[0].encode()
@@ -60,7 +60,7 @@ async def page(python, folder):
     server = world.Server({"example.com": {"accounts": {"me": "mypassword", "user": "secret"}}})
     try:
         await server.start()
-        browser = await asyncio.create_subprocess_exec(python, f"{HERE}/browser.py", str(server.http_port), "pictures", folder,
+        browser = await asyncio.create_subprocess_exec(python, f"{ROOT}/spec/support/browser.py", str(server.http_port), "pictures", folder,
                                                        stdout=asyncio.subprocess.DEVNULL)
         if await browser.wait():
             raise world.Trouble("no pictures of the page")

@@ -1,6 +1,6 @@
-# Common to the scripts of this folder, which source it: `. "${0%/*}/lib.sh"`.
+# Shared by the scripts in tools/ and packaging/, which source it: `. "${0%/*}/../tools/lib.sh"`.
 
-checkout=$(cd "${0%/*}/../.." && pwd)
+checkout=$(cd "${0%/*}/.." && pwd)
 roots=$checkout/target/roots
 
 # The status that says "not on this machine", as automake and meson have it:

@@ -2,7 +2,7 @@
 """`make demo`: the README's curl line against a throw-away Prosody, with a real client that shows what arrives.
 
 With a terminal it goes on showing messages until Ctrl-C. Without one it ends after the first, with exit
-status 0 only if the text arrived exactly. Environment: as in world.py.
+status 0 only if the text arrived exactly. Environment: as in spec/support/world.py.
 """
 import asyncio
 import os
@@ -12,7 +12,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from world import Server, Trouble
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "spec", "support"))
+from world import Server, Trouble  # noqa: E402
 
 TEXT = "Server@host has just crashed!"
 CURL = f'curl http://example.com:5280/msg/user -u me@example.com:mypassword -H "Content-Type: text/plain" -d "{TEXT}"'
