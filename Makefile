@@ -8,7 +8,7 @@
 #   make check      run the linters, and compare the documentation with the sources
 #   make bench      measure it, and write the figures into docs/performance.md
 #   make fuzz       post random requests, for SECONDS=60
-#   make soak       try faults and long runs, and write the results into README.markdown (90 minutes)
+#   make soak       try faults and long runs, and write the results into docs/faults.md (90 minutes)
 #   make deb        make the Debian package
 #
 # docs/development.md describes all targets. On Debian and Ubuntu, make installs the packages that a target needs.
@@ -186,7 +186,7 @@ test-packages: deb rock
 	packaging/deb '' $(VERSION)+newer target/deb/newer
 	packaging/test-packages
 
-# Tries faults and long runs, and writes the table of README.markdown. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
+# Tries faults and long runs, and writes the table of docs/faults.md. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
 soak: deps programs
 	$(MAKE) build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic tools/soak
