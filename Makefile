@@ -199,7 +199,7 @@ test-fresh: deps
 bench: deps
 	$(MAKE) build
 	$(CARGO) bench --bench reading $(CARGO_LUA)
-	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
+	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py
 
 # Runs the fuzz targets for SECONDS in all. With SANITIZER=address, it also finds wrong accesses to memory.
 SECONDS ?= 60
