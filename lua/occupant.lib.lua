@@ -12,6 +12,7 @@ local config = module.import "config";
 local new_messages = module.import "room_messages".new;
 local nicknames = module.import "nicknames";
 local occupants = module.import "occupants";
+local outcomes = module.import "outcomes";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local sessions = module.import "sessions";
@@ -45,7 +46,7 @@ function occupant:is_busy() --> boolean
 end
 
 function occupant:settle(outcome, status, problem)
-	scheduler.settle(outcome, status, problem);
+	outcomes.settle(outcome, status, problem);
 	self.messages:forget(outcome);
 end
 

@@ -13,10 +13,13 @@ local kinds = {
 	unauthorized = { status = 401 };
 	forbidden = { status = 403 };
 	throttled = { status = 429 };
+	malformed = { status = 400 };
 	unsupported = { status = 415 };
 	too_large = { status = 413 };
+	absent = { status = 404 };
 	unprocessable = { status = 422 };
 	-- What became of a message.
+	conflict = { status = 409 };
 	not_found = { status = 404; condition = "item-not-found" };
 	gone = { status = 410; condition = "gone" };
 	removed = { status = 403; condition = "forbidden" };

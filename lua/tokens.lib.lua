@@ -8,6 +8,7 @@ local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
 local open_store = module.import "store".open;
 local counters = module.import "counters";
+local problems = module.import "problems";
 local show = module.import "display".show;
 local now_monotonic = require "util.time".monotonic;
 local valid_utf8 = require "util.encodings".utf8.valid;
@@ -108,7 +109,7 @@ local sent_by = cache.new(10000); -- id → what it sent in the last minute: { f
 local most_counts = 60; -- for a token; beyond them, messages of one second are counted together
 
 local function admission(id, rate) --> function
-	return function (count) --> problem; or nil and a function that gives back as many as were not sent
+	return function (count) --> function that gives back as many as were not sent; or nil, problem
 		local time, sent = now_monotonic(), sent_by:get(id) or { first = 1; last = 0; total = 0 };
 		sent_by:set(id, sent);
 		drop_expired(sent_by, function (other)
@@ -129,7 +130,7 @@ local function admission(id, rate) --> function
 			end
 			entry.time, entry.count = time, entry.count + count;
 			sent.total = sent.total + count;
-			return nil, function (unsent)
+			return function (unsent)
 				unsent = math.min(unsent, entry.count); -- the count is 0 after the minute
 				entry.count, sent.total = entry.count - unsent, sent.total - unsent;
 			end;
@@ -141,12 +142,9 @@ local function admission(id, rate) --> function
 			seconds = math.ceil(sent[index].time + 60 - time);
 			index = index + 1;
 		end
-		return {
-			status = 429; retry_after = seconds;
-			detail = count > rate
+		return nil, problems.new("throttled", count > rate
 				and ("the request makes %d messages, and token %s sends %d a minute; send fewer at once"):format(count, id, rate)
-				or ("token %s sends %d messages a minute; try again in %d seconds"):format(id, rate, seconds);
-		};
+				or ("token %s sends %d messages a minute; try again in %d seconds"):format(id, rate, seconds), { retry_after = seconds });
 	end;
 end
 

@@ -1,10 +1,11 @@
-# Common to the scripts of this folder, which source it: `. "${0%/*}/lib.sh"`.
+# Shared by the scripts in tools/ and packaging/, which source it: `. "${0%/*}/../tools/lib.sh"`.
 
-checkout=$(cd "${0%/*}/../.." && pwd)
+checkout=$(cd "${0%/*}/.." && pwd)
 roots=$checkout/target/roots
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$checkout/Cargo.toml")
 
-# The status that says "not on this machine", as automake and meson have it:
-# a caller can tell it from a failure, and has the reason in the one line printed.
+# The exit status for "not possible on this machine", as in automake and meson. A caller can distinguish it from a failure;
+# one line gives the reason.
 CANNOT=77
 
 cannot() {
@@ -17,50 +18,56 @@ fail() {
 	exit 1
 }
 
-# debian_mirror: where this machine gets Debian from, as its apt is configured, or
-# DEBIAN_MIRROR (on Ubuntu, whose apt knows no Debian).
+# set_source_time: sets $time, the time of all files in a package, so that the same sources give the same bytes:
+# SOURCE_DATE_EPOCH, or the time of the commit.
+set_source_time() {
+	time=${SOURCE_DATE_EPOCH:-$(git -C "$checkout" log -1 --format=%ct 2>/dev/null)}
+	[ -n "$time" ] || fail "there is no time for the files: neither a commit nor SOURCE_DATE_EPOCH"
+}
+
+# debian_mirror: prints the URL of a Debian archive, from DEBIAN_MIRROR or from the configuration of apt. On Ubuntu,
+# DEBIAN_MIRROR is necessary.
 debian_mirror() {
 	[ -z "$DEBIAN_MIRROR" ] || { echo "$DEBIAN_MIRROR"; return; }
-	# shellcheck disable=SC2016 # the $(…) are apt's
+	# shellcheck disable=SC2016 # apt, not the shell, expands $(…)
 	apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
 		sed -n 's/^Debian //p' | head -n 1
 }
 
-# need_debian: returns only where apt can bring something from Debian.
+# need_debian: exits unless apt can download from Debian.
 need_debian() {
 	[ -r /etc/debian_version ] || cannot "not a Debian or Ubuntu machine"
 	[ -r "$keyring" ] || cannot "debian-archive-keyring is not installed (make deps)"
-	[ -n "$(debian_mirror)" ] || cannot "apt knows no Debian archive (apt-get update, or set DEBIAN_MIRROR)"
+	[ -n "$(debian_mirror)" ] || cannot "apt has no Debian archive (apt-get update, or set DEBIAN_MIRROR)"
 }
 
-# keyring: the signatures of Debian's archive, also on Ubuntu (package debian-archive-keyring).
+# The keys that sign Debian's archive (package debian-archive-keyring).
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# need_roots: returns only where a root can be made and entered.
+# need_roots: exits unless this machine can make a root and enter it.
 need_roots() {
 	need_debian
-	[ "$(id -u)" = 0 ] || cannot "a Debian root takes root's rights"
+	[ "$(id -u)" = 0 ] || cannot "only the user root can make a Debian root"
 	command -v debootstrap >/dev/null || cannot "debootstrap is not installed (make deps)"
 	unshare --mount true 2>/dev/null || cannot "mounting is not permitted (in a container?)"
 }
 
-# in_namespace "$@": runs the script once more in mount and process namespaces of its
-# own. However it ends, even killed, the kernel takes the mounts away and ends every
-# process that was left behind: nothing to clean up, nothing to forget.
+# in_namespace "$@": restarts the script in its own mount and process namespaces. When the script ends, even if it is killed, the
+# kernel removes the mounts and ends all processes that still run.
 in_namespace() {
 	[ -z "$IN_NAMESPACE" ] || return 0
 	IN_NAMESPACE=1 exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 }
 
-# lock NAME: waits until no other run works on the same thing.
+# lock NAME: waits until no other run holds this lock.
 lock() {
 	mkdir -p "$roots"
 	exec 9>"$roots/$1.lock"
 	flock 9
 }
 
-# debootstrap_into SUITE ROOT PACKAGE…: a minimal Debian of that suite with these packages added, in which no package
-# starts a daemon. Or an Ubuntu (noble), from UBUNTU_MIRROR and with $keyring; debootstrap's script for jammy does it.
+# debootstrap_into SUITE ROOT PACKAGE…: makes a minimal Debian with these packages in ROOT, in which no package can start a daemon.
+# The suite noble is Ubuntu: it comes from UBUNTU_MIRROR, its keys are in $keyring, and debootstrap's script for jammy makes it.
 debootstrap_into() {
 	suite=$1
 	root=$2
@@ -74,19 +81,18 @@ debootstrap_into() {
 	chmod 755 "$root/usr/sbin/policy-rc.d"
 }
 
-# mount_into ROOT: what programs expect to find. debootstrap made the devices; this
-# machine's own /dev stays out of reach.
+# mount_into ROOT: mounts the file systems that programs need. The devices come from debootstrap; this machine's /dev is not visible.
 mount_into() {
 	mount -t proc proc "$1/proc" &&
 		mount -t tmpfs tmpfs "$1/dev/shm" &&
 		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
 }
 
-# configure_as_here ROOT: name resolution, certificates, and what apt and cargo must know
-# to reach their registries are those of this machine, at this moment.
+# configure_as_here ROOT: copies this machine's name resolution, certificates, and settings with which apt and cargo reach their
+# registries.
 configure_as_here() {
 	cp -L /etc/resolv.conf /etc/hosts "$1/etc/"
-	# Only how things are fetched: the rest of apt's settings may name what the root has not.
+	# Only the settings for downloads: other settings may name files that ROOT does not have.
 	apt-config dump | grep -E '^Acquire::(https?|ftp|Retries|Check|Proxy|AllowInsecure|ForceIPv)' \
 		>"$1/etc/apt/apt.conf.d/90as-here"
 	[ ! -e /etc/ssl/certs/ca-certificates.crt ] || {
@@ -96,7 +102,7 @@ configure_as_here() {
 	for certificate in /usr/local/share/ca-certificates/*.crt; do
 		[ ! -e "$certificate" ] || install -D -m 644 -t "$1/usr/local/share/ca-certificates" "$certificate"
 	done
-	# Bundles that an environment variable names, where they are not the system's own.
+	# Bundles of certificates that an environment variable names.
 	for file in $(environment_as_here | sed -n 's/^[^=]*=\(\/.*\)/\1/p' | sort -u); do
 		[ ! -f "$file" ] || [ -e "$1$file" ] || install -D -m 644 "$file" "$1$file"
 	done
@@ -104,12 +110,12 @@ configure_as_here() {
 	[ ! -e "$cargo_config" ] || install -D -m 600 "$cargo_config" "$1/root/.cargo/config.toml"
 }
 
-# environment_as_here: NAME=VALUE lines of the variables about proxies and certificates.
+# environment_as_here: prints NAME=VALUE lines, for the variables about proxies and certificates.
 environment_as_here() {
 	env | grep -E '^([a-z]+_proxy|[A-Z]+_PROXY|SSL_CERT_(FILE|DIR)|CURL_CA_BUNDLE|GIT_SSL_CAINFO|CARGO_(HTTP|NET|REGISTRIES|SOURCE)_[A-Z0-9_]*)='
 }
 
-# in_root ROOT COMMAND…: runs it there, with nothing of this machine's environment but the above.
+# in_root ROOT COMMAND…: runs the command in ROOT. Of this machine's environment, it gets only the variables above.
 in_root() {
 	root=$1
 	shift
@@ -119,11 +125,11 @@ in_root() {
 		$(environment_as_here) "$@"
 }
 
-# make_root SUITE DIR PACKAGE…: a minimal Debian of that suite in DIR, with these packages, in place of what is there.
-# FOREIGN is the other architecture that some of them are of.
+# make_root SUITE DIR PACKAGE…: makes a minimal Debian with these packages in DIR, and replaces an older one there. FOREIGN, if set, is a
+# second architecture, for packages such as lua5.4:arm64.
 make_root() {
 	dir=$2
-	# Under another name until it is complete, so that half a root is never taken for one.
+	# It has another name until it is complete, so that nothing uses an incomplete root.
 	new=$dir.new
 	rm -rf --one-file-system "$new"
 	mkdir -p "$new"

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""`make demo`: the README's curl line against a throw-away Prosody, with a real client that shows what arrives.
+"""`make demo`: runs the README's curl line with a temporary Prosody, and shows the message that a real client receives.
 
-With a terminal it goes on showing messages until Ctrl-C. Without one it ends after the first, with exit
-status 0 only if the text arrived exactly. Environment: as in world.py.
+In a terminal, it continues to show messages until Ctrl-C. Otherwise, it ends after the first message; its exit status is 0 if the
+text arrived unchanged. Environment: as in spec/support/world.py.
 """
 import asyncio
 import os
@@ -12,7 +12,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from world import Server, Trouble
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "spec", "support"))
+from world import Server, Trouble  # noqa: E402
 
 TEXT = "Server@host has just crashed!"
 CURL = f'curl http://example.com:5280/msg/user -u me@example.com:mypassword -H "Content-Type: text/plain" -d "{TEXT}"'
@@ -37,10 +38,10 @@ def say(text=""):
 
 
 def show(raw):
-    """Prints a message; returns its text."""
+    """Prints a message, and returns its text."""
     message = ET.fromstring(raw)
     text = message.findtext("body")
-    say(f"  as it came over the wire: {raw.decode()}")
+    say(f"  the stanza: {raw.decode()}")
     for part in ("subject", "body"):
         if message.findtext(part) is not None:
             say(f"  {message.get('from')} → {message.get('to')}, {part}: {message.findtext(part)}")
@@ -53,7 +54,7 @@ async def demonstrate(server):
         raise Trouble("curl is not installed (Debian: apt install curl)")
     await server.start()
     client = await server.login("user@example.com")
-    say(f"Prosody {server.version} with mod_post_msg is up on 127.0.0.1, HTTP on port {server.http_port}, and user@example.com is logged in.\n")
+    say(f"Prosody {server.version} with mod_post_msg runs on 127.0.0.1, HTTP on port {server.http_port}, and user@example.com is logged in.\n")
 
     port = f"--connect-to ::127.0.0.1:{server.http_port}"
     line = f"{CURL} {port}"
@@ -61,10 +62,10 @@ async def demonstrate(server):
     without_proxy = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = await asyncio.to_thread(subprocess.run, line + " -sS -w '%{http_code}'", shell=True, capture_output=True, text=True, env=without_proxy)
     if done.stdout != "201":
-        raise Trouble(f"the answer is not 201 and nothing else: {done.stdout}{done.stderr}")
+        raise Trouble(f"the answer is not 201 with an empty body: {done.stdout}{done.stderr}")
     say("HTTP 201. user@example.com receives:\n")
     if show(await client.receive()) != TEXT:
-        raise Trouble("that is not the text that was sent")
+        raise Trouble("the text differs from the one that was sent")
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         return
     say(MORE.format(curl=CURL, port=port))
@@ -82,12 +83,12 @@ async def main():
         await demonstrate(server)
     except asyncio.CancelledError:
         task.uncancel()
-        say("\nThat was all; nothing is left behind.")
+        say("\nThe demo has ended, and has removed its files.")
         return 0 if sys.stdin.isatty() else 130
     except Trouble as trouble:
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever read along has enough
+    except BrokenPipeError:  # the reader has closed the pipe
         return 1
     finally:
         await server.stop()

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Draws how messages of other programs arrive, from a real run: picture.py FILE.svg PYTHON FOLDER. Environment: as in world.py.
+"""picture.py FILE.svg PYTHON FOLDER: draws the pictures of the documentation from a real run.
 
-Each payload of `SHOWN` is posted to a Prosody, and what its client receives is drawn as a chat. Then PYTHON, which has what
-browser.py takes, makes pictures of the page in FOLDER.
+It posts each payload of `SHOWN` to a Prosody, and draws the messages that a client receives as a chat, in FILE.svg. Then it runs
+browser.py with PYTHON, which needs the libraries of browser.py, and makes pictures of the page in FOLDER. Environment: as in
+spec/support/world.py.
 """
 import asyncio
 import html
@@ -10,8 +11,8 @@ import os
 import re
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, f"{ROOT}/spec/support")
 import world  # noqa: E402
 
 SHOWN = ["alertmanager/group", "alertmanager/resolved", "github/pull_request-opened", "gitlab/pipeline-failed", "uptime-kuma/down",
@@ -25,8 +26,8 @@ text { fill: #e6edf3 } .name { fill: #9198a1 } .sheet { fill: #0d1117 } .bubble 
 
 
 def request(case):
-    """The bytes of a request that posts what a case of a template holds."""
-    with open(f"{HERE}/../../templates/{case}.case", encoding="utf-8") as file:
+    """Returns the bytes of a request that posts the payload of a template's case."""
+    with open(f"{ROOT}/templates/{case}.case", encoding="utf-8") as file:
         head, rest = file.read().split("\n\n", 1)
     headers = [line for line in head.splitlines() if not line.startswith("#")]
     body = rest.split("\n=> ")[0].encode()
@@ -38,7 +39,7 @@ def request(case):
 
 
 async def messages():
-    """The bodies that arrive, in order."""
+    """Returns the bodies of the messages that arrive, in order."""
     server = world.Server({"example.com": {"accounts": {"alerts": "secret", "user": "secret"}}})
     try:
         await server.start()
@@ -56,11 +57,11 @@ async def messages():
 
 
 async def page(python, folder):
-    """Pictures of the page, in a browser."""
+    """Makes pictures of the page, in a browser."""
     server = world.Server({"example.com": {"accounts": {"me": "mypassword", "user": "secret"}}})
     try:
         await server.start()
-        browser = await asyncio.create_subprocess_exec(python, f"{HERE}/browser.py", str(server.http_port), "pictures", folder,
+        browser = await asyncio.create_subprocess_exec(python, f"{ROOT}/spec/support/browser.py", str(server.http_port), "pictures", folder,
                                                        stdout=asyncio.subprocess.DEVNULL)
         if await browser.wait():
             raise world.Trouble("no pictures of the page")
@@ -68,7 +69,8 @@ async def page(python, folder):
         await server.stop()
 
 
-def drawn(bodies):
+def draw(bodies):
+    """Returns the chat as SVG."""
     parts, y = [], 16
     for body in bodies:
         lines = [line if len(line) <= COLUMNS else line[:COLUMNS - 1] + "…" for line in body.splitlines()]
@@ -88,7 +90,7 @@ def main():
     try:
         bodies = asyncio.run(messages())
         with open(sys.argv[1], "w", encoding="utf-8") as file:
-            file.write(drawn(bodies))
+            file.write(draw(bodies))
         asyncio.run(page(*sys.argv[2:]))
     except world.Trouble as trouble:
         sys.exit(f"picture: {trouble}")
