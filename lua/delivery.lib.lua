@@ -285,7 +285,7 @@ local function send_all(sender, batch, how, tell, prepare) --> problem, how many
 		problem = await_outcomes(outcomes, sender.account, total);
 	end
 	if not problem and sender.admit then
-		problem, take_back = sender.admit(total);
+		take_back, problem = sender.admit(total);
 	end
 	problem = problem or prepare();
 	if not problem then

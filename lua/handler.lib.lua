@@ -92,7 +92,7 @@ local function send(request, sender) --> problem, answer, whether anything was s
 		stanza, problem, batch = compose.read(request, sender, wait, uploads.takes_files(sender));
 	end
 	local take_back;
-	if stanza and sender.admit then problem, take_back = sender.admit(1); end
+	if stanza and sender.admit then take_back, problem = sender.admit(1); end
 	if problem then
 		return problem;
 	end

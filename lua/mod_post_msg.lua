@@ -61,7 +61,7 @@ end);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
 scheduler.repeatedly(60 * 60, function ()
-	tokens.tidy();
+	tokens:tidy();
 	return 24 * 60 * 60;
 end);
 
@@ -99,7 +99,7 @@ end);
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
 	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.joined; keys = keys.count;
-	tokens = tokens.count;
+	tokens = function () return tokens:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
 		count_renderings(count.rendered, name, "rendered");

@@ -1,18 +1,15 @@
 -- The page on which people try this module, and what only it asks for: files, dry runs, the account's own tokens.
 
-local datetime = require "util.datetime";
 local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
 
 local compose = module.import "compose";
 local config = module.import "config";
 local native = module.import "native";
-local owner = module.import "account_tokens";
+local own_tokens = module.import "account_tokens";
 local problems = module.import "problems";
-local rules = module.import "tokens";
 local scheduler = module.import "scheduler";
 local server = module.import "prosody";
-local shown_text = module.import "display".show;
 local uploads = module.import "uploads";
 
 local base = server.base_path(module.host);
@@ -110,44 +107,29 @@ local function try(request, sender) --> problem, answer
 	return nil, answer_json(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
 end
 
-local function shown(token)
-	local entry = token.entry;
-	local function time(when) return when and datetime.datetime(when) or nil; end
-	return {
-		id = token.id; label = entry.label and shown_text(entry.label);
-		to = rules.shown_recipients(entry.to); as = entry.as; rate = entry.rate; expires = time(entry.expires);
-		made = time(entry.made); used = time(entry.used);
-	};
+local actions = {};
+
+function actions.list(username) --> problem, answer
+	local tokens = {};
+	local ok, problem = own_tokens.each_row(username, function (row)
+		row.signed, row.rate = nil, tonumber(row.rate);
+		tokens[#tokens + 1] = json.encode(row);
+	end);
+	if not ok then return problem; end
+	return nil, answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
 end
 
-local unstored = { status = 503; detail = "the tokens cannot be read or written now; try again"; retry_after = 5 };
+function actions.add(username, given)
+	local token, id = own_tokens.add(username, given);
+	if not token then return id; end
+	return nil, answer_json(201, json.encode { token = token; id = id });
+end
 
-local actions = {
-	list = function (username) --> problem, answer
-		local found = owner.list(username);
-		if not found then return unstored; end
-		local tokens = {};
-		for index, token in ipairs(found) do
-			if not owner.breathe(username) then return problems.new("unloaded"); end
-			tokens[index] = json.encode(shown(token));
-		end
-		return nil, answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
-	end;
-	add = function (username, given)
-		local token, id, sentence = owner.add(username, given);
-		if token then return nil, answer_json(201, json.encode { token = token; id = id }); end
-		if id == "store" then return unstored; end
-		if id == "full" then
-			return { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
-		end
-		return { status = 422; field = id; detail = sentence };
-	end;
-	revoke = function (username, given)
-		local ok, wrong = owner.revoke(username, given.id or "");
-		if ok then return nil, answer_json(200, json.encode { id = given.id }); end
-		return wrong == "store" and unstored or { status = 404; field = "id"; detail = "the account has no token with this id" };
-	end;
-};
+function actions.revoke(username, given)
+	local ok, problem = own_tokens.revoke(username, given.id or "");
+	if not ok then return problem; end
+	return nil, answer_json(200, json.encode { id = given.id });
+end
 
 -- The account's own tokens: for a password, not for a token. Of the media type that no page of another origin can post without
 -- being asked (CORS).
