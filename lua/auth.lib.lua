@@ -228,7 +228,8 @@ local function is_loopback(ip)
 	return ip == "::1" or ip:find("^127%.") ~= nil or ip:find("^::ffff:127%.") ~= nil;
 end
 
-local function identify(request) --> sender, problem, headers
+local function identify(exchange) --> sender, problem, headers
+	local request = exchange.request;
 	-- Gotify's clients have a header of their own for their token.
 	local authorization, query, key = request.headers.authorization, request.url.query, request.headers.x_gotify_key;
 	local kind, what, hash, address;
@@ -285,15 +286,15 @@ local function identify(request) --> sender, problem, headers
 end
 
 -- A token that was made with the secret of a webhook sends only what is signed with it.
-local function check_signature(sender, request) --> problem, headers
-	local signature = native.signature(sender.webhook_secret, request.headers);
+local function check_signature(sender, exchange) --> problem, headers
+	local signature = native.signature(sender.webhook_secret, exchange.headers);
 	local at = 0;
 	repeat
-		at = signature:add(request.body, at);
+		at = signature:add(exchange.body, at);
 		if at and not scheduler.breathe(sender.account) then return problems.new("unloaded"); end
 	until not at;
 	if signature:right() then return nil; end
-	local problem, headers = refuse_token(sender.account, request.ip, sender.token);
+	local problem, headers = refuse_token(sender.account, exchange.ip, sender.token);
 	if problem.status == 401 then
 		problem.detail = "the webhook's signature (X-Hub-Signature-256, X-Gitea-Signature or X-Gitlab-Token) is missing, or not made with"
 			.." the secret of token "..sender.token;
@@ -307,13 +308,17 @@ local result_words = { [400] = "ambiguous"; [401] = "wrong"; [403] = "forbidden"
 -- The sender of a request: { address, account, username, host, resource, role }; by a sending token also
 -- { token, allowed, as, admit, webhook_secret }: its id, to whom alone it may send, the one format, a function that takes
 -- how many messages are to be sent and gives a problem where that is too many, and what its requests are signed with.
-local function authenticate(request) --> sender, problem, headers
-	local sender, problem, headers = identify(request);
-	if sender and sender.webhook_secret and request.body then
-		problem, headers = check_signature(sender, request);
+local function authenticate(exchange) --> sender; or nil, problem
+	local sender, problem, headers = identify(exchange);
+	if sender and sender.webhook_secret and exchange.body then
+		problem, headers = check_signature(sender, exchange);
 	end
 	count_credentials(1, not problem and "accepted" or problem.missing and "missing" or result_words[problem.status]);
-	return sender, problem, headers;
+	if problem then
+		problem.headers = headers;
+		return nil, problem;
+	end
+	return sender;
 end
 
 if module.may then -- COMPAT 0.12 has no permissions of roles

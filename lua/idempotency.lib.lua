@@ -228,13 +228,13 @@ local function forget_account(event)
 end
 
 -- What makes a request the same as another.
-local function fingerprint(request, account) --> string, or nil where the request cannot go on
-	local headers, body = request.headers, request.body;
-	local path, media_type, coding = request.url.path, headers.content_type or "", headers.content_encoding or "";
-	local says = request.query_says;
+local function fingerprint(exchange) --> string, or nil where the request cannot go on
+	local headers, body = exchange.headers, exchange.body;
+	local path, media_type, coding = exchange.request.url.path, headers.content_type or "", headers.content_encoding or "";
+	local says = exchange.parameters;
 	if says and says ~= "" then path = path.."?"..says; end
-	if request.format then
-		local seen = templates:seen_headers(request.format, headers);
+	if exchange.format then
+		local seen = templates:seen_headers(exchange.format, headers);
 		if seen ~= "" then path = path.."\n"..seen; end
 	end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- which names a file
@@ -247,7 +247,7 @@ local function fingerprint(request, account) --> string, or nil where the reques
 	local at = 0;
 	repeat
 		at = digest:add(body, at);
-		if at and not scheduler.breathe(account) then return nil; end
+		if at and not scheduler.breathe(exchange.sender.account) then return nil; end
 	until not at;
 	return digest:finish();
 end
@@ -273,11 +273,50 @@ local function is_key(key)
 	return #key >= 1 and #key <= 255 and not key:find("[^\33-\126]");
 end
 
--- Sends a request once. `send(request, sender)` gives a problem, an answer, and whether anything
--- was sent; where it gives both, the answer is for those who ask again.
-local function once(sender, key, request, send) --> problem, answer
+-- What a key has to say before its request is sent: the entry of an earlier request, or nothing.
+local function look_up(exchange, name, account, print) --> entry or nil; or nil, problem
+	local entry, err = find(name);
+	if entry and entry.owner then
+		local owner;
+		owner, err = owner_of(exchange.sender);
+		if entry.owner ~= owner then entry = nil; end
+	end
+	if not print then
+		return nil, problems.new("unloaded");
+	elseif err then
+		module:log("error", "Idempotency keys cannot be read: %s", err);
+		return nil, problems.new("unavailable", "it cannot be told now whether this Idempotency-Key was used; try again");
+	elseif entry and entry.fingerprint ~= print then
+		return nil, problems.new("unprocessable", "this Idempotency-Key was used for another request; use a new one");
+	elseif entry then
+		return entry;
+	elseif (counts[account] or 0) >= kept_at_most then
+		return nil, problems.new("unavailable", "too many idempotency keys of this account are kept; try again later, or without one");
+	elseif unstored:count() >= unstored_at_most and not keeps_nothing then
+		return nil, problems.new("unavailable", "idempotency keys cannot be stored now; try again", { retry_after = stored_again_every });
+	end
+end
+
+local function send_and_keep(exchange, name, account, print, send) --> answer; or nil, problem
+	local answer, problem = send(exchange);
+	if exchange.sent then
+		local kept = answer or exchange.kept_answer;
+		-- If it was kept earlier and Prosody was killed before the flush, a lost message would count as sent.
+		scheduler.flush(exchange.sender.account);
+		keep(name, account, {
+			time = os.time(); fingerprint = print; owner = owner_of(exchange.sender, true);
+			problem = not kept and problem or nil; answer = to_keep(kept, exchange.headers);
+		});
+	end
+	return answer, problem;
+end
+
+-- Sends a request once. `send(exchange)` sends it; `exchange.sent` says then whether anything was sent, and `exchange.kept_answer`
+-- what a client that asks again is answered, if the request itself has a problem.
+local function once(exchange, key, send) --> answer; or nil, problem
+	local sender = exchange.sender;
 	if not is_key(key) then
-		return { status = 400; detail = "Idempotency-Key is 1 to 255 visible ASCII characters" };
+		return nil, problems.new("malformed", "Idempotency-Key is 1 to 255 visible ASCII characters");
 	end
 	local account = sender.hash;
 	if not account then
@@ -288,43 +327,19 @@ local function once(sender, key, request, send) --> problem, answer
 	-- A request that has raised an error does not go on.
 	local other = under_way[name];
 	if other and coroutine.status(other) ~= "dead" then
-		return { status = 409; detail = "a request with this Idempotency-Key is under way; wait for its answer" };
+		return nil, problems.new("conflict", "a request with this Idempotency-Key is under way; wait for its answer");
 	end
 	under_way[name] = coroutine.running();
-	local problem, answer, sent;
-	local print = fingerprint(request, sender.account);
-	local entry, err = find(name);
-	if entry and entry.owner then
-		local owner;
-		owner, err = owner_of(sender);
-		if entry.owner ~= owner then entry = nil; end
-	end
-	if not print then
-		problem = problems.new("unloaded");
-	elseif err then
-		module:log("error", "Idempotency keys cannot be read: %s", err);
-		problem = { status = 503; detail = "it cannot be told now whether this Idempotency-Key was used; try again"; retry_after = 5 };
-	elseif entry and entry.fingerprint ~= print then
-		problem = { status = 422; detail = "this Idempotency-Key was used for another request; use a new one" };
-	elseif entry then
-		problem, answer = entry.problem, entry.answer;
-	elseif (counts[account] or 0) >= kept_at_most then
-		problem = { status = 503; detail = "too many idempotency keys of this account are kept; try again later, or without one" };
-	elseif unstored:count() >= unstored_at_most and not keeps_nothing then
-		problem = { status = 503; detail = "idempotency keys cannot be stored now; try again"; retry_after = stored_again_every };
-	else
-		problem, answer, sent = send(request, sender);
-		if sent then
-			-- Kept before that, it would be answered and lost if Prosody was killed then.
-			scheduler.flush(sender.account);
-			keep(name, account, {
-				time = os.time(); fingerprint = print; owner = owner_of(sender, true);
-				problem = not answer and problem or nil; answer = to_keep(answer, request.headers);
-			});
-		end
+	local print = fingerprint(exchange);
+	local entry, problem = look_up(exchange, name, account, print);
+	local answer;
+	if entry then
+		answer, problem = entry.answer, entry.problem;
+	elseif not problem then
+		answer, problem = send_and_keep(exchange, name, account, print, send);
 	end
 	under_way[name] = nil;
-	return problem, answer;
+	return answer, problem;
 end
 
 local function count() --> number

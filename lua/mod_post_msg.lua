@@ -55,8 +55,8 @@ if config.auth_mechanisms:contains("Token") then
 	commands.provide_all();
 end
 
-local get = handler.answering(function (request)
-	return nil, page.serve(request, page.file_at(page.rest_of(request), request.headers.accept));
+local get = handler.answering(function (exchange)
+	return page.serve(exchange, page.file_at(page.rest_of(exchange.request), exchange.headers.accept));
 end);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.

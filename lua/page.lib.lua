@@ -5,6 +5,7 @@ local sha256 = require "util.hashes".sha256;
 
 local compose = module.import "compose";
 local config = module.import "config";
+local delivery = module.import "delivery";
 local native = module.import "native";
 local own_tokens = module.import "account_tokens";
 local problems = module.import "problems";
@@ -38,11 +39,11 @@ local function is_known(if_none_match, etag) --> boolean
 	return if_none_match == "*" or if_none_match:find(etag, 1, true) ~= nil;
 end
 
-local function serve(request, name) --> answer
+local function serve(exchange, name) --> answer
 	local file = files[name];
 	local headers = { etag = file.etag; cache_control = "no-cache"; vary = "Accept, Origin" };
 	for header, value in pairs(page_headers) do headers[header] = value; end
-	if request.headers.if_none_match and is_known(request.headers.if_none_match, file.etag) then
+	if exchange.headers.if_none_match and is_known(exchange.headers.if_none_match, file.etag) then
 		return { status_code = 304; headers = headers };
 	end
 	headers.content_type = file.media_type;
@@ -74,83 +75,75 @@ local function answer_json(status, text) --> answer
 end
 
 -- What a request would send, or the beginning of that. Nothing is sent, uploaded or counted.
-local function try(request, sender) --> problem, answer
-	local stanza, problem, batch = compose.read(request, sender, nil, nil, base);
-	if problem and problem.status == 415 and not request.format and uploads.takes_files(sender) then
-		problem = { status = 422; field = "file"; detail = "a dry run takes no files: nothing is uploaded" };
+local function try(exchange) --> answer; or nil, problem
+	local sender = exchange.sender;
+	local batch, problem = compose.read(exchange, { path = base; takes_files = false });
+	if not batch then
+		if problem.status == 415 and not exchange.format and uploads.takes_files(sender) then
+			problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
+		end
+		return nil, problem;
 	end
-	if problem then return problem; end
+	local total;
+	total, problem = delivery.resolve(sender, batch);
+	if not total then return nil, problem; end
 	local messages, bytes, more = {}, 0, "";
-	local function show(message)
+	for message in batch.next, batch do
 		local shown = tostring(message);
 		bytes = bytes + #shown;
 		-- util.json takes 40 ms for a megabyte.
 		messages[#messages + 1] = ('{"to":%s,"stanza":%s}'):format(native.json_text(message.attr.to), native.json_text(shown));
+		if #messages == most_shown or bytes > most_bytes_shown or not scheduler.breathe(sender.account) then break; end
 	end
-	if stanza then show(stanza); end
-	if batch then
-		local ticket = batch:ticket();
-		if ticket and not scheduler.await(ticket, sender.account) then return problems.new("unloaded"); end
-		local done;
-		repeat
-			done, problem = batch:resolve();
-			if problem then return problem; end
-			if not done and not scheduler.breathe(sender.account) then return problems.new("unloaded"); end
-		until done;
-		for message in batch.next, batch do
-			show(message);
-			if #messages == most_shown or bytes > most_bytes_shown or not scheduler.breathe(sender.account) then break; end
-		end
-		batch:release();
-		if batch:total() > #messages then more = (',"more":%d'):format(batch:total() - #messages); end
-	end
-	return nil, answer_json(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
+	batch:release();
+	if total > #messages then more = (',"more":%d'):format(total - #messages); end
+	return answer_json(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
 end
 
 local actions = {};
 
-function actions.list(username) --> problem, answer
+function actions.list(username) --> answer; or nil, problem
 	local tokens = {};
 	local ok, problem = own_tokens.each_row(username, function (row)
 		row.signed, row.rate = nil, tonumber(row.rate);
 		tokens[#tokens + 1] = json.encode(row);
 	end);
-	if not ok then return problem; end
-	return nil, answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
+	if not ok then return nil, problem; end
+	return answer_json(200, '{"tokens":['..table.concat(tokens, ",").."]}");
 end
 
-function actions.add(username, given)
+function actions.add(username, given) --> answer; or nil, problem
 	local token, id = own_tokens.add(username, given);
-	if not token then return id; end
-	return nil, answer_json(201, json.encode { token = token; id = id });
+	if not token then return nil, id; end
+	return answer_json(201, json.encode { token = token; id = id });
 end
 
-function actions.revoke(username, given)
+function actions.revoke(username, given) --> answer; or nil, problem
 	local ok, problem = own_tokens.revoke(username, given.id or "");
-	if not ok then return problem; end
-	return nil, answer_json(200, json.encode { id = given.id });
+	if not ok then return nil, problem; end
+	return answer_json(200, json.encode { id = given.id });
 end
 
 -- The account's own tokens: for a password, not for a token. Of the media type that no page of another origin can post without
 -- being asked (CORS).
-local function manage(request, sender) --> problem, answer
-	local headers = request.headers;
+local function manage(exchange) --> answer; or nil, problem
+	local headers, sender = exchange.headers, exchange.sender;
 	if not config.auth_mechanisms:contains("Token") then
-		return { status = 404; detail = "this server takes no sending tokens (post_msg_auth_mechanisms)" };
+		return nil, problems.new("absent", "this server takes no sending tokens (post_msg_auth_mechanisms)");
 	elseif sender.token or sender.by_token then
-		return { status = 403; detail = "a sending token can only send, and no token makes others; sign in with the password" };
+		return nil, problems.new("forbidden", "a sending token can only send, and no token makes others; sign in with the password");
 	elseif sender.host ~= module.host then
-		return { status = 403; detail = "the tokens of "..sender.account.." are made at "..sender.host };
+		return nil, problems.new("forbidden", "the tokens of "..sender.account.." are made at "..sender.host);
 	elseif not (headers.content_type or ""):lower():find("^application/json%s*%f[;%z]") or headers.content_encoding then
-		return { status = 415; detail = "tokens are managed with a JSON object (application/json), which is not compressed" };
-	elseif #request.body > longest_given then
-		return { status = 413; detail = "a request about tokens has at most "..longest_given.." bytes" };
+		return nil, problems.new("unsupported", "tokens are managed with a JSON object (application/json), which is not compressed");
+	elseif #exchange.body > longest_given then
+		return nil, problems.new("too_large", "a request about tokens has at most "..longest_given.." bytes");
 	end
-	local given, problem = native.token_request(request.body);
-	if not given then return problem; end
+	local given, problem = native.token_request(exchange.body);
+	if not given then return nil, problem; end
 	local action = actions[given.action or ""];
 	if not action then
-		return { status = 422; field = "action"; detail = "`action` is list, add or revoke, in a JSON object" };
+		return nil, problems.new("unprocessable", "`action` is list, add or revoke, in a JSON object", { field = "action" });
 	end
 	return action(sender.username, given);
 end

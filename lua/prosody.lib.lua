@@ -35,4 +35,41 @@ function server.is_connected(host, domain) --> boolean
 	return hosts[host].s2sout[domain] ~= nil;
 end
 
+-- net.http.server (0.12.3, 13.0.1) reads the body of a request into `body_sink`, and calls the handler again at its end.
+
+-- Reads the rest of a body that is refused, and drops it.
+function server.discard_body(request)
+	request.body_sink = { write = function () return true; end };
+end
+
+function server.is_discarded(request) --> boolean
+	return request.body_sink ~= nil;
+end
+
+-- The rest of a refused body was read; its answer is sent already.
+function server.end_discarded(request, response) --> true
+	response.finished = true;
+	response:finish_cb();
+	request.conn:close();
+	return true;
+end
+
+-- Calls `callback` if the client goes before its answer. Prosody (0.12.3, 13.0.1) does not end the request then, and would set a
+-- timer, of many minutes, to a connection that is resumed after its end.
+function server.on_client_gone(response, callback)
+	response.on_destroy = function ()
+		response.conn.resume = function () end;
+		callback();
+		response:finish_cb();
+	end;
+end
+
+-- Drops what a client sends on a connection that ends. Prosody (0.12.3, 13.0.1) reads on if the client has hung up, also while the
+-- connection is paused, and would queue each request.
+local deaf = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
+
+function server.ignore_input(conn)
+	conn:setlistener(deaf);
+end
+
 return server;

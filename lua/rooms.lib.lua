@@ -16,6 +16,7 @@ local config = module.import "config";
 local guard = module.import "guard";
 local new_messages = module.import "room_messages".new;
 local counters = module.import "counters";
+local outcomes = module.import "outcomes";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local show = module.import "display".show;
@@ -72,7 +73,7 @@ counters.register("speaking_occupants", function ()
 end);
 
 local function settle(occupant, outcome, status, problem)
-	scheduler.settle(outcome, status, problem);
+	outcomes.settle(outcome, status, problem);
 	occupant.messages:forget(outcome);
 end
 

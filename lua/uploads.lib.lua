@@ -330,31 +330,32 @@ local function upload_one(sender, service, file, body) --> problem, URL
 	return put(sender, service, put_url, headers, file.bytes or body:sub(file.first, file.last)), get_url;
 end
 
-local function upload_all(sender, batch, body, files) --> problem
+local function upload_all(sender, batch, body, files) --> true; or nil, problem
 	local service, away = service_of(sender);
 	if not service then
-		return { status = 503; detail = (away or sender.host)..": no upload service answers now; try again"; retry_after = 5 };
+		return nil, problems.new("unavailable", (away or sender.host)..": no upload service answers now; try again");
 	end
 	for index, file in ipairs(files) do
 		local problem, url = upload_one(sender, service, file, body);
 		problem = problem or batch:link(index, url);
 		count_files(1, not problem and "uploaded" or problem.status < 500 and "refused" or "failed");
-		if problem then return problem; end
+		if problem then return nil, problem; end
 	end
+	return true;
 end
 
 -- Uploads the files of a request, whose body this is, and links its messages to them.
-local function upload(sender, batch, body) --> problem
+local function upload(sender, batch, body) --> true; or nil, problem
 	local files = batch:files();
-	if not files[1] then return nil; end
+	if not files[1] then return true; end
 	local all, own = uploading.count(sender.account);
 	if own + 1 > at_once - (all + 1) then
-		return { status = 503; detail = "too many files are uploaded at once; try again in a moment"; retry_after = 1 };
+		return nil, problems.new("busy", "too many files are uploaded at once; try again in a moment");
 	end
 	uploading.enter(sender.account);
-	local problem = upload_all(sender, batch, body, files);
+	local ok, problem = upload_all(sender, batch, body, files);
 	uploading.leave();
-	return problem;
+	return ok, problem;
 end
 
 return { takes_files = takes_files; upload = upload };
