@@ -8,7 +8,7 @@
 --   commands         the same tokens in a chat client (XEP-0050)
 --   account_tokens   what an account does with its own tokens
 --   auth             credentials → sender; passwords → the backend of the account
---   idempotency      a repeated request is answered as the first time
+--   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
 --   uploads          files → an upload service (XEP-0363)
 --   delivery         a message → Prosody → its outcome; rooms: the same for rooms (XEP-0045)
 --   compose          a request → its messages, by the native half
@@ -42,7 +42,7 @@ local commands = module.import "commands";
 local config = module.import "config";
 local handler = module.import "handler";
 local host = module.import "host";
-local keys = module.import "idempotency";
+local key_store = module.import "key_store";
 local metrics = module.import "metrics";
 local page = module.import "page";
 local rooms = module.import "rooms";
@@ -98,7 +98,7 @@ end);
 
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
-	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.joined; keys = keys.count;
+	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.joined; keys = key_store.count;
 	tokens = function () return tokens:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
@@ -114,10 +114,10 @@ end
 
 module:hook_global("server-stopping", stop_all, 100);
 function module.save()
-	return { unstored = keys.save() };
+	return { unstored = key_store.save() };
 end
 function module.restore(saved)
-	if saved.unstored then keys.restore(saved.unstored); end
+	if saved.unstored then key_store.restore(saved.unstored); end
 end
 function module.unload()
 	stop_all();
