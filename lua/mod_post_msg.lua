@@ -4,9 +4,13 @@
 -- files below it, on its first lines, and has a table of functions (`make check` finds a circle):
 --
 --   handler          the way of a request: framing, origin, credentials, answer
---   page             the page at GET /msg, dry runs, the tokens of an account over HTTP
---   commands         the same tokens in a chat client (XEP-0050)
+--   page_files       the page at GET /msg, and the description of what is served
+--   dry_run          what a request would send: POST /msg/@try
+--   token_requests   the tokens of an account over HTTP: POST /msg/@tokens
+--   commands         the same tokens in a chat client (XEP-0050); command_texts: its texts
 --   account_tokens   what an account does with its own tokens
+--   host_tokens      the tokens of this host, in a token_store; token_spec: what a token may be; token_rows: how one is shown;
+--                    token_rates: how many messages one may send
 --   auth             credentials → sender; passwords → the backend of the account
 --   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
 --   uploads          files → an upload service (XEP-0363)
@@ -14,7 +18,8 @@
 --   compose          a request → its messages, by the native half
 --   scheduler        waits, and long work in slices
 --   host, native     the native half: src/binding.rs
---   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check: its `check`
+--   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check, prosodyctl_tokens, prosodyctl_templates:
+--                    its parts
 
 -- Loads a file of this module once on each host. A file that imports itself, through others, is a defect.
 local imported = {};
@@ -40,24 +45,24 @@ local array = require "util.array";
 local auth = module.import "auth";
 local commands = module.import "commands";
 local config = module.import "config";
+local dry_run = module.import "dry_run";
 local handler = module.import "handler";
 local host = module.import "host";
 local key_store = module.import "key_store";
 local metrics = module.import "metrics";
-local page = module.import "page";
+local page_files = module.import "page_files";
 local rooms = module.import "rooms";
 local scheduler = module.import "scheduler";
 local server = module.import "prosody";
 local templates = module.import "templates";
+local token_requests = module.import "token_requests";
 local tokens = module.import "host_tokens";
 
 if config.auth_mechanisms:contains("Token") then
 	commands.provide_all();
 end
 
-local get = handler.answering(function (exchange)
-	return page.serve(exchange, page.file_at(page.rest_of(exchange.request), exchange.headers.accept));
-end);
+local get = handler.answering(page_files.get);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
 scheduler.repeatedly(60 * 60, function ()
@@ -67,10 +72,10 @@ end);
 
 local routes = {
 	["POST"] = handler.post; ["POST /*"] = handler.post;
-	["POST /@try"] = handler.answering(handler.identified(page.try));
-	["POST /@tokens"] = handler.answering(handler.identified(page.manage));
+	["POST /@try"] = handler.answering(handler.identified(dry_run.try));
+	["POST /@tokens"] = handler.answering(handler.identified(token_requests.manage));
 };
-for _, path in ipairs(page.paths) do
+for _, path in ipairs(page_files.paths) do
 	routes["GET"..path], routes["HEAD"..path] = get, get;
 end
 -- mod_http has a handler of OPTIONS for every path that has none.

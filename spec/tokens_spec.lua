@@ -484,6 +484,7 @@ for i in range(61):
 				[{ "add", "me@example.com", "--rate", "0" }] = "whole number"; [{ "add", "me@example.com", "--as", "../x" }] = "letters";
 				[{ "add", "me@example.com", "--label", "a\nb" }] = "one line"; [{ "add", "me@example.com", "--rate", "1", "--rate", "2" }] = "twice";
 				[{ "list", "example.com" }] = "no address of an account"; [{ "list", "me@nowhere.example" }] = "no host";
+				[{ "list", "--to", "user@example.com" }] = "no option --to"; [{ "revoke", "1", "2" }] = "a word too many";
 				[{ "revoke" }] = "by its id"; [{ "revoke", "0123456789abcdef" }] = "no token"; [{ "revoke", "../me" }] = "no token";
 				[{ "destroy" }] = "Usage"; [{}] = "Usage";
 			} do
