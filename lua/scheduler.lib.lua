@@ -9,7 +9,6 @@ local timer = require "util.timer";
 local core = module.import "host";
 local counters = module.import "counters";
 local fifo = module.import "queue";
-local problems = module.import "problems";
 
 local new_queue, push, pop, is_empty = fifo.new, fifo.push, fifo.pop, fifo.is_empty;
 
@@ -191,40 +190,6 @@ end
 
 local watches = {};
 
--- An outcome has a status or a problem, once there is one.
-local function settle(outcome, status, problem)
-	if outcome.status or outcome.problem then return; end
-	outcome.status, outcome.problem = status, problem;
-	local on_settled = outcome.on_settled;
-	outcome.on_settled = nil; -- it holds the request, and a timer may hold the outcome
-	if on_settled then on_settled(); end
-end
-
--- A list of outcomes that knows how many of them are not settled.
-local function new_outcomes() --> { pending, [index] = outcome }
-	local outcomes = { pending = 0 };
-	function outcomes.on_settled()
-		outcomes.pending = outcomes.pending - 1;
-		if outcomes.pending == 0 and outcomes.wake then outcomes.wake(); end
-	end
-	return outcomes;
-end
-
-local function add_outcome(outcomes, outcome)
-	outcomes[#outcomes + 1] = outcome;
-	if not outcome.status and not outcome.problem then
-		outcomes.pending = outcomes.pending + 1;
-		outcome.on_settled = outcomes.on_settled;
-	end
-end
-
--- Waits until all of these have a status or a problem.
-local function settled(outcomes, account) --> problem, where the request cannot go on
-	if outcomes.pending == 0 then return nil; end
-	local goes_on = suspend(function (wake) outcomes.wake = wake; end, account);
-	return not goes_on and problems.new("unloaded") or nil;
-end
-
 -- Does something with each item, in slices that leave the event loop free. Unlike `breathe`, it is
 -- not part of a request. What takes a quarter of a slice is done at once.
 local function in_slices(next_item, handle, account)
@@ -288,7 +253,6 @@ for index, fd in ipairs({ core.wake_fds() }) do
 end
 
 return {
-	add_outcome = add_outcome; await = await; breathe = breathe; count = count; flush = flush; go_on = go_on;
-	in_slices = in_slices; let_timers_run = let_timers_run; new_outcomes = new_outcomes;
-	repeatedly = repeatedly; settle = settle; suspend = suspend; settled = settled; sleep = sleep; stop = stop;
+	await = await; breathe = breathe; count = count; flush = flush; go_on = go_on; in_slices = in_slices;
+	let_timers_run = let_timers_run; repeatedly = repeatedly; suspend = suspend; sleep = sleep; stop = stop;
 };

@@ -1,0 +1,51 @@
+-- The framing of a request (RFC 9112, section 6): what makes its body impossible to read.
+
+local problems = module.import "problems";
+local server = module.import "prosody";
+
+-- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
+-- connection. Closed twice at once, it would lose the answer.
+local function end_connection(exchange, seconds)
+	exchange.is_last, exchange.response.persistent = true, true;
+	module:add_timer(seconds, function () exchange.request.conn:close(); end);
+end
+
+local function refuse(kind, detail) --> nil, problem
+	return nil, problems.new(kind, detail, { headers = { connection = "close" } });
+end
+
+local function check_headers(exchange) --> true; or nil, problem
+	local headers = exchange.headers;
+	local length = headers.content_length;
+	if length and not length:find("^%d+$") then
+		end_connection(exchange, 1);
+		return refuse("bad_framing", "Content-Length is no number of bytes, or given twice");
+	elseif not headers.transfer_encoding then
+		return true;
+	elseif length then
+		exchange.response.persistent = false;
+		return refuse("bad_framing", "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone");
+	end
+	end_connection(exchange, 1);
+	return refuse("length_required", "the body must come with Content-Length; Transfer-Encoding is not supported");
+end
+
+local function check(exchange) --> true; or nil, problem
+	local ok, problem = check_headers(exchange);
+	if ok and exchange.body == false then
+		-- The body is refused in any case, but not before its sender is known. The rest is read and dropped: closed before that, the
+		-- connection would be reset, and a proxy that is still sending would lose the answer (RFC 9112, section 9.6).
+		server.discard_body(exchange.request);
+		end_connection(exchange, 30);
+	end
+	return ok, problem;
+end
+
+-- Ends the connection of a request that is refused for its method, if its body cannot be skipped.
+local function check_method(exchange)
+	if exchange.headers.transfer_encoding and not exchange.headers.content_length then
+		end_connection(exchange, 1);
+	end
+end
+
+return { check = check; check_method = check_method };

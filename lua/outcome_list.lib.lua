@@ -1,0 +1,84 @@
+-- The outcomes that a request waits for.
+
+local timer = require "util.timer";
+
+local counters = module.import "counters";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local settle = module.import "outcomes".settle;
+
+-- Outcomes that the requests of an account may wait for. Each takes memory until it is settled, which a recipient can delay.
+local most_awaited = 20000;
+local reserved = setmetatable({}, { __mode = "k" }); -- list → true; a request that an error has ended loses its list
+
+local list = {};
+list.__index = list;
+
+local function new(account) --> list
+	return setmetatable({ account = account; pending = 0; reserved = 0 }, list);
+end
+
+-- Reserves places for the outcomes of `count` messages.
+function list:reserve(count) --> true; or nil, problem
+	local sum = 0;
+	for other in pairs(reserved) do
+		if other.account == self.account then sum = sum + other.reserved; end
+	end
+	if sum + count > most_awaited then
+		return nil, problems.new("busy", ("other requests of %s wait for the outcomes of %d messages, and %d more are too many; try again in a moment")
+			:format(self.account, sum, count));
+	end
+	self.reserved = count;
+	reserved[self] = true;
+	return true;
+end
+
+-- The request no longer needs its places.
+function list:release()
+	reserved[self] = nil;
+end
+
+function list:add(outcome)
+	self[#self + 1] = outcome;
+	if not outcome.status and not outcome.problem then
+		self.pending = self.pending + 1;
+		outcome.list = self;
+	end
+end
+
+-- An outcome of the list is settled.
+function list:count_down()
+	self.pending = self.pending - 1;
+	if self.pending == 0 and self.wake then self.wake(); end
+end
+
+-- Stops waiting for receipts. The newest outcome is settled first: among outcomes with one key it is found at once.
+function list:give_up()
+	local index = #self + 1;
+	scheduler.in_slices(function ()
+		index = index - 1;
+		return self[index];
+	end, function (outcome)
+		if outcome.wait and not outcome.status and not outcome.problem then
+			settle(outcome, 202);
+		end
+	end, self.account);
+end
+
+-- Waits until all outcomes are settled, for receipts at most so many seconds, or without end if that is nil.
+function list:wait(seconds) --> true; or nil, problem
+	if self.pending == 0 then return true; end
+	local limit = seconds and timer.add_task(seconds, function () self:give_up(); end);
+	local goes_on = scheduler.suspend(function (wake) self.wake = wake; end, self.account);
+	if limit then timer.stop(limit); end -- it holds the list
+	if not goes_on then return nil, problems.new("unloaded"); end
+	return true;
+end
+
+counters.register("awaited_batches", function ()
+	local count = 0;
+	for _ in pairs(reserved) do count = count + 1; end
+	return count;
+end);
+
+return { new = new };

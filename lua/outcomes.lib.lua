@@ -1,0 +1,99 @@
+-- Outcomes: what became of each message. An outcome is { id, to, kind, sender, wait }: the stanza's id and recipient, the kind of
+-- recipient (delivery.lib.lua), the sender, and the seconds to wait for a receipt, or nil. It has a `status` or a `problem` as soon
+-- as one is known.
+
+local cache = require "util.cache";
+local jid_bare = require "util.jid".bare;
+local sha256 = require "util.hashes".sha256;
+
+local counters = module.import "counters";
+local scheduler = module.import "scheduler";
+
+local longest_key = 256; -- bytes; longer keys are hashed
+local answered_for = 60 * 60; -- seconds
+
+-- Outcomes of messages that are being routed, or whose receipt is awaited, by key. Of several outcomes with one key, this table has
+-- the newest, and each has the next older one.
+local tracked = {};
+
+-- Answered messages whose bounce or receipt may still arrive: it must reach no client of the sender.
+local answered = cache.new(10000); -- key, or its hash → the time of the answer
+
+-- No address contains a line end.
+local function key_of(id, sender, to) --> string
+	return id.."\n"..sender.."\n"..to;
+end
+
+local function short(key) --> string
+	return #key > longest_key and sha256(key) or key;
+end
+
+-- From now on, `find` returns the outcome.
+local function track(outcome)
+	local key = key_of(outcome.id, outcome.sender.address, outcome.to);
+	local older = tracked[key];
+	if older then older.newer = outcome; end
+	outcome.key, outcome.older = key, older;
+	tracked[key] = outcome;
+end
+
+local function untrack(outcome)
+	local key, older, newer = outcome.key, outcome.older, outcome.newer;
+	outcome.key, outcome.older, outcome.newer = nil, nil, nil;
+	if older then older.newer = newer; end
+	if newer then newer.older = older; else tracked[key] = older; end
+end
+
+-- The outcome of a message from `sender` (an address) to `from`, or to the account of `from`.
+local function find(id, sender, from) --> outcome or nil
+	return tracked[key_of(id, sender, from)] or tracked[key_of(id, sender, jid_bare(from))];
+end
+
+local function is_answered(id, sender, from) --> boolean
+	return answered:get(short(key_of(id, sender, from))) ~= nil or answered:get(short(key_of(id, sender, jid_bare(from)))) ~= nil;
+end
+
+-- Stops tracking a message that is answered.
+local function close(outcome)
+	local key, sender = outcome.key, outcome.sender;
+	if not key then return; end
+	untrack(outcome);
+	if outcome.wait or sender.resource then
+		answered:set(short(key), os.time());
+	end
+end
+
+-- Gives an outcome its status or its problem. Only the first one counts.
+local function settle(outcome, status, problem)
+	close(outcome);
+	if outcome.status or outcome.problem then return; end
+	outcome.status, outcome.problem = status, problem;
+	local list = outcome.list;
+	outcome.list = nil; -- a timer may hold the outcome, and the list holds the request
+	if list then list:count_down(); end
+end
+
+local function forget_answered()
+	local expired = os.time() - answered_for;
+	scheduler.in_slices(function ()
+		local key, time = answered:tail();
+		return key and time <= expired and key or nil;
+	end, function (key)
+		answered:set(key, nil);
+	end);
+end
+
+scheduler.repeatedly(answered_for, function ()
+	forget_answered();
+	return answered_for;
+end);
+
+counters.register("outcomes", function ()
+	local count = 0;
+	for _, outcome in pairs(tracked) do
+		while outcome do count, outcome = count + 1, outcome.older; end
+	end
+	return count;
+end);
+
+return { close = close; find = find; is_answered = is_answered; settle = settle; track = track };

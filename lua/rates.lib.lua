@@ -1,0 +1,77 @@
+-- Limits of a rate: at most so many events in any period of so many seconds. Prosody's util.throttle is a token bucket: in some
+-- periods it lets pass almost twice its limit.
+
+local now = require "util.time".monotonic;
+
+local fifo = module.import "queue";
+
+local is_empty, pop, push = fifo.is_empty, fifo.pop, fifo.push;
+
+-- Events are counted in entries { begun, time, count }; `time` is the time of an entry's newest event. As soon as there are this many
+-- entries, a new one begins only after 1/60 of the period, so that there are never many more.
+local most_entries = 60;
+
+local rate = {};
+rate.__index = rate;
+
+-- At most `most` events in any `seconds`.
+local function new(most, seconds)
+	return setmetatable({ most = most; seconds = seconds; total = 0; entries = fifo.new() }, rate);
+end
+
+local function drop_expired(self, time)
+	local entries = self.entries;
+	while not is_empty(entries) and entries[entries.first].time + self.seconds <= time do
+		local entry = pop(entries);
+		self.total = self.total - entry.count;
+		entry.count = 0; -- nothing of it is given back
+	end
+end
+
+local function current_entry(self, time)
+	local entries = self.entries;
+	local entry = entries[entries.last];
+	if not entry or entries.last - entries.first < most_entries or time - entry.begun >= self.seconds / most_entries then
+		entry = { begun = time; count = 0 };
+		push(entries, entry);
+	end
+	return entry;
+end
+
+-- The time until `count` events are within the limit. If `count` itself is over the limit, the time until all events have expired.
+local function seconds_until(self, count, time) --> number
+	local total, entries, seconds = self.total, self.entries, self.seconds;
+	local index = entries.first;
+	while index <= entries.last and total + count > self.most do
+		total = total - entries[index].count;
+		seconds = math.ceil(entries[index].time + self.seconds - time);
+		index = index + 1;
+	end
+	return seconds;
+end
+
+-- Counts events, if all of them are within the limit.
+function rate:take(count) --> entry, for `give_back`; or nil, seconds until they are within the limit
+	local time = now();
+	drop_expired(self, time);
+	if self.total + count > self.most then
+		return nil, seconds_until(self, count, time);
+	end
+	local entry = current_entry(self, time);
+	entry.time, entry.count = time, entry.count + count;
+	self.total = self.total + count;
+	return entry;
+end
+
+-- Whether an entry is in the current period.
+function rate:counts(entry) --> boolean
+	return entry.time + self.seconds > now();
+end
+
+-- Takes back events that `take` has counted in `entry` and that did not happen.
+function rate:give_back(entry, count)
+	count = math.min(count, entry.count);
+	entry.count, self.total = entry.count - count, self.total - count;
+end
+
+return { new = new };
