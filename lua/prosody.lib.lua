@@ -81,6 +81,20 @@ server.route = prosody.core_post_stanza;
 -- The function that logs in this module's name, for a session: every session has one. core.modulemanager (0.12.3, 13.0.1) sets it.
 server.log = module._log;
 
+-- Reads a token of mod_tokenauth on a host. The module (0.12.3, 13.0.1) has no documentation; 0.12 has no sessions of tokens.
+function server.read_token(host, token) --> address, role; or nil, nil, error
+	local tokenauth = hosts[host].modules.tokenauth;
+	if not tokenauth then return nil; end
+	local session, info, err;
+	if rawget(tokenauth, "get_token_session") then -- a module is its environment, which is strict
+		session, err = tokenauth.get_token_session(token);
+		if not session then return nil, nil, err; end
+	end
+	info, err = tokenauth.get_token_info(token);
+	if not info then return nil, nil, err; end
+	return info.jid, session and session.role;
+end
+
 -- HTTP requests that this server sends
 
 local most_targets = 4; -- network addresses that one request tries

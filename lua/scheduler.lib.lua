@@ -44,7 +44,7 @@ local function set_turn()
 		end);
 	else
 		loop.next = core;
-		core.tick();
+		core:tick();
 	end
 end
 
@@ -124,9 +124,9 @@ local function flush(account)
 	suspend(function (wake)
 		ticks[#ticks + 1] = function ()
 			ticks[#ticks + 1] = wake;
-			core.tick();
+			core:tick();
 		end;
-		core.tick();
+		core:tick();
 	end, account);
 end
 
@@ -173,7 +173,7 @@ local function await(ticket, account) --> boolean: whether it goes on
 end
 
 local function on_tick()
-	local ended, due = core.ended(), ticks;
+	local ended, due = core:ended(), ticks;
 	ticks = {};
 	-- The turn is now, and not at another tick, unless that of another host is due.
 	local is_due = loop.next == nil or loop.next == core;
@@ -245,10 +245,10 @@ local function stop()
 	end
 end
 
-for name in pairs(core.state()) do
-	counters.register(name, function () return core.state()[name]; end);
+for name in pairs(core:state()) do
+	counters.register(name, function () return core:state()[name]; end);
 end
-for index, fd in ipairs({ core.wake_fds() }) do
+for index, fd in ipairs({ core:wake_fds() }) do
 	watches[index] = server.watchfd(fd, on_tick);
 end
 

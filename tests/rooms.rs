@@ -70,7 +70,9 @@ fn faults(sources: &Sources) -> Vec<String> {
         }
         let code = code_of(source);
         if room(module) != "binding" && code.contains("mlua") {
-            faults.push(format!("{module} knows mlua, which only the room binding may"));
+            faults.push(format!(
+                "{module} knows mlua, which only the room binding may"
+            ));
         }
         let imported = paths_of(&code)
             .iter()
