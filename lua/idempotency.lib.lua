@@ -349,7 +349,7 @@ local function count() --> number
 end
 
 module:hook_global("user-deleted", forget_account);
-scheduler.repeatedly(0, function () tidy(); return tidied_every; end);
+scheduler.add_timer(0, function () tidy(); return tidied_every; end);
 
 return {
 	once = once; count = count;
