@@ -1,44 +1,55 @@
--- What an account does with its own sending tokens, from a chat client or the page.
+-- What an account does with its own sending tokens, in a chat client or on the page.
 
 local is_async = require "util.async".ready;
 
 local auth = module.import "auth";
-local rules = module.import "tokens";
+local problems = module.import "problems";
 local scheduler = module.import "scheduler";
+local token_rows = module.import "token_rows";
+local token_spec = module.import "token_spec";
 local tokens = module.import "host_tokens";
 
--- Leaves the event loop to others, where the caller can be suspended.
-local function breathe(username) --> boolean: whether it goes on
-	return not is_async() or scheduler.breathe(username.."@"..module.host);
+local most_bytes_shown = 512; -- of a token's recipients
+
+local function address_of(username) --> the account's address
+	return username.."@"..module.host;
 end
 
--- `given` as tokens.lib.lua's `read` takes it, with `days` instead of `expires`.
-local function add(username, given) --> token, id; or nil, the name of what is wrong, and perhaps a sentence in English
-	given.expires = given.days and given.days ~= "" and given.days.."d" or nil;
-	local entry, wrong, sentence = rules.read(given, os.time());
-	if wrong == "expires" then
-		return nil, "days", "the days until a token expires are a whole number, from 1 to 36500";
-	elseif not entry then
-		return nil, wrong, sentence;
-	end
-	local token, id = tokens.add(username, entry);
-	if token then module:log("info", "%s@%s made the sending token %s", username, module.host, id); end
+-- `given` as token_spec reads it.
+local function add(username, given) --> token, id; or nil, problem
+	local entry, problem = token_spec.read(given, os.time());
+	if not entry then return nil, problem; end
+	local token, id = tokens:add(username, entry);
+	if token then module:log("info", "%s made the sending token %s", address_of(username), id); end
 	return token, id;
 end
 
-local function list(username) --> { { id, entry }, … }, or nil
-	return tokens.list(username, os.time(), function () return breathe(username); end);
-end
-
-local function revoke(username, id) --> true; or nil, "none" or "store"
-	local entry, err = tokens.find(id, os.time());
-	if err then return nil, "store"; end
-	if not entry or entry.account ~= username then return nil, "none"; end
-	local _, wrong = tokens.revoke(id, os.time());
-	if wrong then return nil, wrong; end
-	auth.forget_tokens(username.."@"..module.host);
-	module:log("info", "%s@%s revoked the sending token %s", username, module.host, id);
+-- Calls `handle` with the row of each token, from the oldest to the newest. If the caller can be suspended, others use the event loop
+-- in between.
+local function each_row(username, handle) --> true; or nil, problem
+	local function breathe() --> boolean: whether it goes on
+		return not is_async() or scheduler.breathe(address_of(username));
+	end
+	local found, problem = tokens:list(username, os.time(), breathe);
+	if not found then return nil, problem; end
+	for _, token in ipairs(found) do
+		if not breathe() then return nil, problems.new("unloaded"); end
+		handle(token_rows.new(token, most_bytes_shown));
+	end
 	return true;
 end
 
-return { add = add; breathe = breathe; list = list; revoke = revoke };
+local function revoke(username, id) --> true; or nil, problem
+	local entry, problem = tokens:find(id, os.time());
+	if not entry or entry.account ~= username then
+		return nil, problem or problems.new("unknown_token");
+	end
+	local _;
+	_, problem = tokens:revoke(id, os.time());
+	if problem then return nil, problem; end
+	auth.forget_tokens(address_of(username));
+	module:log("info", "%s revoked the sending token %s", address_of(username), id);
+	return true;
+end
+
+return { add = add; each_row = each_row; revoke = revoke };

@@ -6,11 +6,10 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
-local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
 local config = module.import "config";
-local drop_expired = module.import "tokens".drop_expired;
+local expiring_cache = module.import "expiring_cache";
 local native_host = module.import "host";
 local metrics = module.import "metrics";
 local native = module.import "native";
@@ -18,6 +17,7 @@ local passwords = module.import "passwords";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local show = module.import "display".show;
+local token_rates = module.import "token_rates";
 
 local hosts = prosody.hosts;
 
@@ -26,8 +26,8 @@ local count_credentials = metrics.counter("credentials");
 
 -- address → a sender whose permission was looked at when its password was
 local senders = cache.new(1000);
--- id of a sending token, found right at the time `checked` → { account, hash, checked, … }, with its senders by address
-local by_token = cache.new(1000);
+-- id of a sending token that was found right → { account, hash, … }, with its senders by address
+local by_token = expiring_cache.new(1000, config.credential_recheck);
 local most_addresses = 8; -- of a token whose senders are remembered
 local forgotten = 0; -- grows whenever an account or a token is forgotten
 
@@ -189,17 +189,18 @@ end
 
 -- `address` is what came with the token in Basic credentials.
 local function check_sending_token(id, hash, address, ip) --> sender, problem, headers
-	local known, time, clock = by_token:get(id), now(), os.time();
-	if known and time - known.checked < config.credential_recheck and (not known.expires or known.expires > clock) then
+	local known, older = by_token:get(id);
+	local clock = os.time();
+	if known and (not known.expires or known.expires > clock) then
 		if not equals(known.hash, hash) or address and jid_bare(address) ~= known.account then
 			return nil, refuse_token(known.account, ip, id);
 		end
 		return sender_by(known, address or known.account);
 	end
 	local mark = forgotten;
-	local entry, err = tokens.find(id, clock);
-	if err then
-		module:log("error", "Sending tokens cannot be read: %s", err);
+	local entry, trouble = tokens:find(id, clock);
+	if trouble then
+		module:log("error", "Sending tokens cannot be read: %s", trouble.cause);
 		return nil, { status = 503; detail = "it cannot be told now whether the token is valid; try again"; retry_after = 5 };
 	end
 	local account = entry and entry.account.."@"..module.host;
@@ -211,16 +212,15 @@ local function check_sending_token(id, hash, address, ip) --> sender, problem, h
 		if right or not entry then by_token:set(id, nil); end
 		return nil, refuse_token(account or "token:"..id, ip, id);
 	end
-	tokens.note_use(id, clock);
+	tokens:note_use(id, clock);
+	older = known or older;
+	local rate = entry.rate;
 	known = {
-		id = id; account = account; hash = hash; checked = time; expires = entry.expires; as = entry.as; webhook_secret = entry.webhook_secret;
-		allowed = known and known.allowed or entry.to and native.allowed(id, entry.to); -- a token is never changed
-		admit = entry.rate and tokens.admission(id, entry.rate); senders = {}; count = 0;
+		id = id; account = account; hash = hash; expires = entry.expires; as = entry.as; webhook_secret = entry.webhook_secret;
+		allowed = older and older.allowed or entry.to and native.allowed(id, entry.to); -- a token is never changed
+		admit = rate and function (count) return token_rates.take(id, rate, count); end; senders = {}; count = 0;
 	};
-	if mark == forgotten then
-		by_token:set(id, known);
-		drop_expired(by_token, function (other) return time - other.checked >= config.credential_recheck; end);
-	end
+	if mark == forgotten then by_token:set(id, known); end
 	return sender_by(known, address or account);
 end
 
@@ -331,7 +331,7 @@ for _, event in ipairs {
 	module:hook_global(event, forget);
 end
 module:hook_global("user-deleted", function (event)
-	if event.host == module.host then tokens.forget_account(event.username); end
+	if event.host == module.host then tokens:forget_account(event.username); end
 end);
 
 return {

@@ -1,4 +1,4 @@
--- The settings of this host, as settings.lib.lua declares them.
+-- The settings of this host.
 
 local loader = module.import "loader";
 local settings = module.import "settings";

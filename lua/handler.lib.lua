@@ -20,7 +20,7 @@ local idempotency = module.import "idempotency";
 local log = module.import "request_log";
 local metrics = module.import "metrics";
 local native = module.import "native";
-local page = module.import "page";
+local page_files = module.import "page_files";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local sending = module.import "sending";
@@ -187,7 +187,7 @@ end
 
 -- The methods of a path.
 local function allowed(exchange) --> string
-	return (page.file_at(page.rest_of(exchange.request)) and "GET, HEAD, " or "").."OPTIONS, POST";
+	return (page_files.has(exchange.request) and "GET, HEAD, " or "").."OPTIONS, POST";
 end
 
 -- Answers a request that mod_http has no route for.

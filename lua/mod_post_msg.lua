@@ -4,17 +4,22 @@
 -- files below it, on its first lines, and has a table of functions (`make check` finds a circle):
 --
 --   handler          the way of a request: framing, origin, credentials, answer
---   page             the page at GET /msg, dry runs, the tokens of an account over HTTP
---   commands         the same tokens in a chat client (XEP-0050)
+--   page_files       the page at GET /msg, and the description of what is served
+--   dry_run          what a request would send: POST /msg/@try
+--   token_requests   the tokens of an account over HTTP: POST /msg/@tokens
+--   commands         the same tokens in a chat client (XEP-0050); command_texts: its texts
 --   account_tokens   what an account does with its own tokens
+--   host_tokens      the tokens of this host, in a token_store; token_spec: what a token may be; token_rows: how one is shown;
+--                    token_rates: how many messages one may send
 --   auth             credentials → sender; passwords → the backend of the account
---   idempotency      a repeated request is answered as the first time
+--   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
 --   uploads          files → an upload service (XEP-0363)
 --   delivery         a message → Prosody → its outcome; rooms: the same for rooms (XEP-0045)
 --   compose          a request → its messages, by the native half
 --   scheduler        waits, and long work in slices
 --   host, native     the native half: src/binding.rs
---   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check: its `check`
+--   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check, prosodyctl_tokens, prosodyctl_templates:
+--                    its parts
 
 -- Loads a file of this module once on each host. A file that imports itself, through others, is a defect.
 local imported = {};
@@ -40,37 +45,37 @@ local array = require "util.array";
 local auth = module.import "auth";
 local commands = module.import "commands";
 local config = module.import "config";
+local dry_run = module.import "dry_run";
 local handler = module.import "handler";
 local host = module.import "host";
-local keys = module.import "idempotency";
+local key_store = module.import "key_store";
 local metrics = module.import "metrics";
-local page = module.import "page";
+local page_files = module.import "page_files";
 local rooms = module.import "rooms";
 local scheduler = module.import "scheduler";
 local server = module.import "prosody";
 local templates = module.import "templates";
+local token_requests = module.import "token_requests";
 local tokens = module.import "host_tokens";
 
 if config.auth_mechanisms:contains("Token") then
 	commands.provide_all();
 end
 
-local get = handler.answering(function (exchange)
-	return page.serve(exchange, page.file_at(page.rest_of(exchange.request), exchange.headers.accept));
-end);
+local get = handler.answering(page_files.get);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
 scheduler.add_timer(60 * 60, function ()
-	tokens.tidy();
+	tokens:tidy();
 	return 24 * 60 * 60;
 end);
 
 local routes = {
 	["POST"] = handler.post; ["POST /*"] = handler.post;
-	["POST /@try"] = handler.answering(handler.identified(page.try));
-	["POST /@tokens"] = handler.answering(handler.identified(page.manage));
+	["POST /@try"] = handler.answering(handler.identified(dry_run.try));
+	["POST /@tokens"] = handler.answering(handler.identified(token_requests.manage));
 };
-for _, path in ipairs(page.paths) do
+for _, path in ipairs(page_files.paths) do
 	routes["GET"..path], routes["HEAD"..path] = get, get;
 end
 -- mod_http has a handler of OPTIONS for every path that has none.
@@ -98,8 +103,8 @@ end);
 
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
-	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = keys.count;
-	tokens = tokens.count;
+	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = key_store.count;
+	tokens = function () return tokens:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
 		count_renderings(count.rendered, name, "rendered");
@@ -114,10 +119,10 @@ end
 
 module:hook_global("server-stopping", stop_all, 100);
 function module.save()
-	return { unstored = keys.save() };
+	return { unstored = key_store.save() };
 end
 function module.restore(saved)
-	if saved.unstored then keys.restore(saved.unstored); end
+	if saved.unstored then key_store.restore(saved.unstored); end
 end
 function module.unload()
 	stop_all();

@@ -18,6 +18,8 @@ local kinds = {
 	too_large = { status = 413 };
 	absent = { status = 404 };
 	unprocessable = { status = 422 };
+	token_limit = { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
+	unknown_token = { status = 404; field = "id"; detail = "the account has no token with this id" };
 	-- What became of a message.
 	conflict = { status = 409 };
 	not_found = { status = 404; condition = "item-not-found" };
@@ -32,6 +34,7 @@ local kinds = {
 	busy = { status = 503; retry_after = 1 };
 	overloaded = { status = 503; condition = "resource-constraint" };
 	unavailable = { status = 503; retry_after = 5 };
+	tokens_unavailable = { status = 503; retry_after = 5; detail = "the tokens cannot be read or written now; try again" };
 	unsent = { status = 503 };
 	defect = { status = 500; detail = "a defect of mod_post_msg; the server's log tells more" };
 };

@@ -1,4 +1,4 @@
--- The settings. Each is declared here and nowhere else; the table in docs/running.md shows the same.
+-- The settings. Each is declared here once; the table in docs/running.md shows the same.
 
 local jid_prep = require "util.jid".prep;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
@@ -6,7 +6,8 @@ local lfs = require "lfs";
 local resolve_relative_path = require "util.paths".resolve_relative_path;
 local set = require "util.set";
 
--- Kinds: how a value is called, and a function that gives it as it is used, or nil where it is none.
+-- A kind has what its values are called, and a function that returns a value as the module uses it, or nil if the value is not of the
+-- kind.
 
 local boolean = {
 	called = "true or false";
@@ -61,7 +62,7 @@ local nickname = {
 };
 
 local folder = {
-	called = "a folder that is there";
+	called = "an existing folder";
 	read = function (value)
 		if type(value) ~= "string" then return nil; end
 		local path = resolve_relative_path(prosody.paths.config or ".", value);
@@ -75,7 +76,7 @@ end
 
 local mechanisms = { basic = "Basic", bearer = "Bearer", token = "Token" };
 
--- In prosody.cfg.lua all begin with post_msg_. `without` is what stands for a missing default.
+-- In prosody.cfg.lua, each name begins with post_msg_. `without` says what a setting without a default means if it is not set.
 local declared = {
 	{
 		name = "access"; kind = list("a list of addresses and domains", jid_prep); without = "everyone";
@@ -84,27 +85,27 @@ local declared = {
 	{
 		name = "auth_mechanisms"; default = { "Basic", "Bearer", "Token" };
 		kind = list("a list of Basic, Bearer and Token", function (name) return mechanisms[name:lower()]; end);
-		says = "which credentials are taken: passwords, tokens of `mod_tokenauth`, sending tokens";
+		says = "accepted credentials: passwords, tokens of `mod_tokenauth`, sending tokens";
 	};
 	{
 		name = "require_encryption"; kind = boolean; default = false;
-		says = "refuse credentials over plain HTTP (`403`), but from the machine itself";
+		says = "reject credentials over plain HTTP (`403`), except from the same machine";
 	};
 	{
 		name = "size_limit"; kind = whole_number(1); default = 196608;
-		says = "bytes of one message, as it goes over the wire";
+		says = "maximum size of one message on the wire, in bytes";
 	};
 	{
 		name = "recipient_limit"; kind = whole_number(1); default = 100;
-		says = "recipients of one message";
+		says = "maximum number of recipients of one message";
 	};
 	{
 		name = "batch_limit"; kind = whole_number(1); default = 10000;
-		says = "messages, times recipients, of one array or NDJSON request";
+		says = "maximum number of messages in one array or NDJSON request; each recipient counts";
 	};
 	{
 		name = "max_wait"; kind = whole_number(0); default = 60;
-		says = "seconds that `Prefer: wait` may ask for";
+		says = "maximum number of seconds for `Prefer: wait`";
 	};
 	{
 		name = "nick"; kind = nickname; without = "first part of the sender's address";
@@ -116,12 +117,12 @@ local declared = {
 	};
 	{
 		name = "auth_failures"; kind = whole_number(1); default = 10;
-		says = "wrong passwords for each client address and account in a minute, and wrong tokens for each address, before `429`;"
-			.." an IPv6 `/64` is one address";
+		says = "wrong passwords a minute for each client address and account, and wrong tokens a minute for each address, before `429`;"
+			.." an IPv6 `/64` counts as one address";
 	};
 	{
 		name = "credential_recheck"; kind = number("a number of seconds", 0); default = 5;
-		says = "seconds for which a verified password is trusted without asking whether it still holds;"
+		says = "seconds for which a verified password is trusted without another check;"
 			.." a change through the running server counts at once";
 	};
 	{
@@ -130,11 +131,11 @@ local declared = {
 	};
 	{
 		name = "token_limit"; kind = whole_number(0); default = 100;
-		says = "sending tokens of one account";
+		says = "maximum number of sending tokens of one account";
 	};
 	{
 		name = "page"; kind = boolean; default = true;
-		says = "the page at `GET /msg`, to try the module on";
+		says = "serve the page at `GET /msg`, on which people can try the module";
 	};
 	{
 		name = "allow_origins"; kind = list("a list of origins, such as https://example.com", origin); without = "none";
@@ -142,13 +143,13 @@ local declared = {
 	};
 	{
 		name = "templates"; kind = folder; without = "none";
-		says = "a folder of templates of one's own, `NAME.j2` for `?as=NAME`";
+		says = "folder of custom templates: `NAME.j2` for `?as=NAME`";
 	};
 };
 
--- Those of a host, whose module API is `context`. `stop` is called with a text and what it names, where a
--- value is of the wrong kind.
-local function load(context, stop) --> the values by name
+-- The settings of a host. `context` is the host's module API. If a value is of the wrong kind, `stop` is called with a format and its
+-- arguments.
+local function load(context, stop) --> { name → value }
 	local values = {};
 	for _, setting in ipairs(declared) do
 		local option = "post_msg_"..setting.name;

@@ -1,46 +1,55 @@
--- A store of this module. Prosody does not sync its files: when the machine loses power, one that was written in the seconds
--- before may be empty, or hold what is none of it. That is told in the log, and the entry counts as not there.
+-- A store of this module, whose functions raise no errors. Prosody does not sync the files of its internal storage: after a loss of
+-- power, a file that was written in the seconds before may be empty or hold other bytes. Such a torn entry is logged, and counts as
+-- missing.
 
 local datamanager = require "util.datamanager";
 local envload = require "util.envload".envload;
 local storagemanager = require "core.storagemanager";
 
--- `context` is the module API of a host. > as module:open_store gives, and whether it is shared with others
-local function open(context, name)
-	local host, store = context.host, context:open_store(name);
-	local internal = select(2, storagemanager.get_driver(host, name)) == "internal";
+local store = {};
+store.__index = store;
 
-	-- Whether an entry has a file that says nothing. One that cannot be read now, such as for want of file descriptors, is whole.
-	local function is_torn(entry) --> boolean
-		local file = internal and io.open(datamanager.getpath(entry, host, name), "rb");
-		local text = file and file:read("*a");
-		if file then file:close(); end
-		if not text then return false; end
-		local load = envload(text, "="..name, {});
-		local ok, data = pcall(load or error);
-		return not ok or data == nil;
-	end
+-- `context` is the module API of a host.
+local function open(context, name) --> store
+	local is_internal = select(2, storagemanager.get_driver(context.host, name)) == "internal";
+	return setmetatable({
+		context = context; name = name; keyval = context:open_store(name);
+		shared = not is_internal; -- whether other processes may write into it, as into a database
+	}, store);
+end
 
-	return {
-		shared = not internal;
-		get = function (_, entry) --> entry; or nil and an error; or nil, nil and true
-			local ok, found, err = pcall(store.get, store, entry);
-			if not ok then found, err = nil, found; end
-			if found or not is_torn(entry) then return found or nil, err; end -- false where there is no storage
-			context:log("warn", "The entry %s of %s is torn, as by a loss of power, and is taken as not there", entry, name);
-			return nil, nil, true;
-		end;
-		set = function (_, entry, data) --> true; or nil and an error
-			local ok, done, err = pcall(store.set, store, entry, data);
-			if not ok then return nil, done; end
-			return done, err;
-		end;
-		users = function () --> as pairs gives; or nil
-			local ok, names, state, first = pcall(store.users, store);
-			if not ok or type(names) ~= "function" then return nil; end
-			return names, state, first;
-		end;
-	};
+-- A file that cannot be read now, such as for want of file descriptors, is not torn.
+function store:is_torn(entry) --> boolean
+	if self.shared then return false; end
+	local file = io.open(datamanager.getpath(entry, self.context.host, self.name), "rb");
+	local text = file and file:read("*a");
+	if file then file:close(); end
+	if not text then return false; end
+	local load = envload(text, "="..self.name, {});
+	local ok, data = pcall(load or error);
+	return not ok or data == nil;
+end
+
+function store:get(entry) --> data, or nil if there is none; or nil and an error; or nil, nil and true if it is torn
+	local ok, data, err = pcall(self.keyval.get, self.keyval, entry);
+	if not ok then data, err = nil, data; end
+	if data or not self:is_torn(entry) then return data or nil, err; end -- the storage "none" returns false
+	self.context:log("warn", "The entry %s of %s is torn, as after a loss of power, and counts as missing", entry, self.name);
+	return nil, nil, true;
+end
+
+-- The data nil deletes the entry.
+function store:set(entry, data) --> true; or nil and an error
+	local ok, done, err = pcall(self.keyval.set, self.keyval, entry, data);
+	if not ok then return nil, done; end
+	return done, err;
+end
+
+-- The names of all entries.
+function store:users() --> as pairs gives; or nil
+	local ok, names, state, first = pcall(self.keyval.users, self.keyval);
+	if not ok or type(names) ~= "function" then return nil; end
+	return names, state, first;
 end
 
 return { open = open };

@@ -475,7 +475,7 @@ describe("credentials", function ()
 				["Authorization"] = bearer(make("token@example.com", {})), ["Content-Type"] = "application/json",
 			}));
 			assert.equal(403, answer.status);
-			assert.matches("no token makes others", answer.body, nil, true);
+			assert.matches("sign in with the password to manage tokens", answer.body, nil, true);
 		end);
 
 		it("send as their account, or its full address", function ()

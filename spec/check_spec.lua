@@ -68,9 +68,9 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal(0, select(2, check('http_interfaces = { "127.0.0.1", "::1" }')));
 	end);
 
-	it("finds hosts that are reached by the same URL", function ()
+	it("finds hosts with the same URL", function ()
 		assert_finds('http_paths = { post_msg = "/send" }', 'http_host = "second.example"',
-			"problem: example.com and second.example are both reached by http://second.example/send");
+			"problem: example.com and second.example have the same URL, http://second.example/send,", "set http_host");
 	end);
 
 	it("finds a URL by which the host is not reached", function ()
@@ -100,7 +100,7 @@ describe("prosodyctl mod_post_msg check", function ()
 			"problem: example.com: The setting post_msg_size_limit is not a whole number, 1 or more\n",
 			"problem: example.com: The setting post_msg_nick is not a nickname\n",
 			"problem: second.example: The setting post_msg_size_limit is not",
-			"problem: There is no setting post_msg_acess (in the section *); these are: post_msg_access, ",
+			"problem: There is no setting post_msg_acess (in the section *); the settings are: post_msg_access, ",
 		} do
 			assert.is_truthy(out:find(part, 1, true), part .. " is not in:\n" .. out);
 		end

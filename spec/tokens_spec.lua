@@ -477,12 +477,14 @@ for i in range(61):
 				[{ "add", "me@example.com/r" }] = "no address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
 				[{ "add", "me@nowhere.example" }] = "no host of this server"; [{ "add", "me@rooms.example.com" }] = "no host of this server";
 				[{ "add", "me@example.com", "x" }] = "a word too many"; [{ "add", "me@example.com", "--too", "x" }] = "no option --too";
-				[{ "add", "me@example.com", "--to" }] = "must follow --to"; [{ "add", "me@example.com", "--to", "user@example.com/r" }] = "no address";
-				[{ "add", "me@example.com", "--to", "@" }] = "no address"; [{ "add", "me@example.com", "--expires", "90" }] = "90d";
+				[{ "add", "me@example.com", "--to" }] = "must follow --to";
+				[{ "add", "me@example.com", "--to", "user@example.com/r" }] = "address without resource";
+				[{ "add", "me@example.com", "--to", "@" }] = "address without resource"; [{ "add", "me@example.com", "--expires", "90" }] = "90d";
 				[{ "add", "me@example.com", "--expires", "0d" }] = "90d"; [{ "add", "me@example.com", "--rate", "1.5" }] = "whole number";
 				[{ "add", "me@example.com", "--rate", "0" }] = "whole number"; [{ "add", "me@example.com", "--as", "../x" }] = "letters";
 				[{ "add", "me@example.com", "--label", "a\nb" }] = "one line"; [{ "add", "me@example.com", "--rate", "1", "--rate", "2" }] = "twice";
 				[{ "list", "example.com" }] = "no address of an account"; [{ "list", "me@nowhere.example" }] = "no host";
+				[{ "list", "--to", "user@example.com" }] = "no option --to"; [{ "revoke", "1", "2" }] = "a word too many";
 				[{ "revoke" }] = "by its id"; [{ "revoke", "0123456789abcdef" }] = "no token"; [{ "revoke", "../me" }] = "no token";
 				[{ "destroy" }] = "Usage"; [{}] = "Usage";
 			} do
@@ -571,7 +573,7 @@ for i in range(61):
 				assert.equal("error", answer.notes[1][1]);
 				assert.is_truthy(answer.notes[1][2]:find(" ist | hat ") or answer.notes[1][2]:find("ganze Zahl", 1, true)
 					or answer.notes[1][2]:find("Empfänger", 1, true) or answer.notes[1][2]:find("Zeile", 1, true)
-					or answer.notes[1][2]:find("Namen", 1, true), answer.notes[1][2]);
+					or answer.notes[1][2]:find("Der Name", 1, true), answer.notes[1][2]);
 				assert.is_nil(answer.values.token);
 			end
 		end);

@@ -1,0 +1,68 @@
+-- The texts of the commands in chat clients, in each language: a name for each command, its instructions, the labels of fields, what
+-- is said when a command is done, and the problems, by the field that is wrong or by the kind of the problem.
+
+local texts = {};
+
+texts.en = {
+	names = { add = "Make a sending token"; list = "List sending tokens"; revoke = "Revoke a sending token" };
+	instructions = {
+		add = "A sending token lets a program send messages in your name, and do nothing else. Empty fields set no limit.";
+		list = "Times are UTC.";
+		revoke = "Programs that use the token can no longer send.";
+		made = "This is shown once. Whoever has the token can send in your name.";
+	};
+	labels = {
+		label = "Label, such as the name of the program"; to = "May send only to these addresses or domains";
+		as = "May send only this format (alertmanager, github, …)"; days = "Days until it expires";
+		rate = "Messages a minute, at most"; token = "Token"; id = "Id"; expires = "Expires"; made = "Made"; used = "Last used";
+	};
+	no_tokens = "You have no sending tokens."; revoked = "The token is revoked.";
+	problems = {
+		label = "The label is one line of at most 200 bytes, without control characters.";
+		to = "A recipient is an address without resource, or a domain; at most 100 recipients, of 16384 bytes in all.";
+		as = "The name of a format has only letters, digits, dots, hyphens and underscores.";
+		days = "The days are a whole number from 1 to 36500.";
+		rate = "The messages a minute are a whole number from 1 to 10000.";
+		form = "The form is incomplete.";
+		id = "You have no token with this id."; token_limit = "You have as many tokens as an account may have; revoke one first.";
+		unavailable = "Tokens cannot be stored or read now; try again later.";
+		account = "Only accounts that may send messages over HTTP have sending tokens.";
+	};
+};
+
+texts.de = {
+	names = { add = "Sende-Token erstellen"; list = "Sende-Token anzeigen"; revoke = "Sende-Token widerrufen" };
+	instructions = {
+		add = "Mit einem Sende-Token kann ein Programm in Ihrem Namen Nachrichten senden und sonst nichts. Leere Felder beschränken nichts.";
+		list = "Die Zeiten sind in UTC.";
+		revoke = "Programme, die das Token benutzen, können nichts mehr senden.";
+		made = "Das Token wird nur jetzt angezeigt. Wer es hat, kann in Ihrem Namen senden.";
+	};
+	labels = {
+		label = "Bezeichnung, etwa der Name des Programms"; to = "Darf nur an diese Adressen oder Domains senden";
+		as = "Darf nur dieses Format senden (alertmanager, github, …)"; days = "Tage, bis es abläuft";
+		rate = "Höchstens so viele Nachrichten in der Minute"; token = "Token"; id = "Kennung"; expires = "Läuft ab"; made = "Erstellt";
+		used = "Zuletzt benutzt";
+	};
+	no_tokens = "Sie haben keine Sende-Token."; revoked = "Das Token ist widerrufen.";
+	problems = {
+		label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes, ohne Steuerzeichen.";
+		to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 100 sind möglich, von zusammen 16384 Bytes.";
+		as = "Der Name eines Formats besteht aus Buchstaben, Ziffern, Punkten, Binde- und Unterstrichen.";
+		days = "Die Tage sind eine ganze Zahl von 1 bis 36500.";
+		rate = "Die Nachrichten in der Minute sind eine ganze Zahl von 1 bis 10000.";
+		form = "Das Formular ist unvollständig.";
+		id = "Sie haben kein Token mit dieser Kennung.";
+		token_limit = "Sie haben so viele Token, wie ein Konto haben darf; widerrufen Sie zuerst eines.";
+		unavailable = "Token können jetzt nicht gespeichert oder gelesen werden; versuchen Sie es später noch einmal.";
+		account = "Nur Konten, die über HTTP Nachrichten senden dürfen, haben Sende-Token.";
+	};
+};
+
+-- The texts in the language of a stanza (RFC 6120, section 8.1.5), or else in English.
+local function of(stanza) --> texts
+	local language = stanza and stanza.attr["xml:lang"] or "";
+	return texts[language:lower():match("^%a+")] or texts.en;
+end
+
+return { en = texts.en; of = of };

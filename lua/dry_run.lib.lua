@@ -1,0 +1,55 @@
+-- A dry run: shows the messages that a request would send. Nothing is sent, uploaded or counted.
+
+local compose = module.import "compose";
+local delivery = module.import "delivery";
+local json_answer = module.import "json_answer";
+local native = module.import "native";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local server = module.import "prosody";
+local uploads = module.import "uploads";
+
+local base = server.base_path(module.host);
+
+local most_shown = 100; -- messages
+local most_bytes_shown = 64 * 1024; -- of all messages; the message that goes beyond it is the last
+
+local function read(exchange) --> batch; or nil, problem
+	local batch, problem = compose.read(exchange, { path = base; takes_files = false });
+	if problem and problem.status == 415 and not exchange.format and uploads.takes_files(exchange.sender) then
+		problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
+	end
+	return batch, problem;
+end
+
+-- util.json takes 40 ms for a megabyte, so the native half writes it.
+local function show_message(message) --> JSON; its size as XML, in bytes
+	local text = tostring(message);
+	return ('{"to":%s,"stanza":%s}'):format(native.json_text(message.attr.to), native.json_text(text)), #text;
+end
+
+-- The first messages of a batch.
+local function show_messages(batch, account) --> list of JSON
+	local messages, bytes = {}, 0;
+	for message in batch.next, batch do
+		local text, size = show_message(message);
+		messages[#messages + 1], bytes = text, bytes + size;
+		if #messages == most_shown or bytes > most_bytes_shown or not scheduler.breathe(account) then break; end
+	end
+	return messages;
+end
+
+-- A handler for requests of identified senders.
+local function try(exchange) --> answer; or nil, problem
+	local batch, problem = read(exchange);
+	if not batch then return nil, problem; end
+	local total;
+	total, problem = delivery.resolve(exchange.sender, batch);
+	if not total then return nil, problem; end
+	local messages = show_messages(batch, exchange.sender.account);
+	batch:release();
+	local more = total > #messages and (',"more":%d'):format(total - #messages) or "";
+	return json_answer.new(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
+end
+
+return { try = try };

@@ -1,0 +1,194 @@
+-- The entries of idempotency keys: an answer, or a problem, for each key. An entry is named by the day on which it was made and the
+-- key's name, so that a look-up costs the same for any number of keys, and old days are found by their names. What the store does not
+-- take stays in memory until it does.
+
+local cache = require "util.cache";
+local sha256 = require "util.hashes".sha256;
+
+local key_index = module.import "key_index";
+local key_owners = module.import "key_owners";
+local open_store = module.import "store".open;
+local scheduler = module.import "scheduler";
+
+local kept_for = 24 * 60 * 60; -- seconds
+local most_keys = 100000; -- of an account
+local most_unstored = 1000;
+local tidied_every = 60 * 60; -- seconds
+local stored_again_every = 5; -- seconds
+
+local store = open_store(module, "post_msg_keys");
+local index = key_index.new(store.shared);
+local unstored = cache.new(most_unstored); -- name of a key → entry that the store has not taken
+local is_storing_again = false;
+local keeps_nothing = false; -- whether the storage is "none"
+
+local function day_of(time) --> days since the epoch
+	return math.floor(time / kept_for);
+end
+
+local function entry_name(day, name) --> name in the store
+	return day.."-"..name;
+end
+
+local function split_entry_name(text) --> day, name of the key, hash of its account; nothing for the entry of an owner
+	local day, name, account_hash = text:match("^(%d+)%-((%w+)%-%w+)$");
+	return tonumber(day), name, account_hash;
+end
+
+local function hash_account(account) --> first part of the names of its keys
+	return sha256(account, true):sub(1, 16);
+end
+
+local function account_hash_of(name) --> string
+	return name:sub(1, 16);
+end
+
+local function name_of(sender, key) --> string
+	sender.hash = sender.hash or hash_account(sender.account);
+	return sender.hash.."-"..sha256(sender.account.."\n"..key, true);
+end
+
+local function is_valid(entry, time) --> boolean
+	return entry ~= nil and entry.time ~= nil and time - entry.time < kept_for;
+end
+
+local function read(day, name, time) --> entry or nil; or nil and an error
+	if not index:may_have(day, name) then return nil; end
+	local entry, err = store:get(entry_name(day, name));
+	if is_valid(entry, time) then return entry; end
+	keeps_nothing = entry ~= nil and entry.time == nil;
+	return nil, not entry and err or nil;
+end
+
+local function find(name) --> entry or nil; or nil and an error
+	local time = os.time();
+	local in_memory = unstored:get(name);
+	if is_valid(in_memory, time) then return in_memory; end
+	local today = day_of(time);
+	local days = index:days_after(today);
+	table.insert(days, 1, today - 1);
+	table.insert(days, 1, today);
+	for _, day in ipairs(days) do
+		local entry, err = read(day, name, time);
+		if entry or err then return entry, err; end
+	end
+end
+
+-- The entry of a sender's key. The key of a deleted account does not count for a new account of the same name.
+local function find_of_sender(name, sender) --> entry or nil; or nil and an error
+	local entry, err = find(name);
+	if entry and entry.owner then
+		local owner;
+		owner, err = key_owners.find(sender);
+		if entry.owner ~= owner then return nil, err; end
+	end
+	return entry, err;
+end
+
+local function store_entry(name, entry) --> true; or nil and an error
+	return store:set(entry_name(day_of(entry.time), name), entry);
+end
+
+-- Stores what the store did not take, until it takes all.
+local function store_again()
+	local has_failed;
+	scheduler.in_slices(function ()
+		local name = unstored:tail();
+		if not name then
+			is_storing_again = false;
+			module:log("info", "All idempotency keys are stored again");
+		elseif has_failed then
+			module:add_timer(stored_again_every, store_again);
+			return nil;
+		end
+		return name;
+	end, function (name)
+		if store_entry(name, unstored:get(name)) then
+			unstored:set(name, nil);
+		else
+			has_failed = true;
+		end
+	end);
+end
+
+local function keep(name, entry)
+	index:add(day_of(entry.time), name);
+	local ok, err = store_entry(name, entry);
+	if not ok then
+		if not is_storing_again then
+			is_storing_again = true;
+			module:log("warn", "Idempotency keys cannot be stored, and are forgotten if Prosody ends before they are: %s", err);
+			module:add_timer(stored_again_every, store_again);
+		end
+		unstored:set(name, entry);
+	end
+	index:count_one(account_hash_of(name));
+end
+
+-- Keeps the entry of a sender's key, with its owner.
+local function keep_of_sender(name, sender, entry)
+	entry.owner = key_owners.find(sender, true);
+	keep(name, entry);
+end
+
+-- Calls `handle` with the name of each entry, in slices, and then perhaps `finish`.
+local function each_entry(handle, finish)
+	local names, state, name = store:users();
+	if not names then return; end
+	scheduler.in_slices(function ()
+		name = names(state, name);
+		if not name and finish then finish(); end
+		return name;
+	end, handle);
+end
+
+-- Deletes the entries of old days, and indexes all others.
+local function tidy()
+	local first = day_of(os.time()) - 1;
+	index:drop_before(first);
+	for name, entry in unstored:items() do
+		if not is_valid(entry, os.time()) then unstored:set(name, nil); end
+	end
+	local counts = {};
+	each_entry(function (text)
+		local day, name, account_hash = split_entry_name(text);
+		if day and day < first then
+			store:set(text, nil);
+		elseif day then
+			index:add(day, name);
+			counts[account_hash] = (counts[account_hash] or 0) + 1;
+		end
+	end, function () index:complete(counts); end);
+end
+
+-- Deletes the entries of a deleted account. None of them is valid any longer, so this may take its time.
+local function forget_account(event)
+	local account = event.username.."@"..event.host;
+	local hash = hash_account(account);
+	key_owners.forget(account);
+	for name in unstored:items() do
+		if account_hash_of(name) == hash then unstored:set(name, nil); end
+	end
+	if index:count_of(hash) == 0 then return; end
+	index:forget(hash);
+	each_entry(function (text)
+		if select(3, split_entry_name(text)) == hash then store:set(text, nil); end
+	end);
+end
+
+module:hook_global("user-deleted", forget_account);
+scheduler.add_timer(0, function () tidy(); return tidied_every; end);
+
+return {
+	name_of = name_of; find = find_of_sender; keep = keep_of_sender;
+	-- Whether an account has as many keys as it may have.
+	is_full = function (name) return index:count_of(account_hash_of(name)) >= most_keys; end;
+	-- Seconds until another key can be kept; nil if it can be kept now.
+	blocked_for = function () return unstored:count() >= most_unstored and not keeps_nothing and stored_again_every or nil; end;
+	count = function () return index:count(); end;
+	-- A reload hands over the entries that are not stored.
+	save = function () return unstored; end;
+	restore = function (entries)
+		for name, entry in entries:items() do keep(name, entry); end
+	end;
+};

@@ -1,0 +1,136 @@
+-- `prosodyctl mod_post_msg token …`: sending tokens, for an administrator.
+
+local jid_split = require "util.jid".prepped_split;
+
+local fail = module.import "command_line".fail;
+local hosts = module.import "prosodyctl_hosts";
+local token_rows = module.import "token_rows";
+local token_spec = module.import "token_spec";
+
+-- The account that an address names, and the store of its host's tokens.
+local function find_account(address) --> { address, username, host, tokens }; or nil and a sentence
+	local username, host, resource = jid_split(address);
+	if not username or resource then
+		return nil, address.." is no address of an account; write user@example.com";
+	end
+	local tokens = hosts.tokens(host);
+	if not tokens then
+		return nil, host.." is no host of this server with mod_post_msg";
+	end
+	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
+end
+
+local function add(words, given) --> exit status
+	local account, sentence = find_account(words[1]);
+	if not account then
+		return fail("%s", sentence);
+	elseif not hosts.has_account(account.host, account.username) then
+		return fail("There is no account %s", account.address);
+	end
+	local entry, problem = token_spec.read(given, os.time());
+	local token, id;
+	if entry then
+		token, id = account.tokens:add(account.username, entry);
+		problem = id;
+	end
+	if not token then
+		return fail("No token of %s was made: %s", account.address, problem.detail);
+	end
+	io.stderr:write(("Made the token %s of %s. It is shown only now:\n"):format(id, account.address));
+	io.stdout:write(token, "\n");
+	return 0;
+end
+
+-- A line of a list: id, account, and what else there is, each after its name. The label comes last, as it may contain spaces.
+local function line_of(token, address) --> string
+	local row = token_rows.new(token);
+	local parts = { row.id, address };
+	local function add_part(name, value)
+		if value then parts[#parts + 1] = name.." "..value; end
+	end
+	row.to = row.to and table.concat(row.to, ",");
+	row.used = row.used or "never";
+	for _, name in ipairs(token_rows.columns) do
+		if name ~= "id" and name ~= "label" then add_part(name, row[name]); end
+	end
+	add_part("webhook", row.signed and "signed" or nil);
+	add_part("label", row.label);
+	return table.concat(parts, "  ");
+end
+
+local function print_tokens(tokens, username, address) --> exit status
+	local found, problem = tokens:list(username, os.time());
+	if not found then return fail("%s: %s", address, problem.detail); end
+	for _, token in ipairs(found) do io.stdout:write(line_of(token, address), "\n"); end
+	return 0;
+end
+
+local function print_tokens_of_host(host) --> exit status
+	local tokens = hosts.tokens(host);
+	local accounts, state, first = tokens:accounts();
+	if not accounts then return fail("The tokens of %s cannot be listed", host); end
+	local status = 0;
+	for username in accounts, state, first do
+		status = math.max(status, print_tokens(tokens, username, username.."@"..host));
+	end
+	return status;
+end
+
+local function list(words) --> exit status
+	if words[1] then
+		local account, sentence = find_account(words[1]);
+		if not account then return fail("%s", sentence); end
+		return print_tokens(account.tokens, account.username, account.address);
+	end
+	local status = 0;
+	for _, host in ipairs(hosts.names()) do
+		status = math.max(status, print_tokens_of_host(host));
+	end
+	return status;
+end
+
+local function revoke(words) --> exit status
+	local id = words[1];
+	for _, host in ipairs(hosts.names()) do
+		local username, problem = hosts.tokens(host):revoke(id, os.time());
+		if username then
+			io.stderr:write(("Revoked the token %s of %s@%s\n"):format(id, username, host));
+			return 0;
+		elseif problem.kind ~= "unknown_token" then
+			return fail("%s: %s", host, problem.detail);
+		end
+	end
+	return fail("There is no token with the id %s", id);
+end
+
+local options = {
+	{ name = "to"; value = "ADDRESS-OR-DOMAIN"; repeated = true; says = "may send only there" };
+	{ name = "as"; value = "NAME"; says = "may send only this format (alertmanager, github, ...)" };
+	{ name = "expires"; value = "TIME"; says = "expires after this time: 30s, 15m, 12h, 90d" };
+	{ name = "rate"; value = "N"; says = "may send N messages a minute" };
+	{ name = "label"; value = "TEXT"; says = "what it is for" };
+	{
+		name = "webhook-secret"; value = "TEXT";
+		says = "the secret with which GitHub, Gitea or GitLab sign their webhooks; sends only what is signed";
+	};
+};
+
+return {
+	about = "A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.";
+	commands = {
+		{
+			name = "token add"; arguments = { "ADDRESS" }; options = options; run = add;
+			missing = "Say for which account: token add user@example.com";
+			says = "makes a token, and prints it on standard output; it is shown only now. Its id goes to standard error.";
+		};
+		{
+			name = "token list"; arguments = { "[ADDRESS]" }; run = list;
+			says = "prints a line for each token: its id, account and limits, when it was made, and when it was used last (UTC).";
+		};
+		{
+			name = "token revoke"; arguments = { "ID" }; run = revoke;
+			missing = "Say which token, by its id: token revoke 0123456789abcdef";
+			says = "deletes a token. A running server rejects it within post_msg_credential_recheck seconds.";
+		};
+	};
+};
