@@ -13,6 +13,7 @@ local now = require "util.time".monotonic;
 
 local auth = module.import "auth";
 local config = module.import "config";
+local connections = module.import "connections";
 local framing = module.import "framing";
 local host = module.import "host";
 local idempotency = module.import "idempotency";
@@ -78,7 +79,7 @@ local function conclude(exchange, answer, problem) --> answer
 		problem.headers = problem.headers or {};
 		problem.headers.connection = "close";
 	else
-		scheduler.go_on(exchange.request.conn);
+		connections.read_rest(exchange.request.conn);
 	end
 	exchange.body = nil;
 	return problem and refusal(exchange, problem) or answer;
@@ -104,7 +105,7 @@ local function answering(handle) --> function (event)
 		local exchange = new_exchange(event);
 		set_origins(response);
 		server.on_client_gone(response, function () sending.abandon(exchange); end);
-		scheduler.let_timers_run(request.conn);
+		connections.yield_to_timers(request.conn);
 		local answer, problem = handle(exchange);
 		answer = conclude(exchange, answer, problem);
 		record(exchange, answer, problem, now() - begun);

@@ -1,6 +1,6 @@
 -- Answers with a long body, which is written piece by piece.
 
-local scheduler = module.import "scheduler";
+local connections = module.import "connections";
 
 -- Bytes of a body that is written at once. Prosody keeps what a client does not read, and goes on with the client's next request:
 -- with long answers, a few bytes of requests would fill the memory.
@@ -41,7 +41,7 @@ local function write(response, answer) --> true; or nil if the answer is short
 	response.headers.content_length = ("%d"):format(length);
 	response.on_destroy = function ()
 		body:close(); -- its memory is not Lua's
-		scheduler.go_on(conn);
+		connections.read_rest(conn);
 	end;
 	response:send_file(body);
 	return true; -- `send_file` returns nil if the client has gone, and the event would go on to the handler of "POST /*"

@@ -68,6 +68,27 @@ function server.ignore_input(conn)
 	conn:setlistener(deaf);
 end
 
+-- net.server_epoll (0.12.3, 13.0.1) has the socket of a connection in `conn`, and whether it reads from it in `_wantread`. A socket of
+-- LuaSocket or LuaSec is "dirty" while it has received data that was not read.
+
+local function is_dirty(conn) --> boolean
+	local socket = conn.conn;
+	return socket ~= nil and socket.dirty ~= nil and socket:dirty();
+end
+
+-- Whether a connection has received data that was not read yet.
+server.has_received = is_dirty;
+
+-- Reads the data that a connection has received, unless the connection is paused.
+function server.read_received(conn)
+	if conn._wantread and is_dirty(conn) then conn:onreadable(); end
+end
+
+-- Pauses a connection until Prosody has looked at its timers. COMPAT The select and libevent backends have no such function.
+function server.pause_until_timers(conn)
+	if conn.pausefor then conn:pausefor(0); end
+end
+
 -- Whether a host has a connection to another server, or is opening one. core.s2smanager (0.12.3, 13.0.1) keeps the session of each
 -- in the table `s2sout` of its host.
 function server.is_connected(host, domain) --> boolean
