@@ -1,8 +1,17 @@
-# make            builds the module for the Lua that Prosody runs on (or LUA_VERSION=5.4)
-# make install    copies it: make install PLUGIN_DIR=/usr/local/lib/prosody/modules
-# make demo       shows it at work on a throw-away Prosody on loopback
-# make test       runs every test
-# docs/development.md tells of the others.
+# make builds mod_post_msg, tests it and makes its packages. The targets that matter most:
+#
+#   make            build the module in build/LUA_VERSION, for the Lua that Prosody runs on (or LUA_VERSION=5.4)
+#   make install    copy it: make install PLUGIN_DIR=/usr/local/lib/prosody/modules
+#   make demo       show it at work in a throw-away Prosody on this machine
+#   make test       run every test
+#   make test-quick run the tests that take a minute
+#   make check      run the linters, and compare the documentation with the sources
+#   make bench      measure it, and write the figures into docs/performance.md
+#   make fuzz       post random requests, for SECONDS=60
+#   make soak       try faults and long runs, and write the results into docs/faults.md (90 minutes)
+#   make deb        make the Debian package
+#
+# docs/development.md describes all targets. On Debian and Ubuntu, make installs the packages that a target needs.
 
 SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
@@ -12,7 +21,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ABOUT = { prosodyctl about || true; } 2>/dev/null
 PROSODY_LUA = $(shell $(ABOUT) | sed -n 's/^Lua version:[^0-9]*\([0-9.]*\).*/\1/p')
 PROSODY_VERSION = $(shell $(ABOUT) | sed -n 's/^Prosody \([0-9]*[.][0-9]*\).*/\1/p')
-# luarocks names the Lua that it works for.
+# luarocks passes the interpreter that it works for in ROCK_LUA.
 ifdef ROCK_LUA
 LUA_VERSION := $(shell $(ROCK_LUA) -e 'io.write(_VERSION:match("%d.%d"))')
 endif
@@ -26,60 +35,64 @@ BUILD = build/$(LUA_VERSION)
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 MODULE = $(BUILD)/mod_post_msg
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
-# The same bytes wherever they are built. Each make below this one finds the flags there already: flags
-# that grew with each would have cargo begin anew each time.
+# The library contains no path of this machine, so every machine builds the same bytes. A make that this make
+# calls inherits the flags and must not add them again: if the flags change, cargo compiles everything anew.
 REMAP = --remap-path-prefix=$(CURDIR)=/mod_post_msg --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 ifeq ($(findstring $(REMAP),$(RUSTFLAGS)),)
 export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme picture deps deps-matrix \
-	test-matrix test-deb test-packages soak test-fresh fuzz fuzz-cost fuzz-parts fuzz-request fuzz-webhook cargo-fuzz coverage supply cargo-deny bench clean
+.PHONY: all help build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme \
+	picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
 
 all: build
 
-# The library ends with a line that says what it is: the shim looks there before it loads it.
+# Prints the comment at the top of this file.
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# tools/label appends a line with the version to the library; the Lua half reads it before it loads the library.
 build:
 	$(CARGO) build --release --lib $(CARGO_LUA)
 	install -d $(MODULE)
 	install -m 644 lua/*.lua $(MODULE)/
-	spec/support/label $(TARGET)/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
+	tools/label $(TARGET)/release/libpost_msg.so $(MODULE)/post_msg.so $(VERSION) $(LUA_VERSION)
 
 install: build
-	@test -n "$(PLUGIN_DIR)" || { echo "Say where to: make install PLUGIN_DIR=DIR, one of Prosody's plugin_paths"; exit 1; }
+	@test -n "$(PLUGIN_DIR)" || { echo "Name the folder: make install PLUGIN_DIR=DIR, where DIR is one of Prosody's plugin_paths"; exit 1; }
 	install -d "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg"
 	install -m 644 $(MODULE)/* "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg/"
 
-# For luarocks: each file where Prosody looks for it in a rock, which for the library is the rock's own folder.
+# luarocks calls this. Each file goes where Prosody looks for it in a rock; the library goes into the rock's own folder.
 install-rock: build
 	install -d "$(LUADIR)/mod_post_msg"
 	install -m 644 $(filter-out %/mod_post_msg.lua,$(wildcard $(MODULE)/*.lua)) "$(LUADIR)/mod_post_msg/"
 	install -m 644 $(MODULE)/mod_post_msg.lua "$(LUADIR)/"
 	install -m 644 $(MODULE)/post_msg.so "$(PREFIX)/"
 
-# A tarball of the module for each Lua.
+# One tarball for each Lua.
 dist:
 	for lua in 5.1 5.2 5.3 5.4; do $(MAKE) build LUA_VERSION=$$lua; done
-	spec/targets/dist 5.1 5.2 5.3 5.4
+	packaging/dist 5.1 5.2 5.3 5.4
 
-# The Debian package, of a module that is built on Debian 12, so that it runs there and on what is newer.
+# The Debian package. Built on Debian 12, it runs on Debian 12 and on newer systems.
 deb: deps
 	$(MAKE) build LUA_VERSION=5.4
-	spec/targets/deb
+	packaging/deb
 
-# The same for arm64, built on this machine.
+# The same for arm64, compiled on this machine.
 deb-arm64: deps
-	spec/targets/deb-arm64
+	packaging/deb-arm64
 
-# A rock of it, in a folder that prosodyctl can install it from.
+# A rock, in a folder from which prosodyctl can install it.
 rock:
-	$(MAKE) deps NEEDED="luarocks:luarocks lua5.4:lua5.4 /usr/include/lua5.4/lua.h:liblua5.4-dev" NEEDED_MODULES=
-	spec/targets/rock
+	tools/deps luarocks:luarocks lua5.4:lua5.4 /usr/include/lua5.4/lua.h:liblua5.4-dev
+	packaging/rock
 
 demo: deps
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/demo.py
+	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/demo.py
 
 # What is installed may change which Lua it is, so make begins anew behind deps.
 test: deps
@@ -98,17 +111,17 @@ test-native:
 test-specs: build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic busted
 
-# Programs that post, and a browser, for the specs of them; what this machine cannot have is told in a line, and not covered.
+# Programs that post, and a browser. The specs skip what this machine cannot have, and say so in a line.
 programs:
-	@$(MAKE) --no-print-directory deps NEEDED="chromium:chromium chromedriver:chromium-driver" NEEDED_MODULES= || true
-	@spec/targets/programs || test $$? = 77
+	@tools/deps chromium:chromium chromedriver:chromium-driver || true
+	@tools/programs || test $$? = 77
 
 # The same with a media type that makes the native half panic.
 build-panic:
 	$(CARGO) build --lib $(CARGO_LUA),deliberate-panic
 	install -d $(BUILD)-panic/mod_post_msg
 	install -m 644 lua/*.lua $(BUILD)-panic/mod_post_msg/
-	spec/support/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
+	tools/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
 
 check:
 	$(CARGO) fmt --check
@@ -118,19 +131,19 @@ check:
 	shellcheck command/post-msg
 	mandoc -T lint -W warning command/post-msg.1
 
-# The tables of fields and statuses in docs/reference.md, from their declarations, and the messages in docs/programs.md, from their cases.
+# Writes the tables of fields and statuses in docs/reference.md from their declarations, and the messages in docs/programs.md from
+# their cases.
 readme:
 	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields statuses messages
 
-# The pictures of messages in README.markdown, and of the page in docs/page.md, from a real run.
+# Draws the pictures in README.markdown and docs/page.md from a real run.
 picture: deps programs
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) spec/support/picture.py templates/messages.svg target/programs/python/bin/python docs
+	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/picture.py templates/messages.svg target/programs/python/bin/python docs
 
-# Other Prosodys than this machine's, each with the Lua it runs on. `make test-prosody-13` and so
-# on tests one of them, `make test-matrix` all.
+# The supported Prosodys, each with its Lua. `make test-prosody-13` tests one of them, `make test-matrix` tests all.
 MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
-# native_spec runs in this machine's own Lua, so it is not of the matrix.
+# native_spec runs in this machine's own Lua, so another Prosody changes nothing for it.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
 test-matrix: deps deps-matrix programs $(MATRIX:%=test-prosody-%) test-packages deb-arm64
@@ -143,20 +156,20 @@ test-prosody-0.12-lua5.4:
 	$(MAKE) test-specs LUA_VERSION=5.4
 
 test-prosody-0.12-lua5.%:
-	spec/targets/prosody-from-source 5.$*
+	tools/prosody-from-source 5.$*
 	$(MAKE) build build-panic LUA_VERSION=5.$*
 	PROSODY=$(CURDIR)/target/prosody-5.$*/bin/prosody PLUGIN_DIR=build/5.$* PANIC_DIR=build/5.$*-panic busted $(END_TO_END)
 
 test-prosody-13-lua5.4:
-	spec/targets/debian-13-root
+	tools/debian-13-root
 	$(MAKE) build build-panic LUA_VERSION=5.4
 	PROSODY_ROOT=$(CURDIR)/target/roots/debian-13 PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic busted $(END_TO_END)
 
-# As much of the other supported Prosody as this machine can have; what it cannot is told in a line.
+# The other supported Prosody, if it can run on this machine; otherwise one line says why not.
 test-other:
 	@case "$(PROSODY_VERSION)" in \
 		13) echo "not covered: Prosody 0.12, which this machine does not have" ;; \
-		*) status=0; spec/targets/debian-13-root || status=$$?; \
+		*) status=0; tools/debian-13-root || status=$$?; \
 			case $$status in \
 				0) $(MAKE) test-prosody-13 ;; \
 				77) echo "not covered: Prosody 13" ;; \
@@ -166,117 +179,49 @@ test-other:
 
 test-deb:
 	$(MAKE) build LUA_VERSION=5.4
-	@spec/targets/deb || test $$? = 77
+	@packaging/deb || test $$? = 77
 
-# What docs/packages.md says, on a Debian 12, a Debian 13 and, with UBUNTU_MIRROR, an Ubuntu 24.04 with nothing on them.
+# Tries what docs/packages.md says, on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.
 test-packages: deb rock
-	spec/targets/deb '' $(VERSION)+newer target/deb/newer
-	spec/targets/packages
+	packaging/deb '' $(VERSION)+newer target/deb/newer
+	packaging/test-packages
 
-# What machines and clients can do to it, and what comes of that: the table of README.markdown. It takes an hour and a half,
-# with SOAK_SECONDS=600 half an hour.
+# Tries faults and long runs, and writes the table of docs/faults.md. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
 soak: deps programs
 	$(MAKE) build build-panic
-	printf '| fault | expected | seen |\n|---|---|---|\n' >target/faults
-	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic FAULTS_TABLE=$(CURDIR)/target/faults busted --run soak
-	sed -i -e '/^<!-- make soak -->$$/r target/faults' -e '/^<!-- make soak -->$$/,/^<!-- end -->$$/{/^|/d}' README.markdown
+	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic tools/soak
 
-# On a machine with nothing on it, what the README says.
+# Tries what the README says, on a fresh Debian 13.
 test-fresh: deps
-	spec/targets/fresh
+	tools/fresh
 
-# The figures of docs/performance.md, measured here.
+# Measures the module on this machine, and writes the figures into docs/performance.md.
 bench: deps
 	$(MAKE) build
 	$(CARGO) bench --bench reading $(CARGO_LUA)
-	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py --readme
+	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py
 
-# Requests made of repeated pieces, random headers, queries and addresses, random requests, and random payloads through every
-# template, for so many SECONDS in all. Memory and time that tests/cost/rules.rs does not allow fail; the limits of the run
-# itself leave room for libFuzzer's own memory, and for runs that are measured again. With SANITIZER=address, memory is
-# watched too. What makes it fail is left in fuzz/artifacts, what it learned in target/fuzz/found.
+# Runs the fuzz targets for SECONDS in all. With SANITIZER=address, it also finds wrong accesses to memory.
 SECONDS ?= 60
 SANITIZER ?= none
-fuzz: fuzz-cost fuzz-parts fuzz-request fuzz-webhook
+fuzz: deps
+	tools/fuzz $(SECONDS) $(SANITIZER) $(TARGETS)
 
-cargo-fuzz: deps
-	@PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" command -v cargo-fuzz >/dev/null || \
-		$(CARGO) install --locked --version 0.12.0 --root target/cargo-fuzz cargo-fuzz
-
-# A sanitizer is an unstable option of the compiler.
-FUZZ = mkdir -p target/fuzz/found/$(1) && PATH="$(CURDIR)/target/cargo-fuzz/bin:$$PATH" CARGO_TARGET_DIR=target/fuzz \
-	$(if $(filter none,$(SANITIZER)),,RUSTC_BOOTSTRAP=1) \
-	$(CARGO) fuzz run --strip-dead-code --sanitizer $(SANITIZER) $(1) target/fuzz/found/$(1) $(2) \
-	-- $(if $(wildcard fuzz/$(1).dict),-dict=fuzz/$(1).dict) -max_len=$(3) $(if $(filter none,$(SANITIZER)),-timeout=2 -rss_limit_mb=256,-timeout=20 -rss_limit_mb=2048) -max_total_time=$$(($(SECONDS) / 4))
-
-fuzz-cost: cargo-fuzz
-	$(call FUZZ,cost,fuzz/corpus/cost,2048)
-
-fuzz-parts: cargo-fuzz
-	$(call FUZZ,parts,fuzz/corpus/parts,2048)
-
-fuzz-request: cargo-fuzz
-	$(call FUZZ,request,fuzz/corpus/request,16384)
-
-fuzz-webhook: cargo-fuzz
-	$(call FUZZ,webhook,templates,32768)
-
-# Which lines of src/ the tests run.
-LLVM = $(shell rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+# Shows which lines of src/ the tests run.
 coverage: programs
-	@$(MAKE) --no-print-directory deps NEEDED="/usr/lib/llvm-$(LLVM)/bin/llvm-cov:llvm-$(LLVM)" NEEDED_MODULES= || true
 	$(MAKE) build-panic LUA_VERSION=5.4
-	spec/targets/coverage
+	tools/coverage
 
-# The dependencies: what is known against them, their licences, none twice, none that is not used.
-supply: cargo-deny
-	target/supply/bin/cargo-machete
-	$(DENY) check bans licenses sources
-	@if ! $(DENY) fetch db; then \
-		echo "not covered: what RustSec knows against a dependency, which cannot be fetched here"; \
-	else \
-		$(DENY) check advisories; \
-	fi
+# Checks the dependencies: known vulnerabilities, licences, duplicates, unused ones.
+supply: deps
+	tools/supply
 
-DENY = target/supply/bin/cargo-deny --config spec/targets/deny.toml --locked
-
-cargo-deny: deps
-	@cd target/supply/bin 2>/dev/null && ls cargo-deny cargo-machete >/dev/null 2>&1 || { \
-		$(CARGO) install --locked --version 0.20.2 --root target/supply cargo-deny && \
-		$(CARGO) install --locked --version 0.9.2 --root target/supply cargo-machete; }
-
-# What is missing of the programs that the tests need. Elsewhere than on Debian it is only named.
-NEEDED = cargo:cargo cargo-fmt:rustfmt cargo-clippy:rust-clippy cc:gcc c++:g++ prosodyctl:prosody busted:lua-busted \
-	luacheck:lua-check shellcheck:shellcheck mandoc:mandoc curl:curl openssl:openssl wrk:wrk $(PYTHON):python3 git:git \
-	dh:debhelper lintian:lintian ip:iproute2 \
-	debootstrap:debootstrap unshare:util-linux /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
-NEEDED_MODULES = slixmpp:python3-slixmpp ensurepip:python3-venv
-INSTALL = if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
-		echo "Installing$$missing"; \
-		export DEBIAN_FRONTEND=noninteractive; \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
-	else \
-		echo "Please install these packages (Debian's names) and try again:$$missing"; exit 1; \
-	fi
-
+# Installs what the tests need; NEEDED, if set, names other packages.
 deps:
-	@missing=; \
-	for need in $(NEEDED); do \
-		command -v $${need%%:*} >/dev/null || test -e $${need%%:*} || missing="$$missing $${need#*:}"; \
-	done; \
-	for need in $(NEEDED_MODULES); do \
-		$(PYTHON) -c "import $${need%%:*}" 2>/dev/null || missing="$$missing $${need#*:}"; \
-	done; \
-	test -n "$$missing" || exit 0; \
-	$(INSTALL)
+	@PYTHON=$(PYTHON) tools/deps $(NEEDED)
 
 deps-matrix:
-	@missing=; \
-	for package in $$(spec/targets/prosody-from-source --packages); do \
-		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; \
-	done; \
-	test -n "$$missing" || exit 0; \
-	$(INSTALL)
+	@tools/deps $$(tools/prosody-from-source --packages)
 
 clean:
 	rm -rf target build dist

@@ -1,7 +1,7 @@
 rockspec_format = "3.0"
 package = "mod_post_msg"
 version = "1.0.0-1"
--- It is built where it is: luarocks make.
+-- luarocks make builds it in this folder.
 source = { url = "file://." }
 description = {
 	summary = "Prosody module that sends XMPP messages posted over HTTP";

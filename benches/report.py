@@ -1,4 +1,4 @@
-"""What becomes of the figures: RESULTS.md, a chart, and docs/performance.md."""
+"""Writes the figures into docs/performance.md, and draws docs/rates.svg."""
 import os
 import sys
 
@@ -6,8 +6,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE + "/../spec/support")
 import world  # noqa: E402
 
+DOCS = HERE + "/../docs/"
+
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" viewBox="0 0 760 {height}" role="img">
-<title>Requests per second, as a share of the routing ceiling</title>
+<title>Requests per second, relative to the routing ceiling</title>
 <style>
 text {{ font: 13px sans-serif; fill: #1f2328 }}
 .ours {{ fill: #0969da }} .ceiling {{ fill: #8c959f }} line {{ stroke: #8c959f }}
@@ -15,7 +17,7 @@ text {{ font: 13px sans-serif; fill: #1f2328 }}
 text {{ fill: #e6edf3 }} .ours {{ fill: #4493f8 }} .ceiling {{ fill: #6e7681 }} line {{ stroke: #6e7681 }}
 }}
 </style>
-<text x="0" y="16">Requests per second, as a share of a route that only routes a ready message of 100 bytes</text>
+<text x="0" y="16">Requests per second, relative to a route that only routes a prebuilt message of 100 bytes</text>
 {bars}
 </svg>
 """
@@ -35,19 +37,15 @@ def chart(bars):
     return SVG.format(height=40 + 26 * len(bars), bars="\n".join(lines))
 
 
-def write(bench, page):
-    text = bench.markdown()
-    with open(HERE + "/RESULTS.md", "w", encoding="utf-8") as file:
-        file.write("# What `make bench` measured\n\n![Rates](rates.svg)\n\n" + text)
-    with open(HERE + "/rates.svg", "w", encoding="utf-8") as file:
+def write(bench):
+    with open(DOCS + "rates.svg", "w", encoding="utf-8") as file:
         file.write(chart(bench.bars))
-    if page:
-        with open(HERE + "/../docs/performance.md", "r+", encoding="utf-8") as file:
-            old = file.read()
-            begin, end = "<!-- bench -->", "<!-- /bench -->"
-            if begin not in old or end not in old:
-                raise world.Trouble(f"docs/performance.md has no {begin} … {end}")
-            before, after = old.split(begin)[0], old.split(end)[1]
-            file.seek(0)
-            file.write(f"{before}{begin}\n\n![Rates](../benches/rates.svg)\n\n{text}\n{end}{after}")
-            file.truncate()
+    with open(DOCS + "performance.md", "r+", encoding="utf-8") as file:
+        old = file.read()
+        begin, end = "<!-- bench -->", "<!-- /bench -->"
+        if begin not in old or end not in old:
+            raise world.Trouble(f"docs/performance.md has no {begin} … {end}")
+        before, after = old.split(begin)[0], old.split(end)[1]
+        file.seek(0)
+        file.write(f"{before}{begin}\n\n![Rates](rates.svg)\n\n{bench.markdown()}\n{end}{after}")
+        file.truncate()

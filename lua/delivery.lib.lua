@@ -1,14 +1,14 @@
 -- Routes messages as the sender's client would, and takes back bounces and receipts.
 
-local guard = module.import "guard";
+local host_events = module.import "host_events";
 local new_servers = module.import "new_servers";
 local outcomes = module.import "outcomes";
 local problems = module.import "problems";
 local rooms = module.import "rooms";
 local scheduler = module.import "scheduler";
+local sessions = module.import "sessions";
 
 local hosts = prosody.hosts;
-local core_post_stanza = prosody.core_post_stanza;
 local settle = outcomes.settle;
 
 local function domain_of(address) --> string
@@ -67,40 +67,18 @@ local function take_return(event)
 	return true;
 end
 
--- Hooks the messages that reach the accounts of a host. A host that was deactivated and activated again has new events.
-local watched = {}; -- host → its events
+local watch = host_events.watcher({ "message/bare", "message/full" }, take_return, 1000);
 
-local function watch(host)
-	local events = hosts[host] and hosts[host].events;
-	if events and watched[host] ~= events then
-		watched[host] = events;
-		module:hook_object_event(events, "message/bare", take_return, 1000);
-		module:hook_object_event(events, "message/full", take_return, 1000);
-	end
-end
-
--- A client session of the sender, as Prosody's routing wants one.
-local function origin_of(sender)
-	local origin = sender.origin;
-	if origin then return origin; end
-	origin = {
-		type = "c2s"; username = sender.username; host = sender.host; resource = sender.resource;
-		full_jid = sender.address; secure = true; log = module._log; role = sender.role;
-	};
-	-- Prosody sends it errors about the message that is being routed.
-	function origin.send(stanza)
+-- The session of a sender. Prosody sends it errors about the message that is being routed.
+local function session_of(sender) --> session
+	sender.session = sender.session or sessions.new(sender, sender.address, function (stanza)
 		local attr = stanza.attr;
-		if stanza.name == "message" and attr.type == "error" and attr.id then
-			-- An error about a message to the sender itself has no `from`.
-			local outcome = outcomes.find(attr.id, sender.address, attr.from or sender.account);
-			if outcome then
-				settle(outcome, nil, problems.of_error(stanza, outcome.to));
-			end
-		end
-		return true;
-	end
-	sender.origin = origin;
-	return origin;
+		if stanza.name ~= "message" or attr.type ~= "error" or not attr.id then return; end
+		-- An error about a message to the sender itself has no `from`.
+		local outcome = outcomes.find(attr.id, sender.address, attr.from or sender.account);
+		if outcome then settle(outcome, nil, problems.of_error(stanza, outcome.to)); end
+	end);
+	return sender.session;
 end
 
 -- Sending
@@ -121,7 +99,7 @@ end
 local function route(sender, stanza, outcome)
 	watch(sender.host);
 	outcomes.track(outcome);
-	local ok, problem = guard.call("Routing a message", core_post_stanza, origin_of(sender), stanza, true);
+	local ok, problem = sessions.route(session_of(sender), stanza, "Routing a message");
 	if not ok then
 		settle(outcome, nil, problem);
 	elseif not outcome.wait then

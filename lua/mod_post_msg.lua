@@ -103,7 +103,7 @@ end);
 
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
-	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.joined; keys = key_store.count;
+	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = key_store.count;
 	tokens = function () return tokens:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do

@@ -5,17 +5,17 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 local now = require "util.time".monotonic;
 local usermanager = require "core.usermanager";
 
-local guard = module.import "guard";
 local counters = module.import "counters";
 local metrics = module.import "metrics";
 local scheduler = module.import "scheduler";
+local workers = module.import "workers";
 
 local hosts = prosody.hosts;
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
 local time_derivation = metrics.histogram("derivation");
 local longest_file_name = 255; -- bytes
-local deriving = guard.new_workers(); -- requests whose passwords are derived, or wait for it
+local deriving = workers.new(); -- requests whose passwords are derived, or wait for it
 
 local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
 

@@ -1,6 +1,6 @@
--- First in, first out.
+-- Queues: first in, first out. A queue is a plain table, so that one that a reload hands on (turns.lib.lua) has no methods of old code.
 
-local function new()
+local function new() --> queue
 	return { first = 1; last = 0 };
 end
 
@@ -13,6 +13,15 @@ local function is_empty(queue) --> boolean
 	return queue.first > queue.last;
 end
 
+local function count(queue) --> number
+	return queue.last - queue.first + 1;
+end
+
+-- The first item, which stays in the queue.
+local function peek(queue) --> item, or nil
+	return queue[queue.first];
+end
+
 local function pop(queue) --> item, or nil
 	if is_empty(queue) then return nil; end
 	local item = queue[queue.first];
@@ -21,4 +30,4 @@ local function pop(queue) --> item, or nil
 	return item;
 end
 
-return { new = new; push = push; pop = pop; is_empty = is_empty };
+return { new = new; push = push; pop = pop; peek = peek; is_empty = is_empty; count = count };

@@ -370,8 +370,8 @@ describe("post-msg", function ()
 			assert_sends(two, "me@example.com");
 			assert_sends(two, "user@example.com/x", "-u user@example.com -r x");
 			write("secret", two);
-			assert_fails(1, "nothing for other at localhost", "post-msg -f secret -u other --url $URL user");
-			assert_fails(1, "nothing for example.com", "post-msg -f secret -j example.com user");
+			assert_fails(1, "no entry for other at localhost", "post-msg -f secret -u other --url $URL user");
+			assert_fails(1, "no entry for example.com", "post-msg -f secret -j example.com user");
 		end);
 
 		it("are in a file of any name, for a user of any name", function ()
@@ -387,7 +387,7 @@ describe("post-msg", function ()
 			assert_sends(token .. "\n", "me@example.com");
 			assert_sends(token .. "\n", "me@example.com/x", "-u me@example.com -r x");
 			assert_fails(1, "other@example.com", "post-msg -f secret --url $URL other@example.com");
-			assert_fails(64, "where to?", "post-msg -f secret user@example.com");
+			assert_fails(64, "the server is unknown", "post-msg -f secret user@example.com");
 		end);
 
 		it("are in ~/.post-msgrc, or in ~/.sendxmpprc", function ()

@@ -231,7 +231,7 @@ describe("behind a proxy", function ()
 				for _, url in ipairs { "http://example.com/msg/user", "http://example.com/msg", "http://example.com/msg/user?token=pmsg_1" } do
 					local answer = post(client, "-H 'X-Forwarded-Proto: https' -d 'In the clear'", url);
 					assert.equal(403, answer.status);
-					assert.equal("Messages are taken over HTTPS only.", answer.body);
+					assert.equal("Messages are accepted over HTTPS only.", answer.body);
 				end
 				assert.equal(before, seen().count);
 			end);

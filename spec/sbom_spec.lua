@@ -1,4 +1,4 @@
--- What the Debian package says of what the library is made of: spec/targets/sbom.
+-- What the Debian package says of what the library is made of: packaging/sbom.
 
 local json = require "dkjson";
 local programs = require "spec.support.programs";
@@ -8,7 +8,7 @@ local python = programs.folder .. "/python/bin/python";
 local library = assert(os.getenv("PLUGIN_DIR"), "PLUGIN_DIR is not set") .. "/mod_post_msg/post_msg.so";
 
 local function sbom()
-	return programs.output_of(("SOURCE_DATE_EPOCH=1790000000 '%s' '%s/spec/targets/sbom' 1.0.0 5.4 \"$(uname -m)-unknown-linux-gnu\"")
+	return programs.output_of(("SOURCE_DATE_EPOCH=1790000000 '%s' '%s/packaging/sbom' 1.0.0 5.4 \"$(uname -m)-unknown-linux-gnu\"")
 		:format(os.getenv("PYTHON") or "/usr/bin/python3", here));
 end
 

@@ -609,9 +609,9 @@ describe("a service", function ()
 		});
 		world.login(user);
 		-- Seconds go by ten times as fast.
-		local source, count = world.plugin_file("uploads.lib.lua"):gsub("local silence = 30;", "local silence = 3;");
+		local source, count = world.plugin_file("upload_request.lib.lua"):gsub("local silence = 30;", "local silence = 3;");
 		assert.equal(1, count);
-		world.plugin_file("uploads.lib.lua", source);
+		world.plugin_file("upload_request.lib.lua", source);
 		assert(world.module("reload"));
 		local large = ("0123456789abcdef"):rep(10 * 65536 - 64);
 		local function start(body)

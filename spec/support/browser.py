@@ -5,7 +5,7 @@ PORT is where the HTTP server of example.com listens on loopback, PATH where the
 Exit status 1, and a sentence on standard error, where the page does not do what it should. Any message in the browser's console
 is such a case, as is a page that is wider than the window.
 
-Takes selenium and axe-playwright-python (for axe-core alone), as spec/targets/programs has them, and Debian's chromium and
+Takes selenium and axe-playwright-python (for axe-core alone), as tools/programs has them, and Debian's chromium and
 chromium-driver.
 """
 import http.server

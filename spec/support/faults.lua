@@ -1,4 +1,4 @@
--- Faults, and what was expected and seen of each: the rows of a table that `make soak` puts into README.markdown.
+-- Faults, and what was expected and seen of each: the rows of a table that `make soak` puts into docs/faults.md.
 
 -- In the files of specs only, these are global.
 local assert = require "luassert";

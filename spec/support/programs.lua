@@ -1,4 +1,4 @@
--- Programs that post, as spec/targets/programs has got them, or as they are installed.
+-- Programs that post, as tools/programs has got them, or as they are installed.
 
 local wire = require "spec.support.wire";
 

@@ -379,7 +379,7 @@ class Soak:
         lua = re.search(rb"\nmod_post_msg \S+ for Lua (\S+), \d+ bytes\n$", library)
         with open(folder + "unlabelled", "wb") as file:
             file.write(library[:lua.start()])
-        subprocess.run([world.HERE + "/label", folder + "unlabelled", folder + "post_msg.so", NEWER, lua[1].decode()], check=True)
+        subprocess.run([world.HERE + "/../../tools/label", folder + "unlabelled", folder + "post_msg.so", NEWER, lua[1].decode()], check=True)
         os.remove(folder + "unlabelled")
         os.rename(folder + "loader.lib.lua.new", folder + "loader.lib.lua")
 

@@ -1,0 +1,248 @@
+-- An occupant: a sender in a room (XEP-0045), with its messages (room_messages.lib.lua). It joins under a resource that no client of
+-- the account has, speaks, waits until the room reflects what it has said, lingers, and leaves.
+
+local resourceprep = require "util.encodings".stringprep.resourceprep;
+local new_suffix = require "util.id".tiny;
+local new_id = require "util.id".medium;
+local now = require "util.time".monotonic;
+local st = require "util.stanza";
+local timer = require "util.timer";
+
+local config = module.import "config";
+local new_messages = module.import "room_messages".new;
+local nicknames = module.import "nicknames";
+local occupants = module.import "occupants";
+local outcomes = module.import "outcomes";
+local problems = module.import "problems";
+local scheduler = module.import "scheduler";
+local sessions = module.import "sessions";
+local show = module.import "display".show;
+
+local hosts = prosody.hosts;
+
+local patience = 20; -- seconds for a room to answer
+local most_tries = 5; -- nicknames that are tried in one join
+
+local xmlns_muc = "http://jabber.org/protocol/muc";
+local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
+
+local occupant = {};
+occupant.__index = occupant;
+
+-- `receive` is called with each stanza that Prosody sends to the occupant's session itself.
+local function new(sender, room, receive) --> occupant
+	local address = sessions.new_address(sender);
+	return setmetatable({
+		address = address; account = sender.account; room = room; session = sessions.new(sender, address, receive);
+		messages = new_messages();
+		wanted_nick = config.nick or sender.username; number = 0; tries = 0; -- of nicknames
+		joined = false; spoke = now();
+		-- nick: its nickname in the room, once it has begun to join; speaking: whether it is saying its messages
+	}, occupant);
+end
+
+function occupant:is_busy() --> boolean
+	return self.messages:oldest() ~= nil;
+end
+
+function occupant:settle(outcome, status, problem)
+	outcomes.settle(outcome, status, problem);
+	self.messages:forget(outcome);
+end
+
+function occupant:route(stanza, task) --> true; or nil, problem
+	return sessions.route(self.session, stanza, task);
+end
+
+function occupant:new_presence(type) --> stanza
+	return st.presence({ from = self.address; to = nicknames.address_of(self.room, self.nick); type = type; id = new_id() });
+end
+
+function occupant:stop_timer(name)
+	if self[name] then timer.stop(self[name]); end
+	self[name] = nil;
+end
+
+-- Leaving
+
+-- Ends an occupant that has left the room, or was never in it. Its messages fail with this problem.
+function occupant:close(problem)
+	if not occupants.contains(self) then return; end
+	self.joined = false;
+	occupants.remove(self);
+	nicknames.set(self, nil);
+	self:stop_timer("leave_timer");
+	self:stop_timer("expiry_timer");
+	scheduler.in_slices(function () return self.messages:oldest(); end, function (outcome)
+		self:settle(outcome, nil, problem);
+	end, self.account);
+end
+
+function occupant:leave(problem)
+	if not occupants.contains(self) then return; end
+	local farewell = self:new_presence("unavailable");
+	self:close(problem);
+	if hosts[self.session.host] then
+		self:route(farewell, "Leaving a room");
+	end
+end
+
+-- Leaves after `seconds`, or as soon as the occupant waits for nothing and has said nothing for as long as it lingers.
+function occupant:linger(seconds)
+	self.leave_timer = timer.add_task(seconds, function ()
+		self.leave_timer = nil;
+		local left = self.spoke + config.room_linger - now();
+		if left > 0 or self:is_busy() then
+			self:linger(math.max(left, 1));
+		else
+			self:leave(problems.new("unloaded"));
+		end
+	end);
+end
+
+-- Joining
+
+function occupant:join()
+	local ok, problem = self:route(self:new_presence()
+		:tag("x", { xmlns = xmlns_muc }):tag("history", { maxstanzas = "0" }):reset(), "Joining a room");
+	if not ok then self:leave(problem); end
+end
+
+-- Takes the next nickname that no other occupant of this module has in the room. The last nickname that is tried is random, so that
+-- nobody can occupy all of them in advance.
+function occupant:take_next_nick() --> boolean
+	if self.tries == most_tries then return false; end
+	self.tries = self.tries + 1;
+	local nick = self.wanted_nick;
+	if self.tries == most_tries then
+		nick = nick.."-"..new_suffix():lower();
+	else
+		repeat
+			self.number = self.number + 1;
+			if self.number > 1 then nick = self.wanted_nick.."-"..self.number; end
+		until not nicknames.is_taken(self.room, nick);
+	end
+	nicknames.set(self, nick);
+	return true;
+end
+
+-- Joins for the first time. The occupant has a message then, which an answer of the room may settle at once.
+function occupant:start()
+	self:take_next_nick();
+	self:linger(config.room_linger);
+	self:join();
+end
+
+-- The room has let the occupant in, under this nickname.
+function occupant:enter(nick)
+	nicknames.set(self, nick);
+	if nick ~= self.wanted_nick then
+		module:log("info", "%s has the nickname %s in the room %s, where %s is taken or reserved",
+			show(self.account), show(nick), show(self.room), show(self.wanted_nick));
+	end
+	self.joined, self.tries = true, 1;
+	self:speak();
+end
+
+-- The room has refused to let the occupant in. If its nickname is taken, it tries the next one, for a program that cannot choose one.
+function occupant:refuse(problem)
+	local oldest = self.messages:oldest();
+	if problem.condition == "conflict" and oldest and oldest.unattended and self:take_next_nick() then
+		self:join();
+	elseif problem.condition == "not-acceptable" and not self.has_asked then
+		self.has_asked = true;
+		self:take_registered_nick(problem);
+	else
+		self:close(problem);
+	end
+end
+
+-- Joins under the nickname that the account has registered in the room: the room may accept no other (XEP-0045, section 7.12). If the
+-- room names none, the messages fail with this problem.
+function occupant:take_registered_nick(problem)
+	local payload = st.stanza("query", { xmlns = xmlns_disco_info; node = "x-roomuser-item" });
+	sessions.ask(self.session, { to = self.room; payload = payload; seconds = patience }, function (answer)
+		if not occupants.contains(self) then return; end
+		local info = answer and answer.attr.type == "result" and answer:get_child("query", xmlns_disco_info);
+		local identity = info and info:get_child("identity");
+		local nick = identity and identity.attr.name and resourceprep(identity.attr.name);
+		if not nick or nick == "" then
+			self:close(problem);
+		else
+			nicknames.set(self, nick);
+			self:join();
+		end
+	end);
+end
+
+-- Speaking
+
+function occupant:say(outcome)
+	self.spoke = now();
+	occupants.note_word(self);
+	local stanza = st.clone(outcome.stanza);
+	stanza.attr.from = self.address;
+	local ok, problem = self:route(stanza, "Sending to a room");
+	if not ok then self:settle(outcome, nil, problem); end
+end
+
+-- Says the messages that are to be said, in order, as long as the occupant is in the room.
+function occupant:speak()
+	if self.speaking then return; end
+	self.speaking = true;
+	scheduler.in_slices(function ()
+		local outcome = self.joined and self.messages:take_next();
+		if not outcome then self.speaking = nil; end
+		return outcome or nil;
+	end, function (outcome)
+		self:say(outcome);
+	end, self.account);
+end
+
+-- The room has lost the occupant, such as by a restart of its service: rejoins, and says the message once more.
+function occupant:repeat_message(outcome)
+	outcome.repeated = true;
+	self.messages:repeat_message(outcome);
+	if self.joined then
+		self.joined = false;
+		self:join();
+	end
+end
+
+-- Sends a message. Its outcome has a status or a problem once the room has reflected or refused it, or time is up.
+function occupant:send(outcome)
+	outcome.deadline = now() + patience;
+	self.messages:add(outcome);
+	if self.nick then self:speak(); else self:start(); end
+	self:expire_messages();
+end
+
+-- Waiting for the room
+
+-- Fails the messages that the room has not reflected in time.
+function occupant:expire_messages()
+	local first = self.messages:oldest();
+	if self.expiry_timer or not first then return; end
+	self.expiry_timer = timer.add_task(math.max(first.deadline - now(), 0), function ()
+		local problem = problems.new("remote_timeout", self.room..": no answer of the room in "..patience.." seconds");
+		if not self.joined then
+			self.expiry_timer = nil;
+			self:leave(problem);
+		else
+			self:fail_overdue(problem);
+		end
+	end);
+end
+
+function occupant:fail_overdue(problem)
+	scheduler.in_slices(function ()
+		local outcome = self.messages:oldest();
+		if outcome and outcome.deadline <= now() then return outcome; end
+		self.expiry_timer = nil;
+		self:expire_messages();
+	end, function (outcome)
+		self:settle(outcome, nil, problem);
+	end, self.account);
+end
+
+return { new = new };
