@@ -69,8 +69,8 @@ fn faults(sources: &Sources) -> Vec<String> {
             faults.push(format!("{module} has more than {LONGEST} lines"));
         }
         let code = code_of(source);
-        if room(module) != "lua" && code.contains("mlua") {
-            faults.push(format!("{module} knows mlua, which only the room lua may"));
+        if room(module) != "binding" && code.contains("mlua") {
+            faults.push(format!("{module} knows mlua, which only the room binding may"));
         }
         let imported = paths_of(&code)
             .iter()
