@@ -1,8 +1,10 @@
-//! Holds the sources against the map of rooms in `src/lib.rs`: who imports whom.
+//! Compares the sources with the map of rooms in `src/lib.rs`, and the files of `lua/` with theirs: which file imports which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+mod lua;
 
 /// Sources by their path below `src/`.
 type Sources = BTreeMap<String, String>;
