@@ -5,7 +5,7 @@ use crate::http::answer::STATUSES;
 use crate::http::content_coding::{self, Coding};
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
-use crate::message::field::{FIELDS, Field, LONGEST_ID, Takes};
+use crate::message::field::{FIELDS, LONGEST_ID, Row, Takes};
 use crate::template::source::BUILT_IN;
 
 /// `openapi.json` without the spaces at the beginnings of its lines, and compressed: see `build.rs`.
@@ -83,7 +83,7 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-fn property(field: &Field) -> String {
+fn property(field: &Row) -> String {
     let (name, says) = (field.name, quoted(field.says));
     let mut takes = "\"string\"".to_owned();
     match field.takes {

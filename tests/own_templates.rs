@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use minijinja::value::Value;
 use post_msg::http::problem::Problem;
-use post_msg::message::field::BODY;
+use post_msg::message::field::Field;
 use post_msg::template::context::{Call, Headers, now};
 use post_msg::template::engine::{Rendered, Renderings, Templates};
 use post_msg::template::source::{BUILT_IN, Folder};
@@ -35,7 +35,9 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<Rendered, 
 
 fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Problem> {
     let rendered = render(templates, name, payload)?;
-    Ok(rendered.draft.values[BODY].clone().unwrap_or_default())
+    Ok(rendered.draft.values[Field::Body]
+        .clone()
+        .unwrap_or_default())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_msg::http::answer::{STATUSES, Status};
-use post_msg::message::field::{FIELDS, Field, LONGEST_ID, Takes};
+use post_msg::message::field::{FIELDS, LONGEST_ID, Row, Takes};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -58,7 +58,7 @@ fn first_column(head: &str) -> Vec<String> {
         .collect()
 }
 
-fn takes(field: &Field) -> String {
+fn takes(field: &Row) -> String {
     match field.takes {
         Takes::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
         Takes::Text => "string".to_owned(),

@@ -29,7 +29,7 @@ use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
-use post_msg::message::field::{BODY, FIELDS};
+use post_msg::message::field::Field;
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::{Body, Drafts};
@@ -168,13 +168,10 @@ fn shown(result: Result<Drafts, Problem>) -> String {
         section("nothing", "");
     }
     for draft in drafts.drafts {
-        let body_first = |(field, _): &(&post_msg::message::field::Field, _)| field.name != "body";
-        let mut fields: Vec<_> = FIELDS.iter().zip(draft.values.clone()).collect();
-        fields.sort_by_key(body_first);
-        for (field, value) in fields {
-            if let Some(value) = value {
-                section(field.name, &value);
-            }
+        let mut fields: Vec<_> = draft.values.iter().collect();
+        fields.sort_by_key(|(row, _)| row.field != Field::Body);
+        for (row, value) in fields {
+            section(row.name, value);
         }
         match Content::of(draft, false, &LIMITS) {
             Ok(content) => {
@@ -349,7 +346,7 @@ fn a_member_of_another_type_loses_no_message() {
             let said = drafts
                 .drafts
                 .first()
-                .and_then(|draft| draft.values[BODY].clone());
+                .and_then(|draft| draft.values[Field::Body].clone());
             payloads.push((request, payload, all, said.unwrap_or_default()));
         }
         for number in 0..count {

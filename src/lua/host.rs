@@ -229,9 +229,11 @@ fn identify(host: &Host, presented: Presented, client: Client) -> Identified {
             Identified::Sender(sender)
         }
         Recall::Throttled(seconds) => Identified::Throttled(seconds),
-        Recall::Attempt(attempt) => {
-            Identified::Attempt(LuaAttempt::new(Rc::clone(passwords), sender, attempt))
-        }
+        Recall::Attempt(attempt) => Identified::Attempt(Box::new(LuaAttempt::new(
+            Rc::clone(passwords),
+            sender,
+            attempt,
+        ))),
     }
 }
 
@@ -248,7 +250,7 @@ enum Identified {
     /// "throttled", seconds to wait: too many attempts have failed.
     Throttled(u64),
     /// "attempt", a [`LuaAttempt`]: a password to be verified.
-    Attempt(LuaAttempt),
+    Attempt(Box<LuaAttempt>),
     /// "bearer", token: one of Prosody's.
     Bearer(Secret),
     /// "token", id, hash, and the address that it came with, or nil: a sending token.
@@ -263,7 +265,7 @@ impl IntoLuaMulti for Identified {
             Identified::Nobody => "nobody".into_lua_multi(lua),
             Identified::Sender(sender) => ("sender", sender.as_str()).into_lua_multi(lua),
             Identified::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
-            Identified::Attempt(attempt) => ("attempt", attempt).into_lua_multi(lua),
+            Identified::Attempt(attempt) => ("attempt", *attempt).into_lua_multi(lua),
             Identified::Bearer(token) => ("bearer", token.expose()).into_lua_multi(lua),
             Identified::Token(token, address) => {
                 let address = address.as_ref().map(Address::as_str);

@@ -11,7 +11,7 @@ use crate::http::media_type::MediaType;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::message::field::FIELDS;
+use crate::message::field::Values;
 use crate::message::limits::Limits;
 use crate::payload::body::{Body, Drafts};
 use crate::payload::webhook::{Form, Webhook};
@@ -118,10 +118,9 @@ impl UserData for LuaTemplates {
                 Ok(drafts) => drafts,
                 Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
             };
-            let values = drafts.drafts.into_iter().flat_map(|draft| draft.values);
-            let fields = FIELDS.iter().zip(values);
-            let fields =
-                fields.filter_map(|(field, value)| Some(vec![field.name.to_owned(), value?]));
+            let values = drafts.drafts.into_iter().map(|draft| draft.values);
+            let fields = values.flat_map(Values::into_pairs);
+            let fields = fields.map(|(row, value)| vec![row.name.to_owned(), value]);
             let answer = drafts
                 .answer
                 .map(|answer| format!("{} {}", answer.status, answer.body));

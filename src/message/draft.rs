@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::element::escaped_len;
-use super::field::{COUNT, FIELDS, Takes};
+use super::field::{Field, Takes, Values};
 use super::limits::Limits;
 use crate::http::problem::Problem;
 
@@ -17,8 +17,8 @@ const LONGEST_UNKNOWN: usize = 61;
 pub struct Draft {
     /// Absent where the path names the recipient.
     pub to: Option<Recipients>,
-    /// The values of the other fields, each in the place that its field has in [`FIELDS`].
-    pub values: [Option<String>; COUNT],
+    /// The values of the other fields.
+    pub values: Values<String>,
     /// How the body was read, where it has names, for the answer to a message without anything to send.
     pub read_as: &'static str,
     /// The names of the first fields that mean nothing here.
@@ -31,15 +31,14 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Adds a value to the field at this place, as forms do: `to` may be repeated, the others may
-    /// not.
-    pub fn add(&mut self, field: usize, value: String, limits: &Limits) {
-        if matches!(FIELDS[field].takes, Takes::Addresses) {
+    /// Adds a value to a field, as forms do: `to` may be repeated, the others may not.
+    pub fn add(&mut self, field: Field, value: String, limits: &Limits) {
+        if field == Field::To {
             self.to.get_or_insert_default().add(value, limits);
         } else if self.values[field].is_none() {
             self.values[field] = Some(value);
         } else {
-            let name = FIELDS[field].name;
+            let name = field.row().name;
             self.note(
                 Problem::meaning(format!(
                     "`{name}` is given twice; only `to` may be repeated"
@@ -64,23 +63,26 @@ impl Draft {
 
     /// The message that links to a file behind the first one.
     pub fn of_another_file(&self) -> Draft {
-        Draft {
-            values: std::array::from_fn(|field| {
-                let goes_with_all = matches!(FIELDS[field].name, "type" | "thread" | "lang");
-                self.values[field].clone().filter(|_| goes_with_all)
-            }),
+        let mut draft = Draft {
             files: 1,
             ..Draft::default()
+        };
+        for (row, value) in self
+            .values
+            .iter()
+            .filter(|(row, _)| row.goes_with_all_files)
+        {
+            draft.values[row.field] = Some(value.clone());
         }
+        draft
     }
 
     /// Whether the message is larger than it may be, whatever its values mean.
     pub fn is_too_large(&self, limits: &Limits) -> bool {
         let line_ends = |text: &str| memchr::memmem::find_iter(text.as_bytes(), "\r\n").count();
         let mut bytes = 0;
-        for (field, value) in FIELDS.iter().zip(&self.values) {
-            let Some(value) = value else { continue };
-            bytes += match field.takes {
+        for (row, value) in self.values.iter() {
+            bytes += match row.takes {
                 Takes::Text | Takes::Reference | Takes::AttributeText | Takes::Uri => {
                     escaped_len(value) - line_ends(value)
                 }
@@ -162,7 +164,7 @@ impl Draft {
     pub fn of(fields: &[(&str, &str)]) -> Draft {
         let mut draft = Draft::default();
         for (name, value) in fields {
-            let field = super::field::named(name).expect(name);
+            let field = Field::named(name).expect(name);
             draft.add(field, (*value).to_owned(), &super::limits::EXAMPLE);
         }
         draft
@@ -172,7 +174,6 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::field::BODY;
     use crate::message::limits::EXAMPLE as LIMITS;
 
     fn recipients(spellings: impl IntoIterator<Item = String>) -> Result<Vec<String>, u16> {
@@ -226,7 +227,7 @@ mod tests {
     fn only_to_may_be_repeated() {
         let mut draft = Draft::of(&[("to", "a"), ("to", "b"), ("body", "x")]);
         assert_eq!(draft.fault, None);
-        draft.add(BODY, "y".to_owned(), &LIMITS);
+        draft.add(Field::Body, "y".to_owned(), &LIMITS);
         let fault = draft.fault.expect("a fault");
         assert_eq!(
             (fault.status(), fault.field.as_deref()),

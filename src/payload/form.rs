@@ -12,7 +12,7 @@ use super::name::Name;
 use crate::http::charset::{decode, decode_exactly, undecodable};
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
-use crate::message::field;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
 /// Reads the fields of a form (WHATWG URL, section 5.1), with nothing replaced in silence.
@@ -28,7 +28,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
         ..Draft::default()
     };
     each_pair(body, |name, value| {
-        match field::named(name) {
+        match Field::named(name) {
             Some(field) => draft.add(field, value, limits),
             None => draft.add_unknown(name),
         }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
-        draft.values[field::named(field)?].as_deref()
+        draft.values[Field::named(field)?].as_deref()
     }
 
     #[track_caller]

@@ -12,7 +12,7 @@ use crate::http::charset;
 use crate::http::memory::Share;
 use crate::http::problem::{Problem, shortened};
 use crate::message::draft::{Draft, Recipients};
-use crate::message::field::{self, FIELDS, Takes};
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
 /// Reads one object with the fields of a message, or an array of such objects (RFC 8259), at most
@@ -351,9 +351,9 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     let mut seen = HashSet::new();
     let mut taken = 0;
     while let Some(Name(name)) = members.next_key()? {
-        let field = field::named(&name);
-        let value = members.next_value_seed(match field.map(|field| &FIELDS[field].takes) {
-            Some(Takes::Addresses) => Want::Recipients(reading),
+        let field = Field::named(&name);
+        let value = members.next_value_seed(match field {
+            Some(Field::To) => Want::Recipients(reading),
             Some(_) => Want::String,
             None => Want::Nothing,
         })?;
@@ -380,16 +380,16 @@ fn message<'a, 'de, A: MapAccess<'de>>(
 }
 
 /// Puts a value where it belongs, or notes that the field does not have such values.
-fn store(draft: &mut Draft, field: usize, value: Value, limits: &Limits) {
-    let (name, takes) = (FIELDS[field].name, &FIELDS[field].takes);
-    let (what, needed) = match (takes, value) {
+fn store(draft: &mut Draft, field: Field, value: Value, limits: &Limits) {
+    let name = field.row().name;
+    let (what, needed) = match (field, value) {
         (_, Value::Null) => return,
         (_, Value::String(text)) => return draft.add(field, text, limits),
         (_, Value::Recipients(recipients)) => return draft.to = Some(recipients),
-        (Takes::Addresses, Value::Mixed(kind)) => {
+        (Field::To, Value::Mixed(kind)) => {
             (format!("holds {kind}"), "a string or an array of strings")
         }
-        (Takes::Addresses, other) => (
+        (Field::To, other) => (
             format!("is {}", other.kind()),
             "a string or an array of strings",
         ),

@@ -15,7 +15,7 @@ use crate::http::charset;
 use crate::http::parameters::parameters;
 use crate::http::problem::{Place, Problem};
 use crate::message::draft::Draft;
-use crate::message::field;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
 /// Reads the fields of a form in parts (RFC 7578), framed as RFC 2046, section 5.1.1, has it.
@@ -36,7 +36,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     };
     let mut files = Vec::new();
     let wanted = |name: &str, _| {
-        let is_known = field::named(name).is_some();
+        let is_known = Field::named(name).is_some();
         if !is_known {
             draft.add_unknown(name);
         }
@@ -50,7 +50,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     };
     let parts = read_parts(body, wanted, keep)?;
     for (name, value) in parts {
-        if let Some(field) = field::named(&name) {
+        if let Some(field) = Field::named(&name) {
             draft.add(field, value, limits);
         }
     }

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use crate::http::problem::Place;
     use crate::message::draft::Draft;
-    use crate::message::field::BODY;
+    use crate::message::field::Field;
     use crate::message::limits::EXAMPLE as LIMITS;
     use crate::payload::body::drafts_of;
 
@@ -68,7 +68,7 @@ mod tests {
         let drafts = read(text, 10).unwrap_or_else(|problem| panic!("{text:?}: {problem}"));
         let bodies = drafts
             .into_iter()
-            .flat_map(|mut draft| draft.values[BODY].take());
+            .flat_map(|mut draft| draft.values[Field::Body].take());
         bodies.collect()
     }
 

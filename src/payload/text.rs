@@ -4,7 +4,7 @@ use super::body::{Body, Read, Take};
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
-use crate::message::field::BODY;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
 /// Takes the text as the `body` of one message.
@@ -17,7 +17,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
         return Err(limits.too_large());
     }
     let mut draft = Draft::default();
-    draft.values[BODY] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
+    draft.values[Field::Body] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
     take(draft)?;
     Ok(Read::default())
 }

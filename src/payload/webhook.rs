@@ -18,7 +18,7 @@ use crate::http::problem::{Problem, ProblemKind, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
-use crate::message::field::{BODY, FIELDS, LONGEST_ID, Takes, named};
+use crate::message::field::{FIELDS, Field, LONGEST_ID, TooLong};
 use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
@@ -116,10 +116,7 @@ impl Webhook {
             now: self.now,
         };
         let rendered = self.templates.render(&self.name, call)?;
-        let says_something = FIELDS
-            .iter()
-            .zip(&rendered.draft.values)
-            .any(|(field, value)| field.suffices && value.is_some());
+        let says_something = rendered.draft.values.iter().any(|(row, _)| row.suffices);
         let drafts = match (rendered.is_silent, says_something) {
             (true, _) => Vec::new(),
             (false, true) => vec![fitted(rendered.draft, limits)],
@@ -400,29 +397,30 @@ impl<'a> Fields<'a> {
 fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
     // What stands around the texts: addresses, names of elements, and the markers of those below.
     let mut room = limits.size - (limits.size / 4).min(8 * 1024);
-    let html = named("html").unwrap_or(BODY);
-    for (at, (field, value)) in FIELDS.iter().zip(&mut draft.values).enumerate() {
-        let Some(text) = value else { continue };
-        match field.takes {
-            Takes::Reference | Takes::AttributeText if text.len() > LONGEST_ID => {
-                // Another text has another hash, and the same one the same.
+    for (row, text) in draft.values.iter_mut() {
+        match row.if_too_long {
+            TooLong::Hash if text.len() > LONGEST_ID => {
                 *text = format!("{:x}", Sha256::digest(text.as_bytes()));
             }
-            Takes::Text if at != BODY => cut(text, limits.size / 8),
-            _ => {}
+            TooLong::Cut => cut(text, limits.size / 8),
+            TooLong::CutToRest | TooLong::LeaveOut => continue,
+            TooLong::Hash | TooLong::Refuse => (),
         }
-        if at != BODY && at != html {
-            room = room.saturating_sub(escaped_len(text));
+        room = room.saturating_sub(escaped_len(text));
+    }
+    for (row, text) in draft.values.iter_mut() {
+        if row.if_too_long == TooLong::CutToRest {
+            cut(text, room);
+            room -= escaped_len(text).min(room);
         }
     }
-    if let Some(body) = &mut draft.values[BODY] {
-        cut(body, room);
-        room -= escaped_len(body).min(room);
-    }
-    // The body says the same.
-    let is_too_long = |html: &String| html.len() > room;
-    if draft.values[BODY].is_some() && draft.values[html].as_ref().is_some_and(is_too_long) {
-        draft.values[html] = None;
+    if draft.values[Field::Body].is_some() {
+        for row in FIELDS
+            .iter()
+            .filter(|row| row.if_too_long == TooLong::LeaveOut)
+        {
+            draft.values[row.field].take_if(|text| text.len() > room);
+        }
     }
     draft
 }

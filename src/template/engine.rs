@@ -14,7 +14,7 @@ use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
-use crate::message::field::{BODY, FIELDS, Takes, named};
+use crate::message::field::{FIELDS, Field, Takes};
 use crate::message::text::is_xml;
 
 /// What one template may cost: so many steps, or 64 times as many bytes that it makes.
@@ -235,10 +235,10 @@ impl Templates {
         let rendered = rendered.map_err(fault)?;
         let state = rendered.state();
         let mut draft = Draft::default();
-        for (field, place) in FIELDS.iter().zip(&mut draft.values) {
-            *place = state.get_temp(field.name).as_ref().and_then(legal);
+        for row in FIELDS {
+            draft.values[row.field] = state.get_temp(row.name).as_ref().and_then(legal);
         }
-        draft.values[BODY] = legal(&Value::from(rendered.output()));
+        draft.values[Field::Body] = legal(&Value::from(rendered.output()));
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
         let is_silent = state.get_temp(SILENT).is_some();
@@ -312,9 +312,9 @@ impl Templates {
 /// A template that extends the one that is asked for: each block that is named as a field is kept, and
 /// not printed where it stands.
 fn message() -> String {
-    let fields = FIELDS.iter().filter(|field| {
-        !matches!(field.takes, Takes::Addresses) && field.name != FIELDS[BODY].name
-    });
+    let fields = FIELDS
+        .iter()
+        .filter(|row| !matches!(row.field, Field::To | Field::Body));
     let blocks = fields.map(|field| {
         let escape = match field.takes {
             Takes::Xhtml => "html",
@@ -342,7 +342,7 @@ fn tried(state: &State) -> bool {
 /// `_keep(name, tried, value)`: keeps what a block printed. `tried` is what held before the block, and holds behind one that
 /// is no text of the message.
 fn keep(state: &mut State, name: &str, tried: bool, value: Value) {
-    let is_text = named(name).is_some_and(|field| FIELDS[field].suffices);
+    let is_text = Field::named(name).is_some_and(|field| field.row().suffices);
     if !is_text {
         state.get_or_insert_extension(Tried::default()).0 = tried;
     }

@@ -12,7 +12,7 @@ fn read(boundary: &str, charset: &'static Encoding, bytes: &[u8]) -> Result<Draf
 }
 
 fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
-    draft.values[field::named(field)?].as_deref()
+    draft.values[Field::named(field)?].as_deref()
 }
 
 /// A part in whose headers, if there are more, CR LF stands between them.

@@ -3,7 +3,7 @@ use encoding_rs::UTF_8;
 use super::*;
 use crate::http::memory::Share;
 use crate::message::content::Content;
-use crate::message::field::named;
+use crate::message::field::Field;
 use crate::message::kind::Kind;
 use crate::message::limits::EXAMPLE as LIMITS;
 
@@ -134,7 +134,7 @@ fn what_is_too_long_is_cut_to_fit() {
             let mut draft = Draft::default();
             for (name, value) in fields {
                 let value = if name == "lang" { "en" } else { value };
-                draft.values[named(name).unwrap()] = Some(value.to_owned());
+                draft.values[Field::named(name).unwrap()] = Some(value.to_owned());
             }
             let length = sent(draft);
             assert!(
@@ -189,7 +189,7 @@ fn an_id_or_thread_that_is_too_long_is_replaced_by_its_hash() {
     for field in ["id", "replace", "thread"] {
         let made = |text: &str| {
             let draft = fitted(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
-            draft.values[named(field).expect(field)]
+            draft.values[Field::named(field).expect(field)]
                 .clone()
                 .expect(field)
         };
