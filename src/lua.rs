@@ -50,7 +50,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
             let table = lua.create_table()?;
             table.set("name", file.name)?;
             table.set("media_type", file.media_type)?;
-            table.set("text", file.text().map_err(Error::external)?)?;
+            table.set("text", file.text)?;
             Ok(table)
         });
         files.collect::<Result<Vec<Table>>>()
@@ -118,7 +118,10 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("json_text", lua.create_function(json_text)?)?;
     // openapi(base, host) → the description of what is served below `base`, as JSON
     let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
-        openapi::document(&base.to_string_lossy(), &host.to_string_lossy()).map_err(Error::external)
+        Ok(openapi::document(
+            &base.to_string_lossy(),
+            &host.to_string_lossy(),
+        ))
     };
     library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)

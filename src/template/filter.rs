@@ -1,6 +1,5 @@
 //! The filters that Jinja lacks and chat needs. Each takes its work out of the rendering's fuel before it does it.
 
-mod emoji;
 mod html;
 mod link;
 mod markdown;

@@ -1,8 +1,6 @@
 //! Slack's markup → text. Its `*bold*`, `_italic_`, `~strike~` and `` `code` `` are those of chat clients, too
 //! (XEP-0393), and stay.
 
-use super::emoji;
-
 /// References in angle brackets, escaped characters and emoji by their shortcodes are undone. Other angle brackets stay.
 pub fn to_text(mrkdwn: &str, _: usize) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
@@ -79,12 +77,12 @@ fn plain(escaped: &str, text: &mut String) {
     while let Some((before, behind)) = rest.split_once(':') {
         unescape(before, text);
         let emoji = behind.split_once(':').and_then(|(name, behind)| {
-            let emoji = (!name.is_empty()).then(|| emoji::named(name))?;
+            let emoji = (!name.is_empty()).then(|| emojis::get_by_shortcode(name))?;
             Some((emoji?, behind))
         });
         match emoji {
             Some((emoji, behind)) => {
-                text.push_str(emoji);
+                text.push_str(emoji.as_str());
                 rest = behind;
             }
             None => {

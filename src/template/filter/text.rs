@@ -102,7 +102,6 @@ pub fn one_line(state: &State, value: &Value) -> Result<String, Error> {
 pub fn emoji(state: &State, value: &Value) -> Result<String, Error> {
     let text = text_of(state, value)?;
     let shortcode = text.trim_matches(':');
-    Ok(super::emoji::named(shortcode)
-        .unwrap_or_default()
-        .to_owned())
+    let emoji = emojis::get_by_shortcode(shortcode);
+    Ok(emoji.map_or_else(String::new, |emoji| emoji.as_str().to_owned()))
 }
