@@ -24,15 +24,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::UTF_8;
+use post_msg::http::answer::Answer;
 use post_msg::http::media_type::MediaType;
 use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
+use post_msg::message::draft::Draft;
 use post_msg::message::field::Field;
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
-use post_msg::payload::body::{Body, Drafts};
+use post_msg::payload::body::Body;
 use post_msg::payload::webhook::{Form, Webhook};
 use post_msg::template::context::Headers;
 use post_msg::template::engine::Templates;
@@ -119,7 +121,10 @@ fn request(text: &str) -> Request<'_> {
     }
 }
 
-fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Drafts, Problem> {
+/// The message, and the answer that the program expects.
+type Made = (Option<Draft>, Option<Answer>);
+
+fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made, Problem> {
     let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
     let content_type = request.headers.iter().find(is_type);
     let content_type = content_type.map_or("application/json", |(_, value)| value);
@@ -152,22 +157,22 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Draf
 }
 
 /// What comes out, as a case has it; checked, as what is sent is.
-fn shown(result: Result<Drafts, Problem>) -> String {
+fn shown(result: Result<Made, Problem>) -> String {
     let mut shown = String::new();
     let mut section = |name: &str, text: &str| {
         writeln!(shown, "=> {name}\n{text}").expect("a string takes all");
     };
-    let drafts = match result {
-        Ok(drafts) => drafts,
+    let (draft, answer) = match result {
+        Ok(made) => made,
         Err(problem) => {
             section(&problem.status().to_string(), &problem.detail);
             return shown;
         }
     };
-    if drafts.drafts.is_empty() {
+    if draft.is_none() {
         section("nothing", "");
     }
-    for draft in drafts.drafts {
+    if let Some(draft) = draft {
         let mut fields: Vec<_> = draft.values.iter().collect();
         fields.sort_by_key(|(row, _)| row.field != Field::Body);
         for (row, value) in fields {
@@ -181,7 +186,7 @@ fn shown(result: Result<Drafts, Problem>) -> String {
             Err(problem) => section(&problem.status().to_string(), &problem.detail),
         }
     }
-    if let Some(answer) = drafts.answer {
+    if let Some(answer) = answer {
         section("answer", &format!("{} {}", answer.status, answer.body));
     }
     shown
@@ -335,7 +340,7 @@ fn a_member_of_another_type_loses_no_message() {
         let mut payloads = Vec::new();
         for text in &files {
             let request = request(text);
-            let (Ok(payload), Ok(drafts)) = (
+            let (Ok(payload), Ok((draft, _))) = (
                 serde_json::from_str::<Value>(request.body),
                 run(&templates, &name, &request),
             ) else {
@@ -343,10 +348,7 @@ fn a_member_of_another_type_loses_no_message() {
             };
             let mut all = Vec::new();
             places(&payload, &mut Vec::new(), &mut all);
-            let said = drafts
-                .drafts
-                .first()
-                .and_then(|draft| draft.values[Field::Body].clone());
+            let said = draft.and_then(|draft| draft.values[Field::Body].clone());
             payloads.push((request, payload, all, said.unwrap_or_default()));
         }
         for number in 0..count {
@@ -368,8 +370,8 @@ fn a_member_of_another_type_loses_no_message() {
             texts(&without, &mut left);
             let is_text = |text: &&str| text.trim().len() > 5 && said.contains(text.trim());
             match run(&templates, &name, &request) {
-                Ok(drafts) => {
-                    for draft in drafts.drafts {
+                Ok((draft, _)) => {
+                    if let Some(draft) = draft {
                         if let Err(problem) = Content::of(draft, false, &LIMITS) {
                             faults
                                 .entry(problem.detail)

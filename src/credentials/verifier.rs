@@ -1,9 +1,10 @@
 //! Passwords that were found right: remembered, so that none is derived twice.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
+use lru::LruCache;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -33,13 +34,14 @@ struct Remembered {
 /// The passwords that were found right.
 pub struct Verifier {
     key: Zeroizing<[u8; 32]>,
-    remembered: HashMap<Tag, Remembered>,
+    /// By account. The account whose backend was asked longest ago gives way to a new one.
+    remembered: LruCache<Tag, Remembered>,
     /// Grows whenever an account is forgotten.
     forgotten: u64,
 }
 
-/// As many accounts are remembered at most; the one that was looked at longest ago gives way.
-const MOST_REMEMBERED: usize = 10_000;
+/// The passwords of so many accounts are remembered.
+const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 impl Verifier {
     /// # Errors
@@ -49,7 +51,7 @@ impl Verifier {
         getrandom::fill(&mut *key)?;
         Ok(Verifier {
             key,
-            remembered: HashMap::new(),
+            remembered: LruCache::new(MOST_REMEMBERED),
             forgotten: 0,
         })
     }
@@ -86,7 +88,7 @@ impl Verifier {
     }
 
     pub fn recall(&self, account: &str, password: Tag, now: Instant) -> Recall {
-        match self.remembered.get(&self.account(account)) {
+        match self.remembered.peek(&self.account(account)) {
             Some(known) if bool::from(known.password.0.ct_eq(&password.0)) => {
                 if now.saturating_duration_since(known.checked) < known.fresh_for {
                     Recall::Fresh
@@ -136,28 +138,19 @@ impl Verifier {
             return;
         }
         let account = self.account(account);
-        if self.remembered.len() >= MOST_REMEMBERED && !self.remembered.contains_key(&account) {
-            let oldest = self
-                .remembered
-                .iter()
-                .min_by_key(|(_, known)| known.checked);
-            if let Some(oldest) = oldest.map(|(&account, _)| account) {
-                self.remembered.remove(&oldest);
-            }
-        }
         let known = Remembered {
             password,
             backend,
             checked: now,
             fresh_for,
         };
-        self.remembered.insert(account, known);
+        self.remembered.put(account, known);
     }
 
     /// Forgets the password of an account: it changed, or the account did.
     pub fn forget(&mut self, account: &str) {
         self.forgotten += 1;
-        self.remembered.remove(&self.account(account));
+        self.remembered.pop(&self.account(account));
     }
 }
 
@@ -175,14 +168,15 @@ mod tests {
             verifier.remember(&format!("user{number}"), password, None, 0, hour, now);
             verifier.remembered.len()
         };
-        for number in 0..MOST_REMEMBERED {
+        let most = MOST_REMEMBERED.get();
+        for number in 0..most {
             assert_eq!(remember(number, number as u64), number + 1);
         }
         // One that is known already takes no place of another.
-        assert_eq!(remember(0, 20_000), MOST_REMEMBERED);
-        assert_eq!(remember(MOST_REMEMBERED, 20_001), MOST_REMEMBERED);
+        assert_eq!(remember(0, 20_000), most);
+        assert_eq!(remember(most, 20_001), most);
         let known = |number: usize| verifier.recall(&format!("user{number}"), password, begin);
-        for (number, is_known) in [(0, true), (1, false), (2, true), (MOST_REMEMBERED, true)] {
+        for (number, is_known) in [(0, true), (1, false), (2, true), (most, true)] {
             let recalled = matches!(known(number), Recall::Fresh);
             assert_eq!(recalled, is_known, "{number}");
         }

@@ -146,7 +146,6 @@ pub fn is_invisible(c: char) -> bool {
         || c.is_control()
 }
 
-/// A value as an answer repeats it: on one line, and not at length.
 /// A value as an answer repeats it, in quotes.
 pub fn quote(value: &str) -> String {
     format!("\"{}\"", shortened(value))
@@ -158,12 +157,7 @@ pub fn shortened(value: &str) -> String {
     let mut shown: String = value
         .chars()
         .take(SHOWN)
-        .map(|c| match c {
-            // What was sent never comes back as markup.
-            '<' | '>' => '\u{FFFD}',
-            c if is_invisible(c) => '\u{FFFD}',
-            c => c,
-        })
+        .map(|c| if is_invisible(c) { '\u{FFFD}' } else { c })
         .collect();
     if value.chars().nth(SHOWN).is_some() {
         shown.push('…');
@@ -187,12 +181,28 @@ pub fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Option<String
 }
 
 #[cfg(test)]
+impl Problem {
+    /// What tests compare.
+    pub fn facts(&self) -> (u16, Option<&str>, Option<Place>) {
+        (self.status(), self.field.as_deref(), self.place)
+    }
+
+    #[track_caller]
+    pub fn assert_malformed_at(&self, line: usize, column: usize) {
+        let place = Place::Line { line, column };
+        assert_eq!(self.facts(), (400, None, Some(place)), "{self}");
+        let says = format!("line {line}, column {column}");
+        assert!(self.detail.contains(&says), "{self}");
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_repeated_is_short_and_no_markup() {
-        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
+    fn what_is_repeated_is_short_and_on_one_line() {
+        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}<b>\"");
         assert_eq!(
             quote("a\u{202E}\u{9B}\u{2066}b"),
             "\"a\u{FFFD}\u{FFFD}\u{FFFD}b\""

@@ -43,11 +43,6 @@ fn each_once(tag: &oxilangtag::LanguageTag<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::problem::Place;
-
-    fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
-        (problem.status(), problem.field.as_deref(), problem.place)
-    }
 
     #[test]
     fn a_language_is_a_well_formed_tag() {
@@ -101,7 +96,7 @@ mod tests {
             "d1",
         ] {
             let problem = LanguageTag::new("lang", tag.to_owned()).expect_err(tag);
-            assert_eq!(told(&problem), (422, Some("lang"), None), "{tag}");
+            assert_eq!(problem.facts(), (422, Some("lang"), None), "{tag}");
         }
     }
 }

@@ -29,7 +29,7 @@ impl Text {
         if !text.contains('\r') {
             return Ok(Text(text));
         }
-        Ok(Text(text.replace("\r\n", "\n").replace('\r', "\n")))
+        Ok(Text(unify_line_ends(&text)))
     }
 
     pub fn as_str(&self) -> &str {
@@ -54,6 +54,16 @@ pub fn is_xml(c: char) -> bool {
         '\u{FFFE}' | '\u{FFFF}' => false,
         c => c >= ' ',
     }
+}
+
+/// XML's white space (XML 1.0, section 2.3).
+pub fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Line ends as an XML parser returns them: LF (XML 1.0, section 2.11).
+pub fn unify_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// Text that becomes an attribute: not empty, and without what an XML parser would turn into
@@ -102,10 +112,6 @@ mod tests {
     use super::*;
     use crate::http::problem::Place;
 
-    fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
-        (problem.status(), problem.field.as_deref(), problem.place)
-    }
-
     #[test]
     fn text_is_what_xml_can_carry() {
         for text in [
@@ -126,7 +132,7 @@ mod tests {
         ] {
             let problem = Text::new("body", text.to_owned()).expect_err(name);
             assert_eq!(
-                told(&problem),
+                problem.facts(),
                 (422, Some("body"), Some(Place::Offset(offset))),
                 "{problem}"
             );
@@ -146,7 +152,7 @@ mod tests {
         for text in ["ü\t", "ü\n", "ü\r\n", "ü\u{1}"] {
             let problem = AttributeText::new("id", text.to_owned()).expect_err(text);
             assert_eq!(
-                told(&problem),
+                problem.facts(),
                 (422, Some("id"), Some(Place::Offset(1))),
                 "{problem}"
             );

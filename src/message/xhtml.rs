@@ -18,8 +18,6 @@ mod explain;
 mod node;
 mod plain_text;
 mod profile;
-mod quoted;
-mod space;
 mod style;
 mod survey;
 

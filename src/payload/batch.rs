@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::body::Read;
 use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
@@ -72,9 +73,8 @@ pub struct Batch {
     resolving: Option<Resolving>,
     /// The list of the URL, and the list of the last message that has one.
     lists: [Option<List>; 2],
-    many: bool,
-    answer: Option<Answer>,
-    files: Vec<File>,
+    /// What the body held beside its messages.
+    read: Read,
     /// Messages × recipients so far.
     total: usize,
     /// Bytes of ids and addresses in the answer, so far as they are resolved.
@@ -105,9 +105,7 @@ impl Batch {
             recipients: Vec::new(),
             resolving: None,
             lists: [None, None],
-            many: false,
-            answer: None,
-            files: Vec::new(),
+            read: Read::default(),
             total: 0,
             answer_len: 0,
             sent_len: 0,
@@ -129,9 +127,7 @@ impl Batch {
             (Ok(_), Err(path)) => return Err(path.clone()),
             (payload, _) => payload?,
         };
-        self.many = payload.many;
-        self.answer = payload.answer;
-        self.files = payload.files;
+        self.read = payload.read;
         self.recipients = Vec::with_capacity(payload.messages.len());
         self.messages = payload.messages;
         Ok(())
@@ -149,11 +145,11 @@ impl Batch {
     ) -> Result<bool, Problem> {
         while self.unresolved() > 0 {
             self.resolve_one(server)
-                .map_err(|problem| match self.many {
+                .map_err(|problem| match self.read.many {
                     true => problem.of_message(self.recipients.len()),
                     false => problem,
                 })?;
-            if self.many && self.total > self.limits.batch {
+            if self.read.many && self.total > self.limits.batch {
                 return Err(self.limits.too_many_messages());
             }
             if self.answer_len > LONGEST_ANSWER {
@@ -253,7 +249,7 @@ impl Batch {
 
     /// The files that are to be uploaded before anything is sent.
     pub fn files(&self) -> &[File] {
-        &self.files
+        &self.read.files
     }
 
     /// Links the message at this place to its file, once all recipients are resolved.
@@ -284,17 +280,17 @@ impl Batch {
 
     /// Whether it is exactly one message that is not answered with an array.
     pub fn is_single(&self) -> bool {
-        !self.many && self.total == 1 && self.unresolved() == 0 && self.files.is_empty()
+        !self.read.many && self.total == 1 && self.unresolved() == 0 && self.read.files.is_empty()
     }
 
     /// Whether the answer is an array, even for one message.
     pub fn is_many(&self) -> bool {
-        self.many || self.total > 1
+        self.read.many || self.total > 1
     }
 
     /// How another program expects to be answered where all is well.
     pub fn answer(&self) -> Option<&Answer> {
-        self.answer.as_ref()
+        self.read.answer.as_ref()
     }
 
     /// How many messages it makes, so far as they are resolved: one for each recipient.
@@ -314,7 +310,7 @@ impl Batch {
             std::mem::take(&mut self.recipients),
             self.resolving.take(),
             std::mem::take(&mut self.lists),
-            std::mem::take(&mut self.files),
+            std::mem::take(&mut self.read.files),
         )
     }
 

@@ -26,21 +26,14 @@ pub struct Body<'a> {
 pub type Take<'a> = dyn FnMut(Draft) -> Result<(), Problem> + 'a;
 
 /// What a body held beside its messages.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Read {
     /// Whether it was an array or NDJSON, which is answered with an array.
     pub many: bool,
+    /// How another program expects to be answered if all is well.
+    pub answer: Option<Answer>,
     /// Where there are any, each message links to the file in the same place.
     pub files: Vec<File>,
-}
-
-/// What a template made of a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drafts {
-    /// At most one; none where the template has nothing to say.
-    pub drafts: Vec<Draft>,
-    /// How another program expects to be answered where all is well.
-    pub answer: Option<Answer>,
 }
 
 /// What a format reads, for tests.

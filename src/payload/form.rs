@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use super::body::{Body, Read, Take};
 use super::name::Name;
 use crate::http::charset::{decode, decode_exactly, undecodable};
+use crate::http::percent::escaped_byte;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
 use crate::message::field::Field;
@@ -162,19 +163,6 @@ fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
         });
     }
     room
-}
-
-/// The byte that two hex digits stand for, and what follows them.
-fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    match text {
-        [high, low, rest @ ..] => Some(((digit(*high)? << 4) | digit(*low)?, rest)),
-        _ => None,
-    }
 }
 
 /// Where in a piece the byte is written that is at this index when it has no escapes.

@@ -62,7 +62,10 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
     draft.files = files.len();
     take(draft)?;
-    Ok(Read { many: false, files })
+    Ok(Read {
+        files,
+        ..Read::default()
+    })
 }
 
 /// As many files a form may have.

@@ -48,7 +48,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::problem::Place;
     use crate::message::draft::Draft;
     use crate::message::field::Field;
     use crate::message::limits::EXAMPLE as LIMITS;
@@ -91,19 +90,9 @@ mod tests {
 
     #[track_caller]
     fn malformed_at(text: &str, line: usize, column: usize) {
-        let problem = read(text, 10).expect_err(text);
-        let told = (problem.status(), problem.place);
-        assert_eq!(
-            told,
-            (400, Some(Place::Line { line, column })),
-            "{text:?}: {problem}"
-        );
-        assert!(
-            problem
-                .detail
-                .contains(&format!("line {line}, column {column}")),
-            "{problem}"
-        );
+        read(text, 10)
+            .expect_err(text)
+            .assert_malformed_at(line, column);
     }
 
     #[test]

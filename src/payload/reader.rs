@@ -8,7 +8,6 @@ use super::body::{Body, Read};
 use super::file::{Content as FileContent, File, name_in};
 use super::format::{Format, media_types};
 use super::webhook::{Form, Webhook};
-use crate::http::answer::Answer;
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::{MediaType, is_media_type};
 use crate::http::memory::Share;
@@ -63,12 +62,7 @@ pub struct Unaddressed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     pub messages: Vec<Unaddressed>,
-    /// Whether it was an array or NDJSON, which is answered with an array.
-    pub many: bool,
-    /// How another program expects to be answered where all is well.
-    pub answer: Option<Answer>,
-    /// Where there are any, each message links to the file in the same place.
-    pub files: Vec<File>,
+    pub read: Read,
 }
 
 impl Reader {
@@ -169,7 +163,6 @@ impl Reader {
             elements: 0,
             fault: None,
         };
-        let mut answer = None;
         let mut read = match self.what {
             What::Messages(format) => {
                 let read = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
@@ -188,17 +181,17 @@ impl Reader {
                     ..Draft::default()
                 })?;
                 Read {
-                    many: false,
                     files: vec![File::new(name.as_deref(), Some(&media_type), content)],
+                    ..Read::default()
                 }
             }
             What::Webhook(webhook, form) => {
-                let made = webhook.read(&body, form, limits)?;
-                answer = made.answer;
-                for draft in made.drafts {
-                    messages.add(draft)?;
+                let (draft, answer) = webhook.read(&body, form, limits)?;
+                draft.map(|draft| messages.add(draft)).transpose()?;
+                Read {
+                    answer,
+                    ..Read::default()
                 }
-                Read::default()
             }
         };
         if let Some((index, fault)) = messages.fault {
@@ -217,9 +210,7 @@ impl Reader {
         memory.give_back((memory.taken() - held_before).saturating_sub(kept));
         Ok(Payload {
             messages: messages.checked,
-            many: read.many,
-            answer,
-            files: read.files,
+            read,
         })
     }
 }

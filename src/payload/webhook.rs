@@ -8,7 +8,7 @@ use encoding_rs::{UTF_16BE, UTF_16LE};
 use minijinja::value::{Value, ValueKind};
 use sha2::{Digest, Sha256};
 
-use super::body::{Body, Drafts};
+use super::body::Body;
 use super::json::not_json;
 use super::{form, multipart};
 use crate::http::answer::Answer;
@@ -97,12 +97,18 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload, and makes a message of it; none where the template says that the event makes none.
+    /// Reads the payload. Returns the message, unless the template says that the event makes none, and how the program
+    /// expects to be answered if all is well.
     ///
     /// # Errors
     /// 415 for a body that is neither JSON nor a form; 400 for one that cannot be read, and for the parameters of the
     /// query; 422 for a payload of which nothing can be shown, 503 for a broken template.
-    pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Drafts, Problem> {
+    pub fn read(
+        self,
+        body: &Body,
+        form: Form,
+        limits: &Limits,
+    ) -> Result<(Option<Draft>, Option<Answer>), Problem> {
         let (payload, read_as) = payload(body, form)?;
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
@@ -117,12 +123,10 @@ impl Webhook {
         };
         let rendered = self.templates.render(&self.name, call)?;
         let says_something = rendered.draft.values.iter().any(|(row, _)| row.suffices);
-        let drafts = match (rendered.is_silent, says_something) {
-            (true, _) => Vec::new(),
-            (false, true) => vec![fitted(rendered.draft, limits)],
-            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => {
-                Vec::new()
-            }
+        let draft = match (rendered.is_silent, says_something) {
+            (true, _) => None,
+            (false, true) => Some(fitted(rendered.draft, limits)),
+            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => None,
             (false, false) => {
                 self.templates.count_as_failed(&self.name);
                 return Err(Problem::meaning(format!(
@@ -132,10 +136,7 @@ impl Webhook {
                 )));
             }
         };
-        Ok(Drafts {
-            drafts,
-            answer: rendered.answer.as_deref().map(Answer::expected),
-        })
+        Ok((draft, rendered.answer.as_deref().map(Answer::expected)))
     }
 }
 

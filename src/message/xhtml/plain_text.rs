@@ -1,7 +1,7 @@
 //! From the profile to plain text.
 
 use super::node::Node;
-use super::space::is_space;
+use crate::message::text::is_space;
 
 /// The nodes as plain text: see [`super::Fragment::to_text`].
 pub fn plain_text(nodes: &[Node]) -> String {

@@ -1,8 +1,10 @@
 //! From the parsed tree to the profile.
 
 use super::node::Node;
-use super::space::{is_space, unify_line_ends};
 use super::style::reduce_style;
+use crate::http::media_type::is_media_type;
+use crate::http::problem::is_invisible;
+use crate::message::text::{is_space, unify_line_ends};
 
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 
@@ -115,7 +117,7 @@ fn reduce_attributes(element: &str, source: roxmltree::Node) -> Vec<(&'static st
             .filter(|value| is_address(value, &["http", "https"]))
             .map(str::to_owned),
         "type" => written(name)
-            .filter(|value| is_media_type(value))
+            .filter(|value| is_media_type(value.as_bytes()))
             .map(str::to_owned),
         "height" | "width" => written(name)
             .filter(|value| is_length(value))
@@ -137,11 +139,10 @@ fn reduce_attributes(element: &str, source: roxmltree::Node) -> Vec<(&'static st
 /// Whether it is an absolute URI or IRI of one of these schemes, with nothing in it to mislead a reader.
 fn is_address(value: &str, schemes: &[&str]) -> bool {
     let odd = |char: char| {
-        char.is_control()
+        // IRIs may not hold direction marks: they change the order in which the rest is shown (RFC 3987, section 4.1).
+        is_invisible(char)
             || char.is_whitespace()
-            || matches!(char, '<' | '>' | '"' | '\\' | '`')
-            // Forbidden in IRIs: they change the order in which the rest is shown (RFC 3987, section 4.1).
-            || matches!(char, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+            || matches!(char, '<' | '>' | '"' | '\\' | '`' | '\u{FEFF}')
     };
     let Some((scheme, rest)) = value.split_once(':') else {
         return false;
@@ -156,19 +157,6 @@ fn is_address(value: &str, schemes: &[&str]) -> bool {
         _ => !rest.is_empty(),
     };
     known && complete && !value.contains(odd)
-}
-
-/// RFC 6838, section 4.2; parameters are not for links.
-fn is_media_type(value: &str) -> bool {
-    let name = |name: &str| {
-        !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
-    };
-    value
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| name(kind) && name(subtype))
 }
 
 /// Pixels or a percentage.

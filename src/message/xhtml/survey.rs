@@ -1,9 +1,7 @@
 //! What is looked at before the parser: what it would not notice, or not survive.
 
-use super::quoted::quoted;
-use super::space::is_space;
-use crate::http::problem::Problem;
-use crate::message::text::is_xml;
+use crate::http::problem::{Problem, shortened};
+use crate::message::text::{is_space, is_xml};
 
 /// Elements within each other, in the source. The parser and the functions below recurse that far.
 pub const MAX_DEPTH: usize = 100;
@@ -88,7 +86,7 @@ pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
                     at,
                     format!(
                         "{} closes an element that was not opened: leave it out",
-                        quoted(tag)
+                        shortened(tag)
                     ),
                 ));
             }
@@ -157,7 +155,7 @@ fn references(source: &str, start: usize, end: usize) -> Result<(), (usize, Stri
             .ok()
             .and_then(char::from_u32);
         if length > 0 && rest.starts_with(';') && !char.is_some_and(is_xml) {
-            let reference = quoted(&reference[..=reference.len() - rest.len()]);
+            let reference = shortened(&reference[..=reference.len() - rest.len()]);
             return Err((
                 start + index,
                 format!("{reference} is no character that XML allows: leave it out"),

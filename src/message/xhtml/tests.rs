@@ -1,7 +1,7 @@
-use super::space::unify_line_ends;
 use super::survey::*;
 use super::*;
 use crate::http::problem::Place;
+use crate::message::text::unify_line_ends;
 use proptest::prelude::*;
 
 fn escape(text: &str) -> String {

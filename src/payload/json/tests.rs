@@ -33,19 +33,9 @@ fn one(text: &str) -> Draft {
 
 #[track_caller]
 fn malformed_at(text: &str, line: usize, column: usize) {
-    let problem = read(text, 10).expect_err(text);
-    let told = (problem.status(), problem.place);
-    assert_eq!(
-        told,
-        (400, Some(Place::Line { line, column })),
-        "{text:?}: {problem}"
-    );
-    assert!(
-        problem
-            .detail
-            .contains(&format!("line {line}, column {column}")),
-        "{problem}"
-    );
+    read(text, 10)
+        .expect_err(text)
+        .assert_malformed_at(line, column);
 }
 
 #[track_caller]
