@@ -30,7 +30,7 @@ use post_msg::message::element::Element;
 use post_msg::message::limits::Limits;
 use post_msg::message::xhtml;
 use post_msg::payload::file::{Content, File, name_in};
-use post_msg::payload::reader::{Payload, Reader, Uploads};
+use post_msg::payload::reader::{Reader, Uploads};
 use zeroize::Zeroizing;
 
 const LIMITS: Limits = Limits {

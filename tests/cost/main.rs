@@ -55,7 +55,7 @@ impl Faults {
     }
 
     #[track_caller]
-    fn are_none(self, at_least: usize) {
+    fn assert_empty(self, at_least: usize) {
         assert!(self.requests >= at_least, "only {} requests", self.requests);
         let lines = self
             .families
@@ -89,10 +89,7 @@ fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn what_was_found_before() {
     let mut faults = Faults::default();
     let files = fs::read_dir(Path::new(ROOT).join("fuzz/corpus/cost")).expect("a folder");
@@ -103,51 +100,36 @@ fn what_was_found_before() {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         faults.of(&name, "", &request);
     }
-    faults.are_none(files.len());
+    faults.assert_empty(files.len());
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_that_may_be_read_on_the_event_loop() {
-    frames_of(7_500, 1, None).are_none(10_000);
+    frames_of(7_500, 1, None).assert_empty(10_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_that_fill_a_message() {
-    frames_of(60_001, 3, None).are_none(3_000);
+    frames_of(60_001, 3, None).assert_empty(3_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_of_256_kb() {
-    frames_of(250_000, 11, None).are_none(800);
+    frames_of(250_000, 11, None).assert_empty(800);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_in_a_content_coding() {
-    frames_of(60_000, 7, Some("gzip")).are_none(1_000);
-    frames_of(60_001, 7, Some("deflate")).are_none(1_000);
+    frames_of(60_000, 7, Some("gzip")).assert_empty(1_000);
+    frames_of(60_001, 7, Some("deflate")).assert_empty(1_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_in_headers_and_addresses() {
     let mut faults = Faults::default();
     for piece in PIECES {
@@ -159,15 +141,12 @@ fn repeated_pieces_in_headers_and_addresses() {
             }
         }
     }
-    faults.are_none(4_000);
+    faults.assert_empty(4_000);
 }
 
 /// Each text that a template shows, on the event loop and beside it; the texts that it does not show, now and then.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn markup_in_the_texts_of_every_template() {
     let mut faults = Faults::default();
     for (at, sample) in samples().iter().enumerate() {
@@ -191,7 +170,7 @@ fn markup_in_the_texts_of_every_template() {
             }
         }
     }
-    faults.are_none(20_000);
+    faults.assert_empty(20_000);
 }
 
 /// What an administrator's template may make of any request, however small: 64 bytes for each of its steps, and a copy. The
@@ -199,10 +178,7 @@ fn markup_in_the_texts_of_every_template() {
 const RENDERING: u64 = 2 * 64 * 200_000;
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn texts_in_every_filter() {
     let mut faults = Faults::default();
     for template in FILTERS {
@@ -216,7 +192,7 @@ fn texts_in_every_filter() {
             faults.add(template, piece, request.bytes(), &cost);
         }
     }
-    faults.are_none(700);
+    faults.assert_empty(700);
 }
 
 /// The template chooses the factor, not the payload: only the fuel of a rendering is a bound.
