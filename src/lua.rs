@@ -81,8 +81,8 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // query(query) → the format of another program that it names, or nil; all that it says of the message, as a text
     let query = |_: &Lua, query: Bytes| {
         let query = Query::parse(&query.as_bytes());
-        let says = query.says();
-        Ok((query.format, says))
+        let meaning = query.meaning();
+        Ok((query.format, meaning))
     };
     library.set("query", lua.create_function(query)?)?;
     // templates(folder) → those of other programs' formats, for `new`

@@ -1,5 +1,5 @@
-//! What is served, as OpenAPI 3.1 describes it: `openapi.json`, in which words in capitals stand for what is declared of
-//! fields, statuses and templates.
+//! The OpenAPI 3.1 description of the module: `openapi.json`, in which words in capitals are replaced by the
+//! declarations of fields, statuses and templates.
 
 use crate::http::answer::{STATUSES, json};
 use crate::message::field::{FIELDS, LONGEST_ID, Row, Takes};
@@ -17,7 +17,7 @@ pub fn document(base: &str, host: &str) -> String {
         } else {
             add(&mut problems, &problem(code, &says));
         }
-        // No body is posted to be answered 405.
+        // A POST is never answered 405.
         if code != 405 {
             let response =
                 format!("\"{code}\":{{\"$ref\":\"#/components/responses/Status{code}\"}}");
@@ -44,7 +44,7 @@ pub fn document(base: &str, host: &str) -> String {
     fill(&mut document, "\"PROGRAMS\"", &programs);
     fill(&mut document, "VERSION", env!("CARGO_PKG_VERSION"));
     fill(&mut document, "HOST", json(host).trim_matches('"'));
-    // Here a path is never empty; elsewhere the base path ends without a slash.
+    // In OpenAPI a path is never empty; elsewhere in this module, the base path ends without a slash.
     let root = if base.is_empty() { "/" } else { base };
     fill(&mut document, "\"BASE\"", &json(root));
     fill(&mut document, "BASE", json(base).trim_matches('"'));
@@ -78,7 +78,7 @@ fn property(field: &Row) -> String {
     format!("\"{name}\":{{\"description\":{says},\"type\":{takes}}}")
 }
 
-/// The response of a status that tells a problem.
+/// The response of a status with a problem.
 fn problem(code: u16, says: &str) -> String {
     let header = match code {
         401 => "WWW-Authenticate",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_stands_for_what_is_declared_any_more() {
+    fn every_word_in_capitals_is_replaced() {
         let document = document("", "a\"\\b");
         let (words, _) = ["FIELDS", "ENOUGH", "PROGRAMS", "STATUSES", "PROBLEMS"]
             .into_iter()

@@ -133,11 +133,11 @@ fn query(input: &[u8]) {
     let anew = Query::parse(written.finish().as_bytes());
     assert!(anew.tokens == query.tokens && anew.format == query.format);
     assert!(anew.to == query.to && anew.others == query.others);
-    // What a request says is not who sends it, and is told as it is read.
-    let says = query.says();
-    let said = Query::parse(says.as_bytes());
+    // The meaning has no credentials, and is read as it was written.
+    let meaning = query.meaning();
+    let said = Query::parse(meaning.as_bytes());
     assert!(said.tokens.is_empty() && said.to == query.to && said.format == query.format);
-    assert_eq!(said.says(), says);
+    assert_eq!(said.meaning(), meaning);
 }
 
 /// A server whose normal form is that of the `jid` crate.

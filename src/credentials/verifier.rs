@@ -1,4 +1,4 @@
-//! Passwords that were found right: remembered, so that none is derived twice.
+//! Remembers right passwords as keyed hashes, so that they are not derived again.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -12,40 +12,40 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 use super::tag::Tag;
 
-/// Whether a password is one that was found right before.
+/// Whether a password is remembered as right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recall {
-    /// It is, and was looked at within the interval.
+    /// It is, and the backend was asked a short time ago.
     Fresh,
-    /// It is, if the backend still holds what it held then.
+    /// It is, if the backend still holds the same as then.
     Stale,
     Unknown,
 }
 
 struct Remembered {
     password: Tag,
-    /// What the backend held then; `None` where it does not tell.
+    /// The hash of what the backend held then. `None` if the backend does not show it.
     backend: Option<Tag>,
     checked: Instant,
-    /// How long it is right from then on without another look.
+    /// How long it counts as right from then on.
     fresh_for: Duration,
 }
 
-/// The passwords that were found right.
+/// The remembered passwords.
 pub struct Verifier {
     key: Zeroizing<[u8; 32]>,
-    /// By account. The account whose backend was asked longest ago gives way to a new one.
+    /// By account. If there are too many, the account whose backend was asked longest ago is removed.
     remembered: LruCache<Tag, Remembered>,
     /// Grows whenever an account is forgotten.
     forgotten: u64,
 }
 
-/// The passwords of so many accounts are remembered.
+/// The most accounts whose passwords are remembered.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 impl Verifier {
     /// # Errors
-    /// Where the system has no random bytes.
+    /// If the system has no random bytes.
     pub fn new() -> Result<Verifier, getrandom::Error> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *key)?;
@@ -57,7 +57,7 @@ impl Verifier {
     }
 
     fn tag(&self, parts: &[&[u8]]) -> Tag {
-        // HMAC takes a key of any length: this cannot fail.
+        // This cannot fail: HMAC takes a key of any length.
         let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&*self.key) else {
             return Tag([0; 32]);
         };
@@ -102,7 +102,7 @@ impl Verifier {
         }
     }
 
-    /// Whether a remembered password is still right, now that the backend was looked at.
+    /// Whether a remembered password is still right: whether the backend still holds the same.
     pub fn confirm(&mut self, account: &str, password: Tag, backend: Tag, now: Instant) -> bool {
         let account = self.account(account);
         let Some(known) = self.remembered.get_mut(&account) else {
@@ -118,13 +118,13 @@ impl Verifier {
         same.into()
     }
 
-    /// A mark of now, for [`Verifier::remember`].
+    /// The current mark, for [`Verifier::remember`].
     pub fn mark(&self) -> u64 {
         self.forgotten
     }
 
-    /// Remembers a password that was found right, unless an account was forgotten since `mark`.
-    /// For as long as `fresh_for` no other look at the backend is needed.
+    /// Remembers a right password, unless an account was forgotten since `mark`. The backend need not be asked again
+    /// for `fresh_for`.
     pub fn remember(
         &mut self,
         account: &str,
@@ -147,7 +147,7 @@ impl Verifier {
         self.remembered.put(account, known);
     }
 
-    /// Forgets the password of an account: it changed, or the account did.
+    /// Forgets the password of an account: it has changed, or the account has.
     pub fn forget(&mut self, account: &str) {
         self.forgotten += 1;
         self.remembered.pop(&self.account(account));
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_are_remembered_and_the_one_looked_at_longest_ago_gives_way() {
+    fn the_account_whose_backend_was_asked_longest_ago_is_forgotten_first() {
         let mut verifier = Verifier::new().unwrap();
         let (begin, hour) = (Instant::now(), Duration::from_secs(3600));
         let password = verifier.tag(&[b"password"]);
@@ -172,7 +172,7 @@ mod tests {
         for number in 0..most {
             assert_eq!(remember(number, number as u64), number + 1);
         }
-        // One that is known already takes no place of another.
+        // A known account replaces only itself.
         assert_eq!(remember(0, 20_000), most);
         assert_eq!(remember(most, 20_001), most);
         let known = |number: usize| verifier.recall(&format!("user{number}"), password, begin);

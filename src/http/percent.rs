@@ -1,6 +1,6 @@
 //! Percent-encoding.
 
-/// Undoes percent-encoding (RFC 3986, section 2.1).
+/// Decodes percent-encoding (RFC 3986, section 2.1).
 ///
 /// # Errors
 /// The offset of a `%` that is not followed by two hex digits.
@@ -18,7 +18,7 @@ pub fn decode(encoded: &[u8]) -> Result<Vec<u8>, usize> {
     Ok(decoded)
 }
 
-/// The byte that two hex digits at the beginning of `text` stand for, and what follows them.
+/// The byte that the first two hex digits of `text` stand for, and the text after them.
 pub fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| {
         let digit = char::from(byte).to_digit(16);
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_decoding_tells_where_it_fails() {
+    fn percent_decoding_returns_the_offset_of_a_fault() {
         assert_eq!(decode(b"a%41%c3%BC+%25"), Ok("aAü+%".into()));
         assert_eq!(decode(b"a%"), Err(1));
         assert_eq!(decode(b"%41%4"), Err(3));

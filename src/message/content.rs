@@ -1,4 +1,4 @@
-//! Draft → content: what a message says, whoever gets it.
+//! Draft → content: the checked values of a message, without its addresses.
 
 use super::draft::Draft;
 use super::element::{Element, escaped_len};
@@ -9,13 +9,14 @@ use super::text::{AttributeText, Text};
 use super::xhtml;
 use crate::http::problem::{Problem, ProblemKind, names};
 
-/// As many bytes of a message are kept free for the link to its file, and for the body that repeats it.
+/// The bytes that a message keeps free for the link to its file, and for a body that repeats the link.
 const LONGEST_LINK: usize = 4096;
 
-/// What a message says. Every value can be written as it is.
+/// The values of a message, without its addresses. Every value is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
-    /// The values, in the order of their fields. It has no room for absent ones: thousands of messages may wait to be sent.
+    /// The values, in the order of their fields. A list needs no room for absent values: thousands of messages may wait
+    /// to be sent.
     values: Vec<(Field, Value)>,
     /// Whether a delivery receipt is asked for (XEP-0184).
     receipt: bool,
@@ -27,8 +28,7 @@ impl Content {
     /// Checks every field but `to`.
     ///
     /// # Errors
-    /// 413 where the message is too large, 422 where a value is out of its range or there is
-    /// nothing to send.
+    /// 413 if the message is too large; 422 if a value is invalid or there is nothing to send.
     pub fn of(draft: Draft, receipt: bool, limits: &Limits) -> Result<Content, Problem> {
         if draft.is_too_large(limits) {
             return Err(limits.too_large());
@@ -55,7 +55,7 @@ impl Content {
             values[Field::Body] = html.and_then(body_of).map(Value::Text);
         }
         values[Field::Id].get_or_insert_with(|| Value::AttributeText(AttributeText::random()));
-        // A batch holds thousands of these: no more room than is used.
+        // A batch holds thousands of these, so the list has no spare room.
         let mut kept = Vec::with_capacity(values.iter().count());
         kept.extend(values.into_pairs().map(|(row, value)| (row.field, value)));
         let mut content = Content {
@@ -72,11 +72,11 @@ impl Content {
         Ok(content)
     }
 
-    /// Links to the file of the message (XEP-0066), and has the link for its body where it has none: clients show a
-    /// file whose link is all of the body.
+    /// Adds the link to the message's file (XEP-0066). The link also becomes the body if there is none: clients show a
+    /// file if the body is exactly its link.
     ///
     /// # Errors
-    /// 502 for what is no URL, or too long.
+    /// 502 if `url` is not a URL, or too long.
     pub fn link(&mut self, url: &str) -> Result<(), Problem> {
         let no_link = || {
             Problem::new(
@@ -93,7 +93,7 @@ impl Content {
                 self.values.extend(value.map(|value| (field, value)));
             }
         }
-        // In this order they are written.
+        // They are written in this order.
         self.values.sort_unstable_by_key(|(field, _)| *field);
         Ok(())
     }
@@ -103,13 +103,13 @@ impl Content {
         values.find(|(at, _)| *at == field).map(|(_, value)| value)
     }
 
-    /// How many elements of XHTML it has.
+    /// The number of XHTML elements.
     pub fn elements(&self) -> usize {
         let nodes = self.values.iter().map(|(_, value)| value.nodes());
         nodes.map(xhtml::elements).sum()
     }
 
-    /// About how many bytes it has in memory, beside its own.
+    /// About how many bytes it has on the heap.
     pub fn memory(&self) -> usize {
         let values = self.values.iter().map(|(_, value)| {
             let text = value.as_str().len() + 16;
@@ -143,7 +143,7 @@ impl Content {
         for (field, value) in &self.values {
             message = (field.row().write)(message, value);
         }
-        // A room sends none (XEP-0184, section 5.3).
+        // A room sends no receipts (XEP-0184, section 5.3).
         if self.receipt && kind != Kind::Groupchat {
             message =
                 message.child(Element::new("request").attribute("xmlns", "urn:xmpp:receipts"));
@@ -152,7 +152,7 @@ impl Content {
     }
 }
 
-/// For those who cannot show XHTML (XEP-0071, section 8).
+/// The body for clients that cannot show XHTML (XEP-0071, section 8).
 fn body_of(html: &Value) -> Option<Text> {
     match html {
         Value::Xhtml(fragment) => Text::new("body", fragment.to_text())
@@ -162,7 +162,7 @@ fn body_of(html: &Value) -> Option<Text> {
     }
 }
 
-/// `read_as` and the names of the unknown fields say what the client can correct.
+/// `read_as` and the names of the unknown fields help the client to correct the request.
 fn nothing_to_send(read_as: &str, unknown: &[String]) -> Problem {
     let others = FIELDS
         .iter()

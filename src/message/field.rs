@@ -1,8 +1,8 @@
 //! The fields of a message, each declared once.
 //!
-//! A row of [`FIELDS`] is all there is to a field: what clients call it, what it takes, how it is
-//! written, and what the documentation says of it. Whatever reads, checks, writes or documents
-//! messages goes by these rows.
+//! A row of [`FIELDS`] declares everything about a field: its name, the values that it takes, how it is written into a
+//! stanza, and its description for the documentation. All code that reads, checks, writes or documents messages uses
+//! these rows.
 
 use std::ops::{Index, IndexMut};
 
@@ -24,7 +24,7 @@ macro_rules! fields {
             $($field),*
         }
 
-        /// What is declared of the fields, in their order.
+        /// The declarations of the fields, in their order.
         pub const FIELDS: &[Row] = &[$(Row { field: Field::$field, $($member)* }),*];
     };
 }
@@ -46,7 +46,7 @@ fields! {
         goes_with_all_files: true,
         if_too_long: TooLong::Refuse,
         write: as_it_is,
-        says: "how clients show it (RFC 6121); `chat` where not told, and `groupchat` to a room of this server",
+        says: "how clients show it (RFC 6121); by default `chat`, and `groupchat` to a room of this server",
     }
     Id {
         name: "id",
@@ -55,7 +55,7 @@ fields! {
         goes_with_all_files: false,
         if_too_long: TooLong::Hash,
         write: |message, id| message.attribute("id", id.as_str()),
-        says: "the message's id; made up where it is absent",
+        says: "the message's id; by default a random one",
     }
     Lang {
         name: "lang",
@@ -105,7 +105,7 @@ fields! {
                 Element::new("html").attribute("xmlns", "http://jabber.org/protocol/xhtml-im");
             message.child(html_im.child(xhtml.fragment(html.nodes())))
         },
-        says: "formatted text (XEP-0071); what that does not allow is removed; without `body`, its text becomes the body",
+        says: "formatted text (XEP-0071); everything else in it is removed; without `body`, its text becomes the body",
     }
     OobUrl {
         name: "oob_url",
@@ -151,30 +151,32 @@ fields! {
 
 const COUNT: usize = FIELDS.len();
 
-/// So many bytes an `id`, `replace` or `thread` may have: servers and clients keep them when the message is gone.
+/// The most bytes of an `id`, `replace` or `thread`. Servers and clients keep these longer than the message.
 pub const LONGEST_ID: usize = 1024;
 
-/// What is declared of a field.
+/// The declaration of a field.
 pub struct Row {
     pub field: Field,
-    /// As clients write it: the name that mod_rest has for it.
+    /// The name that clients write. It is the same as in mod_rest.
     pub name: &'static str,
     pub takes: Takes,
-    /// Whether a message that holds nothing else is worth sending.
+    /// Whether a message with only this field is worth sending.
     pub suffices: bool,
-    /// If a request has several files, each is a message: whether all of them have this field, or only the first.
+    /// If a request has several files, each becomes a message. Whether all these messages have this field, or only the
+    /// first.
     pub goes_with_all_files: bool,
     pub if_too_long: TooLong,
     /// Adds a value to the `<message/>`.
     pub write: for<'a> fn(Element<'a>, &'a Value) -> Element<'a>,
-    /// What it is for, in Markdown.
+    /// Its description, in Markdown.
     pub says: &'static str,
 }
 
-/// What happens to a value that is too long, if a template made it. The program that posts to a webhook cannot correct it.
+/// What happens to a value that is too long, if a template made it: the program that posts to a webhook cannot correct
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooLong {
-    /// The message is refused, as one that a client wrote.
+    /// The message is refused, as if a client had written it.
     Refuse,
     /// Its hash takes its place: another text has another hash.
     Hash,
@@ -192,14 +194,14 @@ fn as_it_is<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
     message
 }
 
-/// What may be the value of a field. All but [`Takes::Addresses`] is one string.
+/// The values that a field takes. Each is one string, except [`Takes::Addresses`].
 pub enum Takes {
-    /// Recipients: one, or several.
+    /// One recipient, or several.
     Addresses,
     Text,
-    /// Text that messages are told apart by, of [`LONGEST_ID`] bytes at most.
+    /// Text of at most [`LONGEST_ID`] bytes that identifies something.
     Reference,
-    /// The same as the value of an attribute.
+    /// The same, for the value of an XML attribute.
     AttributeText,
     LanguageTag,
     Uri,
@@ -208,7 +210,7 @@ pub enum Takes {
     Word(&'static [&'static str]),
 }
 
-/// The value of a field, found right: it can be written.
+/// A valid value of a field. It can be written into a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Text(Text),
@@ -220,7 +222,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value as text; XHTML, which is none, has its [nodes](Value::nodes) instead.
+    /// The value as text. For XHTML it is empty: see [`Value::nodes`].
     pub fn as_str(&self) -> &str {
         match self {
             Value::Text(text) => text.as_str(),
@@ -242,15 +244,13 @@ impl Value {
 }
 
 impl Row {
-    /// Checks what a client wrote. `None` where it says nothing: empty text, or XHTML with
-    /// nothing to see.
+    /// Checks a value that a client wrote. `None` if it has no content: empty text, or XHTML without text and pictures.
     ///
     /// # Errors
-    /// 422 with the field, and the place in it where there is one; 413 for more markup than any
-    /// message needs.
+    /// 422 with the field and, if known, the place in it; 413 for too much markup.
     pub fn check(&self, written: String) -> Result<Option<Value>, Problem> {
         Ok(Some(match self.takes {
-            // An address becomes one only with the server that routes it: `Address`.
+            // Addresses are checked by `Address`, which needs the server.
             Takes::Addresses => return Ok(None),
             Takes::Text | Takes::Reference if written.is_empty() => return Ok(None),
             Takes::Reference | Takes::AttributeText if written.len() > LONGEST_ID => {
@@ -286,12 +286,12 @@ impl Row {
 }
 
 impl Field {
-    /// What is declared of it.
+    /// The declaration of this field.
     pub fn row(self) -> &'static Row {
         &FIELDS[self as usize]
     }
 
-    /// The field that clients call so.
+    /// The field with this name.
     pub fn named(name: &str) -> Option<Field> {
         FIELDS
             .iter()
@@ -300,7 +300,7 @@ impl Field {
     }
 }
 
-/// Values of fields: at most one for each.
+/// At most one value for each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values<T>([Option<T>; COUNT]);
 

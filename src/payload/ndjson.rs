@@ -7,13 +7,12 @@ use crate::http::problem::Problem;
 use crate::message::draft::Recipients;
 use crate::message::limits::Limits;
 
-/// Reads one object per line, at most `limits.batch` of them. Lines end in LF or CR LF; blank ones are
-/// skipped.
+/// Reads one object per line, at most `limits.batch` of them. Lines end in LF or CR LF. Blank lines are skipped.
 ///
 /// # Errors
 ///
-/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 where there is
-/// no line at all, or more than may be.
+/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 if there are no lines, or too
+/// many.
 pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
     let (mut messages, mut spellings) = (0, 0);
@@ -53,7 +52,7 @@ mod tests {
     use crate::message::limits::EXAMPLE as LIMITS;
     use crate::payload::body::drafts_of;
 
-    /// Reads UTF-8, at most `limit` messages of it.
+    /// Reads at most `limit` messages in UTF-8.
     fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
         let limits = Limits {
             batch: limit,
@@ -122,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn no_line_at_all_is_no_message() {
+    fn a_body_without_lines_is_refused() {
         for text in ["", "\n", " \r\n\t\n"] {
             meaningless(text, None, "object");
         }
     }
 
     #[test]
-    fn a_line_that_is_not_json_is_told_with_its_place() {
+    fn a_malformed_line_is_reported_with_its_place() {
         malformed_at("{\n", 1, 2);
         malformed_at("{}\n\n{\"ü\" 1}\n", 3, 6);
         malformed_at("{}\r\n{\r\n", 2, 2);
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_message_is_named() {
+    fn a_line_without_a_message_is_named() {
         meaningless("{}\n\n[{}]\n", None, "an array");
         meaningless("1", None, "a number");
         meaningless(
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_than_the_limit() {
+    fn more_lines_than_the_limit_are_refused() {
         assert_eq!(read("{}\n{}\n{}\n\n", 3).map(|drafts| drafts.len()), Ok(3));
         meaningless("{}\n{}\n{}\n{}\n", None, "more than 3 messages");
     }

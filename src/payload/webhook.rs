@@ -1,4 +1,4 @@
-//! What another program's webhook posts → draft, by a template.
+//! A webhook's payload → draft, made by a template.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,18 +24,18 @@ use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
 use crate::template::tree;
 
-/// What Content-Type says of a payload. What it is, its body says.
+/// The syntax of a payload by its Content-Type. The payload itself may show another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
     Urlencoded,
     Multipart,
-    /// Nothing, or a type of none of these.
+    /// No media type, or another one.
     Unsaid,
 }
 
 impl Form {
-    /// Of a media type.
+    /// The syntax of a media type.
     pub fn of(essence: Option<&[u8]>) -> Form {
         let essence = essence.unwrap_or_default().to_ascii_lowercase();
         match essence.as_slice() {
@@ -48,17 +48,17 @@ impl Form {
     }
 }
 
-/// Fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; Discord; Uptime Kuma.
+/// The fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; of Discord; of Uptime Kuma.
 const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
 
-/// A payload within these bounds is read and rendered within a millisecond by a template that comes with the module:
-/// bytes; commas, for the values between them; and opening brackets, since templates do most of their work for each
-/// object and list.
+/// A payload within these bounds is read and rendered within a millisecond by a built-in template. Bytes; commas, which
+/// stand between values; and opening brackets, since templates do most of their work for each object and list.
 const QUICK: usize = 6 * 1024;
 const QUICK_COMMAS: usize = 300;
 const QUICK_BRACKETS: usize = 40;
 
-/// What a field of a form takes beside its name and value: in a map of lists, and in the values made of it.
+/// The bytes that a field of a form takes in addition to its name and value: in a map of lists, and in the values made
+/// from it.
 const PAIR: usize = 450;
 
 /// A request in the format of another program.
@@ -71,7 +71,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// `name` is the template's, `now` when it is (RFC 3339).
+    /// `name` is the name of the template, `now` the current time (RFC 3339).
     pub fn new(
         templates: Arc<Templates>,
         name: String,
@@ -88,8 +88,8 @@ impl Webhook {
         }
     }
 
-    /// Whether it may take longer than the event loop can wait. An administrator's own template may take as
-    /// long as its fuel lasts.
+    /// Whether it may take longer than the event loop can wait. An administrator's template may take as long as its
+    /// fuel lasts.
     pub fn is_slow(&self, body: &[u8]) -> bool {
         body.len() > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
@@ -97,12 +97,12 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload. Returns the message, unless the template says that the event makes none, and how the program
-    /// expects to be answered if all is well.
+    /// Reads the payload. Returns the message, unless the template decides that the event makes no message, and the
+    /// answer that the program expects for success.
     ///
     /// # Errors
-    /// 415 for a body that is neither JSON nor a form; 400 for one that cannot be read, and for the parameters of the
-    /// query; 422 for a payload of which nothing can be shown, 503 for a broken template.
+    /// 415 for a body that is neither JSON nor a form; 400 for a malformed body, and for unknown or repeated parameters
+    /// of the query; 422 for a payload with nothing to show; 503 for a broken template.
     pub fn read(
         self,
         body: &Body,
@@ -140,7 +140,7 @@ impl Webhook {
     }
 }
 
-/// ` with the members …`, as an answer names them.
+/// The end of a detail: ` with the members …`.
 fn members(payload: &Value) -> String {
     if payload.kind() != ValueKind::Map {
         return format!(" and is no object but a {}", payload.kind());
@@ -152,7 +152,7 @@ fn members(payload: &Value) -> String {
     }
 }
 
-/// A payload, and the words for how it was read.
+/// The payload, and a description of how it was read.
 fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
     let bytes = body
         .bytes
@@ -183,7 +183,8 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         let text = charset::decode(body.charset, body.bytes)?;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         if form == Form::Json || is_json(text) {
-            match json(text, body.memory).or_else(|problem| mended_json(text, body.memory, problem))
+            match json(text, body.memory)
+                .or_else(|problem| repaired_json(text, body.memory, problem))
             {
                 Ok(payload) => return Ok((payload, "as JSON")),
                 // A field of a form may begin with a bracket: [x]=1.
@@ -209,7 +210,7 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
 }
 
 /// # Errors
-/// 400 for what is not JSON, with its memory given back; 413 and 503 where there is not enough memory.
+/// 400 for malformed JSON, whose memory is given back; 413 or 503 if there is not enough memory.
 fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
     let before = memory.taken();
     tree::read(text, memory, |error| {
@@ -218,17 +219,17 @@ fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
     })
 }
 
-/// Reads JSON in which texts are not escaped.
+/// Reads JSON whose texts are not escaped.
 ///
 /// # Errors
-/// `problem` where it is still not JSON; 413 and 503 where there is not enough memory.
-fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
+/// `problem` if it is still malformed; 413 or 503 if there is not enough memory.
+fn repaired_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
     if problem.kind != ProblemKind::BadRequest {
         return Err(problem);
     }
-    let bytes = mended_len(text);
+    let bytes = repaired_len(text);
     memory.take(bytes)?;
-    let read = json(&mended(text), memory);
+    let read = json(&repaired(text), memory);
     memory.give_back(bytes);
     read.map_err(|other| match other.kind {
         ProblemKind::BadRequest => problem,
@@ -236,11 +237,11 @@ fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Pr
     })
 }
 
-/// A control character as JSON escapes it.
+/// The bytes of an escaped control character.
 const ESCAPED_CONTROL: usize = r"\u0000".len();
 
-/// As many bytes a mended text has at most.
-fn mended_len(text: &str) -> usize {
+/// The most bytes of a repaired text.
+fn repaired_len(text: &str) -> usize {
     let longer = text.bytes().map(|byte| match byte {
         b'"' => 1,
         byte if byte.is_ascii_control() => ESCAPED_CONTROL - 1,
@@ -249,10 +250,10 @@ fn mended_len(text: &str) -> usize {
     text.len() + longer.sum::<usize>()
 }
 
-/// JSON that a user has written around texts which nobody escaped: a quote that no string can end with, and control
-/// characters, are escaped. `"tags": "size:19" rack"` is a text with a quote in it.
-fn mended(text: &str) -> String {
-    let mut mended = String::with_capacity(mended_len(text));
+/// Repairs JSON that a user has written around unescaped texts. Control characters are escaped, and quotes that cannot
+/// end a string: `"tags": "size:19" rack"` has a text with a quote in it.
+fn repaired(text: &str) -> String {
+    let mut repaired = String::with_capacity(repaired_len(text));
     let (mut in_string, mut is_escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {
@@ -261,21 +262,21 @@ fn mended(text: &str) -> String {
                 let behind = text[at + 1..].trim_ascii_start();
                 in_string = !(behind.is_empty() || behind.starts_with([',', ':', '}', ']']));
                 if in_string {
-                    mended.push('\\');
+                    repaired.push('\\');
                 }
             }
             c if in_string && c.is_ascii_control() => {
                 // Writing to a string cannot fail.
-                let _ = write!(mended, "\\u{:04x}", u32::from(c));
+                let _ = write!(repaired, "\\u{:04x}", u32::from(c));
                 is_escaped = false;
                 continue;
             }
             _ => {}
         }
         is_escaped = in_string && c == '\\' && !is_escaped;
-        mended.push(c);
+        repaired.push(c);
     }
-    mended
+    repaired
 }
 
 fn is_json_bytes(start: &[u8]) -> bool {
@@ -286,7 +287,7 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
-/// The boundary that Content-Type names, or else the one that the first line of the body has.
+/// The boundary from Content-Type, or else from the first line of the body.
 fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
     let line = start
         .split(|&byte| byte == b'\n')
@@ -298,14 +299,14 @@ fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
         .filter(|boundary| !boundary.is_empty())
 }
 
-/// Whether it begins as multipart/form-data does (RFC 7578).
+/// Whether it begins like multipart/form-data (RFC 7578).
 fn is_multipart(start: &[u8]) -> bool {
     let head = start.get(..1024).unwrap_or(start).to_ascii_lowercase();
     head.starts_with(b"--")
         && memchr::memmem::find(&head, b"\ncontent-disposition: form-data").is_some()
 }
 
-/// Whether it begins as a form does: a name, of what needs no escape, and `=`.
+/// Whether it begins like a form: with a name of characters that need no escape, and `=`.
 fn is_form(start: &[u8]) -> bool {
     let name = start
         .iter()
@@ -319,7 +320,7 @@ fn is_form(start: &[u8]) -> bool {
     })
 }
 
-/// The payload in a field of a form that begins with it and does not escape it.
+/// The payload in a form whose first field holds it without escapes.
 fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
     let begins = |name: &str| {
         let rest = body.bytes.strip_prefix(name.as_bytes());
@@ -334,7 +335,7 @@ fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
 }
 
 /// # Errors
-/// 413 and 503 where there is not enough memory.
+/// 413 or 503 if there is not enough memory.
 fn json_if_any(text: &str, memory: &Share) -> Result<Option<Value>, Problem> {
     match json(text, memory) {
         Ok(payload) => Ok(Some(payload)),
@@ -383,7 +384,7 @@ impl<'a> Fields<'a> {
                 None => {}
             }
         }
-        // A list, where a form has a field more than once.
+        // A repeated field becomes a list.
         let value = |mut values: Vec<String>| match values.len() {
             1 => values.pop().map(Value::from).unwrap_or_default(),
             _ => Value::from_iter(values),
@@ -394,9 +395,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Cuts what is too long for a message.
+/// Shortens the values that are too long for a message.
 fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
-    // What stands around the texts: addresses, names of elements, and the markers of those below.
+    // Room for addresses, names of elements, and the marks of cut texts.
     let mut room = limits.size - (limits.size / 4).min(8 * 1024);
     for (row, text) in draft.values.iter_mut() {
         match row.if_too_long {
@@ -426,7 +427,7 @@ fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
     draft
 }
 
-/// Cuts a text to so many bytes, escaped, with `…` at its end.
+/// Cuts a text to `room` escaped bytes, with `…` at its end.
 fn cut(text: &mut String, room: usize) {
     if escaped_len(text) <= room {
         return;

@@ -54,7 +54,7 @@ const PARTS: &[Part] = &[
     }),
     ("query", |text| {
         let query = Query::parse(text.as_bytes());
-        query.says();
+        query.meaning();
         Presented::of(None, &query.tokens);
     }),
     ("path", |text| {

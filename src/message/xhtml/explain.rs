@@ -1,9 +1,9 @@
-//! What is wrong with a source, and where.
+//! Explanations of the parser's errors, and their places.
 
 use crate::http::problem::shortened;
 use crate::message::text::unify_line_ends;
 
-/// What the client should read for an error of the parser, and the offset to show with it.
+/// The explanation of a parser's error for the client, and the offset to report with it.
 pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize, String) {
     use roxmltree::Error::*;
     let rest = &source[offset..];
@@ -49,7 +49,7 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
     (offset, format!("the XHTML is not well-formed: {detail}"))
 }
 
-/// The offset that the parser means, which counts lines by LF.
+/// The offset of a place that the parser reports. The parser counts lines by LF.
 pub fn offset_of(text: &str, place: roxmltree::TextPos) -> usize {
     let (row, column) = (place.row as usize - 1, place.col as usize - 1);
     let start: usize = text.split_inclusive('\n').take(row).map(str::len).sum();
