@@ -1,4 +1,4 @@
-//! Whatever is posted, through every template, and what that costs.
+//! Any payload through every template, with the cost.
 //!
 //! The input is a case as in `templates/NAME/*.case`: lines of headers, an empty line, and the payload, which ends before a
 //! line that begins with `=> `.
@@ -68,7 +68,7 @@ fuzz_target!(|input: &[u8]| {
             }
         };
         if let Some(draft) = draft {
-            // Everything that a template makes can be sent.
+            // Every message of a template is valid.
             let content = Content::of(draft, false, &LIMITS);
             let content = content.unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
             let xml = content.element("me@example.com", "user@example.com", Kind::Chat).to_string();

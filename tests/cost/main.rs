@@ -1,7 +1,7 @@
-//! What a request may cost, whatever is in it: memory, and the time for which it holds the event loop and the thread.
+//! Limits of the cost of every request: memory, and the time for which it blocks the event loop and the thread.
 //!
-//! The inputs are those of `fuzz/corpus/cost`, and families of repeated pieces in every place of every format. They are
-//! measured in the release build: `cargo test --release --test cost`.
+//! The requests are those of `fuzz/corpus/cost`, and families of repeated pieces in every place of every format. They
+//! are measured in the release build: `cargo test --release --test cost`.
 
 mod families;
 mod numbered;
@@ -26,7 +26,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The templates of `tests/cost/templates`.
 const FILTERS: [&str; 4] = ["html-text", "markdown-text", "slack-text", "filters"];
 
-/// What costs too much, by family: how many of it, and the worst.
+/// The requests that cost too much, by family: their number, and the worst.
 #[derive(Default)]
 struct Faults {
     requests: usize,
@@ -72,7 +72,7 @@ impl Faults {
     }
 }
 
-/// Every `step`th piece, from another one on for each size, so that together they are more than each.
+/// Every `step`th piece. Each size starts at another piece, so that together they use more pieces.
 fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
     let mut faults = Faults::default();
     for piece in PIECES.iter().skip(size % step).step_by(step) {
@@ -90,7 +90,7 @@ fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "needs the release build")]
-fn what_was_found_before() {
+fn requests_that_once_cost_too_much() {
     let mut faults = Faults::default();
     let files = fs::read_dir(Path::new(ROOT).join("fuzz/corpus/cost")).expect("a folder");
     let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
@@ -133,7 +133,7 @@ fn repeated_pieces_in_a_content_coding() {
 fn repeated_pieces_in_headers_and_addresses() {
     let mut faults = Faults::default();
     for piece in PIECES {
-        // Prosody takes a head of 10 KB, and an address is no longer than 3 KB.
+        // Prosody accepts a head of 10 KB, and an address has at most 3 KB.
         for size in [3_000, 10_000] {
             let text = repeat(piece, size);
             for (name, cost) in parts::costs(&text) {
@@ -144,7 +144,8 @@ fn repeated_pieces_in_headers_and_addresses() {
     faults.assert_empty(4_000);
 }
 
-/// Each text that a template shows, on the event loop and beside it; the texts that it does not show, now and then.
+/// Tests each text that a template shows, small enough for the event loop and larger; of the texts that it does not
+/// show, only some.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn markup_in_the_texts_of_every_template() {
@@ -173,8 +174,8 @@ fn markup_in_the_texts_of_every_template() {
     faults.assert_empty(20_000);
 }
 
-/// What an administrator's template may make of any request, however small: 64 bytes for each of its steps, and a copy. The
-/// template `filters` makes as much as it can.
+/// The most memory of an administrator's template for any request: 64 bytes for each step, and a copy. The template
+/// `filters` uses as much as it can.
 const RENDERING: u64 = 2 * 64 * 200_000;
 
 #[test]
@@ -195,10 +196,10 @@ fn texts_in_every_filter() {
     faults.assert_empty(700);
 }
 
-/// The template chooses the factor, not the payload: only the fuel of a rendering is a bound.
+/// The template chooses the factor, not the payload, so only the fuel limits it.
 #[test]
-fn what_a_template_multiplies_is_bounded_by_its_fuel() {
-    // 64 bytes for each of 200,000 steps, twice: a text is copied when it is done.
+fn fuel_limits_the_output_of_a_template() {
+    // 64 bytes for each of 200,000 steps, twice, because the finished text is copied.
     let most = 2 * 64 * 200_000 + 4_000_000;
     for times in [0, 4, 64, 1000, 1_000_000] {
         for size in [100, 7_500, 60_000, 1_000_000] {
@@ -239,7 +240,7 @@ fn templates_that_try_the_filters_make_messages() {
 }
 
 #[test]
-fn what_costs_too_much_is_a_fault() {
+fn too_much_cost_is_a_fault() {
     let cost = Cost {
         memory: 2_097_152 + 20 * 1000,
         elements: 2_100,

@@ -1,12 +1,12 @@
-//! Families whose pieces differ: numbered keys, messages, recipients, parts. Each is measured plain and compressed, and has
-//! a status: what is no larger than a request may be is read.
+//! Families with different pieces: numbered keys, messages, recipients, parts. Each is measured plain and compressed,
+//! and has an expected status.
 
 use std::fmt::Write as _;
 
 use super::recipe::Request;
 use super::way::cost;
 
-/// How a body is read: its media type, and the template.
+/// The media type of a body, and the template.
 #[derive(Clone, Copy)]
 struct Way {
     media_type: &'static str,
@@ -42,7 +42,7 @@ const DISCORD_MULTIPART: Way = Way {
     ..MULTIPART
 };
 
-/// Holds a body against the rules: as it is, and compressed.
+/// Checks a body against the rules, plain and compressed.
 #[track_caller]
 fn holds(name: &str, way: Way, body: &str, expected: u16) {
     let mut request = Request::new(way.media_type, body);
@@ -62,7 +62,7 @@ fn holds(name: &str, way: Way, body: &str, expected: u16) {
     }
 }
 
-/// Pieces up to so many bytes, between `before` and `after`.
+/// A body of at most `bytes` bytes: pieces between `before` and `after`.
 fn repeated(before: &str, piece: impl Fn(usize) -> String, after: &str, bytes: usize) -> String {
     let mut body = before.to_owned();
     for number in 0.. {
