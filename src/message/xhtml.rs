@@ -8,10 +8,10 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | checks before the parser: its cost, and faults that it does not notice | [`survey`] |
-//! | a fault → an explanation | [`explain`] |
-//! | the parsed tree → the profile | [`profile`], [`style`] |
-//! | the profile → plain text | [`plain_text`] |
+//! | checks before the parser: its cost, and faults that it does not notice | `survey` |
+//! | a fault → an explanation | `explain` |
+//! | the parsed tree → the profile | `profile`, `style` |
+//! | the profile → plain text | `plain_text` |
 
 mod explain;
 mod node;
