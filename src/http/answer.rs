@@ -105,34 +105,34 @@ pub static STATUSES: &[Status] = &[
     status(
         200,
         "OK",
-        "delivered: `Prefer: wait`, and the receipt has come",
+        "delivered: with `Prefer: wait`, the receipt has arrived",
     ),
     status(
         201,
         "Created",
-        "sent, and nothing has come back; with `?as=`, `200` or what the program expects",
+        "sent, and no bounce has arrived; with `?as=`, `200` or the status that the program expects",
     ),
     status(
         202,
         "Accepted",
-        "`Prefer: wait`, and nothing has come in that time",
+        "with `Prefer: wait`, neither a receipt nor a bounce has arrived in that time",
     ),
     status(
         204,
         "No Content",
-        "with `?as=`, where the program expects an empty answer",
+        "with `?as=`, if the program expects an empty answer",
     ),
     status(
         207,
         "Multi-Status",
-        "several messages, which fared differently",
+        "several messages with different outcomes",
     ),
     status(
         400,
         "Bad Request",
-        "it cannot be read: broken JSON, form, multipart or compressed data, or bytes that are not of the charset",
+        "the request cannot be read: malformed JSON, form, multipart or compressed data, or bytes that are not valid in the charset",
     ),
-    status(401, "Unauthorized", "no right credentials"),
+    status(401, "Unauthorized", "the credentials are missing or wrong"),
     status(
         403,
         "Forbidden",
@@ -146,7 +146,7 @@ pub static STATUSES: &[Status] = &[
     status(
         405,
         "Method Not Allowed",
-        "a method other than `POST` and `OPTIONS`, and `GET` of what is none of the files served",
+        "a method other than `POST` and `OPTIONS`, or `GET` of a path without a file",
     ),
     status(
         409,
@@ -158,17 +158,17 @@ pub static STATUSES: &[Status] = &[
     status(
         413,
         "Content Too Large",
-        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, one whose messages have over 64 MiB together, one whose answer would repeat over 16 MiB of ids and addresses, or a file that the upload service finds too large",
+        "too large: a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, messages of over 64 MiB together, an answer that would repeat over 16 MiB of ids and addresses, or a file over the limit of the upload service",
     ),
     status(
         415,
         "Unsupported Media Type",
-        "a media type, charset or compression that is not supported; a file, where there is no upload service",
+        "a media type, charset or compression that is not supported; or a file, if there is no upload service",
     ),
     status(
         422,
         "Unprocessable Content",
-        "it can be read, but is no message that could be sent; or the recipient's server does not accept it",
+        "the request can be read, but is not a valid message; or the recipient's server does not accept it",
     ),
     status(
         429,
@@ -188,7 +188,7 @@ pub static STATUSES: &[Status] = &[
     status(
         503,
         "Service Unavailable",
-        "busy, short of resources, a template that is broken, or the module was unloaded meanwhile: try again; see `Retry-After`",
+        "the server is busy or short of resources, the template is broken, or the module was unloaded: try again; see `Retry-After`",
     ),
     status(
         504,

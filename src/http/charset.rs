@@ -15,7 +15,7 @@ pub fn named(label: &[u8]) -> Result<&'static Encoding, Problem> {
     Encoding::for_label_no_replacement(label).ok_or_else(|| {
         let shown = label.get(..40).unwrap_or(label).escape_ascii();
         Problem::unsupported(format!(
-            "charset \"{shown}\" is not supported; the labels of the WHATWG Encoding Standard are, utf-8 first of all"
+            "charset \"{shown}\" is not supported; use a label of the WHATWG Encoding Standard, preferably utf-8"
         ))
     })
 }
@@ -58,7 +58,7 @@ pub fn decode_exactly<'a>(
 pub fn undecodable(charset: &'static Encoding, offset: usize) -> Problem {
     let name = charset.name();
     Problem::syntax(format!(
-        "the body is not {name}: what begins at byte {offset} cannot be decoded"
+        "the body is not {name}: the bytes from byte {offset} on cannot be decoded"
     ))
     .offset(offset)
 }

@@ -172,7 +172,7 @@ fn inflate(input: Input, mut output: Output) -> Result<Vec<u8>, Problem> {
 
 fn garbage(coding: &str) -> Problem {
     Problem::syntax(format!(
-        "the body goes on behind the end of its {coding} stream"
+        "the body has bytes after the end of its {coding} stream"
     ))
 }
 
@@ -203,7 +203,7 @@ impl Output<'_> {
                 Ok(_) => {}
                 Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Problem::syntax(format!(
-                        "the body is cut off: not all of {coding}"
+                        "the body is cut off before the end of its {coding} stream"
                     )));
                 }
                 Err(fault) if fault.kind() == ErrorKind::TimedOut => {

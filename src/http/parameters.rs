@@ -53,7 +53,7 @@ type Parameter<'a> = (&'a [u8], Cow<'a, [u8]>, &'a [u8]);
 fn parameter(text: &[u8]) -> Result<Parameter<'_>, &'static str> {
     let (name, rest) = split_while(text, is_token);
     if name.is_empty() {
-        return Err("a name is missing, or holds a character that no name may have");
+        return Err("a name is missing, or has an illegal character");
     }
     let Some(written) = skip_ows(rest).strip_prefix(b"=").map(skip_ows) else {
         return Err("a name is not followed by =");

@@ -10,7 +10,7 @@ use super::problem::Problem;
 /// 400 if the percent-encoding is wrong, 422 if the recipient is not UTF-8.
 pub fn recipient(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
     let decoded = percent::decode(path).map_err(|_| {
-        Problem::syntax("the path is not percent-encoded rightly: % is followed by two hex digits")
+        Problem::syntax("the percent-encoding of the path is wrong: two hex digits must follow %")
     })?;
     let decoded = String::from_utf8(decoded)
         .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;

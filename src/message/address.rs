@@ -212,7 +212,7 @@ fn unescape(part: &str, name: &str) -> Result<String, Problem> {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| {
             Problem::meaning(format!(
-                "the {name} of the URI is not percent-encoded UTF-8; % is followed by two hex digits"
+                "the {name} of the URI is not percent-encoded UTF-8; two hex digits must follow %"
             ))
         })
 }

@@ -43,7 +43,7 @@ impl Content {
         let has_file = draft.files > 0;
         if has_file && values[Field::OobUrl].is_some() {
             return Err(Problem::meaning(
-                "`oob_url` is given beside a file, whose link it would be; leave it out",
+                "`oob_url` is given together with a file; leave it out, because the file's link takes its place",
             )
             .field("oob_url"));
         }

@@ -359,7 +359,7 @@ fn message<'a, 'de, A: MapAccess<'de>>(
         if seen.contains(&name) {
             draft.note(
                 Problem::meaning(format!(
-                    "a key of the object is given twice, and may be given once: `{}`",
+                    "the key `{}` is given twice in the object; give it once",
                     shortened(&name)
                 ))
                 .field(shortened(&name)),

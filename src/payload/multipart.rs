@@ -399,7 +399,7 @@ impl<'a> Part<'a> {
             .is_some_and(|header| !plain(&header.value))
         {
             return Err(Problem::unsupported(
-                "a part has a Content-Transfer-Encoding, which is not supported; its content is needed as it is",
+                "a part has a Content-Transfer-Encoding, which is not supported; send its content unencoded",
             ));
         }
         let Some(Header { at, value }) = &self.content_type else {

@@ -32,7 +32,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
     if messages == 0 {
         return Err(Problem::meaning(
-            "no line holds anything; one object with the fields of a message is needed on each",
+            "all lines are blank; an object with the fields of a message is needed on each line",
         ));
     }
     Ok(Read {

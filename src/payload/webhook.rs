@@ -205,7 +205,7 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         return Ok((fields.payload()?, "as a form"));
     }
     Err(Problem::unsupported(
-        "the body is neither JSON nor a form, which it must be with ?as=, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
+        "with ?as= the body must be JSON or a form, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
     ))
 }
 

@@ -303,7 +303,7 @@ impl Templates {
         match unknown {
             None => Ok(()),
             Some((parameter, _)) => Err(Problem::syntax(format!(
-                "the query has a parameter {}, which is not known here; these are: as, to, token",
+                "the query has a parameter {}, which is not known here; known parameters are: as, to, token",
                 quote(parameter)
             ))),
         }

@@ -193,7 +193,7 @@ fn bytes_after_the_end_are_refused() {
         &[gzip(b"x"), b"yz".to_vec()].concat(),
         LIMIT,
         400,
-        "behind the end",
+        "after the end",
     );
 }
 

@@ -40,7 +40,7 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
         InvalidComment(_) => (offset, "a comment holds -- or ends with -: leave it out".to_owned()),
         UnexpectedDeclaration(_) => (offset, "an XML declaration can only be the very beginning: leave it out".to_owned()),
         UnknownToken(_) if rest.starts_with("<!") => {
-            (offset, "document types and other declarations are not taken: leave <!…> out".to_owned())
+            (offset, "document types and other declarations are not allowed: leave <!…> out".to_owned())
         }
         UnexpectedEndOfStream | UnclosedRootNode => (source.len(), ended()),
  InvalidString(..) if rest.is_empty() => (source.len(), ended()),

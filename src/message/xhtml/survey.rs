@@ -26,7 +26,7 @@ pub fn bound(source: &str) -> Result<(), Problem> {
     let cdata = source.matches("<![CDATA[").count();
     let detail = if markup > MAX_MARKUP {
         format!(
-            "the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs can be taken"
+            "the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs are allowed"
         )
     } else if cdata > 1 && cdata.saturating_mul(source.len()) > MAX_CDATA_WORK {
         "the XHTML holds too many CDATA sections: write &lt; and &amp; instead".to_owned()
@@ -158,7 +158,7 @@ fn references(source: &str, start: usize, end: usize) -> Result<(), (usize, Stri
             let reference = shortened(&reference[..=reference.len() - rest.len()]);
             return Err((
                 start + index,
-                format!("{reference} is no character that XML allows: leave it out"),
+                format!("{reference} is not a character that XML allows: leave it out"),
             ));
         }
     }
