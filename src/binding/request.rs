@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use mlua::{
-    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, UserDataRef,
-    Value,
+    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods,
+    UserDataRef, Value,
 };
 use zeroize::Zeroizing;
 
@@ -255,7 +255,7 @@ impl UserData for Request {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // query() → the format that it names, or nil; all that it says of the message, as a text
         methods.add_method("query", |_, this, ()| {
-            Ok((this.query.format.clone(), this.query.says()))
+            Ok((this.query.format.clone(), this.query.meaning()))
         });
         // wait() → seconds to wait for a receipt (Prefer), or nil
         methods.add_method("wait", |_, this, ()| {
@@ -270,7 +270,10 @@ impl UserData for Request {
             Ok(bytes(&this.known.accept).is_some_and(|accept| accept::wants_html(&accept)))
         });
         // is_foreign(url) → whether a page of another site makes a browser send the request; `url` is one of this server
-        methods.add_method("is_foreign", |_, this, url: Bytes| Ok(this.is_foreign(&url)));
+        methods.add_method(
+            "is_foreign",
+            |_, this, url: Bytes| Ok(this.is_foreign(&url)),
+        );
         // identify() → kind, value; see `Identified`
         methods.add_method("identify", |_, this, ()| Ok(this.identify()));
         // refuse_token() → nil, and it counts as a wrong token; or the seconds to wait if too many were wrong

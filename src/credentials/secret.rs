@@ -1,10 +1,10 @@
-//! Passwords and tokens, which are never shown.
+//! Passwords and tokens.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password or token: never shown, and wiped when dropped.
+/// A password or token. It is never shown, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

@@ -23,12 +23,12 @@ use super::tag::Tag;
 use super::verifier::{self, Verifier};
 use crate::worker::{Busy, Ticket, Worker};
 
-/// The passwords of all accounts: those that were right, those that failed, and those that are being derived.
+/// Verifies passwords. Remembers right ones, counts failed attempts, and derives passwords on threads.
 pub struct Passwords {
     verifier: Verifier,
     failures: Rc<RefCell<Failures>>,
     worker: Worker,
-    /// The derivations that have not ended, by the password and what the backend holds.
+    /// The derivations that have not ended, by the hashes of the password and of what the backend holds.
     under_way: HashMap<(Tag, Option<Tag>), Derivation>,
 }
 
@@ -38,7 +38,7 @@ struct Derivation {
     is_right: Arc<OnceLock<bool>>,
 }
 
-/// What is known of a password before the backend is asked.
+/// The result of [`Passwords::recall`].
 pub enum Recall {
     /// It was right a short time ago.
     Accepted,
@@ -84,7 +84,7 @@ pub enum Held<'a> {
     Unknown,
 }
 
-/// What [`Passwords::begin`] has begun.
+/// The result of [`Passwords::begin`].
 pub enum Begun {
     /// The password is remembered, and the backend still holds the same.
     Accepted,
@@ -98,13 +98,13 @@ pub enum Begun {
     Backend(Pending),
 }
 
-/// An attempt that is being tested. It counts as a failed one from the beginning, so that attempts at the same time are no
-/// loophole. If it is dropped, it is not counted any more.
+/// An attempt that is being tested. It counts as failed from the beginning, so that attempts at the same time are no
+/// loophole. If it is dropped, the count is taken back.
 pub struct Pending {
     attempt: Attempt,
     backend: Option<Tag>,
     derivation: Option<Derivation>,
-    /// Absent while another attempt with the same password is counted.
+    /// Absent if the attempt shares the derivation of another attempt, which is counted.
     counted: Option<Counted>,
 }
 
@@ -115,7 +115,7 @@ impl Pending {
     }
 }
 
-/// A failed attempt that is counted until this is dropped, or for good once it is kept.
+/// Counts a failed attempt. Dropping it takes the count back, unless it is kept.
 struct Counted {
     failures: Option<Rc<RefCell<Failures>>>,
     client: Client,
@@ -160,7 +160,7 @@ impl Passwords {
         })
     }
 
-    /// How many passwords are derived, or wait for it.
+    /// The number of passwords that are derived, or wait for it.
     pub fn deriving(&self) -> usize {
         self.worker.unfinished()
     }
@@ -231,7 +231,7 @@ impl Passwords {
                 counted,
             });
         };
-        // What the backend holds may have changed since the same password was tried.
+        // The key includes what the backend holds: that may have changed since the same password was tried.
         let key = (attempt.tag, backend);
         let (derivation, counted) = match self.under_way.get(&key) {
             Some(derivation) => (derivation.clone(), None),
