@@ -139,7 +139,7 @@ readme:
 # Draws the pictures in README.markdown and docs/page.md from a real run.
 picture: deps programs
 	$(MAKE) build
-	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/picture.py templates/messages.svg target/programs/python/bin/python docs
+	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/picture.py docs/messages.svg target/programs/python/bin/python docs
 
 # The supported Prosodys, each with its Lua. `make test-prosody-13` tests one of them, `make test-matrix` tests all.
 MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4

@@ -255,6 +255,8 @@ local function identify(exchange) --> sender, problem, headers
 		return nil, unauthorized("this server takes no passwords; send a token (Bearer)");
 	elseif kind == "nobody" then
 		return nil, not_authorized();
+	elseif kind == "throttled" then
+		return nil, too_many(what);
 	end
 	local attempt = kind == "attempt" and what;
 	address = not attempt and what;
@@ -264,19 +266,16 @@ local function identify(exchange) --> sender, problem, headers
 	elseif attempt then
 		local _, account;
 		address, _, _, account = attempt:sender();
-		local right, seconds, is_unreadable = passwords.verify(attempt, request);
+		local right, seconds, is_unreadable = passwords.verify(attempt, request, recheck_of(account));
 		if seconds then
 			return nil, too_many(seconds);
 		elseif right == nil then
-			attempt:give_up();
 			if is_unreadable then return nil, unreadable(); end
 			return nil, busy();
 		elseif not right then
-			attempt:count();
 			local problem, headers = not_authorized();
 			return nil, failed(problem, account, request.ip), headers;
 		end
-		attempt:accept(recheck_of(account));
 	elseif not hosts[jid_host(address)] then
 		return nil, not_authorized();
 	end

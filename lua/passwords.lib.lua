@@ -11,7 +11,6 @@ local scheduler = module.import "scheduler";
 local workers = module.import "workers";
 
 local hosts = prosody.hosts;
-local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
 local time_derivation = metrics.histogram("derivation");
 local longest_file_name = 255; -- bytes
@@ -19,22 +18,21 @@ local deriving = workers.new(); -- requests whose passwords are derived, or wait
 
 local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
 
--- What a backend holds of a user's password, as strings: the same as before, and the password is
--- the same. Nothing where it does not tell.
-local function held_by(handler, user, host) --> { what it holds }, the hash where it is derived
+-- What a backend holds of a user's password, as attempt:begin takes it; nil if the backend does not show it.
+local function held_by(handler, user, host) --> held, the hash of a backend with SCRAM
 	local profile = handler.profile or {};
 	for name, hash in pairs(scram) do
 		if profile[name] then
 			local stored_key, _, iterations, salt, enabled = profile[name](handler, user);
 			if stored_key and salt and iterations and enabled then
-				return { hash, stored_key, salt, ("%d"):format(iterations) }, hash;
+				return { hash = hash; stored_key = stored_key; salt = salt; iterations = iterations }, hash;
 			end
 			return nil, hash;
 		end
 	end
 	if profile.plain then
 		local password, enabled = profile.plain(handler, user, host);
-		return password and enabled and { "plain", password } or nil;
+		return password and enabled and { plain = password } or nil;
 	end
 end
 
@@ -53,63 +51,65 @@ local function default_iterations(host) --> number
 	return math.floor(math.max(configured, 4096));
 end
 
--- The password of an unknown account is derived too, so that the time of the answer does not show which accounts exist.
-local function verify_derived(attempt, host, hash, held) --> boolean, or nil where it was given up
-	local prepared = saslprep(attempt:password());
-	if not prepared or prepared == "" then
-		return false;
-	end
-	local stored_key, salt, iterations;
-	if held then
-		stored_key, salt, iterations = held[2], held[3], tonumber(held[4]);
-	else
-		iterations = default_iterations(host);
-	end
-	local ticket = attempt:derive(prepared, hash, stored_key, salt, iterations);
-	if ticket then
-		local begun = now();
-		deriving.enter();
-		local goes_on = scheduler.await(ticket);
-		deriving.leave();
-		time_derivation(now() - begun);
-		if goes_on then return attempt:derived(); end
-	end
+-- Waits for a derivation.
+local function await_derivation(attempt, ticket, recheck) --> boolean, or nil if the derivation was dropped
+	local begun = now();
+	deriving.enter();
+	scheduler.await(ticket);
+	deriving.leave();
+	time_derivation(now() - begun);
+	return attempt:finish(recheck);
 end
 
-local function verify_plain(attempt, handler, user)
-	attempt:count();
+local function test_plain(attempt, handler, user) --> boolean
 	if not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
 		return false;
 	end
 	return handler:process("\0"..user.."\0"..attempt:password()) == "success";
 end
 
-local function verify(attempt, request) --> boolean, or nil where it was given up; seconds to wait; whether the account cannot be read
-	local seconds = attempt:wait();
-	if seconds and not attempt:is_remembered() then
-		return false, seconds;
-	end
+-- Verifies a password; a right one needs no other look at the backend for `recheck` seconds.
+-- Returns nil if the verdict is not known. Then the third value says whether the account cannot be read.
+local function verify(attempt, request, recheck) --> boolean or nil, seconds to wait, boolean
 	local _, user, host = attempt:sender();
 	local served = hosts[host];
-	if not served or served.type ~= "local" then
-		return false;
+	local handler, held, hash, is_known;
+	if served and served.type == "local" then
+		local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
+		handler = usermanager.get_sasl_handler(host, session);
+		held, hash = held_by(handler, user, host);
+		if hash then
+			is_known = held ~= nil;
+			if not is_known and is_unreadable(user, host) then return nil, nil, true; end
+			local prepared = saslprep(attempt:password());
+			if prepared and prepared ~= "" then
+				-- The password of an unknown account is derived too, so that the time of the answer does not show which accounts exist.
+				held = held or { hash = hash; iterations = default_iterations(host) };
+				held.prepared = prepared;
+			else
+				held = nil;
+			end
+		end
 	end
-	local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
-	local handler = usermanager.get_sasl_handler(host, session);
-	local held, hash = held_by(handler, user, host);
-	if held and attempt:holds(unpack(held)) then
-		return true;
-	elseif hash and is_unreadable(user, host) and not held then -- looked at in any case: it takes time
+	local begun, detail = attempt:begin(recheck, held);
+	if begun == "accepted" then return true; end
+	if is_known then is_unreadable(user, host); end -- takes time, as for an unknown account
+	if begun == "throttled" then
+		return false, detail;
+	elseif begun == "busy" then
+		return nil;
+	elseif begun == "deriving" then
+		return await_derivation(attempt, detail, recheck);
+	elseif not handler or hash then
+		return attempt:finish(recheck, false);
+	elseif test_plain(attempt, handler, user) then
+		return attempt:finish(recheck, true);
+	elseif (handler.profile or {}).plain and is_unreadable(user, host) and not held then
+		-- A backend that only tests passwords keeps its accounts elsewhere.
+		attempt:finish(recheck);
 		return nil, nil, true;
-	elseif seconds then
-		return false, seconds;
-	elseif hash then
-		return verify_derived(attempt, host, hash, held);
 	end
-	if verify_plain(attempt, handler, user) then return true; end
-	-- A backend that only tests passwords keeps its accounts elsewhere.
-	if (handler.profile or {}).plain and is_unreadable(user, host) and not held then return nil, nil, true; end
-	return false;
+	return attempt:finish(recheck, false);
 end
 
 counters.register("derivations", deriving.count);

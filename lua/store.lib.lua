@@ -29,7 +29,7 @@ function store:is_torn(entry) --> boolean
 	return not ok or data == nil;
 end
 
-function store:get(entry) --> data, or nil if there is none; or nil and an error; or nil, nil and true if it is torn
+function store:get(entry) --> data, or nil if there is no entry; or nil and an error; or nil, nil and true if it is torn
 	local ok, data, err = pcall(self.keyval.get, self.keyval, entry);
 	if not ok then data, err = nil, data; end
 	if data or not self:is_torn(entry) then return data or nil, err; end -- the storage "none" returns false

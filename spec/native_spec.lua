@@ -789,7 +789,6 @@ describe("headers", function ()
 		assert.same({ "me@example.com/cron", "me", "example.com", "me@example.com" }, { attempt:sender() });
 		assert.equal("p:w", attempt:password());
 		assert.is_nil(tostring(attempt):find("p:w", 1, true));
-		assert.is_false(attempt:is_remembered());
 		for _, value in ipairs { "", "Basic", "Basic !", "Digest x", "Basic " .. credentials("me"), "Basic " .. credentials("@@:x"), "\255" } do
 			assert.same({ "nobody" }, identify(value));
 		end
@@ -819,7 +818,8 @@ describe("headers", function ()
 			assert.is_true(preps > 0);
 		end
 		local _, attempt = identify();
-		attempt:accept(60);
+		assert.equal("backend", attempt:begin(60));
+		assert.is_true(attempt:finish(60, true));
 		assert.equal("sender", (identify()));
 		assert.equal("sender", (identify()));
 		assert.equal(0, preps);

@@ -7,9 +7,8 @@
 //! | a body, and the secret of a webhook | whether it is signed | [`signature`] |
 //! | an account and a password | whether it is right: the whole way | [`verification`] |
 //! | a password | whether it was right before | [`verifier`], [`tag`] |
-//! | a password, and what the backend holds | whether it fits, on a thread | [`scram`], [`worker`] |
+//! | a password, and what the backend holds | whether it fits, on a thread | [`scram`] |
 //! | a client's address | what counts as one client | [`client`] |
-//! | the work of several accounts | one after the other | [`turns`] |
 //! | failed attempts | how long to wait | [`failures`] |
 //! | refused requests | how long their answers are held back | [`refusals`] |
 
@@ -22,7 +21,5 @@ pub mod secret;
 pub mod signature;
 pub mod tag;
 pub mod token;
-pub mod turns;
 pub mod verification;
 pub mod verifier;
-pub mod worker;

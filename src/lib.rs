@@ -6,12 +6,13 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`lua`] | all that Lua can call: one file a userdata, no decisions; the only one that knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `page`, `http` |
+//! | [`binding`] | what Lua can call: one file for each userdata, no decisions; only this room knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
 //! | [`openapi`] | what is declared of fields, statuses and templates → the description of all that is served | `template`, `message`, `http` |
-//! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `http` |
+//! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `worker`, `http` |
 //! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
 //! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
-//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | nothing |
+//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | `worker` |
+//! | [`worker`] | threads for work that would hold the event loop: a queue, and whose work comes next | nothing |
 //! | [`page`] | the page on which people try the module: files that are compiled in | `http` |
 //! | [`http`] | headers, codings, problems, answers | nothing |
 //!
@@ -26,7 +27,7 @@
 //! | a draft | content, in which every value is right | [`message::content`], by the rows of [`message::field`] |
 //! | a recipient as written | an address, to which a token may send | [`message::address`], [`message::allowed`] |
 //! | content and address | a message, and its stanza | [`message::Message`], [`message::element`] |
-//! | the messages of a request | one after the other | [`payload::batch`] |
+//! | all of it | the messages of a request, one after the other | [`payload::composer`], [`payload::batch`] |
 //! | a problem, outcomes | the answer | [`http::problem`], [`http::answer`] |
 //!
 //! What is added often, and where:
@@ -39,22 +40,23 @@
 //! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
 //! | a status | its row in [`http::answer`] |
 //! | what a request or an answer may have | `src/openapi.json` |
-//! | a function for Lua | its file in [`lua`] |
+//! | a function for Lua | its file in [`binding`] |
 //! | a setting | its declaration in `lua/settings.lib.lua`, and the table of `docs/running.md` |
 //! | a metric | its declaration in `lua/metrics.lib.lua`, the table of `docs/monitoring.md`, a panel of the dashboard |
 //! | something that `prosodyctl mod_post_msg check` finds | `lua/check.lib.lua` |
 
+pub mod binding;
 pub mod credentials;
 pub mod http;
-pub mod lua;
 pub mod message;
 pub mod openapi;
 pub mod page;
 pub mod payload;
 pub mod template;
+pub mod worker;
 
-/// What `package.loadlib` finds: see [`lua::library`].
+/// What `package.loadlib` finds: see [`binding::library`].
 #[mlua::lua_module(name = "post_msg", skip_memory_check)]
 fn post_msg(lua: &mlua::Lua) -> mlua::Result<mlua::Table> {
-    lua::library(lua)
+    binding::library(lua)
 }

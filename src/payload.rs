@@ -9,9 +9,12 @@
 //! | what the page asks for about tokens | its members | [`token_request`] |
 //! | all drafts of a body | content, or the problem that comes first | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
+//! | a request whose sender is known | all of this, and the memory that it takes | [`composer`], [`composition`] |
 
 pub mod batch;
 pub mod body;
+pub mod composer;
+pub mod composition;
 pub mod file;
 pub mod form;
 pub mod format;

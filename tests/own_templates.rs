@@ -102,7 +102,7 @@ fn lists_of_lists_take_fuel_before_they_are_made() {
     }
     for name in ["no-batch", "most-slices"] {
         assert_eq!(
-            body(&templates, name, &text(3)).expect_err(name).status,
+            body(&templates, name, &text(3)).expect_err(name).status(),
             422
         );
     }
@@ -130,13 +130,13 @@ fn a_file_that_cannot_be_a_template_is_503_and_says_why() {
         ("folder", "folder.j2 cannot be read: "),
     ] {
         let problem = body(&templates, name, "{}").expect_err(name);
-        assert_eq!(problem.status, 503);
+        assert_eq!(problem.status(), 503);
         assert!(problem.detail.contains(why), "{problem:?}");
     }
     assert_eq!(templates.faults().len(), 3);
     let problem = body(&templates, "wrong name", "{}").expect_err("no template");
     assert_eq!(
-        (problem.status, problem.field.as_deref()),
+        (problem.status(), problem.field.as_deref()),
         (422, Some("as"))
     );
 }
@@ -154,11 +154,11 @@ fn a_fault_is_told_of_the_template_that_has_it() {
     ];
     let templates = Templates::new(Some(Folder::new(folder("faults", files))));
     let problem = body(&templates, "outer", "{}").expect_err("broken");
-    assert_eq!(problem.status, 503);
+    assert_eq!(problem.status(), 503);
     assert!(problem.detail.contains("inner, line 2"), "{problem:?}");
     for name in ["missing", "around"] {
         let problem = body(&templates, name, "{}").expect_err("no such value");
-        assert_eq!(problem.status, 422);
+        assert_eq!(problem.status(), 422);
         assert!(
             problem.detail.contains("missing, line 1, column "),
             "{problem:?}"
@@ -189,7 +189,7 @@ fn the_parameters_of_the_program_hold_for_a_template_in_its_place() {
     };
     assert_eq!(render("discord"), Ok(()));
     let problem = render("other").expect_err("an unknown parameter");
-    assert_eq!(problem.status, 400);
+    assert_eq!(problem.status(), 400);
 }
 
 #[test]

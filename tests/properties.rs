@@ -109,13 +109,13 @@ fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
         }
         Err(problem) => {
             assert!(
-                matches!(problem.status, 400 | 413 | 415 | 422),
+                matches!(problem.status(), 400 | 413 | 415 | 422),
                 "{problem:?}"
             );
             assert!(!problem.detail.is_empty());
             match problem.place {
                 // What was compressed has its places in what it held.
-                Some(Place::Offset(offset)) if problem.status == 400 => {
+                Some(Place::Offset(offset)) if problem.status() == 400 => {
                     let longest = if coding.is_none() {
                         body.len()
                     } else {
@@ -435,7 +435,7 @@ proptest! {
             }
             Err(problem) => {
                 let first = text.chars().position(|c| !legal(c) && c != '\r');
-                prop_assert_eq!(problem.status, 422);
+                prop_assert_eq!(problem.status(), 422);
                 prop_assert_eq!(problem.place, first.map(Place::Offset));
                 prop_assert_eq!(problem.field.as_deref(), Some("subject"));
             }
@@ -464,7 +464,7 @@ proptest! {
                 }
             }
             Err(problem) => {
-                prop_assert_eq!((problem.status, problem.field.as_deref()), (422, Some("html")));
+                prop_assert_eq!((problem.status(), problem.field.as_deref()), (422, Some("html")));
                 prop_assert!(matches!(problem.place, Some(Place::Line { .. })), "{:?}", problem);
             }
         }
@@ -482,7 +482,7 @@ proptest! {
                 prop_assert!(!domain.is_empty());
             }
             Err(problem) => {
-                prop_assert_eq!((problem.status, problem.field.as_deref()), (422, Some("to")));
+                prop_assert_eq!((problem.status(), problem.field.as_deref()), (422, Some("to")));
                 prop_assert!(!problem.detail.contains(char::is_control), "{}", problem);
             }
         }

@@ -160,7 +160,7 @@ fn shown(result: Result<Drafts, Problem>) -> String {
     let drafts = match result {
         Ok(drafts) => drafts,
         Err(problem) => {
-            section(&problem.status.to_string(), &problem.detail);
+            section(&problem.status().to_string(), &problem.detail);
             return shown;
         }
     };
@@ -181,7 +181,7 @@ fn shown(result: Result<Drafts, Problem>) -> String {
                 let stanza = content.element("a@b", "c@d", Kind::Chat).to_string();
                 roxmltree::Document::parse(&stanza).expect(&stanza);
             }
-            Err(problem) => section(&problem.status.to_string(), &problem.detail),
+            Err(problem) => section(&problem.status().to_string(), &problem.detail),
         }
     }
     if let Some(answer) = drafts.answer {
@@ -380,7 +380,7 @@ fn a_member_of_another_type_loses_no_message() {
                         }
                     }
                 }
-                Err(problem) if problem.status == 422 && !left.iter().any(is_text) => {}
+                Err(problem) if problem.status() == 422 && !left.iter().any(is_text) => {}
                 Err(problem) => {
                     let what = problem
                         .detail
@@ -419,7 +419,7 @@ fn what_is_no_payload_of_a_program_is_refused() {
                 end: 0,
             };
             match run(&templates, &name, &request) {
-                Err(problem) if problem.status == 422 => {}
+                Err(problem) if problem.status() == 422 => {}
                 other => faults.push(format!("{name}: {body}: {other:?}")),
             }
         }

@@ -200,7 +200,7 @@ fn recipient(input: &[u8]) {
 }
 
 fn is_told(problem: &Problem, status: u16) {
-    assert_eq!(problem.status, status, "{problem:?}");
+    assert_eq!(problem.status(), status, "{problem:?}");
     let asked = Asked { accept: Some(b"text/plain"), content_type: None, id: None };
     let answer = refusal(problem, asked);
     let line = answer.body.strip_suffix('\n').expect("a line");
@@ -296,7 +296,7 @@ fn html(input: &[u8]) {
     };
     let fragment = match xhtml::reduce(source) {
         Ok(fragment) => fragment,
-        Err(problem) if problem.status == 413 => return,
+        Err(problem) if problem.status() == 413 => return,
         Err(problem) => return is_told(&problem, 422),
     };
     let element = Element::new("body").attribute("xmlns", "http://www.w3.org/1999/xhtml").fragment(fragment.nodes());
@@ -328,7 +328,7 @@ fn compressed_file(input: &[u8]) {
     let codings = content_coding::parse(Some(b"gzip, identity")).expect("known");
     if let Some(less) = input.len().checked_sub(1) {
         let short = content_coding::undo(&codings, &packed, less, &Share::alone(packed.len()));
-        assert_eq!(short.map_err(|problem| problem.status).err(), Some(413));
+        assert_eq!(short.map_err(|problem| problem.status()).err(), Some(413));
     }
 }
 

@@ -113,10 +113,10 @@ fn compose(
 /// Every refusal is one line, and points into what was sent.
 fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
     assert!(
-        matches!(problem.status, 400 | 413 | 415 | 422),
+        matches!(problem.status(), 400 | 413 | 415 | 422),
         "{problem:?}"
     );
-    if let (400, Some(Place::Offset(offset))) = (problem.status, problem.place) {
+    if let (400, Some(Place::Offset(offset))) = (problem.status(), problem.place) {
         // Of a body that came compressed it is the place in what it held.
         assert!(offset <= body.len().max(LIMITS.body), "{problem:?}");
     }

@@ -63,7 +63,7 @@ fuzz_target!(|input: &[u8]| {
         let drafts = match webhook.read(&body, form, &LIMITS) {
             Ok(drafts) => drafts,
             Err(problem) => {
-                assert!(matches!(problem.status, 400 | 422), "{name}: {problem:?}");
+                assert!(matches!(problem.status(), 400 | 422), "{name}: {problem:?}");
                 continue;
             }
         };

@@ -15,6 +15,16 @@ pub enum Hash {
     Sha256,
 }
 
+impl Hash {
+    /// The name of the mechanism without `SCRAM-` (RFC 5802, section 4).
+    pub fn name(self) -> &'static str {
+        match self {
+            Hash::Sha1 => "SHA-1",
+            Hash::Sha256 => "SHA-256",
+        }
+    }
+}
+
 /// What an authentication backend holds of a password (RFC 5802, section 3). It has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramCredentials {

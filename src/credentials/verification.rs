@@ -1,15 +1,17 @@
-//! The way of a password: throttled, remembered, or derived away from the event loop.
+//! Whether a password is right, in two steps.
 //!
-//! [`Passwords`] is all that is known of passwords; a [`Verification`] is one password on its way.
-//! Whoever drives it asks, in this order:
+//! | step | takes | returns |
+//! |---|---|---|
+//! | [`Passwords::recall`] | an account and a password | accepted, throttled, or an [`Attempt`] |
+//! | [`Passwords::begin`] | the attempt, and what the backend holds | accepted, throttled, busy, or a [`Pending`] |
+//! | [`Passwords::finish`] | the pending attempt, once its test has ended | whether the password is right |
 //!
-//! 1. [`Passwords::recall`]: is it remembered? If not, or not surely, here is its verification.
-//! 2. [`Passwords::wait`]: have too many failed?
-//! 3. [`Passwords::holds`]: it was right before; does the backend still hold what it held?
-//! 4. [`Passwords::derive`]: does it fit? The answer is there when the ticket has ended.
-//! 5. [`Passwords::accept`], [`Passwords::count`] or [`Passwords::give_up`]: what became of it.
+//! A remembered password needs no step after `recall`, or none after `begin`. Each step takes its value, so that no step can be
+//! left out or done twice.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,26 +20,36 @@ use super::failures::Failures;
 use super::scram::ScramCredentials;
 use super::secret::Secret;
 use super::tag::Tag;
-use super::verifier::{Recall, Verifier};
-use super::worker::{Busy, Ticket, Worker};
+use super::verifier::{self, Verifier};
+use crate::worker::{Busy, Ticket, Worker};
 
-/// What is known of passwords: those that were right, those that failed, those that are being derived.
+/// The passwords of all accounts: those that were right, those that failed, and those that are being derived.
 pub struct Passwords {
     verifier: Verifier,
-    failures: Failures,
+    failures: Rc<RefCell<Failures>>,
     worker: Worker,
-    /// What is being derived now, by the password and what the backend holds.
+    /// The derivations that have not ended, by the password and what the backend holds.
     under_way: HashMap<(Tag, Option<Tag>), Derivation>,
 }
 
 #[derive(Clone)]
 struct Derivation {
     ticket: Ticket,
-    right: Arc<OnceLock<bool>>,
+    is_right: Arc<OnceLock<bool>>,
 }
 
-/// A password that is not remembered, or was not looked at for a while.
-pub struct Verification {
+/// What is known of a password before the backend is asked.
+pub enum Recall {
+    /// It was right a short time ago.
+    Accepted,
+    /// Too many attempts have failed: the seconds after which the client may try again.
+    Throttled(u64),
+    /// The backend has to be asked.
+    Attempt(Attempt),
+}
+
+/// A password that is not remembered, or whose backend was not asked for a while.
+pub struct Attempt {
     /// The bare address.
     account: String,
     password: Secret,
@@ -47,41 +59,102 @@ pub struct Verification {
     account_tag: Tag,
     /// When it began, for [`Verifier::remember`].
     mark: u64,
-    /// It is remembered, but the backend may hold something else by now.
-    stale: bool,
-    backend: Option<Tag>,
-    derivation: Option<Derivation>,
-    counted: bool,
+    /// The password was right when the backend was last asked.
+    is_stale: bool,
 }
 
-impl Verification {
+impl Attempt {
     /// The password as the client wrote it.
     pub fn password(&self) -> &Secret {
         &self.password
     }
+}
 
-    /// Whether it was right when the backend was last looked at.
-    pub fn is_remembered(&self) -> bool {
-        self.stale
+/// What the backend holds of a password now.
+pub enum Held<'a> {
+    /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not exist, or is
+    /// disabled, they are those of [`ScramCredentials::nobody`]: the same work, at the same place in the queue.
+    Scram {
+        credentials: ScramCredentials,
+        prepared: Secret,
+    },
+    /// The password itself.
+    Plain(&'a [u8]),
+    /// The backend does not show what it holds.
+    Unknown,
+}
+
+/// What [`Passwords::begin`] has begun.
+pub enum Begun {
+    /// The password is remembered, and the backend still holds the same.
+    Accepted,
+    /// Too many attempts have failed: the seconds after which the client may try again.
+    Throttled(u64),
+    /// Too many passwords wait to be derived. The attempt is not counted.
+    Busy,
+    /// The password is derived on a thread: [`Passwords::finish`] is called when this ticket has ended.
+    Deriving(Ticket, Pending),
+    /// The backend must test the password: [`Passwords::finish`] is called with its verdict.
+    Backend(Pending),
+}
+
+/// An attempt that is being tested. It counts as a failed one from the beginning, so that attempts at the same time are no
+/// loophole. If it is dropped, it is not counted any more.
+pub struct Pending {
+    attempt: Attempt,
+    backend: Option<Tag>,
+    derivation: Option<Derivation>,
+    /// Absent while another attempt with the same password is counted.
+    counted: Option<Counted>,
+}
+
+impl Pending {
+    /// The password as the client wrote it.
+    pub fn password(&self) -> &Secret {
+        &self.attempt.password
+    }
+}
+
+/// A failed attempt that is counted until this is dropped, or for good once it is kept.
+struct Counted {
+    failures: Option<Rc<RefCell<Failures>>>,
+    client: Client,
+    account: Tag,
+}
+
+impl Counted {
+    fn new(failures: &Rc<RefCell<Failures>>, attempt: &Attempt, now: Instant) -> Counted {
+        let (client, account) = (attempt.client, attempt.account_tag);
+        failures.borrow_mut().add(client, account, now);
+        Counted {
+            failures: Some(Rc::clone(failures)),
+            client,
+            account,
+        }
     }
 
-    /// Whether the derived password is right; `None` before its ticket has ended, and where it was
-    /// given up.
-    pub fn derived(&self) -> Option<bool> {
-        self.derivation.as_ref()?.right.get().copied()
+    fn keep(mut self) {
+        self.failures = None;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(failures) = &self.failures {
+            failures.borrow_mut().take_back(self.client, self.account);
+        }
     }
 }
 
 impl Passwords {
-    /// `failures`: see [`Failures::new`].
-    /// Passwords are derived on `threads` threads, and at most `waiting` wait for one.
+    /// `failures`: see [`Failures::new`]. Passwords are derived on `threads` threads; at most `waiting` passwords wait for one.
     ///
     /// # Errors
-    /// Where the system has no random bytes or no more file descriptors.
+    /// If the system has no random bytes or no more file descriptors.
     pub fn new(failures: u32, threads: usize, waiting: usize) -> std::io::Result<Passwords> {
         Ok(Passwords {
             verifier: Verifier::new()?,
-            failures: Failures::new(failures),
+            failures: Rc::new(RefCell::new(Failures::new(failures))),
             worker: Worker::new(threads, waiting)?,
             under_way: HashMap::new(),
         })
@@ -92,121 +165,159 @@ impl Passwords {
         self.worker.unfinished()
     }
 
-    /// Whether the password of an account (its bare address) is remembered and needs no other
-    /// look: then there is nothing to verify.
-    pub fn recall(
-        &self,
-        account: &str,
-        password: Secret,
-        client: Client,
-        now: Instant,
-    ) -> Option<Verification> {
+    /// The first step. `account` is a bare address, `password` what the client wrote.
+    pub fn recall(&self, account: &str, password: Secret, client: Client, now: Instant) -> Recall {
         let tag = self.verifier.password(account, &password);
-        let recall = self.verifier.recall(account, tag, now);
-        (recall != Recall::Fresh).then(|| Verification {
+        let known = self.verifier.recall(account, tag, now);
+        if known == verifier::Recall::Fresh {
+            return Recall::Accepted;
+        }
+        let attempt = Attempt {
             account: account.to_owned(),
             password,
             tag,
             client,
             account_tag: self.verifier.account(account),
             mark: self.verifier.mark(),
-            stale: recall == Recall::Stale,
-            backend: None,
-            derivation: None,
-            counted: false,
-        })
+            is_stale: known == verifier::Recall::Stale,
+        };
+        match self.wait(&attempt, now) {
+            Some(seconds) if !attempt.is_stale => Recall::Throttled(seconds),
+            _ => Recall::Attempt(attempt),
+        }
     }
 
-    /// How many seconds to wait, where too many attempts have failed. One that is under way may be
-    /// waited for by any number.
-    pub fn wait(&self, verification: &Verification, now: Instant) -> Option<u64> {
-        let mut tags = self.under_way.keys().map(|(tag, _)| *tag);
-        if tags.any(|tag| tag == verification.tag) {
+    /// The seconds to wait if too many attempts have failed. Any number of clients may wait for a password that is being derived.
+    fn wait(&self, attempt: &Attempt, now: Instant) -> Option<u64> {
+        if self.under_way.keys().any(|(tag, _)| *tag == attempt.tag) {
             return None;
         }
-        self.failures
-            .wait(verification.client, verification.account_tag, now)
+        let failures = self.failures.borrow();
+        failures.wait(attempt.client, attempt.account_tag, now)
     }
 
-    /// Whether the password is remembered, and the backend still holds what it held then. `held` is
-    /// what it holds now.
-    pub fn holds(&mut self, verification: &mut Verification, held: &[&[u8]], now: Instant) -> bool {
-        let backend = self.verifier.backend(held);
-        verification.backend = Some(backend);
-        let (account, tag) = (&verification.account, verification.tag);
-        verification.stale && self.verifier.confirm(account, tag, backend, now)
-    }
-
-    /// Begins to derive a password, already prepared (RFC 5802, section 2.2). An account that does not exist has credentials
-    /// too, of [`ScramCredentials::nobody`]: its password takes the same work, at the same place in the queue.
-    ///
-    /// # Errors
-    /// `Busy` where too many wait.
-    pub fn derive(
+    /// The second step. An accepted password needs no other look at the backend for as long as `fresh_for`.
+    pub fn begin(
         &mut self,
-        verification: &mut Verification,
-        prepared: Secret,
-        credentials: ScramCredentials,
+        attempt: Attempt,
+        held: Held,
+        fresh_for: Duration,
         now: Instant,
-    ) -> Result<Ticket, Busy> {
-        // What the backend holds may have changed since the same password was tried.
-        let key = (verification.tag, verification.backend);
-        if let Some(derivation) = self.under_way.get(&key) {
-            verification.derivation = Some(derivation.clone());
-            return Ok(derivation.ticket);
+    ) -> Begun {
+        let backend = held.tag(&self.verifier);
+        if attempt.is_stale {
+            let confirmed = backend.filter(|backend| {
+                let (account, tag) = (&attempt.account, attempt.tag);
+                self.verifier.confirm(account, tag, *backend, now)
+            });
+            if confirmed.is_some() {
+                self.remember(&attempt, backend, fresh_for, now);
+                return Begun::Accepted;
+            }
         }
-        let rank = self
-            .failures
-            .rank(verification.client, verification.account_tag, now);
-        let right = Arc::new(OnceLock::new());
-        let result = Arc::clone(&right);
+        if let Some(seconds) = self.wait(&attempt, now) {
+            return Begun::Throttled(seconds);
+        }
+        let Held::Scram {
+            credentials,
+            prepared,
+        } = held
+        else {
+            let counted = Some(Counted::new(&self.failures, &attempt, now));
+            return Begun::Backend(Pending {
+                attempt,
+                backend,
+                derivation: None,
+                counted,
+            });
+        };
+        // What the backend holds may have changed since the same password was tried.
+        let key = (attempt.tag, backend);
+        let (derivation, counted) = match self.under_way.get(&key) {
+            Some(derivation) => (derivation.clone(), None),
+            None => match self.derive(&attempt, credentials, prepared, now) {
+                Ok(derivation) => {
+                    self.under_way.insert(key, derivation.clone());
+                    let counted = Counted::new(&self.failures, &attempt, now);
+                    (derivation, Some(counted))
+                }
+                Err(Busy) => return Begun::Busy,
+            },
+        };
+        let ticket = derivation.ticket;
+        let pending = Pending {
+            attempt,
+            backend,
+            derivation: Some(derivation),
+            counted,
+        };
+        Begun::Deriving(ticket, pending)
+    }
+
+    fn derive(
+        &mut self,
+        attempt: &Attempt,
+        credentials: ScramCredentials,
+        prepared: Secret,
+        now: Instant,
+    ) -> Result<Derivation, Busy> {
+        let failures = self.failures.borrow();
+        let rank = failures.rank(attempt.client, attempt.account_tag, now);
+        let is_right = Arc::new(OnceLock::new());
+        let result = Arc::clone(&is_right);
         let ticket = self.worker.submit(rank, move || {
             let _ = result.set(credentials.verify(&prepared));
         })?;
-        let derivation = Derivation { ticket, right };
-        self.under_way.insert(key, derivation.clone());
-        verification.derivation = Some(derivation);
-        self.count(verification, now);
-        Ok(ticket)
+        Ok(Derivation { ticket, is_right })
     }
 
-    /// Counts a failed attempt, once, as soon as it is looked at: those under way at once are no
-    /// loophole. It is taken back where the password turns out right or nobody knows.
-    pub fn count(&mut self, verification: &mut Verification, now: Instant) {
-        if !std::mem::replace(&mut verification.counted, true) {
-            self.failures
-                .add(verification.client, verification.account_tag, now);
-        }
-    }
-
-    /// The password is right, and needs no other look for as long as `fresh_for`.
-    pub fn accept(&mut self, verification: &mut Verification, fresh_for: Duration, now: Instant) {
-        self.give_up(verification);
-        let Verification {
-            account,
-            tag,
+    /// The last step. `verdict` is the backend's: whether the password is right, `None` if that is not known. A derivation has a
+    /// verdict of its own, and needs none. A right password needs no other look at the backend for as long as `fresh_for`.
+    ///
+    /// Returns the verdict. A wrong password counts as one failed attempt; if there is no verdict, the attempt is not counted.
+    pub fn finish(
+        &mut self,
+        pending: Pending,
+        verdict: Option<bool>,
+        fresh_for: Duration,
+        now: Instant,
+    ) -> Option<bool> {
+        let Pending {
+            attempt,
             backend,
-            mark,
-            ..
-        } = verification;
-        self.verifier
-            .remember(account, *tag, *backend, *mark, fresh_for, now);
+            derivation,
+            counted,
+        } = pending;
+        let derived = |derivation: Derivation| derivation.is_right.get().copied();
+        let verdict = derivation.map_or(verdict, derived);
+        match verdict {
+            Some(true) => self.remember(&attempt, backend, fresh_for, now),
+            Some(false) => counted
+                .unwrap_or_else(|| Counted::new(&self.failures, &attempt, now))
+                .keep(),
+            None => (),
+        }
+        verdict
     }
 
-    /// Nobody knows whether the password is right.
-    pub fn give_up(&mut self, verification: &mut Verification) {
-        if std::mem::take(&mut verification.counted) {
-            self.failures
-                .take_back(verification.client, verification.account_tag);
-        }
+    fn remember(
+        &mut self,
+        attempt: &Attempt,
+        backend: Option<Tag>,
+        fresh_for: Duration,
+        now: Instant,
+    ) {
+        let (account, tag, mark) = (&attempt.account, attempt.tag, attempt.mark);
+        self.verifier
+            .remember(account, tag, backend, mark, fresh_for, now);
     }
 
     /// See [`Failures::refuse_token`].
     pub fn refuse_token(&mut self, client: Client, now: Instant) -> Option<u64> {
-        self.failures.refuse_token(client, now)
+        self.failures.borrow_mut().refuse_token(client, now)
     }
 
-    /// The password of an account, or the account itself, has changed.
+    /// Forgets the password of an account: it has changed, or the account has.
     pub fn forget(&mut self, account: &str) {
         self.verifier.forget(account);
     }
@@ -216,12 +327,28 @@ impl Passwords {
         self.worker.wake_fd()
     }
 
-    /// The tickets of the derivations that have ended since this was asked last.
+    /// The tickets of the derivations that have ended since the last call.
     pub fn ended(&mut self) -> Vec<Ticket> {
         let tickets = self.worker.ended();
         self.under_way
             .retain(|_, derivation| !tickets.contains(&derivation.ticket));
         tickets
+    }
+}
+
+impl Held<'_> {
+    /// The keyed hash of what the backend holds, if it shows it.
+    fn tag(&self, verifier: &Verifier) -> Option<Tag> {
+        match self {
+            Held::Scram { credentials, .. } => Some(verifier.backend(&[
+                credentials.hash.name().as_bytes(),
+                &credentials.stored_key,
+                &credentials.salt,
+                &credentials.iterations.to_le_bytes(),
+            ])),
+            Held::Plain(password) => Some(verifier.backend(&[b"plain", password])),
+            Held::Unknown => None,
+        }
     }
 }
 

@@ -59,8 +59,8 @@ impl<'a> Details<'a> {
             Some(Place::Line { line, column }) => (None, Some(line), Some(column)),
         };
         Details {
-            status: problem.status,
-            title: title(problem.status),
+            status: problem.status(),
+            title: title(problem.status()),
             detail: one_line(&problem.detail),
             condition: problem.condition.as_deref(),
             field: problem.field.as_deref().map(one_line),
@@ -231,7 +231,7 @@ pub fn refusal(problem: &Problem, asked: Asked) -> Answer {
         ("text/plain; charset=utf-8", line)
     };
     Answer {
-        status: problem.status,
+        status: problem.status(),
         media_type,
         body,
     }
@@ -308,14 +308,14 @@ impl Report {
                 Some(left) => self.details = left,
                 None => {
                     let reason = problem.condition.as_deref();
-                    let reason = reason.unwrap_or_else(|| title(problem.status));
+                    let reason = reason.unwrap_or_else(|| title(problem.status()));
                     problem.detail = format!("{to}: {reason}");
                 }
             }
         }
         let status = outcome
             .as_ref()
-            .map_or_else(|problem| problem.status, |status| *status);
+            .map_or_else(|problem| problem.status(), |status| *status);
         self.status = match self.status {
             None if self.messages == 0 => Some(status),
             Some(same) if same == status => Some(same),
@@ -364,7 +364,7 @@ impl Report {
     pub fn finish(self, many: bool, asked: Asked) -> LongAnswer {
         let status = self.status.unwrap_or(207);
         let mut body = self.outcomes;
-        if let Some(problem) = self.problem.filter(|problem| problem.status == status) {
+        if let Some(problem) = self.problem.filter(|problem| problem.status() == status) {
             // All have failed alike.
             let mut answer = refusal(&problem, asked);
             if !(many && self.json && answer.body.pop().is_some()) {

@@ -156,8 +156,7 @@ impl Share {
                 // The last step may be smaller, so that all of `most` can be taken.
                 let more = (taken - reserved).max(STEP.min(most - reserved));
                 if !pool.memory.take(&pool.account, more, pool.most) {
-                    return Err(Problem::new(
-                        503,
+                    return Err(Problem::unavailable(
                         "too many large requests at once; try again in a moment",
                     ));
                 }
@@ -222,7 +221,7 @@ mod tests {
     const MB: usize = 1 << 20;
 
     fn status(taken: Result<(), Problem>) -> u16 {
-        taken.map_or_else(|problem| problem.status, |()| 200)
+        taken.map_or_else(|problem| problem.status(), |()| 200)
     }
 
     #[test]

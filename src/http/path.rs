@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn the_path_names_a_recipient_once_decoded() {
         let to =
-            |path: &str, base| recipient(path.as_bytes(), base).map_err(|problem| problem.status);
+            |path: &str, base| recipient(path.as_bytes(), base).map_err(|problem| problem.status());
         let some = |to: &str| Ok(Some(to.to_owned()));
         assert_eq!(to("/msg", "/msg"), Ok(None));
         assert_eq!(to("/msg/", "/msg"), Ok(None));

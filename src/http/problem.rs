@@ -1,6 +1,48 @@
-//! What was wrong with a request: the status, the field, the place.
+//! Problems: why a request is refused, or a message has failed.
 
 use std::borrow::Cow;
+
+/// What kind of problem it is. The kinds are declared in the order in which problems are reported: if a request has several,
+/// the answer has the one that stands first here. Method, framing and credentials come before all of them: the Lua half
+/// checks them before it hands a request to this half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// The server is busy: the same request may succeed in a moment.
+    ServiceUnavailable,
+    /// The template that the request names is broken, until an administrator repairs it.
+    BrokenTemplate,
+    /// The upload service does not work.
+    BadGateway,
+    /// The sender may not send to this recipient.
+    Forbidden,
+    /// A media type, charset or content coding that is not supported.
+    UnsupportedMediaType,
+    /// Larger than a limit allows.
+    ContentTooLarge,
+    /// Syntax: the bytes cannot be read as what they claim to be.
+    BadRequest,
+    /// Meaning: readable, but not a message that can be sent.
+    UnprocessableContent,
+    /// A problem that the Lua half has found, or the recipient's server. This half knows only its status code.
+    Other(u16),
+}
+
+impl ProblemKind {
+    /// The status code (RFC 9110, section 15), and for Retry-After the seconds after which the request may succeed.
+    const fn row(self) -> (u16, Option<u32>) {
+        match self {
+            ProblemKind::ServiceUnavailable => (503, Some(1)),
+            ProblemKind::BrokenTemplate => (503, None),
+            ProblemKind::BadGateway => (502, None),
+            ProblemKind::Forbidden => (403, None),
+            ProblemKind::UnsupportedMediaType => (415, None),
+            ProblemKind::ContentTooLarge => (413, None),
+            ProblemKind::BadRequest => (400, None),
+            ProblemKind::UnprocessableContent => (422, None),
+            ProblemKind::Other(status) => (status, None),
+        }
+    }
+}
 
 /// Where in the request something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +55,11 @@ pub enum Place {
 
 /// A reason to refuse a request, or the failure of a message.
 ///
-/// It is a value: made where the fault is found, and told in one place, by [`super::answer`].
+/// It is a value, made where the fault is found. Only [`super::answer`] writes it into an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// The HTTP status code (RFC 9110, section 15).
-    pub status: u16,
+    pub kind: ProblemKind,
     /// One line: what is wrong, and what would be right.
     pub detail: String,
     /// The name of the field that is wrong.
@@ -29,9 +70,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(status: u16, detail: impl Into<String>) -> Problem {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
         Problem {
-            status,
+            kind,
             detail: detail.into(),
             field: None,
             place: None,
@@ -39,24 +80,39 @@ impl Problem {
         }
     }
 
-    /// 400: the bytes cannot be read as what they claim to be.
+    /// A problem of [`ProblemKind::BadRequest`].
     pub fn syntax(detail: impl Into<String>) -> Problem {
-        Problem::new(400, detail)
+        Problem::new(ProblemKind::BadRequest, detail)
     }
 
-    /// 413: larger than a limit allows.
+    /// A problem of [`ProblemKind::ContentTooLarge`].
     pub fn too_large(detail: impl Into<String>) -> Problem {
-        Problem::new(413, detail)
+        Problem::new(ProblemKind::ContentTooLarge, detail)
     }
 
-    /// 415: a media type, charset or content coding that is not supported.
+    /// A problem of [`ProblemKind::UnsupportedMediaType`].
     pub fn unsupported(detail: impl Into<String>) -> Problem {
-        Problem::new(415, detail)
+        Problem::new(ProblemKind::UnsupportedMediaType, detail)
     }
 
-    /// 422: readable, but not a message that can be sent.
+    /// A problem of [`ProblemKind::UnprocessableContent`].
     pub fn meaning(detail: impl Into<String>) -> Problem {
-        Problem::new(422, detail)
+        Problem::new(ProblemKind::UnprocessableContent, detail)
+    }
+
+    /// A problem of [`ProblemKind::ServiceUnavailable`].
+    pub fn unavailable(detail: impl Into<String>) -> Problem {
+        Problem::new(ProblemKind::ServiceUnavailable, detail)
+    }
+
+    /// The HTTP status code (RFC 9110, section 15).
+    pub fn status(&self) -> u16 {
+        self.kind.row().0
+    }
+
+    /// The value of Retry-After (RFC 9110, section 10.2.3), in seconds, if the same request may succeed later.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.kind.row().1
     }
 
     pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Problem {

@@ -9,7 +9,7 @@ const MOST: usize = 50;
 
 /// Its parameters, percent-decoded as a form's (WHATWG URL, section 5.1). It has no `Debug`, which would show
 /// secrets.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Query {
     /// Every `token`, in order.
     pub tokens: Vec<Zeroizing<String>>,

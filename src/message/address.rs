@@ -350,7 +350,7 @@ mod tests {
     fn refused(written: &str, says: &str) {
         let problem = Address::of_recipient(written, &Ascii).expect_err(written);
         assert_eq!(
-            (problem.status, problem.field.as_deref()),
+            (problem.status(), problem.field.as_deref()),
             (422, Some("to")),
             "{written:?}"
         );

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::address::Address;
-use crate::http::problem::{Problem, quote};
+use crate::http::problem::{Problem, ProblemKind, quote};
 
 /// The bare addresses and domains to which alone a token may send, in the normal form of the server.
 /// A bare address stands for its full ones as well, a domain for every address at it, but not for its
@@ -31,6 +31,6 @@ impl Allowed {
             return Ok(());
         }
         let detail = format!("token {} may not send to {}", self.id, quote(to.as_str()));
-        Err(Problem::new(403, detail).field("to"))
+        Err(Problem::new(ProblemKind::Forbidden, detail).field("to"))
     }
 }

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::limits::Limits;
 use super::text::{AttributeText, Text};
 use super::xhtml;
-use crate::http::problem::{Problem, names};
+use crate::http::problem::{Problem, ProblemKind, names};
 
 /// As many bytes of a message are kept free for the link to its file, and for the body that repeats it.
 const LONGEST_LINK: usize = 4096;
@@ -81,7 +81,12 @@ impl Content {
     /// # Errors
     /// 502 for what is no URL, or too long.
     pub fn link(&mut self, url: &str) -> Result<(), Problem> {
-        let no_link = || Problem::new(502, "the upload service gives no usable URL of the file");
+        let no_link = || {
+            Problem::new(
+                ProblemKind::BadGateway,
+                "the upload service gives no usable URL of the file",
+            )
+        };
         if 2 * escaped_len(url) > LONGEST_LINK - 100 {
             return Err(no_link());
         }

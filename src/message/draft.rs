@@ -181,7 +181,7 @@ mod tests {
             recipients.add(spelling, &LIMITS);
         }
         let spellings = recipients.into_spellings(&LIMITS);
-        spellings.map_err(|problem| problem.status)
+        spellings.map_err(|problem| problem.status())
     }
 
     #[test]
@@ -228,6 +228,9 @@ mod tests {
         assert_eq!(draft.fault, None);
         draft.add(BODY, "y".to_owned(), &LIMITS);
         let fault = draft.fault.expect("a fault");
-        assert_eq!((fault.status, fault.field.as_deref()), (422, Some("body")));
+        assert_eq!(
+            (fault.status(), fault.field.as_deref()),
+            (422, Some("body"))
+        );
     }
 }

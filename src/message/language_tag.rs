@@ -46,7 +46,7 @@ mod tests {
     use crate::http::problem::Place;
 
     fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
-        (problem.status, problem.field.as_deref(), problem.place)
+        (problem.status(), problem.field.as_deref(), problem.place)
     }
 
     #[test]

@@ -30,14 +30,14 @@ fn content(fields: &[(&str, &str)]) -> Result<Content, Problem> {
 }
 
 fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
-    (problem.status, problem.field.as_deref(), problem.place)
+    (problem.status(), problem.field.as_deref(), problem.place)
 }
 
 #[track_caller]
 fn refused(fields: &[(&str, &str)], field: &str) {
     let problem = content(fields).expect_err(field);
     assert_eq!(
-        (problem.status, problem.field.as_deref()),
+        (problem.status(), problem.field.as_deref()),
         (422, Some(field)),
         "{problem}"
     );
@@ -59,7 +59,7 @@ fn a_message_with_a_file_has_room_for_its_link() {
     let len = |files| {
         let mut draft = Draft::of(&[("body", "x")]);
         draft.files = files;
-        let content = Content::of(draft, false, &limits).map_err(|problem| problem.status);
+        let content = Content::of(draft, false, &limits).map_err(|problem| problem.status());
         content.map(|content| content.serialised_len())
     };
     assert_eq!(len(1), len(0).map(|len| len + 4096));
@@ -118,7 +118,7 @@ fn a_message_must_carry_something() {
         &[("replace", "x")],
     ] {
         assert!(
-            content(fields).is_err_and(|problem| problem.status == 422),
+            content(fields).is_err_and(|problem| problem.status() == 422),
             "{fields:?}"
         );
     }
@@ -187,8 +187,8 @@ fn a_body_is_made_of_html_where_there_is_none() {
 #[test]
 fn a_message_to_a_room_is_said_in_it_unless_it_has_a_type() {
     let kind = |to, fields: &[_]| {
-        let xml =
-            sent(to, &[&[("body", "x")][..], fields].concat()).map_err(|problem| problem.status)?;
+        let xml = sent(to, &[&[("body", "x")][..], fields].concat())
+            .map_err(|problem| problem.status())?;
         Ok(xml
             .split("type='")
             .nth(1)
@@ -226,7 +226,7 @@ fn the_limit_is_of_bytes_as_serialised() {
             fields.extend(kind.map(|kind| ("type", kind)));
             sent("you@example.com", &fields)
                 .map(|xml| xml.len())
-                .map_err(|problem| problem.status)
+                .map_err(|problem| problem.status())
         };
         let fixed = size("x").expect("a message") - 1;
         assert_eq!(size(&"x".repeat(LIMIT - fixed)), Ok(LIMIT), "{kind:?}");
@@ -260,7 +260,7 @@ fn recipients_are_each_named_once_in_the_order_given() {
                     .map(|to| to.address().as_str().to_owned())
                     .collect::<Vec<_>>()
             })
-            .map_err(|problem| (problem.status, problem.field))
+            .map_err(|problem| (problem.status(), problem.field))
     };
     let wrong = Err((422, Some("to".into())));
     let both = vec!["b@c".to_owned(), "a@example.com".to_owned()];
@@ -276,7 +276,7 @@ fn a_token_sends_to_its_recipients_in_every_spelling_and_to_no_other() {
     let allowed = allowed::Allowed::new("id".to_owned(), recipients);
     let check = |written: &str| {
         let to = Address::of_recipient(written, &Rooms).expect(written);
-        allowed.check(&to).map_err(|problem| problem.status)
+        allowed.check(&to).map_err(|problem| problem.status())
     };
     for written in [
         "user",

@@ -91,7 +91,7 @@ mod tests {
         ] {
             let problem = Uri::new("oob_url", uri.to_owned()).expect_err(uri);
             assert_eq!(
-                (problem.status, problem.field.as_deref()),
+                (problem.status(), problem.field.as_deref()),
                 (422, Some("oob_url")),
                 "{uri}"
             );

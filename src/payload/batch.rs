@@ -7,7 +7,7 @@ use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
 use crate::http::memory::{ANSWERS, Share};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemKind};
 use crate::message::address::Server;
 use crate::message::allowed::Allowed;
 use crate::message::kind::Kind;
@@ -30,7 +30,7 @@ fn answer_too_large() -> Problem {
     let detail = format!(
         "the answer would repeat more than {LONGEST_ANSWER} bytes of ids and addresses; send fewer messages in one request"
     );
-    Problem::new(413, detail)
+    Problem::too_large(detail)
 }
 
 fn too_much_to_send(most: usize) -> Problem {
@@ -123,7 +123,9 @@ impl Batch {
     /// field that is wrong (422), and behind everything else.
     pub fn take(&mut self, payload: Result<Payload, Problem>) -> Result<(), Problem> {
         let payload = match (payload, &self.in_url) {
-            (Err(problem), Err(path)) if problem.status == 422 => return Err(path.clone()),
+            (Err(problem), Err(path)) if problem.kind > ProblemKind::BadRequest => {
+                return Err(path.clone());
+            }
             (Ok(_), Err(path)) => return Err(path.clone()),
             (payload, _) => payload?,
         };
@@ -242,8 +244,7 @@ impl Batch {
         let account = self.from.split('/').next().unwrap_or_default();
         let share = Share::of(&ANSWERS, account, bytes, self.limits.body);
         share.take(bytes).map_err(|_| {
-            Problem::new(
-                503,
+            Problem::unavailable(
                 "too many long answers are not read yet; read the answers to other requests, or try again in a moment",
             )
         })?;

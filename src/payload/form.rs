@@ -299,7 +299,7 @@ mod tests {
         match read(charset, form) {
             Ok(draft) => panic!("{shown} is taken as {draft:?}"),
             Err(problem) => {
-                let told = (problem.status, problem.place);
+                let told = (problem.status(), problem.place);
                 assert_eq!(told, (400, Some(Place::Offset(offset))), "{shown}");
                 assert!(problem.detail.contains(&offset.to_string()), "{problem}");
             }
@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn only_to_may_be_repeated() {
         let fault = |form| read(UTF_8, form).unwrap().fault;
-        let twice = fault(b"body=1&to=a&to=b&body=2").map(|p| (p.status, p.field));
+        let twice = fault(b"body=1&to=a&to=b&body=2").map(|p| (p.status(), p.field));
         assert_eq!(twice, Some((422, Some("body".into()))));
         assert_eq!(fault(b"x=1&x=2"), None);
     }

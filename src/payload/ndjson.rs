@@ -82,7 +82,7 @@ mod tests {
             Err(problem) => problem,
         };
         assert_eq!(
-            (problem.status, problem.field.as_deref()),
+            (problem.status(), problem.field.as_deref()),
             (422, field),
             "{text}: {problem}"
         );
@@ -92,7 +92,7 @@ mod tests {
     #[track_caller]
     fn malformed_at(text: &str, line: usize, column: usize) {
         let problem = read(text, 10).expect_err(text);
-        let told = (problem.status, problem.place);
+        let told = (problem.status(), problem.place);
         assert_eq!(
             told,
             (400, Some(Place::Line { line, column })),
@@ -121,7 +121,7 @@ mod tests {
         let most = Limits { batch: 2, ..LIMITS }.batch_spellings();
         assert!(read(&(line(1, most) + &line(0, 1)), 2).is_ok());
         let problem = read(&(line(0, most) + &line(0, 1)), 2).expect_err("too many");
-        assert_eq!(problem.status, 422, "{problem}");
+        assert_eq!(problem.status(), 422, "{problem}");
     }
 
     #[test]

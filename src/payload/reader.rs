@@ -300,7 +300,7 @@ impl Messages<'_> {
     /// Keeps a fault, unless another one is answered before it: 413 before all others, then the first.
     fn note(&mut self, problem: Problem) {
         self.checked = Vec::new();
-        let is_before = |known: &(usize, Problem)| known.1.status != 413 && problem.status == 413;
+        let is_before = |(_, known): &(usize, Problem)| problem.kind < known.kind;
         if self.fault.as_ref().is_none_or(is_before) {
             self.fault = Some((self.count - 1, problem));
         }

@@ -101,7 +101,7 @@ mod tests {
         ] {
             let problem = read(body).expect_err("a problem");
             assert_eq!(
-                (problem.status, problem.field.as_deref()),
+                (problem.status(), problem.field.as_deref()),
                 (422, Some(field))
             );
             assert!(problem.detail.len() < 300, "{}", problem.detail);

@@ -14,7 +14,7 @@ use super::{form, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
 use crate::http::memory::Share;
-use crate::http::problem::{Problem, names};
+use crate::http::problem::{Problem, ProblemKind, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
@@ -189,7 +189,10 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
             {
                 Ok(payload) => return Ok((payload, "as JSON")),
                 // A field of a form may begin with a bracket: [x]=1.
-                Err(problem) if problem.status == 400 && is_form && text.starts_with('[') => {}
+                Err(problem)
+                    if problem.kind == ProblemKind::BadRequest
+                        && is_form
+                        && text.starts_with('[') => {}
                 Err(problem) => return Err(problem),
             }
         }
@@ -222,15 +225,15 @@ fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
 /// # Errors
 /// `problem` where it is still not JSON; 413 and 503 where there is not enough memory.
 fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
-    if problem.status != 400 {
+    if problem.kind != ProblemKind::BadRequest {
         return Err(problem);
     }
     let bytes = mended_len(text);
     memory.take(bytes)?;
     let read = json(&mended(text), memory);
     memory.give_back(bytes);
-    read.map_err(|other| match other.status {
-        400 => problem,
+    read.map_err(|other| match other.kind {
+        ProblemKind::BadRequest => problem,
         _ => other,
     })
 }
@@ -337,7 +340,7 @@ fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
 fn json_if_any(text: &str, memory: &Share) -> Result<Option<Value>, Problem> {
     match json(text, memory) {
         Ok(payload) => Ok(Some(payload)),
-        Err(problem) if problem.status == 400 => Ok(None),
+        Err(problem) if problem.kind == ProblemKind::BadRequest => Ok(None),
         Err(problem) => Err(problem),
     }
 }
@@ -377,7 +380,7 @@ impl<'a> Fields<'a> {
         }
         if self.values.len() == 1 {
             match self.values.values().find_map(json_in) {
-                Some(Err(problem)) if problem.status == 400 => {}
+                Some(Err(problem)) if problem.kind == ProblemKind::BadRequest => {}
                 Some(payload) => return payload,
                 None => {}
             }

@@ -26,7 +26,7 @@ pub fn now() -> String {
 
 /// A request's headers, without those that hold credentials. A template may spell their names as it likes:
 /// `headers["X-GitHub-Event"]` or `headers.x_github_event`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Headers(Vec<(String, String)>);
 
 /// Prefixes of the names of headers that hold credentials, or what only who has them can make.

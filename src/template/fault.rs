@@ -2,7 +2,7 @@
 
 use minijinja::{Error, ErrorKind};
 
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemKind};
 
 /// A fault of the template itself is 503, whatever was posted; of a payload that does not fit it, 422.
 /// `name` is the template that was asked for.
@@ -22,9 +22,11 @@ pub fn problem(name: &str, error: &Error) -> Problem {
         | ErrorKind::UnknownTest
         | ErrorKind::UnknownFunction
         | ErrorKind::UnknownBlock
-        | ErrorKind::InvalidDelimiter => {
-            Problem::new(503, format!("the template {where_} is broken: {what}")).field("as")
-        }
+        | ErrorKind::InvalidDelimiter => Problem::new(
+            ProblemKind::BrokenTemplate,
+            format!("the template {where_} is broken: {what}"),
+        )
+        .field("as"),
         ErrorKind::OutOfFuel => Problem::meaning(format!(
             "the payload makes the template {where_} take more steps or memory than it may"
         )),

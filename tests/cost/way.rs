@@ -72,7 +72,7 @@ pub fn cost(request: &Request) -> Cost {
                     id: None,
                 };
                 cost.hold("the refusal", || drop(refusal(&problem, asked)));
-                problem.status
+                problem.status()
             }
         };
     })

@@ -33,26 +33,62 @@ fn held(password: &str, iterations: u32) -> ScramCredentials {
     }
 }
 
-fn begin(passwords: &Passwords, password: &str, now: Instant) -> Verification {
-    let begun = passwords.recall(ME, secret(password), CLIENT, now);
-    begun.expect("a password to verify")
+/// The attempt with a password that is not remembered.
+fn attempt(passwords: &Passwords, password: &str, now: Instant) -> Attempt {
+    match passwords.recall(ME, secret(password), CLIENT, now) {
+        Recall::Attempt(attempt) => attempt,
+        Recall::Accepted => panic!("{password} is remembered"),
+        Recall::Throttled(seconds) => panic!("throttled for {seconds} seconds"),
+    }
 }
 
-fn derive(
+fn is_accepted(passwords: &Passwords, account: &str, password: &str, now: Instant) -> bool {
+    let recall = passwords.recall(account, secret(password), CLIENT, now);
+    matches!(recall, Recall::Accepted)
+}
+
+/// The seconds to wait before a password is tried again.
+fn wait(passwords: &Passwords, password: &str, client: Client, now: Instant) -> Option<u64> {
+    match passwords.recall(ME, secret(password), client, now) {
+        Recall::Throttled(seconds) => Some(seconds),
+        _ => None,
+    }
+}
+
+/// Begins an attempt that the backend tests.
+fn tested(passwords: &mut Passwords, password: &str, held: Held, now: Instant) -> Pending {
+    let attempt = attempt(passwords, password, now);
+    match passwords.begin(attempt, held, FRESH, now) {
+        Begun::Backend(pending) => pending,
+        _ => panic!("the backend does not test {password}"),
+    }
+}
+
+/// Begins an attempt that is derived; `None` if too many wait.
+fn derived(
     passwords: &mut Passwords,
-    verification: &mut Verification,
+    attempt: Attempt,
     credentials: ScramCredentials,
-) -> Result<Ticket, Busy> {
-    let prepared = secret(verification.password().expose());
-    passwords.derive(verification, prepared, credentials, Instant::now())
+) -> Option<(Ticket, Pending)> {
+    let prepared = secret(attempt.password().expose());
+    let held = Held::Scram {
+        credentials,
+        prepared,
+    };
+    match passwords.begin(attempt, held, FRESH, Instant::now()) {
+        Begun::Deriving(ticket, pending) => Some((ticket, pending)),
+        Begun::Busy => None,
+        _ => panic!("it is not derived"),
+    }
 }
 
-/// Derives, and waits for the end.
-fn derived(passwords: &mut Passwords, password: &str, credentials: ScramCredentials) -> bool {
-    let mut verification = begin(passwords, password, Instant::now());
-    let ticket = derive(passwords, &mut verification, credentials).expect("a place in the queue");
+/// Derives a password and waits for the verdict.
+fn verdict(passwords: &mut Passwords, password: &str, credentials: ScramCredentials) -> bool {
+    let attempt = attempt(passwords, password, Instant::now());
+    let (ticket, pending) = derived(passwords, attempt, credentials).expect("a place in the queue");
     end(passwords, ticket);
-    verification.derived().expect("it has ended")
+    let verdict = passwords.finish(pending, None, Duration::ZERO, Instant::now());
+    verdict.expect("the derivation has ended")
 }
 
 fn end(passwords: &mut Passwords, ticket: Ticket) {
@@ -64,13 +100,10 @@ fn end(passwords: &mut Passwords, ticket: Ticket) {
 #[test]
 fn a_password_fits_what_the_backend_holds_or_not() {
     let mut passwords = passwords();
-    assert!(derived(&mut passwords, "secret", held("secret", 10)));
-    assert!(!derived(&mut passwords, "Secret", held("secret", 10)));
-    assert!(!derived(
-        &mut passwords,
-        "",
-        ScramCredentials::nobody(Hash::Sha256, 10)
-    ));
+    assert!(verdict(&mut passwords, "secret", held("secret", 10)));
+    assert!(!verdict(&mut passwords, "Secret", held("secret", 10)));
+    let nobody = ScramCredentials::nobody(Hash::Sha256, 10);
+    assert!(!verdict(&mut passwords, "", nobody));
 }
 
 #[test]
@@ -85,144 +118,165 @@ fn credentials_of_sha_256_are_derived_alike() {
         salt: b"salt".to_vec(),
         iterations: 7,
     };
-    assert!(derived(&mut passwords(), "secret", credentials));
+    assert!(verdict(&mut passwords(), "secret", credentials));
 }
 
 #[test]
 fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let mut verification = begin(&passwords, "secret", now);
-    assert!(!verification.is_remembered());
-    assert!(!passwords.holds(&mut verification, &[b"stored"], now));
-    passwords.accept(&mut verification, FRESH, now);
-    assert!(
-        passwords
-            .recall(ME, secret("secret"), CLIENT, now)
-            .is_none()
+    let pending = tested(&mut passwords, "secret", Held::Plain(b"stored"), now);
+    assert_eq!(
+        passwords.finish(pending, Some(true), FRESH, now),
+        Some(true)
     );
-    assert!(passwords.recall(ME, secret("other"), CLIENT, now).is_some());
-    assert!(
-        passwords
-            .recall("you@example.com", secret("secret"), CLIENT, now)
-            .is_some()
-    );
+    assert!(is_accepted(&passwords, ME, "secret", now));
+    assert!(!is_accepted(&passwords, ME, "other", now));
+    assert!(!is_accepted(&passwords, "you@example.com", "secret", now));
 
     let later = now + FRESH;
-    let mut stale = begin(&passwords, "secret", later);
-    assert!(stale.is_remembered());
-    assert!(!passwords.holds(&mut stale, &[b"changed"], later));
-    assert!(passwords.holds(&mut stale, &[b"stored"], later));
-    assert!(
-        passwords
-            .recall(ME, secret("secret"), CLIENT, later)
-            .is_none()
-    );
+    drop(tested(
+        &mut passwords,
+        "secret",
+        Held::Plain(b"changed"),
+        later,
+    ));
+    let stale = attempt(&passwords, "secret", later);
+    let begun = passwords.begin(stale, Held::Plain(b"stored"), FRESH, later);
+    assert!(matches!(begun, Begun::Accepted));
+    assert!(is_accepted(&passwords, ME, "secret", later));
 }
 
 #[test]
-fn what_a_backend_does_not_tell_is_asked_again() {
+fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let mut verification = begin(&passwords, "secret", now);
-    passwords.accept(&mut verification, FRESH, now);
-    assert!(!begin(&passwords, "secret", now + FRESH).is_remembered());
+    let pending = tested(&mut passwords, "secret", Held::Plain(b"stored"), now);
+    passwords.finish(pending, Some(true), FRESH, now);
+    let later = now + FRESH;
+    for _ in 0..3 {
+        let pending = tested(&mut passwords, "wrong", Held::Unknown, later);
+        passwords.finish(pending, Some(false), FRESH, later);
+    }
+    // The minute began with the first attempt.
+    assert_eq!(wait(&passwords, "wrong", CLIENT, later), Some(56));
+    for backend in [&b"changed"[..], b"stored\0"] {
+        let stale = attempt(&passwords, "secret", later);
+        let begun = passwords.begin(stale, Held::Plain(backend), FRESH, later);
+        assert!(matches!(begun, Begun::Throttled(56)));
+    }
+    let stale = attempt(&passwords, "secret", later);
+    let begun = passwords.begin(stale, Held::Plain(b"stored"), FRESH, later);
+    assert!(matches!(begun, Begun::Accepted));
+}
+
+#[test]
+fn what_a_backend_does_not_show_is_asked_again() {
+    let (mut passwords, now) = (passwords(), Instant::now());
+    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+    passwords.finish(pending, Some(true), FRESH, now);
+    assert!(is_accepted(&passwords, ME, "secret", now));
+    tested(&mut passwords, "secret", Held::Unknown, now + FRESH);
 }
 
 #[test]
 fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let mut verification = begin(&passwords, "secret", now);
+    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
     passwords.forget(ME);
-    passwords.accept(&mut verification, FRESH, now);
-    assert!(
-        passwords
-            .recall(ME, secret("secret"), CLIENT, now)
-            .is_some()
-    );
+    passwords.finish(pending, Some(true), FRESH, now);
+    assert!(!is_accepted(&passwords, ME, "secret", now));
 
-    let mut verification = begin(&passwords, "secret", now);
-    passwords.accept(&mut verification, FRESH, now);
+    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+    passwords.finish(pending, Some(true), FRESH, now);
     passwords.forget(ME);
-    assert!(
-        passwords
-            .recall(ME, secret("secret"), CLIENT, now)
-            .is_some()
-    );
+    assert!(!is_accepted(&passwords, ME, "secret", now));
 }
 
 #[test]
 fn attempts_are_counted_once_each_and_for_a_minute() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for _ in 0..2 {
-        let mut verification = begin(&passwords, "wrong", now);
-        passwords.count(&mut verification, now);
-        passwords.count(&mut verification, now);
+        let pending = tested(&mut passwords, "wrong", Held::Unknown, now);
+        passwords.finish(pending, Some(false), FRESH, now);
     }
-    let mut third = begin(&passwords, "wrong", now);
-    assert_eq!(passwords.wait(&third, now), None);
-    passwords.count(&mut third, now);
-    assert_eq!(passwords.wait(&third, now), Some(61));
+    assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
+    let third = tested(&mut passwords, "wrong", Held::Unknown, now);
+    assert_eq!(wait(&passwords, "wrong", CLIENT, now), Some(61));
     let minute = Duration::from_secs(60);
-    assert_eq!(passwords.wait(&third, now + minute), None);
-
-    let elsewhere = passwords.recall(ME, secret("wrong"), ELSEWHERE, now);
-    assert_eq!(
-        elsewhere.and_then(|owner| passwords.wait(&owner, now)),
-        None
-    );
+    assert_eq!(wait(&passwords, "wrong", CLIENT, now + minute), None);
+    assert_eq!(wait(&passwords, "wrong", ELSEWHERE, now), None);
+    drop(third);
+    assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
 }
 
 #[test]
 fn what_turns_out_right_or_unknown_was_no_failed_attempt() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    for _ in 0..5 {
-        let mut unknown = begin(&passwords, "secret", now);
-        passwords.count(&mut unknown, now);
-        passwords.give_up(&mut unknown);
-        passwords.give_up(&mut unknown);
-        let mut right = begin(&passwords, "secret", now);
-        passwords.count(&mut right, now);
-        passwords.accept(&mut right, Duration::ZERO, now);
+    for verdict in [None, Some(true)].repeat(5) {
+        let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+        let finished = passwords.finish(pending, verdict, Duration::ZERO, now);
+        assert_eq!(finished, verdict);
     }
-    let mut wrong = begin(&passwords, "wrong", now);
-    passwords.count(&mut wrong, now);
-    assert_eq!(passwords.wait(&wrong, now), None);
+    let pending = tested(&mut passwords, "wrong", Held::Unknown, now);
+    passwords.finish(pending, Some(false), FRESH, now);
+    assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
 }
 
 #[test]
 fn the_same_password_is_derived_once_at_a_time() {
-    let mut passwords = passwords();
+    let mut passwords = Passwords::new(1, 1, 2).expect("a thread");
     let now = Instant::now();
-    let mut first = begin(&passwords, "secret", now);
-    let mut second = begin(&passwords, "secret", now);
-    for verification in [&mut first, &mut second] {
-        passwords.holds(verification, &[b"stored"], now);
-    }
-    let slow = held("secret", 20_000);
-    let ticket = derive(&mut passwords, &mut first, slow.clone());
-    assert_eq!(derive(&mut passwords, &mut second, slow.clone()), ticket);
-    assert_eq!(passwords.wait(&second, now), None, "it can be waited for");
-
-    let mut changed = begin(&passwords, "secret", now);
-    passwords.holds(&mut changed, &[b"changed"], now);
-    assert_ne!(derive(&mut passwords, &mut changed, slow), ticket);
-
-    end(&mut passwords, ticket.unwrap());
-    assert_eq!(
-        (first.derived(), second.derived()),
-        (Some(true), Some(true))
+    let changed = attempt(&passwords, "secret", now);
+    let (first, second) = (
+        attempt(&passwords, "secret", now),
+        attempt(&passwords, "secret", now),
     );
+    let slow = held("secret", 20_000);
+    let (ticket, first) = derived(&mut passwords, first, slow.clone()).unwrap();
+    let (same, second) = derived(&mut passwords, second, slow).unwrap();
+    assert_eq!(same, ticket);
+    assert_eq!(wait(&passwords, "other", CLIENT, now), Some(61));
+    assert_eq!(wait(&passwords, "secret", CLIENT, now), None);
+
+    let (other, changed) = derived(&mut passwords, changed, held("changed", 10)).unwrap();
+    assert_ne!(other, ticket);
+    drop(changed);
+
+    end(&mut passwords, ticket);
+    let verdict = |pending| passwords.finish(pending, None, FRESH, now);
+    assert_eq!([first, second].map(verdict), [Some(true); 2]);
 }
 
-/// Begins to derive a wrong password of an account, for a client. > the ticket
+#[test]
+fn each_wrong_attempt_of_a_shared_derivation_is_counted() {
+    let mut passwords = passwords();
+    let now = Instant::now();
+    let attempts: Vec<_> = (0..3).map(|_| attempt(&passwords, "wrong", now)).collect();
+    let credentials = held("secret", 20_000);
+    let mut begin = |attempt| derived(&mut passwords, attempt, credentials.clone()).unwrap();
+    let pending: Vec<_> = attempts.into_iter().map(&mut begin).collect();
+    end(&mut passwords, pending[0].0);
+    for (_, pending) in pending {
+        assert_eq!(wait(&passwords, "other", CLIENT, now), None);
+        passwords.finish(pending, None, FRESH, now);
+    }
+    assert!(wait(&passwords, "other", CLIENT, now).is_some());
+}
+
+/// Begins to derive a wrong password of an account, for a client. Returns the ticket.
 fn guess(
     passwords: &mut Passwords,
     account: &str,
     client: Client,
     credentials: ScramCredentials,
 ) -> Ticket {
-    let begun = passwords.recall(account, secret("guess"), client, Instant::now());
-    let mut verification = begun.expect("a password to verify");
-    derive(passwords, &mut verification, credentials).expect("a place in the queue")
+    let recall = passwords.recall(account, secret("guess"), client, Instant::now());
+    let Recall::Attempt(attempt) = recall else {
+        panic!("no attempt at {account}");
+    };
+    let (ticket, pending) = derived(passwords, attempt, credentials).expect("a place in the queue");
+    // It stays counted.
+    std::mem::forget(pending);
+    ticket
 }
 
 /// The tickets in the order in which they end.
@@ -280,18 +334,20 @@ fn a_client_that_fails_for_many_accounts_comes_after_an_owner_elsewhere() {
 
 #[test]
 fn too_many_at_once_are_busy_and_were_no_failed_attempts() {
-    let mut passwords = passwords();
-    let now = Instant::now();
-    let slow = held("secret", 200_000);
-    let mut busy = None;
-    for number in 0..4 {
-        let mut verification = begin(&passwords, &number.to_string(), now);
-        if derive(&mut passwords, &mut verification, slow.clone()) == Err(Busy) {
-            busy = Some(verification);
-            break;
+    let mut passwords = Passwords::new(9, 1, 2).expect("a thread");
+    let (now, slow) = (Instant::now(), held("secret", 200_000));
+    let mut pending = Vec::new();
+    loop {
+        let attempt = attempt(&passwords, &pending.len().to_string(), now);
+        match derived(&mut passwords, attempt, slow.clone()) {
+            Some(derived) => pending.push(derived),
+            None => break,
         }
     }
-    let busy = busy.expect("the queue is full");
-    assert_eq!(busy.derived(), None);
-    assert!(!busy.counted);
+    assert!((2..=3).contains(&pending.len()), "{}", pending.len());
+    let failures = passwords.failures.borrow();
+    let account = passwords.verifier.account(ME);
+    // One for the client, one for the client and the account.
+    let counted = u32::try_from(2 * pending.len()).unwrap();
+    assert_eq!(failures.rank(CLIENT, account, now), counted);
 }

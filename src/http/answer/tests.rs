@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::http::problem::ProblemKind;
 
 fn told(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
     let asked = Asked {
@@ -16,7 +17,7 @@ fn parsed(answer: &Answer) -> Value {
 }
 
 fn gone() -> Problem {
-    let mut problem = Problem::new(410, "a@b: gone");
+    let mut problem = Problem::new(ProblemKind::Other(410), "a@b: gone");
     problem.condition = Some("gone".to_owned());
     problem
 }
@@ -199,7 +200,10 @@ fn different_outcomes_are_207_each_with_its_own() {
         vec![
             ("a@b", Err(gone())),
             ("c@d", Ok(201)),
-            ("e@f", Err(Problem::new(404, "e@f: item-not-found"))),
+            (
+                "e@f",
+                Err(Problem::new(ProblemKind::Other(404), "e@f: item-not-found")),
+            ),
         ]
     };
     let answer = report(true, true, outcomes());
@@ -238,7 +242,10 @@ fn details_of_many_failures_are_bounded_and_each_outcome_still_says_why() {
         let count = 5000;
         for number in 0..count {
             let to = format!("{number}@b");
-            let mut problem = Problem::new(410 - number % 2, format!("{to}: {}", "y".repeat(2000)));
+            let mut problem = Problem::new(
+                ProblemKind::Other(410 - number % 2),
+                format!("{to}: {}", "y".repeat(2000)),
+            );
             problem.condition = (number % 3 == 0).then(|| "gone".to_owned());
             report.add("i", "me@b", &to, Err(problem));
         }

@@ -37,7 +37,7 @@ fn undone<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a
 #[track_caller]
 fn refused(codings: &[Coding], body: &[u8], limit: usize, status: u16, says: &str) {
     let problem = undone(codings, body, limit).expect_err(says);
-    assert_eq!(problem.status, status, "{problem}");
+    assert_eq!(problem.status(), status, "{problem}");
     assert!(problem.detail.contains(says), "{problem}");
 }
 
@@ -69,11 +69,11 @@ fn other_codings_are_answered_with_those_that_are_supported() {
         "br", "zstd", "compress", "gzip, br", "br, gzip", "gzip;q=1", "g zip", "\"gzip\"", "ü",
     ] {
         let problem = parse(Some(value.as_bytes())).expect_err(value);
-        assert_eq!(problem.status, 415, "{value:?}");
+        assert_eq!(problem.status(), 415, "{value:?}");
         assert!(problem.detail.contains("gzip, x-gzip, deflate, identity"));
     }
     let six = parse(Some(b"gzip,gzip,gzip,gzip,gzip,gzip"));
-    assert!(six.is_err_and(|problem| problem.status == 415));
+    assert!(six.is_err_and(|problem| problem.status() == 415));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn what_is_cut_off_anywhere_is_refused() {
         let whole = compress(coding, &b"packed ".repeat(50), 6);
         for length in 0..whole.len() {
             let problem = undone(&[coding], &whole[..length], LIMIT).expect_err("cut off");
-            assert_eq!(problem.status, 400, "{coding:?} {length}: {problem}");
+            assert_eq!(problem.status(), 400, "{coding:?} {length}: {problem}");
             let says = if length == 0 { "empty" } else { "cut off" };
             assert!(
                 problem.detail.contains(says),
@@ -120,7 +120,7 @@ fn what_is_cut_off_anywhere_is_refused() {
             );
         }
         let two = [whole.clone(), whole[..9].to_vec()].concat();
-        assert!(undone(&[coding], &two, LIMIT).is_err_and(|problem| problem.status == 400));
+        assert!(undone(&[coding], &two, LIMIT).is_err_and(|problem| problem.status() == 400));
     }
 }
 
@@ -141,7 +141,7 @@ fn what_is_damaged_is_refused() {
         body[place] ^= 0xE1;
         let result = undone(&[Gzip], &body, LIMIT);
         assert!(
-            result.is_err_and(|problem| problem.status == 400),
+            result.is_err_and(|problem| problem.status() == 400),
             "byte {place}"
         );
     }
@@ -183,7 +183,7 @@ fn bytes_behind_the_end_are_refused() {
             let body = [compress(coding, b"tail", 6), tail.to_vec()].concat();
             let result = undone(&[coding], &body, LIMIT);
             assert!(
-                result.is_err_and(|problem| problem.status == 400),
+                result.is_err_and(|problem| problem.status() == 400),
                 "{coding:?} {tail:?}"
             );
         }
@@ -232,7 +232,7 @@ fn the_output_is_never_held_beyond_the_limit() {
         memory: &memory,
     };
     let result = output.read_to_end(&mut GzDecoder::new(&body[..]), "gzip");
-    assert!(result.is_err_and(|problem| problem.status == 413));
+    assert!(result.is_err_and(|problem| problem.status() == 413));
     assert_eq!(output.bytes.capacity(), LIMIT + 1);
     assert_eq!(memory.taken(), LIMIT + 1);
 }
@@ -257,7 +257,7 @@ fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
     assert!(other.take(32 << 20).is_ok());
     let body = gzip(&gzip(&data));
     let memory = Share::of(&MEMORY, "b", body.len(), 1 << 20);
-    let status = undo(&[Gzip; 2], &body, 64 << 20, &memory).map_err(|problem| problem.status);
+    let status = undo(&[Gzip; 2], &body, 64 << 20, &memory).map_err(|problem| problem.status());
     assert_eq!(status.err(), Some(503));
 }
 
@@ -325,5 +325,5 @@ fn blocks_that_hold_nothing_are_given_up_in_time() {
         body.extend_from_slice(&block);
     }
     let problem = undone(&[Deflate], &body, LIMIT).unwrap_err();
-    assert_eq!(problem.status, 413, "{problem}");
+    assert_eq!(problem.status(), 413, "{problem}");
 }

@@ -55,7 +55,7 @@ fn reads(source: &str, expected: &str) {
 fn refused(source: &str, line: usize, column: usize, part: &str) {
     let problem = reduce(source).expect_err(source);
     assert_eq!(
-        (problem.status, problem.field.as_deref()),
+        (problem.status(), problem.field.as_deref()),
         (422, Some("html")),
         "{source:?}"
     );
@@ -426,7 +426,7 @@ fn what_would_cost_too_much_is_refused_at_once() {
     ] {
         let problem = reduce(&source).unwrap_err();
         assert_eq!(
-            (problem.status, problem.field.as_deref()),
+            (problem.status(), problem.field.as_deref()),
             (status, Some("html")),
             "{problem}"
         );

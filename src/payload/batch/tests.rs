@@ -86,7 +86,7 @@ fn unread_answers_of_an_account_are_bounded() {
         .map(|_| batch.answer_memory().unwrap().unwrap())
         .collect();
     let problem = batch.answer_memory().err().unwrap();
-    assert_eq!(problem.status, 503);
+    assert_eq!(problem.status(), 503);
     assert!(problem.detail.contains("not read"), "{problem:?}");
     assert!(
         resolved("reader@example.com")
@@ -123,7 +123,7 @@ fn what_an_answer_would_repeat_is_bounded_before_anything_is_sent() {
         done.map(|done| (done, batch.total(), batch.is_to_rooms()))
     };
     assert_eq!(resolved(90), Ok((true, 9000, true)));
-    assert_eq!(resolved(100).unwrap_err().status, 413);
+    assert_eq!(resolved(100).unwrap_err().status(), 413);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn what_a_request_makes_the_server_hold_is_bounded_before_anything_is_sent() {
     assert_eq!(resolved(3, 100), Ok(300));
     assert_eq!(resolved(50, 6), Ok(300));
     let problem = resolved(4, 100).unwrap_err();
-    assert_eq!(problem.status, 413);
+    assert_eq!(problem.status(), 413);
     assert!(problem.detail.contains("67108864 bytes"), "{problem}");
 }
 

@@ -34,7 +34,7 @@ fn one(text: &str) -> Draft {
 #[track_caller]
 fn malformed_at(text: &str, line: usize, column: usize) {
     let problem = read(text, 10).expect_err(text);
-    let told = (problem.status, problem.place);
+    let told = (problem.status(), problem.place);
     assert_eq!(
         told,
         (400, Some(Place::Line { line, column })),
@@ -58,7 +58,7 @@ fn meaningless(text: &str, field: Option<&str>, says: &str) {
         Err(problem) => problem,
     };
     assert_eq!(
-        (problem.status, problem.field.as_deref()),
+        (problem.status(), problem.field.as_deref()),
         (422, field),
         "{text}: {problem}"
     );
@@ -195,7 +195,7 @@ fn a_lone_surrogate_is_malformed_wherever_it_stands() {
         r#"[1,"\ud800"]"#,
     ] {
         let problem = read(text, 10).expect_err(text);
-        assert_eq!(problem.status, 400, "{text}: {problem}");
+        assert_eq!(problem.status(), 400, "{text}: {problem}");
         assert!(
             matches!(problem.place, Some(Place::Line { line: 1, .. })),
             "{text}: {problem:?}"
@@ -210,7 +210,7 @@ fn deep_nesting_is_malformed() {
             let text = format!("{{\"x\":{}1{}}}", open.repeat(depth), close.repeat(depth));
             read(&text, 10)
                 .map(|_| ())
-                .map_err(|problem| problem.status)
+                .map_err(|problem| problem.status())
         };
         assert_eq!(
             (nested(126), nested(127), nested(100_000)),
@@ -251,7 +251,7 @@ fn a_number_beyond_a_double_is_a_number() {
         meaningless(number, None, "the JSON is a number");
         let line = format!("{{\"body\":{number},}}");
         let problem = read(&line, 1).expect_err("a comma");
-        assert_eq!(problem.status, 400, "{problem}");
+        assert_eq!(problem.status(), 400, "{problem}");
     }
 }
 

@@ -48,7 +48,7 @@ fn body(form: &[u8], expected: &str) {
 fn refused(form: &[u8], offset: usize) {
     let shown = form.escape_ascii();
     let problem = utf8(form).expect_err(&shown.to_string());
-    let told = (problem.status, problem.place);
+    let told = (problem.status(), problem.place);
     assert_eq!(
         told,
         (400, Some(Place::Offset(offset))),
@@ -61,7 +61,7 @@ fn refused(form: &[u8], offset: usize) {
 fn status(form: &[u8], status: u16) {
     let shown = form.escape_ascii();
     let problem = utf8(form).expect_err(&shown.to_string());
-    assert_eq!(problem.status, status, "{shown}: {problem}");
+    assert_eq!(problem.status(), status, "{shown}: {problem}");
 }
 
 #[test]
@@ -223,7 +223,10 @@ fn broken_framing_is_told_with_its_place() {
     let whole = [&named("body", "never"), END].concat();
     refused(b"", 0);
     refused(&whole.escape_ascii().to_string().into_bytes(), 0);
-    assert_eq!(read("OTHER", UTF_8, &whole).map_err(|p| p.status), Err(400));
+    assert_eq!(
+        read("OTHER", UTF_8, &whole).map_err(|p| p.status()),
+        Err(400)
+    );
     let open = named("body", "never");
     for end in [0, 2, 8, 9, 10] {
         refused(&open[..open.len() - end], open.len() - end);
@@ -300,7 +303,7 @@ fn a_field_that_is_no_text_is_refused() {
 #[test]
 fn only_to_may_be_repeated() {
     let twice = utf8(&[&named("body", "1"), &named("body", "2"), END].concat());
-    let fault = twice.unwrap().fault.map(|p| (p.status, p.field));
+    let fault = twice.unwrap().fault.map(|p| (p.status(), p.field));
     assert_eq!(fault, Some((422, Some("body".into()))));
 }
 

@@ -17,7 +17,7 @@ fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
     };
     let payload = payload(&body, form);
     let json = payload.map(|(payload, _)| serde_json::to_string(&payload).unwrap());
-    json.map_err(|problem| problem.status)
+    json.map_err(|problem| problem.status())
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn what_is_read_twice_takes_its_memory_once() {
         let problem = Problem::syntax("malformed");
         mended_json(&text, &memory, problem)
             .expect_err("no JSON")
-            .status
+            .status()
     };
     assert_eq!(taken(0), 400);
     assert_eq!(taken(10 << 20), 413);

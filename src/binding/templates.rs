@@ -6,7 +6,6 @@ use std::sync::Arc;
 use encoding_rs::UTF_8;
 use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
 
-use super::composer::all_headers;
 use crate::http::media_type::MediaType;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
@@ -97,13 +96,6 @@ impl UserData for LuaTemplates {
                 Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
             }
         });
-        // seen_headers(name, headers) → those of a request that a template reads, a line each
-        methods.add_method(
-            "seen_headers",
-            |_, this, (name, headers): (String, Table)| {
-                Ok(this.0.seen_headers(&name, &all_headers(Some(&headers))))
-            },
-        );
         // render(name, payload, headers) → { { field, text }, … } and how the program that posts is answered, or
         // nil; or nil and a problem
         type Posted = (mlua::String, mlua::String, Table);

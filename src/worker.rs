@@ -1,5 +1,8 @@
 //! Work that would hold the event loop, done on native threads.
 
+pub mod disposal;
+pub mod turns;
+
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;

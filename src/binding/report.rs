@@ -1,4 +1,4 @@
-//! Outcomes on their way into an answer, for Lua.
+//! The outcomes of messages, and the answer of them.
 
 use mlua::{
     AnyUserData, FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, UserData,
@@ -6,20 +6,51 @@ use mlua::{
 };
 
 use super::batch::LuaBatch;
-use super::problem::with_asked;
-use crate::http::answer::{LongAnswer, Report};
+use crate::http::accept;
+use crate::http::answer::{Asked, LongAnswer, Report};
 use crate::http::memory::Share;
 use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
 
 type Bytes = mlua::String;
 
-/// A [`Report`], until it is finished, and the memory that its answer takes.
-pub struct LuaReport(Option<Report>, Option<Share>);
+/// A [`Report`] until it is finished, and what the answer depends on.
+pub struct LuaReport {
+    report: Option<Report>,
+    accept: Option<Bytes>,
+    content_type: Option<Bytes>,
+    /// The id of the request.
+    id: Bytes,
+    /// The memory that a long answer takes.
+    memory: Option<Share>,
+}
 
-/// `report(json)` → a [`LuaReport`] of nothing yet.
-pub fn new(_: &Lua, json: bool) -> Result<LuaReport> {
-    Ok(LuaReport(Some(Report::new(json)), None))
+impl LuaReport {
+    /// Of nothing yet. `accept` and `content_type` are headers of the request.
+    pub fn new(accept: Option<Bytes>, content_type: Option<Bytes>, id: Bytes) -> LuaReport {
+        let wants_json = accept
+            .as_ref()
+            .is_some_and(|accept| accept::wants_json(&accept.as_bytes()));
+        LuaReport {
+            report: Some(Report::new(wants_json)),
+            accept,
+            content_type,
+            id,
+            memory: None,
+        }
+    }
+
+    fn finish(&mut self, is_many: bool) -> HeldAnswer {
+        let report = self.report.take().unwrap_or_else(|| Report::new(false));
+        let accept = self.accept.as_ref().map(Bytes::as_bytes);
+        let content_type = self.content_type.as_ref().map(Bytes::as_bytes);
+        let asked = Asked {
+            accept: accept.as_deref(),
+            content_type: content_type.as_deref(),
+            id: Some(&self.id.to_string_lossy()),
+        };
+        HeldAnswer(report.finish(is_many, asked), self.memory.take())
+    }
 }
 
 impl UserData for LuaReport {
@@ -31,38 +62,24 @@ impl UserData for LuaReport {
                 Value::Table(_) => Err(Problem::from_lua(outcome, lua)?),
                 status => Ok(u16::from_lua(status, lua)?),
             };
-            if let Some(report) = &mut this.0 {
-                let (id, from, to) = (
-                    id.to_string_lossy(),
-                    from.to_string_lossy(),
-                    to.to_string_lossy(),
-                );
+            let [id, from, to] = [id, from, to].map(|text| text.to_string_lossy());
+            if let Some(report) = &mut this.report {
                 report.add(&id, &from, &to, outcome);
             }
             Ok(())
         });
         // keep(batch): the answer takes the memory that the batch has taken for it
         methods.add_method_mut("keep", |_, this, batch: AnyUserData| {
-            this.1 = batch.borrow_mut::<LuaBatch>()?.answer_memory.take();
+            let mut batch = batch.borrow_mut::<LuaBatch>()?;
+            this.memory = batch.composition.answer_memory.take();
             Ok(())
         });
-        // finish(many, accept, content_type, request_id) → status, media type (nil for an empty body), body: a string, or
-        // a `LuaPieces` if it is long
-        type Finish = (bool, Option<Bytes>, Option<Bytes>, Option<Bytes>);
-        methods.add_method_mut(
-            "finish",
-            |_, this, (many, accept, content_type, id): Finish| {
-                let report = this.0.take().unwrap_or_else(|| Report::new(false));
-                let answer = with_asked(&accept, &content_type, &id, |asked| {
-                    report.finish(many, asked)
-                });
-                Ok(HeldAnswer(answer, this.1.take()))
-            },
-        );
+        // finish(is_many) → status, media type (nil for an empty body), body: a string, or a `LuaPieces` if it is long
+        methods.add_method_mut("finish", |_, this, is_many: bool| Ok(this.finish(is_many)));
     }
 }
 
-/// A long body as `response:send_file` of net.http.server reads it, and the memory that is taken for it.
+/// A long body as `response:send_file` of net.http.server reads it, and the memory that it takes.
 struct LuaPieces(Pieces, Option<Share>);
 
 impl UserData for LuaPieces {
@@ -85,7 +102,7 @@ impl UserData for LuaPieces {
     }
 }
 
-/// An answer with the memory that was taken for it.
+/// An answer, and the memory that it takes.
 struct HeldAnswer(LongAnswer, Option<Share>);
 
 impl IntoLuaMulti for HeldAnswer {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Gives each piece of work a round, which is its rank in a [`Worker`](super::worker::Worker)'s queue. A round has one piece of
+/// Gives each piece of work a round, which is its rank in a [`Worker`](super::Worker)'s queue. A round has one piece of
 /// each account, so one account's many pieces do not delay the first piece of another.
 #[derive(Default)]
 pub struct Turns {

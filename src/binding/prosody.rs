@@ -1,31 +1,51 @@
-//! What Prosody knows of addresses.
+//! What Prosody knows of addresses, passwords and stanzas.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use mlua::{Function, Result, Table};
 
+use crate::credentials::secret::Secret;
 use crate::message::address::Server;
 
-/// What Prosody knows of addresses.
-pub struct LuaServer {
+/// The functions and values that a host is made with.
+pub struct Prosody {
     host: String,
     prep: Function,
     serves: Function,
     has_rooms: Function,
+    saslprep: Function,
+    /// The metatable of `util.stanza`.
+    pub stanza_metatable: Table,
     known: RefCell<NormalForms>,
 }
 
-impl LuaServer {
-    /// Takes `host`, and the functions `prep`, `serves` and `has_rooms`, of a table.
-    pub fn new(settings: &Table) -> Result<LuaServer> {
-        Ok(LuaServer {
+impl Prosody {
+    /// Takes from a table: `host`, `stanza_metatable`, and the functions `prep` (`util.jid`), `saslprep` (`util.encodings`), `serves`
+    /// and `has_rooms`.
+    pub fn new(settings: &Table) -> Result<Prosody> {
+        Ok(Prosody {
             host: settings.get("host")?,
             prep: settings.get("prep")?,
             serves: settings.get("serves")?,
             has_rooms: settings.get("has_rooms")?,
+            saslprep: settings.get("saslprep")?,
+            stanza_metatable: settings.get("stanza_metatable")?,
             known: RefCell::default(),
         })
+    }
+
+    /// A password after SASLprep (RFC 4013), or `None` if it is empty or has characters that no password may have.
+    pub fn saslprep(&self, password: &Secret) -> Option<Secret> {
+        let written = password.expose();
+        // SASLprep changes no visible ASCII character, and these passwords need not become strings of Lua, which nobody wipes.
+        let is_ascii = written.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if is_ascii && written.len() < LONGEST_PREPARED {
+            return (!written.is_empty()).then(|| password.clone());
+        }
+        let prepared: Option<mlua::String> = self.saslprep.call(written).ok()?;
+        let prepared = Secret::new(&prepared?.to_string_lossy());
+        (!prepared.expose().is_empty()).then_some(prepared)
     }
 
     fn known(&self, address: &str) -> Option<Option<String>> {
@@ -41,6 +61,9 @@ impl LuaServer {
     }
 }
 
+/// Prosody's function for SASLprep (0.12.3, 13.0.1) accepts only text that is shorter, in bytes.
+const LONGEST_PREPARED: usize = 1024;
+
 /// Normal forms that Prosody was asked for before. They never change.
 #[derive(Default)]
 struct NormalForms {
@@ -48,9 +71,9 @@ struct NormalForms {
     bytes: usize,
 }
 
-/// The normal forms have at most so many bytes; then they are asked for again.
+/// Bytes that the normal forms may take; then all are forgotten.
 const MOST_BYTES: usize = 1 << 20;
-/// What one takes beside its texts.
+/// Bytes that a normal form takes beside its texts.
 const ENTRY: usize = 128;
 
 impl NormalForms {
@@ -64,7 +87,7 @@ impl NormalForms {
     }
 }
 
-impl Server for LuaServer {
+impl Server for Prosody {
     fn host(&self) -> &str {
         &self.host
     }
@@ -86,21 +109,21 @@ impl Server for LuaServer {
     }
 }
 
-/// What Prosody knows of addresses, for a client that is not known yet: what a stranger makes up is not kept.
-pub struct Unknown<'a> {
-    server: &'a LuaServer,
+/// The same for a client whose credentials are not verified: normal forms of addresses that a stranger invents are not kept.
+pub struct Unverified<'a> {
+    server: &'a Prosody,
     asked: RefCell<Vec<(String, Option<String>)>>,
 }
 
-impl<'a> Unknown<'a> {
-    pub fn new(server: &'a LuaServer) -> Unknown<'a> {
-        Unknown {
+impl<'a> Unverified<'a> {
+    pub fn new(server: &'a Prosody) -> Unverified<'a> {
+        Unverified {
             server,
             asked: RefCell::default(),
         }
     }
 
-    /// Keeps the normal forms that were asked for: the client's credentials are right.
+    /// Keeps the normal forms: the client's credentials are right.
     pub fn remember(self) {
         for (address, normal) in self.asked.into_inner() {
             self.server.remember(address, normal);
@@ -108,7 +131,7 @@ impl<'a> Unknown<'a> {
     }
 }
 
-impl Server for Unknown<'_> {
+impl Server for Unverified<'_> {
     fn host(&self) -> &str {
         self.server.host()
     }

@@ -1,4 +1,4 @@
-//! To whom a token may send, for Lua.
+//! The recipients that a sending token may reach.
 
 use std::rc::Rc;
 
@@ -11,13 +11,12 @@ type Bytes = mlua::String;
 /// An [`Allowed`] that Lua keeps.
 pub struct LuaAllowed(pub Rc<Allowed>);
 
-/// `allowed(id, addresses)` → what `compose` takes: a token's id, bare addresses and domains in normal form.
+/// `allowed(id, addresses)` → a [`LuaAllowed`], for `request:read`. `id` is that of the token; the addresses are bare addresses and
+/// domains in normal form.
 pub fn new(_: &Lua, (id, addresses): (Bytes, Vec<Bytes>)) -> Result<LuaAllowed> {
     let addresses: Vec<String> = addresses.iter().map(Bytes::to_string_lossy).collect();
-    Ok(LuaAllowed(Rc::new(Allowed::new(
-        id.to_string_lossy(),
-        addresses,
-    ))))
+    let allowed = Allowed::new(id.to_string_lossy(), addresses);
+    Ok(LuaAllowed(Rc::new(allowed)))
 }
 
 impl UserData for LuaAllowed {}

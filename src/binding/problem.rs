@@ -1,60 +1,37 @@
-//! Problems and answers as Lua's values.
+//! Problems and answers as values of Lua.
 
 use mlua::{FromLua, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
 
-use crate::http::answer::{self, Answer, Asked};
-use crate::http::problem::{Place, Problem};
+use crate::http::answer::Answer;
+use crate::http::problem::{Place, Problem, ProblemKind};
 
 type Bytes = mlua::String;
 
-/// Hands on the bytes of a string that may be absent.
-pub fn with_bytes<T>(bytes: &Option<Bytes>, f: impl FnOnce(Option<&[u8]>) -> T) -> T {
-    match bytes {
-        Some(bytes) => f(Some(&bytes.as_bytes())),
-        None => f(None),
-    }
-}
-
-/// Hands on what an answer has to know of its request.
-pub fn with_asked<T>(
-    accept: &Option<Bytes>,
-    content_type: &Option<Bytes>,
-    id: &Option<Bytes>,
-    f: impl FnOnce(Asked) -> T,
-) -> T {
-    with_bytes(accept, |accept| {
-        with_bytes(content_type, |content_type| {
-            f(Asked {
-                accept,
-                content_type,
-                id: id.as_ref().map(Bytes::to_string_lossy).as_deref(),
-            })
-        })
+/// The names of the kinds in `lua/problems.lib.lua`.
+fn name(kind: ProblemKind) -> Option<&'static str> {
+    Some(match kind {
+        ProblemKind::ServiceUnavailable => "busy",
+        ProblemKind::BrokenTemplate => "broken_template",
+        ProblemKind::BadGateway => "bad_gateway",
+        ProblemKind::Forbidden => "forbidden",
+        ProblemKind::UnsupportedMediaType => "unsupported",
+        ProblemKind::ContentTooLarge => "too_large",
+        ProblemKind::BadRequest => "bad_request",
+        ProblemKind::UnprocessableContent => "unprocessable",
+        ProblemKind::Other(_) => return None,
     })
-}
-
-/// `refusal(problem, accept, content_type, request_id)` → status, media type, body
-pub fn refusal(
-    _: &Lua,
-    (problem, accept, content_type, id): (Problem, Option<Bytes>, Option<Bytes>, Option<Bytes>),
-) -> Result<Answer> {
-    Ok(with_asked(&accept, &content_type, &id, |asked| {
-        answer::refusal(&problem, asked)
-    }))
 }
 
 /// A table with the members of a problem.
 impl IntoLua for Problem {
     fn into_lua(self, lua: &Lua) -> Result<Value> {
         let problem = lua.create_table()?;
-        problem.set("status", self.status)?;
+        problem.set("kind", name(self.kind))?;
+        problem.set("status", self.status())?;
+        problem.set("retry_after", self.retry_after())?;
         problem.set("detail", self.detail)?;
         problem.set("field", self.field.as_deref())?;
         problem.set("condition", self.condition)?;
-        // What is wrong with a template is so until somebody repairs it.
-        if self.status == 503 && self.field.is_none() {
-            problem.set("retry_after", 1)?;
-        }
         match self.place {
             None => (),
             Some(Place::Offset(offset)) => problem.set("offset", offset)?,
@@ -72,7 +49,10 @@ impl FromLua for Problem {
         let problem = Table::from_lua(value, lua)?;
         let detail: Bytes = problem.get("detail")?;
         let condition: Option<Bytes> = problem.get("condition")?;
-        let mut known = Problem::new(problem.get("status")?, detail.to_string_lossy());
+        let mut known = Problem::new(
+            ProblemKind::Other(problem.get("status")?),
+            detail.to_string_lossy(),
+        );
         known.condition = condition.map(|condition| condition.to_string_lossy());
         let field: Option<Bytes> = problem.get("field")?;
         known.field = field.map(|field| field.to_string_lossy().into());

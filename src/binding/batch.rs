@@ -1,0 +1,125 @@
+//! The messages of a request.
+
+use std::rc::Rc;
+
+use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
+
+use super::prosody::Prosody;
+use super::stanza;
+use crate::payload::composition::Composition;
+use crate::payload::file::{Content, File};
+
+type Bytes = mlua::String;
+
+/// A [`Composition`], of one message or many.
+pub struct LuaBatch {
+    pub composition: Composition,
+    /// The body of the request, which often is the text of a single message.
+    body: Option<Bytes>,
+    prosody: Rc<Prosody>,
+}
+
+impl LuaBatch {
+    pub fn new(composition: Composition, body: Bytes, prosody: Rc<Prosody>) -> LuaBatch {
+        LuaBatch {
+            body: composition.batch.is_single().then_some(body),
+            composition,
+            prosody,
+        }
+    }
+
+    fn next_stanza(&mut self, lua: &Lua) -> Result<Option<Table>> {
+        let message = self.composition.batch.next_message();
+        let (metatable, body) = (&self.prosody.stanza_metatable, self.body.as_ref());
+        message
+            .map(|message| stanza::table(&message.element(), lua, metatable, body))
+            .transpose()
+    }
+
+    /// The stanza of a batch that is one message, and resolved. Nothing of it is kept.
+    fn take_single(&mut self, lua: &Lua) -> Result<Option<Table>> {
+        if !self.composition.batch.is_single() {
+            return Ok(None);
+        }
+        let stanza = self.next_stanza(lua)?;
+        self.release();
+        Ok(stanza)
+    }
+
+    fn release(&mut self) {
+        self.body = None;
+        self.composition.release();
+    }
+}
+
+fn file(lua: &Lua, file: &File) -> Result<Table> {
+    let table = lua.create_table()?;
+    table.set("name", file.name.as_str())?;
+    table.set("type", file.media_type.as_str())?;
+    match &file.content {
+        Content::InBody(range) => {
+            table.set("first", range.start + 1)?;
+            table.set("last", range.end)?;
+        }
+        Content::Unpacked(bytes) => table.set("bytes", lua.create_string(bytes)?)?,
+    }
+    Ok(table)
+}
+
+impl UserData for LuaBatch {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // take_single() → the stanza, if the request is exactly one message that can be sent now; or nil
+        methods.add_method_mut("take_single", |lua, this, ()| this.take_single(lua));
+        // ticket() → what to wait for before `resolve`, or nil
+        methods.add_method("ticket", |_, this, ()| Ok(this.composition.ticket()));
+        // resolve() → whether all recipients are resolved; or nil and a problem
+        methods.add_method_mut("resolve", |lua, this, ()| {
+            match this.composition.resolve(&*this.prosody) {
+                Ok(is_done) => is_done.into_lua_multi(lua),
+                Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+            }
+        });
+        // The methods below need all recipients resolved.
+
+        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … }, to be uploaded first
+        methods.add_method("files", |lua, this, ()| {
+            let files = this.composition.batch.files().iter();
+            files
+                .map(|each| file(lua, each))
+                .collect::<Result<Vec<Table>>>()
+        });
+        // link(index, url) → true; or nil and a problem. The file at the index was uploaded to the URL.
+        methods.add_method_mut("link", |lua, this, (index, url): (usize, Bytes)| {
+            let url = url.to_string_lossy();
+            let index = index.saturating_sub(1);
+            match this.composition.batch.link(index, &url) {
+                Ok(()) => true.into_lua_multi(lua),
+                Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+            }
+        });
+        // total() → how many messages are sent: one for each recipient
+        methods.add_method("total", |_, this, ()| Ok(this.composition.batch.total()));
+        // to_rooms() → whether any message goes to a room
+        methods.add_method("to_rooms", |_, this, ()| {
+            Ok(this.composition.batch.is_to_rooms())
+        });
+        // is_many() → whether the answer is an array, even for one message
+        methods.add_method("is_many", |_, this, ()| {
+            Ok(this.composition.batch.is_many())
+        });
+        // next() → the next stanza, or nil
+        methods.add_method_mut("next", |lua, this, ()| this.next_stanza(lua));
+        // release(): frees all messages
+        methods.add_method_mut("release", |_, this, ()| {
+            this.release();
+            Ok(())
+        });
+        // answer() → status, media type and body of the answer that the program expects; nil if it expects none in particular
+        methods.add_method("answer", |lua, this, ()| {
+            match this.composition.batch.answer() {
+                Some(answer) => answer.clone().into_lua_multi(lua),
+                None => ().into_lua_multi(lua),
+            }
+        });
+    }
+}

@@ -1,0 +1,322 @@
+//! One HTTP request.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use mlua::{
+    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, UserDataRef,
+    Value,
+};
+use zeroize::Zeroizing;
+
+use super::allowed::LuaAllowed;
+use super::batch::LuaBatch;
+use super::identified::Identified;
+use super::report::LuaReport;
+use super::shared::{Parts, Shared};
+use super::signature::LuaSignature;
+use crate::credentials::authorization::Presented;
+use crate::credentials::client::Client;
+use crate::credentials::signature::{Claims, Signature};
+use crate::http::answer::{self, Answer, Asked};
+use crate::http::origin::Sent;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::{accept, prefer};
+use crate::payload::composer::Posted;
+use crate::template::context::Headers;
+
+type Bytes = mlua::String;
+
+/// A request. Its headers and its query are read once, when it is made.
+pub struct Request {
+    host: Shared,
+    path: Bytes,
+    query: Query,
+    known: KnownHeaders,
+    /// The headers that a template sees; none if the query names no format.
+    template_headers: Headers,
+    client: Bytes,
+    id: Bytes,
+}
+
+/// The headers that have a meaning here.
+#[derive(Default)]
+struct KnownHeaders {
+    accept: Option<Bytes>,
+    authorization: Option<Bytes>,
+    content_disposition: Option<Bytes>,
+    content_encoding: Option<Bytes>,
+    content_type: Option<Bytes>,
+    host: Option<Bytes>,
+    origin: Option<Bytes>,
+    prefer: Option<Bytes>,
+    sec_fetch_site: Option<Bytes>,
+    x_gitea_signature: Option<Bytes>,
+    x_gitlab_token: Option<Bytes>,
+    x_gogs_signature: Option<Bytes>,
+    x_gotify_key: Option<Bytes>,
+    x_hub_signature_256: Option<Bytes>,
+}
+
+impl KnownHeaders {
+    /// Of Prosody's table, in which names are in lower case, with `_` for `-`.
+    fn of(table: &Table) -> Result<KnownHeaders> {
+        let mut known = KnownHeaders::default();
+        table.for_each(|name: Bytes, value: Bytes| {
+            let field = match &*name.as_bytes() {
+                b"accept" => &mut known.accept,
+                b"authorization" => &mut known.authorization,
+                b"content_disposition" => &mut known.content_disposition,
+                b"content_encoding" => &mut known.content_encoding,
+                b"content_type" => &mut known.content_type,
+                b"host" => &mut known.host,
+                b"origin" => &mut known.origin,
+                b"prefer" => &mut known.prefer,
+                b"sec_fetch_site" => &mut known.sec_fetch_site,
+                b"x_gitea_signature" => &mut known.x_gitea_signature,
+                b"x_gitlab_token" => &mut known.x_gitlab_token,
+                b"x_gogs_signature" => &mut known.x_gogs_signature,
+                b"x_gotify_key" => &mut known.x_gotify_key,
+                b"x_hub_signature_256" => &mut known.x_hub_signature_256,
+                _ => return Ok(()),
+            };
+            *field = Some(value);
+            Ok(())
+        })?;
+        Ok(known)
+    }
+}
+
+/// `host:request(parts)` → a [`Request`]. `parts` has `path` and `query` as they were in the request line, Prosody's `headers`, the
+/// client's `ip`, and the `id` of the request; `query` may be absent.
+pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
+    let query: Option<Bytes> = parts.raw_get("query")?;
+    let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
+    let headers = parts.raw_get("headers")?;
+    Ok(Request {
+        host: host.clone(),
+        path: parts.raw_get("path")?,
+        template_headers: match query.format {
+            Some(_) => all_headers(&headers),
+            None => Headers::default(),
+        },
+        query,
+        known: KnownHeaders::of(&headers)?,
+        client: parts.raw_get("ip")?,
+        id: parts.raw_get("id")?,
+    })
+}
+
+/// Values are read as UTF-8, whatever their bytes are.
+fn all_headers(table: &Table) -> Headers {
+    let text = |bytes: Bytes| bytes.to_string_lossy();
+    let pairs = table.pairs::<Bytes, Bytes>().flatten();
+    Headers::new(pairs.map(|(name, value)| (text(name), text(value))))
+}
+
+fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
+    header.as_ref().map(Bytes::as_bytes)
+}
+
+/// What `request:read` takes: the sender's address, the body, whether the messages ask for receipts, the only recipients that the
+/// sender may reach, whether files can be uploaded (`nil` if that is not known yet), and a path if it is not that of the request.
+struct Read {
+    sender: Bytes,
+    body: Bytes,
+    wants_receipt: bool,
+    allowed: Option<UserDataRef<LuaAllowed>>,
+    takes_files: Option<bool>,
+    path: Option<Bytes>,
+}
+
+impl FromLua for Read {
+    fn from_lua(value: Value, lua: &Lua) -> Result<Read> {
+        let table = Table::from_lua(value, lua)?;
+        Ok(Read {
+            sender: table.raw_get("sender")?,
+            body: table.raw_get("body")?,
+            wants_receipt: table.raw_get("wants_receipt")?,
+            allowed: table.raw_get("allowed")?,
+            takes_files: table.raw_get("takes_files")?,
+            path: table.raw_get("path")?,
+        })
+    }
+}
+
+impl Request {
+    fn client(&self) -> Client {
+        Client::of(&self.client.as_bytes())
+    }
+
+    fn is_foreign(&self, url: &Bytes) -> bool {
+        let [origin, site, host] = [
+            &self.known.origin,
+            &self.known.sec_fetch_site,
+            &self.known.host,
+        ]
+        .map(bytes);
+        let sent = Sent {
+            origin: origin.as_deref(),
+            site: site.as_deref(),
+            host: host.as_deref(),
+        };
+        sent.is_foreign(&url.as_bytes())
+    }
+
+    fn identify(&self) -> Identified {
+        let Some(host) = self.host.parts() else {
+            return Identified::Nobody;
+        };
+        let authorization = bytes(&self.known.authorization);
+        // Gotify's clients have a header of their own for their token.
+        let presented = match &self.known.x_gotify_key {
+            None => Presented::of(authorization.as_deref(), &self.query.tokens),
+            Some(key) => {
+                let mut tokens = self.query.tokens.clone();
+                tokens.push(Zeroizing::new(key.to_string_lossy()));
+                Presented::of(authorization.as_deref(), &tokens)
+            }
+        };
+        Identified::of(&host, presented, self.client())
+    }
+
+    fn read(&self, read: &Read) -> std::result::Result<LuaBatch, Problem> {
+        let host = self.host.parts().ok_or_else(unloaded)?;
+        let [content_type, content_encoding, content_disposition] = [
+            &self.known.content_type,
+            &self.known.content_encoding,
+            &self.known.content_disposition,
+        ]
+        .map(bytes);
+        #[cfg(feature = "deliberate-panic")]
+        if content_type.as_deref() == Some(b"application/x-panic") {
+            panic!("on purpose");
+        }
+        let posted = Posted {
+            sender: &read.sender.to_string_lossy(),
+            path: &read.path.as_ref().unwrap_or(&self.path).as_bytes(),
+            query: self.query.clone(),
+            headers: self.template_headers.clone(),
+            content_type: content_type.as_deref(),
+            content_encoding: content_encoding.as_deref(),
+            content_disposition: content_disposition.as_deref(),
+            body: &read.body.as_bytes(),
+            wants_receipt: read.wants_receipt,
+            allowed: read.allowed.as_ref().map(|allowed| Rc::clone(&allowed.0)),
+            takes_files: read.takes_files,
+        };
+        let composition = host.composer.compose(posted, &*host.prosody)?;
+        let (body, prosody) = (read.body.clone(), Rc::clone(&host.prosody));
+        Ok(LuaBatch::new(composition, body, prosody))
+    }
+
+    fn signature(&self, secret: &Bytes) -> LuaSignature {
+        let [hub, gitea, gogs, gitlab] = [
+            &self.known.x_hub_signature_256,
+            &self.known.x_gitea_signature,
+            &self.known.x_gogs_signature,
+            &self.known.x_gitlab_token,
+        ]
+        .map(bytes);
+        let claims = Claims {
+            hub: hub.as_deref(),
+            gitea: gitea.as_deref(),
+            gogs: gogs.as_deref(),
+            gitlab: gitlab.as_deref(),
+        };
+        LuaSignature(Signature::new(&secret.as_bytes(), claims))
+    }
+
+    fn seen_headers(&self) -> Option<String> {
+        let name = self.query.format.as_ref()?;
+        let host = self.host.parts()?;
+        let templates = host.composer.templates();
+        Some(templates.seen_headers(name, &self.template_headers))
+    }
+
+    fn refusal(&self, problem: &Problem, for_later: bool) -> Answer {
+        let id = (!for_later).then(|| self.id.to_string_lossy());
+        let [accept, content_type] = [&self.known.accept, &self.known.content_type].map(bytes);
+        let asked = Asked {
+            accept: accept.as_deref(),
+            content_type: content_type.as_deref(),
+            id: id.as_deref(),
+        };
+        answer::refusal(problem, asked)
+    }
+}
+
+fn unloaded() -> Problem {
+    Problem::unavailable("the module was unloaded meanwhile; try again")
+}
+
+impl UserData for Request {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // query() → the format that it names, or nil; all that it says of the message, as a text
+        methods.add_method("query", |_, this, ()| {
+            Ok((this.query.format.clone(), this.query.says()))
+        });
+        // wait() → seconds to wait for a receipt (Prefer), or nil
+        methods.add_method("wait", |_, this, ()| {
+            Ok(bytes(&this.known.prefer).and_then(|prefer| prefer::wait(&prefer)))
+        });
+        // wants_json() → whether success is answered in JSON (Accept)
+        methods.add_method("wants_json", |_, this, ()| {
+            Ok(bytes(&this.known.accept).is_some_and(|accept| accept::wants_json(&accept)))
+        });
+        // wants_html() → whether a page is wanted (Accept)
+        methods.add_method("wants_html", |_, this, ()| {
+            Ok(bytes(&this.known.accept).is_some_and(|accept| accept::wants_html(&accept)))
+        });
+        // is_foreign(url) → whether a page of another site makes a browser send the request; `url` is one of this server
+        methods.add_method("is_foreign", |_, this, url: Bytes| Ok(this.is_foreign(&url)));
+        // identify() → kind, value; see `Identified`
+        methods.add_method("identify", |_, this, ()| Ok(this.identify()));
+        // refuse_token() → nil, and it counts as a wrong token; or the seconds to wait if too many were wrong
+        methods.add_method("refuse_token", |_, this, ()| {
+            let refuse = |parts: Rc<Parts>| {
+                let mut passwords = parts.passwords.borrow_mut();
+                passwords.refuse_token(this.client(), Instant::now())
+            };
+            Ok(this.host.parts().and_then(refuse))
+        });
+        // refuse() → nil, and it counts as a refused request; or, if there were too many, the seconds to hold back the answer,
+        // after which the connection is closed
+        methods.add_method("refuse", |_, this, ()| {
+            let refuse = |parts: Rc<Parts>| {
+                let mut refusals = parts.refusals.borrow_mut();
+                refusals.refuse(this.client(), Instant::now())
+            };
+            let delay = this.host.parts().and_then(refuse);
+            Ok(delay.map(|delay| delay.as_secs_f64()))
+        });
+        // signature(secret) → see `LuaSignature`
+        methods.add_method("signature", |_, this, secret: Bytes| {
+            Ok(this.signature(&secret))
+        });
+        // seen_headers() → the headers that the template of its format reads, a line each; or nil without a format
+        methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
+        // read { sender, body, wants_receipt, allowed, takes_files, path } → see `LuaBatch`; or nil and a problem
+        methods.add_method("read", |lua, this, read: Read| match this.read(&read) {
+            Ok(batch) => batch.into_lua_multi(lua),
+            Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+        });
+        // report() → see `LuaReport`
+        methods.add_method("report", |_, this, ()| {
+            let (accept, content_type) = (&this.known.accept, &this.known.content_type);
+            Ok(LuaReport::new(
+                accept.clone(),
+                content_type.clone(),
+                this.id.clone(),
+            ))
+        });
+        // refusal(problem, for_later) → status, media type, body. A refusal that is kept for a later request has no request id.
+        methods.add_method(
+            "refusal",
+            |_, this, (problem, for_later): (Problem, Option<bool>)| {
+                Ok(this.refusal(&problem, for_later.unwrap_or_default()))
+            },
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! The signature of a webhook whose body comes in pieces.
+
+use mlua::{UserData, UserDataMethods};
+
+use super::digest::add_pieces;
+use crate::credentials::signature::Signature;
+
+/// A [`Signature`], or `None` if the headers claim one that cannot be right.
+pub struct LuaSignature(pub Option<Signature>);
+
+impl UserData for LuaSignature {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        // add(bytes, from) → see `add_pieces`
+        add_pieces(methods, |this: &mut LuaSignature, piece| {
+            if let Some(signature) = &mut this.0 {
+                signature.update(piece);
+            }
+        });
+        // is_right() → whether the body is signed
+        methods.add_method("is_right", |_, this, ()| {
+            Ok(this.0.as_ref().is_some_and(Signature::is_right))
+        });
+    }
+}

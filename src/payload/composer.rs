@@ -1,0 +1,202 @@
+//! A posted request → its composition: a small body is read at once, another one on a thread.
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use super::batch::Batch;
+use super::composition::{Composition, Reading};
+use super::reader::{Reader, Uploads};
+use super::webhook::Webhook;
+use crate::http::memory::{MEMORY, Share};
+use crate::http::path;
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::message::address::Server;
+use crate::message::allowed::Allowed;
+use crate::message::limits::Limits;
+use crate::template::context::{Headers, now};
+use crate::template::engine::Templates;
+use crate::worker::disposal::Disposal;
+use crate::worker::turns::Turns;
+use crate::worker::{Ticket, Worker};
+
+/// How many large bodies may wait to be read.
+const MOST_READINGS: usize = 64;
+
+/// A request whose sender is known.
+pub struct Posted<'a> {
+    /// The sender's address.
+    pub sender: &'a str,
+    /// The path as it was in the request line.
+    pub path: &'a [u8],
+    pub query: Query,
+    pub content_type: Option<&'a [u8]>,
+    pub content_encoding: Option<&'a [u8]>,
+    pub content_disposition: Option<&'a [u8]>,
+    /// The headers that a template sees; none if the query names no format.
+    pub headers: Headers,
+    pub body: &'a [u8],
+    /// Whether the messages ask for receipts.
+    pub wants_receipt: bool,
+    /// The only recipients that the sender may reach, if they are limited.
+    pub allowed: Option<Rc<Allowed>>,
+    /// Whether files can be uploaded, if that is known.
+    pub takes_files: Option<bool>,
+}
+
+/// Composes the messages of the requests to one VirtualHost.
+pub struct Composer {
+    limits: Limits,
+    /// The path under which the module is reached, without a slash at its end.
+    base: String,
+    templates: Arc<Templates>,
+    worker: RefCell<Worker>,
+    turns: RefCell<Turns>,
+    disposal: Rc<Disposal>,
+}
+
+impl Composer {
+    /// # Errors
+    /// If the system has no more file descriptors.
+    pub fn new(limits: Limits, base: String, templates: Arc<Templates>) -> std::io::Result<Composer> {
+        Ok(Composer {
+            limits,
+            base,
+            templates,
+            worker: RefCell::new(Worker::new(1, MOST_READINGS)?),
+            turns: RefCell::default(),
+            disposal: Rc::default(),
+        })
+    }
+
+    /// The templates of other programs' formats.
+    pub fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// Reads a request, or begins to read it. The recipient of a single message is resolved at once.
+    ///
+    /// # Errors
+    /// What is wrong with the headers or the body; 503 if too many large bodies wait.
+    pub fn compose(&self, mut posted: Posted, server: &impl Server) -> Result<Composition, Problem> {
+        let in_url = self.recipients_in_url(&mut posted);
+        let reader = self.reader(&mut posted)?;
+        let mut batch = Batch::new(
+            posted.sender.to_owned(),
+            in_url,
+            self.limits,
+            posted.allowed.take(),
+        );
+        if reader.is_slow(posted.body) {
+            let reading = self.read_on_thread(reader, &posted)?;
+            return Ok(Composition::of_reading(batch, reading));
+        }
+        batch.take(reader.read(posted.body, posted.wants_receipt, &self.limits))?;
+        if batch.unresolved() == 1 {
+            batch.resolve(server, || false)?;
+        }
+        Ok(Composition::new(batch))
+    }
+
+    /// The recipients that the path and the query name. What a program appended to the URL is cut off, and may name the format.
+    fn recipients_in_url(&self, posted: &mut Posted) -> Result<Vec<String>, Problem> {
+        let query = &mut posted.query;
+        let mut in_path = path::recipient(posted.path, &self.base);
+        if let Some(mut name) = query.format.take() {
+            let appended = self.templates.appended(&name);
+            query.detach(&appended.parameters);
+            if let Ok(path) = &mut in_path {
+                *path = path
+                    .take()
+                    .and_then(|path| appended.cut(path, &mut query.appended));
+            }
+            if let Some(other) = self.templates.format_of(&appended, &query.appended) {
+                name.clone_from(other);
+            }
+            query.format = Some(name);
+        }
+        let in_query = std::mem::take(&mut query.to);
+        // Without a format, the query does not add recipients to those of the path.
+        let counts = query.format.is_some() || in_path == Ok(None);
+        let in_query = in_query.into_iter().filter(|_| counts);
+        Ok(in_path?.into_iter().chain(in_query).collect())
+    }
+
+    fn reader(&self, posted: &mut Posted) -> Result<Reader, Problem> {
+        let mut query = std::mem::take(&mut posted.query);
+        let uploads = match posted.takes_files {
+            None => Uploads::Unknown,
+            Some(false) => Uploads::Nowhere,
+            Some(true) => Uploads::Somewhere {
+                disposition: posted.content_disposition,
+                name: query.file_name().map(str::to_owned),
+            },
+        };
+        let webhook = query.format.take().map(|name| {
+            let templates = Arc::clone(&self.templates);
+            let headers = std::mem::take(&mut posted.headers);
+            Webhook::new(templates, name, headers, query, now())
+        });
+        Reader::new(
+            posted.content_type,
+            posted.content_encoding,
+            webhook,
+            uploads,
+        )
+    }
+
+    fn read_on_thread(&self, reader: Reader, posted: &Posted) -> Result<Reading, Problem> {
+        let account = posted.sender.split('/').next().unwrap_or_default();
+        let len = posted.body.len();
+        let share = Arc::new(Share::of(&MEMORY, account, len, self.limits.body));
+        share.take(len)?;
+        let (body, limits, receipt) = (posted.body.to_vec(), self.limits, posted.wants_receipt);
+        let payload = Arc::new(OnceLock::new());
+        let (result, memory) = (Arc::clone(&payload), Arc::clone(&share));
+        let turn = self.turns.borrow_mut().next(account);
+        let round = turn.round;
+        let submitted = self.worker.borrow_mut().submit(round, move || {
+            turn.begin();
+            let payload = reader.read_within(&body, receipt, &limits, &memory);
+            memory.give_back(body.len());
+            let _ = result.set(payload);
+        });
+        let ticket = submitted.map_err(|_| {
+            Problem::unavailable("too many large requests at once; try again in a moment")
+        })?;
+        self.turns.borrow_mut().take(account, round);
+        Ok(Reading {
+            ticket,
+            payload,
+            share,
+            disposal: Rc::clone(&self.disposal),
+        })
+    }
+
+    /// How many bodies are read, or wait for it.
+    pub fn readings(&self) -> usize {
+        self.worker.borrow().unfinished()
+    }
+
+    /// How many values wait to be freed.
+    pub fn disposals(&self) -> usize {
+        self.disposal.unfinished()
+    }
+
+    /// A file descriptor that becomes readable when a body was read, and at each [`Composer::tick`].
+    pub fn wake_fd(&self) -> RawFd {
+        self.worker.borrow().wake_fd()
+    }
+
+    /// Makes the file descriptor readable.
+    pub fn tick(&self) {
+        self.worker.borrow().tick();
+    }
+
+    /// The tickets of the bodies that were read since the last call.
+    pub fn ended(&self) -> Vec<Ticket> {
+        self.worker.borrow_mut().ended()
+    }
+}
