@@ -67,7 +67,7 @@ local function slow_down(exchange) --> whether the connection is closed
 	local seconds = host.refuse(exchange.ip);
 	if not seconds then return false; end
 	if not exchange.is_last then
-		exchange.response.persistent = false;
+		server.set_persistent(exchange.response, false);
 		server.ignore_input(exchange.request.conn);
 	end
 	if seconds > 0 then scheduler.sleep(seconds); end
@@ -109,7 +109,7 @@ local function answering(handle) --> function (event)
 		local answer, problem = handle(exchange);
 		answer = conclude(exchange, answer, problem);
 		record(exchange, answer, problem, now() - begun);
-		response.on_destroy = nil;
+		server.forget_client(response);
 		return write_long(response, answer) or answer;
 	end;
 end

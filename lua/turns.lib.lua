@@ -3,11 +3,11 @@
 
 local now = require "util.time".monotonic;
 local timer = require "util.timer";
-local watchfd = require "net.server".watchfd;
 
 local core = module.import "host";
 local counters = module.import "counters";
 local queue = module.import "queue";
+local server = module.import "prosody";
 
 local is_empty, pop, push = queue.is_empty, queue.pop, queue.push;
 
@@ -140,7 +140,7 @@ end
 
 local watches = {};
 for index, fd in ipairs({ core.wake_fds() }) do
-	watches[index] = watchfd(fd, on_tick);
+	watches[index] = server.watch_fd(fd, on_tick);
 end
 
 -- From now on, timers begin the turns.
