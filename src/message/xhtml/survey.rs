@@ -25,9 +25,7 @@ pub fn bound(source: &str) -> Result<(), Problem> {
         .count();
     let cdata = source.matches("<![CDATA[").count();
     let detail = if markup > MAX_MARKUP {
-        format!(
-            "the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs are allowed"
-        )
+        format!("the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs are allowed")
     } else if cdata > 1 && cdata.saturating_mul(source.len()) > MAX_CDATA_WORK {
         "the XHTML holds too many CDATA sections: write &lt; and &amp; instead".to_owned()
     } else {
