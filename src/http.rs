@@ -1,4 +1,4 @@
-//! HTTP: what the headers of a request say, and how it is answered.
+//! HTTP: reads the headers of a request, decodes its body, and writes the answer.
 //!
 //! | from | to | module |
 //! |---|---|---|

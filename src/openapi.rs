@@ -2,7 +2,7 @@
 //! declarations of fields, statuses and templates.
 
 use crate::http::answer::{STATUSES, json};
-use crate::message::field::{FIELDS, LONGEST_ID, Row, Takes};
+use crate::message::field::{FIELDS, FieldType, LONGEST_ID, Row};
 use crate::template::source::BUILT_IN;
 
 /// The description for the VirtualHost `host`, served below the path `base`.
@@ -64,15 +64,17 @@ fn add(list: &mut String, item: &str) {
 }
 
 fn property(field: &Row) -> String {
-    let (name, says) = (field.name, json(field.says));
+    let (name, says) = (field.name, json(field.description));
     let mut takes = "\"string\"".to_owned();
-    match field.takes {
-        Takes::Addresses => takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned(),
-        Takes::Word(words) => takes += &format!(",\"enum\":{words:?}"),
-        Takes::Reference | Takes::AttributeText => {
+    match field.field_type {
+        FieldType::Addresses => {
+            takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned()
+        }
+        FieldType::Word(words) => takes += &format!(",\"enum\":{words:?}"),
+        FieldType::Reference | FieldType::AttributeText => {
             takes += &format!(",\"maxLength\":{LONGEST_ID}");
         }
-        Takes::Uri => takes += ",\"format\":\"uri\"",
+        FieldType::Uri => takes += ",\"format\":\"uri\"",
         _ => (),
     }
     format!("\"{name}\":{{\"description\":{says},\"type\":{takes}}}")

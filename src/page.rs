@@ -2,6 +2,7 @@
 
 /// A file that is served below the base path.
 pub struct File {
+    /// The last element of its path.
     pub name: &'static str,
     pub media_type: &'static str,
     pub text: &'static str,

@@ -62,7 +62,7 @@ impl Worker {
     /// At most `capacity` pieces of work wait for `threads` threads.
     ///
     /// # Errors
-    /// If the system has no more file descriptors.
+    /// If the system has no free file descriptors.
     pub fn new(threads: usize, capacity: usize) -> std::io::Result<Worker> {
         let (wake, end) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;

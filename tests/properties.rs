@@ -91,7 +91,7 @@ fn legal(c: char) -> bool {
 fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
     let made = read(content_type, coding, body).and_then(|payload| {
         assert!(!payload.messages.is_empty());
-        assert!(payload.read.many || payload.messages.len() == 1);
+        assert!(payload.extras.many || payload.messages.len() == 1);
         stanzas(&payload)
     });
     match made {

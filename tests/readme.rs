@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_msg::http::answer::{STATUSES, Status};
-use post_msg::message::field::{FIELDS, LONGEST_ID, Row, Takes};
+use post_msg::message::field::{FIELDS, FieldType, LONGEST_ID, Row};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -59,14 +59,16 @@ fn first_column(head: &str) -> Vec<String> {
 }
 
 fn takes(field: &Row) -> String {
-    match field.takes {
-        Takes::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
-        Takes::Text => "string".to_owned(),
-        Takes::Reference | Takes::AttributeText => format!("string, at most {LONGEST_ID} bytes"),
-        Takes::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
-        Takes::Uri => "absolute URI".to_owned(),
-        Takes::Xhtml => "string, a fragment of XHTML".to_owned(),
-        Takes::Word(words) => {
+    match field.field_type {
+        FieldType::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
+        FieldType::Text => "string".to_owned(),
+        FieldType::Reference | FieldType::AttributeText => {
+            format!("string, at most {LONGEST_ID} bytes")
+        }
+        FieldType::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
+        FieldType::Uri => "absolute URI".to_owned(),
+        FieldType::Xhtml => "string, a fragment of XHTML".to_owned(),
+        FieldType::Word(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             let (last, others) = words.split_last().expect("a word");
             format!("{} or {last}", others.join(", "))
@@ -77,7 +79,7 @@ fn takes(field: &Row) -> String {
 fn fields() -> String {
     let mut table = "| field | type | |\n|---|---|---|\n".to_owned();
     for field in FIELDS {
-        let (name, says) = (field.name, field.says);
+        let (name, says) = (field.name, field.description);
         table += &format!("| `{name}` | {} | {says} |\n", takes(field));
     }
     let mut suffice: Vec<_> = FIELDS.iter().filter(|field| field.suffices).collect();

@@ -337,7 +337,7 @@ fn holds_file(media_type: &str, coding: Option<&[u8]>, body: &[u8], expected: &[
     let reader = Reader::new(Some(media_type.as_bytes()), coding, None, uploads).expect("a reader");
     match reader.read(body, false, &LIMITS) {
         Ok(payload) => {
-            let files = payload.read.files;
+            let files = payload.extras.files;
             assert_eq!(files.len(), 1);
             let content = match &files[0].content {
                 Content::InBody(range) => &body[range.clone()],

@@ -75,8 +75,8 @@ fn compose(
 ) -> Result<(), Problem> {
     let payload = Reader::new(content_type, coding, None, Uploads::Somewhere { disposition: content_type, name: None })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
-    let files = payload.read.files.len();
-    assert!(payload.read.many || payload.messages.len() == files.max(1));
+    let files = payload.extras.files.len();
+    assert!(payload.extras.many || payload.messages.len() == files.max(1));
     assert!(files == 0 || payload.messages.len() == files);
     for unaddressed in &payload.messages {
         let to = unaddressed.to.as_deref();
@@ -92,7 +92,7 @@ fn compose(
             let from = "me@example.com";
             // Each message gets the link to its file.
             let mut content = unaddressed.content.clone();
-            if !payload.read.files.is_empty() {
+            if !payload.extras.files.is_empty() {
                 content.link("https://upload.example.com/file")?;
             }
             let element = Message::new(from, to, &content, &LIMITS)?.element();

@@ -1,4 +1,4 @@
-//! Shared by the fuzz targets: measurement and limits of the cost of a request. The files are those of `tests/cost`.
+//! Shared by the fuzz targets: measurement and limits of the cost of a request. It uses the files of `tests/cost`.
 
 #[path = "../../tests/cost/parts.rs"]
 pub mod parts;

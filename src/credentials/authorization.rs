@@ -25,11 +25,13 @@ pub enum Credentials {
 /// All the credentials of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presented {
+    /// No credentials.
     Nothing,
     /// Malformed, or of an unknown scheme.
     Unreadable,
     /// Two different credentials.
     Several,
+    /// Exactly one, perhaps given twice.
     One(Credentials),
 }
 

@@ -62,6 +62,7 @@ impl Second {
 }
 
 impl Refusals {
+    /// No refusals yet.
     pub fn new(now: Instant) -> Refusals {
         Refusals {
             clients: HashMap::new(),

@@ -29,8 +29,10 @@ impl Hash {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramCredentials {
     pub hash: Hash,
+    /// `StoredKey`: the hash of the client key.
     pub stored_key: Vec<u8>,
     pub salt: Vec<u8>,
+    /// Rounds of PBKDF2.
     pub iterations: u32,
 }
 

@@ -9,10 +9,12 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// A copy of `secret`.
     pub fn new(secret: &str) -> Secret {
         Secret(Zeroizing::new(secret.to_owned()))
     }
 
+    /// The text. It must not be logged or shown.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -41,6 +41,7 @@ impl Signature {
         })
     }
 
+    /// Takes the next piece of the body.
     pub fn update(&mut self, piece: &[u8]) {
         self.mac.update(piece);
     }

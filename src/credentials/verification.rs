@@ -72,8 +72,9 @@ impl Attempt {
 
 /// What the backend holds of a password now.
 pub enum Held<'a> {
-    /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not exist, or is
-    /// disabled, they are those of [`ScramCredentials::nobody`]: the same work, at the same place in the queue.
+    /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not
+    /// exist, or is disabled, the caller takes [`ScramCredentials::nobody`]: the work is the same, at the same place in
+    /// the queue.
     Scram {
         credentials: ScramCredentials,
         prepared: Secret,
@@ -150,7 +151,7 @@ impl Passwords {
     /// `failures`: see [`Failures::new`]. Passwords are derived on `threads` threads; at most `waiting` passwords wait for one.
     ///
     /// # Errors
-    /// If the system has no random bytes or no more file descriptors.
+    /// If the system has no random bytes, or no free file descriptors.
     pub fn new(failures: u32, threads: usize, waiting: usize) -> std::io::Result<Passwords> {
         Ok(Passwords {
             verifier: Verifier::new()?,
@@ -165,7 +166,7 @@ impl Passwords {
         self.worker.unfinished()
     }
 
-    /// The first step. `account` is a bare address, `password` what the client wrote.
+    /// The first step. `account` is a bare address, `password` the client's text.
     pub fn recall(&self, account: &str, password: Secret, client: Client, now: Instant) -> Recall {
         let tag = self.verifier.password(account, &password);
         let known = self.verifier.recall(account, tag, now);
@@ -196,7 +197,7 @@ impl Passwords {
         failures.wait(attempt.client, attempt.account_tag, now)
     }
 
-    /// The second step. An accepted password needs no other look at the backend for as long as `fresh_for`.
+    /// The second step. If the password is accepted, the backend need not be asked again for `fresh_for`.
     pub fn begin(
         &mut self,
         attempt: Attempt,
@@ -271,8 +272,9 @@ impl Passwords {
         Ok(Derivation { ticket, is_right })
     }
 
-    /// The last step. `verdict` is the backend's: whether the password is right, `None` if that is not known. A derivation has a
-    /// verdict of its own, and needs none. A right password needs no other look at the backend for as long as `fresh_for`.
+    /// The last step. `verdict` is the backend's: whether the password is right, or `None` if that is not known. It is
+    /// ignored for a derivation, which has its own verdict. After a right password, the backend need not be asked again
+    /// for `fresh_for`.
     ///
     /// Returns the verdict. A wrong password counts as one failed attempt; if there is no verdict, the attempt is not counted.
     pub fn finish(

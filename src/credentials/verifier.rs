@@ -87,6 +87,7 @@ impl Verifier {
         self.tag(&[b"account", account.as_bytes()])
     }
 
+    /// Whether the password of an account (its bare address) is remembered.
     pub fn recall(&self, account: &str, password: Tag, now: Instant) -> Recall {
         match self.remembered.peek(&self.account(account)) {
             Some(known) if bool::from(known.password.0.ct_eq(&password.0)) => {

@@ -89,6 +89,7 @@ fn one_line(text: &str) -> String {
 
 /// A status that an answer may have.
 pub struct Status {
+    /// The status code.
     pub code: u16,
     /// Its reason phrase (RFC 9110, section 15; RFC 4918; RFC 6585).
     pub title: &'static str,
@@ -211,8 +212,11 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> String {
 /// The parts of a request on which its answer depends: two headers, and the id of the request in the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
+    /// The header Accept.
     pub accept: Option<&'a [u8]>,
+    /// The header Content-Type.
     pub content_type: Option<&'a [u8]>,
+    /// The id of the request.
     pub id: Option<&'a str>,
 }
 
@@ -286,6 +290,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report without messages. `json`: whether the answer is JSON.
     pub fn new(json: bool) -> Report {
         Report {
             json,

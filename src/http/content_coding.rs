@@ -66,8 +66,8 @@ pub fn parse(content_encoding: Option<&[u8]>) -> Result<Vec<Coding>, Problem> {
 
 /// Decodes a body, the last coding first. Without a coding, the body is borrowed.
 ///
-/// The output of each stage has at most `limit` bytes, and no more are held in memory. The input of a stage is dropped
-/// when its output is complete. The decoded bytes count as the request's body from then on, and take `memory`.
+/// The output of each stage has at most `limit` bytes in memory. The input of a stage is dropped when its output is
+/// complete. The decoded bytes count as the request's body from then on, and take `memory`.
 ///
 /// # Errors
 ///

@@ -11,7 +11,9 @@ const LONGEST: usize = 4096;
 /// parts in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// The URL as text.
     pub url: String,
+    /// Whether the scheme is `https`.
     pub is_https: bool,
 }
 

@@ -31,11 +31,14 @@ pub struct MediaType<'a> {
 
 /// The parameters that describe a body.
 pub struct BodyParameters<'a> {
+    /// The charset that `charset` names.
     pub charset: Option<&'static Encoding>,
+    /// The boundary of `multipart`.
     pub boundary: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> MediaType<'a> {
+    /// Splits the value of the header. Nothing is checked yet.
     pub fn of(content_type: &'a [u8]) -> MediaType<'a> {
         let (essence, rest) = parameters(content_type);
         MediaType { essence, rest }

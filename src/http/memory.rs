@@ -32,6 +32,7 @@ pub static MEMORY: Memory = Memory::new();
 pub static ANSWERS: Memory = Memory::new();
 
 impl Memory {
+    /// All of the memory is free.
     pub const fn new() -> Memory {
         Memory(Mutex::new(Held {
             all: 0,

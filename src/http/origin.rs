@@ -6,6 +6,7 @@ pub struct Sent<'a> {
     pub origin: Option<&'a [u8]>,
     /// Sec-Fetch-Site (Fetch Metadata, section 2.3), which browsers leave out over plain HTTP.
     pub site: Option<&'a [u8]>,
+    /// Host (RFC 9110, section 7.2).
     pub host: Option<&'a [u8]>,
 }
 

@@ -19,7 +19,7 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// Larger than a limit allows.
     ContentTooLarge,
-    /// Syntax: the bytes cannot be read as what they claim to be.
+    /// Syntax: the bytes do not have the format that the headers name.
     BadRequest,
     /// Meaning: readable, but not a message that can be sent.
     UnprocessableContent,
@@ -59,17 +59,20 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
+    /// Decides the status.
     pub kind: ProblemKind,
     /// One line that says what is wrong, and how to correct it.
     pub detail: String,
     /// The name of the field that is wrong.
     pub field: Option<Cow<'static, str>>,
+    /// The place of the fault, if it is known.
     pub place: Option<Place>,
     /// The stanza error's defined condition (RFC 6120, section 8.3.3).
     pub condition: Option<String>,
 }
 
 impl Problem {
+    /// A problem with a detail. The other members are empty.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
         Problem {
             kind,
@@ -115,6 +118,7 @@ impl Problem {
         self.kind.row().1
     }
 
+    /// Names the wrong field.
     pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Problem {
         self.field = Some(name.into());
         self

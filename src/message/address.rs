@@ -21,8 +21,10 @@ pub trait Server {
 /// The parts of an address as RFC 7622 names them. They are as written, and not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
+    /// Absent without an `@`.
     pub localpart: Option<&'a str>,
     pub domain: &'a str,
+    /// Absent without a `/`.
     pub resource: Option<&'a str>,
 }
 
@@ -96,6 +98,7 @@ impl Address {
         address.ok()
     }
 
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -105,6 +108,7 @@ impl Address {
         self.0.split_once('/').map_or(&self.0, |(bare, _)| bare)
     }
 
+    /// The parts of the address.
     pub fn parts(&self) -> Parts<'_> {
         Parts::of(&self.0)
     }

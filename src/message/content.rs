@@ -72,7 +72,7 @@ impl Content {
         Ok(content)
     }
 
-    /// Adds the link to the message's file (XEP-0066). The link also becomes the body if there is none: clients show a
+    /// Adds the link to the message's file (XEP-0066). Without a body, the link also becomes the body: clients show a
     /// file if the body is exactly its link.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::element::escaped_len;
-use super::field::{Field, Takes, Values};
+use super::field::{Field, FieldType, Values};
 use super::limits::Limits;
 use crate::http::problem::Problem;
 
@@ -82,12 +82,13 @@ impl Draft {
         let line_ends = |text: &str| memchr::memmem::find_iter(text.as_bytes(), "\r\n").count();
         let mut bytes = 0;
         for (row, value) in self.values.iter() {
-            bytes += match row.takes {
-                Takes::Text | Takes::Reference | Takes::AttributeText | Takes::Uri => {
-                    escaped_len(value) - line_ends(value)
-                }
+            bytes += match row.field_type {
+                FieldType::Text
+                | FieldType::Reference
+                | FieldType::AttributeText
+                | FieldType::Uri => escaped_len(value) - line_ends(value),
                 // Most of a fragment may be dropped, but hardly more than three quarters.
-                Takes::Xhtml if value.len() / 4 > limits.size => return true,
+                FieldType::Xhtml if value.len() / 4 > limits.size => return true,
                 _ => 0,
             };
         }

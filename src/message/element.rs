@@ -20,6 +20,7 @@ pub enum Child<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// An empty element.
     pub fn new(name: &'a str) -> Element<'a> {
         Element {
             name,
@@ -28,16 +29,19 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Adds an attribute.
     pub fn attribute(mut self, name: &'static str, value: &'a str) -> Element<'a> {
         self.attributes.push((name, value));
         self
     }
 
+    /// Adds a child element.
     pub fn child(mut self, child: Element<'a>) -> Element<'a> {
         self.children.push(Child::Element(child));
         self
     }
 
+    /// Adds text, not escaped.
     pub fn text(mut self, text: &'a str) -> Element<'a> {
         if !text.is_empty() {
             self.children.push(Child::Text(text));
@@ -71,10 +75,12 @@ impl<'a> Element<'a> {
         self.name
     }
 
+    /// Names and values, in order.
     pub fn attributes(&self) -> &[(&'static str, &'a str)] {
         &self.attributes
     }
 
+    /// Elements and texts, in order.
     pub fn children(&self) -> &[Child<'a>] {
         &self.children
     }

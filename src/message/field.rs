@@ -32,70 +32,70 @@ macro_rules! fields {
 fields! {
     To {
         name: "to",
-        takes: Takes::Addresses,
+        field_type: FieldType::Addresses,
         suffices: false,
         goes_with_all_files: false,
         if_too_long: TooLong::Refuse,
         write: as_it_is,
-        says: "the recipients",
+        description: "the recipients",
     }
     Type {
         name: "type",
-        takes: Takes::Word(&Kind::WORDS),
+        field_type: FieldType::Word(&Kind::WORDS),
         suffices: false,
         goes_with_all_files: true,
         if_too_long: TooLong::Refuse,
         write: as_it_is,
-        says: "how clients show it (RFC 6121); by default `chat`, and `groupchat` to a room of this server",
+        description: "how clients show it (RFC 6121); by default `chat`, and `groupchat` to a room of this server",
     }
     Id {
         name: "id",
-        takes: Takes::AttributeText,
+        field_type: FieldType::AttributeText,
         suffices: false,
         goes_with_all_files: false,
         if_too_long: TooLong::Hash,
         write: |message, id| message.attribute("id", id.as_str()),
-        says: "the message's id; by default a random one",
+        description: "the message's id; by default a random one",
     }
     Lang {
         name: "lang",
-        takes: Takes::LanguageTag,
+        field_type: FieldType::LanguageTag,
         suffices: false,
         goes_with_all_files: true,
         if_too_long: TooLong::Refuse,
         write: |message, lang| message.attribute("xml:lang", lang.as_str()),
-        says: "the language of the text",
+        description: "the language of the text",
     }
     Subject {
         name: "subject",
-        takes: Takes::Text,
+        field_type: FieldType::Text,
         suffices: true,
         goes_with_all_files: false,
         if_too_long: TooLong::Cut,
         write: |message, text| message.child(Element::new("subject").text(text.as_str())),
-        says: "a heading; alone, to a room, the new subject of the room",
+        description: "a heading; alone, to a room, the new subject of the room",
     }
     Body {
         name: "body",
-        takes: Takes::Text,
+        field_type: FieldType::Text,
         suffices: true,
         goes_with_all_files: false,
         if_too_long: TooLong::CutToRest,
         write: |message, text| message.child(Element::new("body").text(text.as_str())),
-        says: "the text",
+        description: "the text",
     }
     Thread {
         name: "thread",
-        takes: Takes::Reference,
+        field_type: FieldType::Reference,
         suffices: false,
         goes_with_all_files: true,
         if_too_long: TooLong::Hash,
         write: |message, text| message.child(Element::new("thread").text(text.as_str())),
-        says: "the thread that it belongs to",
+        description: "the thread that it belongs to",
     }
     Html {
         name: "html",
-        takes: Takes::Xhtml,
+        field_type: FieldType::Xhtml,
         suffices: true,
         goes_with_all_files: false,
         if_too_long: TooLong::LeaveOut,
@@ -105,11 +105,11 @@ fields! {
                 Element::new("html").attribute("xmlns", "http://jabber.org/protocol/xhtml-im");
             message.child(html_im.child(xhtml.fragment(html.nodes())))
         },
-        says: "formatted text (XEP-0071); everything else in it is removed; without `body`, its text becomes the body",
+        description: "formatted text (XEP-0071); everything else in it is removed; without `body`, its text becomes the body",
     }
     OobUrl {
         name: "oob_url",
-        takes: Takes::Uri,
+        field_type: FieldType::Uri,
         suffices: true,
         goes_with_all_files: false,
         if_too_long: TooLong::Refuse,
@@ -121,11 +121,11 @@ fields! {
                     .child(url),
             )
         },
-        says: "a link that clients show as a file or image (XEP-0066)",
+        description: "a link that clients show as a file or image (XEP-0066)",
     }
     State {
         name: "state",
-        takes: Takes::Word(&["active", "composing", "paused", "inactive", "gone"]),
+        field_type: FieldType::Word(&["active", "composing", "paused", "inactive", "gone"]),
         suffices: true,
         goes_with_all_files: false,
         if_too_long: TooLong::Refuse,
@@ -133,11 +133,11 @@ fields! {
             let state = Element::new(state.as_str());
             message.child(state.attribute("xmlns", "http://jabber.org/protocol/chatstates"))
         },
-        says: "a chat state (XEP-0085)",
+        description: "a chat state (XEP-0085)",
     }
     Replace {
         name: "replace",
-        takes: Takes::AttributeText,
+        field_type: FieldType::AttributeText,
         suffices: false,
         goes_with_all_files: false,
         if_too_long: TooLong::Hash,
@@ -145,7 +145,7 @@ fields! {
             let replace = Element::new("replace").attribute("id", id.as_str());
             message.child(replace.attribute("xmlns", "urn:xmpp:message-correct:0"))
         },
-        says: "the id of an earlier message that this one corrects (XEP-0308)",
+        description: "the id of an earlier message that this one corrects (XEP-0308)",
     }
 }
 
@@ -159,17 +159,19 @@ pub struct Row {
     pub field: Field,
     /// The name that clients write. It is the same as in mod_rest.
     pub name: &'static str,
-    pub takes: Takes,
+    /// The values that the field takes.
+    pub field_type: FieldType,
     /// Whether a message with only this field is worth sending.
     pub suffices: bool,
     /// If a request has several files, each becomes a message. Whether all these messages have this field, or only the
     /// first.
     pub goes_with_all_files: bool,
+    /// For values that a template made.
     pub if_too_long: TooLong,
     /// Adds a value to the `<message/>`.
     pub write: for<'a> fn(Element<'a>, &'a Value) -> Element<'a>,
     /// Its description, in Markdown.
-    pub says: &'static str,
+    pub description: &'static str,
 }
 
 /// What happens to a value that is too long, if a template made it: the program that posts to a webhook cannot correct
@@ -194,8 +196,8 @@ fn as_it_is<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
     message
 }
 
-/// The values that a field takes. Each is one string, except [`Takes::Addresses`].
-pub enum Takes {
+/// The values that a field takes. Each is one string, except [`FieldType::Addresses`].
+pub enum FieldType {
     /// One recipient, or several.
     Addresses,
     Text,
@@ -249,11 +251,11 @@ impl Row {
     /// # Errors
     /// 422 with the field and, if known, the place in it; 413 for too much markup.
     pub fn check(&self, written: String) -> Result<Option<Value>, Problem> {
-        Ok(Some(match self.takes {
+        Ok(Some(match self.field_type {
             // Addresses are checked by `Address`, which needs the server.
-            Takes::Addresses => return Ok(None),
-            Takes::Text | Takes::Reference if written.is_empty() => return Ok(None),
-            Takes::Reference | Takes::AttributeText if written.len() > LONGEST_ID => {
+            FieldType::Addresses => return Ok(None),
+            FieldType::Text | FieldType::Reference if written.is_empty() => return Ok(None),
+            FieldType::Reference | FieldType::AttributeText if written.len() > LONGEST_ID => {
                 return Err(Problem::meaning(format!(
                     "`{}` has {} bytes; it may have {LONGEST_ID} at most",
                     self.name,
@@ -261,15 +263,17 @@ impl Row {
                 ))
                 .field(self.name));
             }
-            Takes::Text | Takes::Reference => Value::Text(Text::new(self.name, written)?),
-            Takes::AttributeText => Value::AttributeText(AttributeText::new(self.name, written)?),
-            Takes::LanguageTag => Value::LanguageTag(LanguageTag::new(self.name, written)?),
-            Takes::Uri => Value::Uri(Uri::new(self.name, written)?),
-            Takes::Xhtml => {
+            FieldType::Text | FieldType::Reference => Value::Text(Text::new(self.name, written)?),
+            FieldType::AttributeText => {
+                Value::AttributeText(AttributeText::new(self.name, written)?)
+            }
+            FieldType::LanguageTag => Value::LanguageTag(LanguageTag::new(self.name, written)?),
+            FieldType::Uri => Value::Uri(Uri::new(self.name, written)?),
+            FieldType::Xhtml => {
                 let fragment = xhtml::reduce(&written)?;
                 return Ok((!fragment.is_empty()).then_some(Value::Xhtml(fragment)));
             }
-            Takes::Word(words) => match words.iter().find(|word| **word == written) {
+            FieldType::Word(words) => match words.iter().find(|word| **word == written) {
                 Some(word) => Value::Word(word),
                 None => {
                     return Err(Problem::meaning(format!(

@@ -10,6 +10,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The names of the types.
     pub const WORDS: [&str; 4] = ["chat", "normal", "headline", "groupchat"];
 
     /// The type with this name.
@@ -19,6 +20,7 @@ impl Kind {
             .find(|kind| kind.as_str() == word)
     }
 
+    /// The name of the type, as in a stanza.
     pub fn as_str(self) -> &'static str {
         Kind::WORDS[self as usize]
     }

@@ -63,7 +63,7 @@ fn a_message_with_a_file_has_room_for_its_link() {
 #[test]
 fn words_are_known_only_in_their_own_spelling() {
     for field in field::FIELDS {
-        let field::Takes::Word(words) = field.takes else {
+        let field::FieldType::Word(words) = field.field_type else {
             continue;
         };
         for word in words {

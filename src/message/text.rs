@@ -31,6 +31,7 @@ impl Text {
         Ok(Text(unify_line_ends(&text)))
     }
 
+    /// The text, not escaped.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -101,6 +102,7 @@ impl AttributeText {
         AttributeText(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
     }
 
+    /// The text, not escaped.
     pub fn as_str(&self) -> &str {
         &self.0
     }

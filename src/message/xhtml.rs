@@ -40,6 +40,7 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    /// The nodes, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::body::Read;
+use super::body::Extras;
 use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
@@ -75,7 +75,7 @@ pub struct Batch {
     /// The list of the URL, and the list of the last message with its own list.
     lists: [Option<List>; 2],
     /// The content of the body besides its messages.
-    read: Read,
+    extras: Extras,
     /// Messages × recipients that are resolved.
     total: usize,
     /// The bytes of ids and addresses in the answer, for the resolved messages.
@@ -106,7 +106,7 @@ impl Batch {
             recipients: Vec::new(),
             resolving: None,
             lists: [None, None],
-            read: Read::default(),
+            extras: Extras::default(),
             total: 0,
             answer_len: 0,
             sent_len: 0,
@@ -128,7 +128,7 @@ impl Batch {
             (Ok(_), Err(path)) => return Err(path.clone()),
             (payload, _) => payload?,
         };
-        self.read = payload.read;
+        self.extras = payload.extras;
         self.recipients = Vec::with_capacity(payload.messages.len());
         self.messages = payload.messages;
         Ok(())
@@ -146,11 +146,11 @@ impl Batch {
     ) -> Result<bool, Problem> {
         while self.unresolved() > 0 {
             self.resolve_one(server)
-                .map_err(|problem| match self.read.many {
+                .map_err(|problem| match self.extras.many {
                     true => problem.of_message(self.recipients.len()),
                     false => problem,
                 })?;
-            if self.read.many && self.total > self.limits.batch {
+            if self.extras.many && self.total > self.limits.batch {
                 return Err(self.limits.too_many_messages());
             }
             if self.answer_len > LONGEST_ANSWER {
@@ -250,7 +250,7 @@ impl Batch {
 
     /// The files that are to be uploaded before anything is sent.
     pub fn files(&self) -> &[File] {
-        &self.read.files
+        &self.extras.files
     }
 
     /// Adds the link to its file to the message at this index, once all recipients are resolved.
@@ -281,17 +281,20 @@ impl Batch {
 
     /// Whether it is exactly one message whose answer is not an array.
     pub fn is_single(&self) -> bool {
-        !self.read.many && self.total == 1 && self.unresolved() == 0 && self.read.files.is_empty()
+        !self.extras.many
+            && self.total == 1
+            && self.unresolved() == 0
+            && self.extras.files.is_empty()
     }
 
     /// Whether the answer is an array, even for one message.
     pub fn is_many(&self) -> bool {
-        self.read.many || self.total > 1
+        self.extras.many || self.total > 1
     }
 
     /// The answer that another program expects for success.
     pub fn answer(&self) -> Option<&Answer> {
-        self.read.answer.as_ref()
+        self.extras.answer.as_ref()
     }
 
     /// The number of messages to send, one for each resolved recipient.
@@ -311,7 +314,7 @@ impl Batch {
             std::mem::take(&mut self.recipients),
             self.resolving.take(),
             std::mem::take(&mut self.lists),
-            std::mem::take(&mut self.read.files),
+            std::mem::take(&mut self.extras.files),
         )
     }
 

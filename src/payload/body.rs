@@ -11,7 +11,9 @@ use crate::message::draft::Draft;
 /// A body after its content codings are decoded.
 #[derive(Clone, Copy)]
 pub struct Body<'a> {
+    /// The decoded bytes.
     pub bytes: &'a [u8],
+    /// The charset from Content-Type, by default UTF-8.
     pub charset: &'static Encoding,
     /// The boundary parameter of `multipart/form-data`.
     pub boundary: Option<&'a [u8]>,
@@ -23,11 +25,11 @@ pub struct Body<'a> {
 ///
 /// # Errors
 /// A problem that ends the reading.
-pub type Take<'a> = dyn FnMut(Draft) -> Result<(), Problem> + 'a;
+pub type Sink<'a> = dyn FnMut(Draft) -> Result<(), Problem> + 'a;
 
 /// The content of a body besides its messages.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Read {
+pub struct Extras {
     /// Whether it was an array or NDJSON. Then the answer is an array.
     pub many: bool,
     /// The answer that another program expects for success.
@@ -40,8 +42,8 @@ pub struct Read {
 #[cfg(test)]
 pub fn drafts_of(
     body: (&[u8], &'static Encoding, Option<&[u8]>),
-    read: impl FnOnce(&Body, &mut Take) -> Result<Read, Problem>,
-) -> Result<(Vec<Draft>, Read), Problem> {
+    read: impl FnOnce(&Body, &mut Sink) -> Result<Extras, Problem>,
+) -> Result<(Vec<Draft>, Extras), Problem> {
     let (bytes, charset, boundary) = body;
     let memory = Share::alone(bytes.len());
     let body = Body {

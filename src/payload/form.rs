@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr2};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::name::Name;
 use crate::http::charset::{decode, decode_exactly, undecodable};
 use crate::http::percent::escaped_byte;
@@ -23,7 +23,7 @@ use crate::message::limits::Limits;
 /// # Errors
 ///
 /// 400 with the offset in the body for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let mut draft = Draft {
         read_as: "a form",
         ..Draft::default()
@@ -36,7 +36,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
         Ok(())
     })?;
     take(draft)?;
-    Ok(Read::default())
+    Ok(Extras::default())
 }
 
 /// Calls `take` with each pair of a form, in order.
@@ -263,7 +263,7 @@ mod tests {
     use crate::payload::body::drafts_of;
 
     fn read(charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
-        let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+        let read = |body: &Body, take: &mut Sink| super::read(body, &LIMITS, take);
         drafts_of((bytes, charset, None), read).map(|(mut drafts, _)| drafts.remove(0).known())
     }
 

@@ -1,6 +1,6 @@
 //! The formats of messages.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::{form, json, multipart, ndjson, text};
 use crate::http::problem::Problem;
 use crate::message::limits::Limits;
@@ -47,11 +47,11 @@ pub static FORMATS: [Format; 5] = [
 /// The declaration of a format.
 pub struct Format {
     pub media_type: &'static str,
-    /// Reads a body, and calls `Take` with each message.
+    /// Reads a body, and hands its messages to the `Sink`.
     ///
     /// # Errors
     /// 413, 400, 415 and 422: see the module of each format.
-    pub read: fn(&Body, &Limits, &mut Take) -> Result<Read, Problem>,
+    pub read: fn(&Body, &Limits, &mut Sink) -> Result<Extras, Problem>,
     /// The size in kilobytes up to which this body is read within a millisecond: the event loop can wait so long.
     quick: fn(&[u8]) -> usize,
     /// Whether a body may hold files besides the message.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::name::Name;
 use crate::http::charset;
 use crate::http::memory::Share;
@@ -22,23 +22,23 @@ use crate::message::limits::Limits;
 ///
 /// 400 with line and column for malformed JSON, and for lone surrogates and nesting deeper than 127. 422 unless it is
 /// an object or an array, for an empty array, and for one that is too long.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
     let reading = Reading {
         take: RefCell::new(Some(take)),
         ..Reading::of(limits, body.memory)
     };
-    match parse(&text, 1, Want::Messages(&reading))? {
+    match parse(&text, 1, Expected::Messages(&reading))? {
         Value::Message(draft) => {
             reading.hand_on(*draft)?;
-            Ok(Read::default())
+            Ok(Extras::default())
         }
         Value::Messages(0) => Err(Problem::meaning(
             "the array is empty; an object with the fields of a message is needed in it",
         )),
-        Value::Messages(_) => Ok(Read {
+        Value::Messages(_) => Ok(Extras {
             many: true,
-            ..Read::default()
+            ..Extras::default()
         }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
@@ -55,7 +55,7 @@ pub(super) fn read_line(
     memory: &Share,
 ) -> Result<Draft, Problem> {
     let reading = Reading::of(limits, memory);
-    Ok(draft_of(parse(text, line, Want::Message(&reading))?))
+    Ok(draft_of(parse(text, line, Expected::Message(&reading))?))
 }
 
 /// The state of reading a text.
@@ -63,7 +63,7 @@ struct Reading<'a> {
     limits: &'a Limits,
     memory: &'a Share,
     /// Takes the messages of an array. It is absent for NDJSON, where a line is one message.
-    take: RefCell<Option<&'a mut Take<'a>>>,
+    take: RefCell<Option<&'a mut Sink<'a>>>,
     /// The number of messages that `take` has got. If the text is read again, they are skipped.
     handed_on: Cell<usize>,
     /// The problem that has stopped the reading.
@@ -112,13 +112,13 @@ fn draft_of(value: Value) -> Draft {
 }
 
 /// `line` is the number of the text's first line.
-fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
-    let error = match parse_once(text, want) {
+fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> {
+    let error = match parse_once(text, expected) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let stopped = || match want {
-        Want::Messages(reading) | Want::Message(reading) => reading.fault.take(),
+    let stopped = || match expected {
+        Expected::Messages(reading) | Expected::Message(reading) => reading.fault.take(),
         _ => None,
     };
     if let Some(problem) = stopped() {
@@ -126,7 +126,7 @@ fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
     }
     // serde_json does not read numbers beyond a double. They are valid JSON, and no field takes their value.
     if error.is_syntax() && error.to_string().starts_with("number out of range") {
-        if let Ok(value) = parse_once(&without_numbers(text), want) {
+        if let Ok(value) = parse_once(&without_numbers(text), expected) {
             return Ok(value);
         }
         if let Some(problem) = stopped() {
@@ -143,9 +143,9 @@ pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Pr
     malformed(text, line, place_of(text, error), what)
 }
 
-fn parse_once(text: &str, want: Want) -> serde_json::Result<Value> {
+fn parse_once(text: &str, expected: Expected) -> serde_json::Result<Value> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = want.deserialize(&mut json)?;
+    let value = expected.deserialize(&mut json)?;
     json.end().map(|()| value)
 }
 
@@ -199,7 +199,7 @@ fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Proble
 
 /// The value that is expected at a place in the JSON.
 #[derive(Clone, Copy)]
-enum Want<'a> {
+enum Expected<'a> {
     Nothing,
     String,
     Recipients(&'a Reading<'a>),
@@ -233,7 +233,7 @@ impl Value {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Want<'_> {
+impl<'de> DeserializeSeed<'de> for Expected<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -242,7 +242,7 @@ impl<'de> DeserializeSeed<'de> for Want<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Want<'_> {
+impl<'de> Visitor<'de> for Expected<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -271,17 +271,17 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(match self {
-            Want::String | Want::Recipients(_) => Value::String(text.to_owned()),
+            Expected::String | Expected::Recipients(_) => Value::String(text.to_owned()),
             _ => Value::Other("a string"),
         })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         match self {
-            Want::Recipients(reading) => recipients(items, reading),
-            Want::Messages(reading) => messages(items, reading),
+            Expected::Recipients(reading) => recipients(items, reading),
+            Expected::Messages(reading) => messages(items, reading),
             _ => {
-                while items.next_element_seed(Want::Nothing)?.is_some() {}
+                while items.next_element_seed(Expected::Nothing)?.is_some() {}
                 Ok(Value::Other("an array"))
             }
         }
@@ -289,12 +289,12 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         match self {
-            Want::Message(reading) | Want::Messages(reading) => {
+            Expected::Message(reading) | Expected::Messages(reading) => {
                 Ok(Value::Message(message(members, reading)?))
             }
             _ => {
                 while members.next_key::<Name>()?.is_some() {
-                    members.next_value_seed(Want::Nothing)?;
+                    members.next_value_seed(Expected::Nothing)?;
                 }
                 Ok(Value::Other("an object"))
             }
@@ -304,11 +304,11 @@ impl<'de> Visitor<'de> for Want<'_> {
 
 fn recipients<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result<Value, A::Error> {
     let mut recipients = Recipients::default();
-    while let Some(value) = items.next_element_seed(Want::String)? {
+    while let Some(value) = items.next_element_seed(Expected::String)? {
         match value {
             Value::String(string) => recipients.add(string, reading.limits),
             other => {
-                while items.next_element_seed(Want::Nothing)?.is_some() {}
+                while items.next_element_seed(Expected::Nothing)?.is_some() {}
                 return Ok(Value::Mixed(other.kind()));
             }
         }
@@ -322,7 +322,7 @@ fn messages<'a, 'de, A: SeqAccess<'de>>(
 ) -> Result<Value, A::Error> {
     let limits = reading.limits;
     let (mut count, mut spellings) = (0, 0);
-    while let Some(value) = items.next_element_seed(Want::Message(reading))? {
+    while let Some(value) = items.next_element_seed(Expected::Message(reading))? {
         let draft = draft_of(value);
         spellings += draft.to.as_ref().map_or(0, Recipients::count);
         count += 1;
@@ -352,9 +352,9 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     while let Some(Name(name)) = members.next_key()? {
         let field = Field::named(&name);
         let value = members.next_value_seed(match field {
-            Some(Field::To) => Want::Recipients(reading),
-            Some(_) => Want::String,
-            None => Want::Nothing,
+            Some(Field::To) => Expected::Recipients(reading),
+            Some(_) => Expected::String,
+            None => Expected::Nothing,
         })?;
         if seen.contains(&name) {
             draft.note(

@@ -9,7 +9,7 @@ use encoding_rs::Encoding;
 use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::file::{Content, File, name_in};
 use crate::http::charset;
 use crate::http::parameters::parameters;
@@ -29,7 +29,7 @@ use crate::message::limits::Limits;
 /// 400 with the offset in the body for malformed framing or part headers, for a part without a name, and for bytes that
 /// are not valid in the charset. 415 for an unknown charset, and for a field that is itself multipart or has a transfer
 /// encoding.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let mut draft = Draft {
         read_as: "multipart/form-data",
         ..Draft::default()
@@ -62,9 +62,9 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
     draft.files = files.len();
     take(draft)?;
-    Ok(Read {
+    Ok(Extras {
         files,
-        ..Read::default()
+        ..Extras::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! `application/x-ndjson` → drafts.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::json;
 use crate::http::charset;
 use crate::http::problem::Problem;
@@ -13,7 +13,7 @@ use crate::message::limits::Limits;
 ///
 /// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 if there are no lines, or too
 /// many.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
     let (mut messages, mut spellings) = (0, 0);
     for (index, line) in text.split('\n').enumerate() {
@@ -35,9 +35,9 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
             "all lines are blank; an object with the fields of a message is needed on each line",
         ));
     }
-    Ok(Read {
+    Ok(Extras {
         many: true,
-        ..Read::default()
+        ..Extras::default()
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::body::{Body, Read};
+use super::body::{Body, Extras};
 use super::file::{Content as FileContent, File, name_in};
 use super::format::{Format, media_types};
 use super::webhook::{Form, Webhook};
@@ -30,6 +30,7 @@ pub struct Reader {
 pub enum Uploads<'a> {
     /// It is not known yet whether there is a service: a body that may hold a file is refused.
     Unknown,
+    /// There is no service.
     Nowhere,
     /// To a service. A file is named by
     Somewhere {
@@ -57,14 +58,16 @@ pub struct Unaddressed {
     /// The recipients as written, each spelling once. Absent if the path names the recipient. The messages of several
     /// files share them.
     pub to: Option<Arc<[String]>>,
+    /// The checked values.
     pub content: Content,
 }
 
 /// The content of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
+    /// The messages, in order.
     pub messages: Vec<Unaddressed>,
-    pub read: Read,
+    pub extras: Extras,
 }
 
 impl Reader {
@@ -165,13 +168,13 @@ impl Reader {
             elements: 0,
             fault: None,
         };
-        let mut read = match self.what {
+        let mut extras = match self.what {
             What::Messages(format) => {
-                let read = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
-                if !read.files.is_empty() && !self.takes_files {
+                let extras = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
+                if !extras.files.is_empty() && !self.takes_files {
                     return Err(nowhere_to_upload());
                 }
-                read
+                extras
             }
             What::File(name, media_type) => {
                 if body.bytes.is_empty() {
@@ -182,22 +185,22 @@ impl Reader {
                     files: 1,
                     ..Draft::default()
                 })?;
-                Read {
+                Extras {
                     files: vec![File::new(name.as_deref(), Some(&media_type), content)],
-                    ..Read::default()
+                    ..Extras::default()
                 }
             }
             What::Webhook(webhook, form) => {
                 let (draft, answer) = webhook.read(&body, form, limits)?;
                 draft.map(|draft| messages.add(draft)).transpose()?;
-                Read {
+                Extras {
                     answer,
-                    ..Read::default()
+                    ..Extras::default()
                 }
             }
         };
         if let Some((index, fault)) = messages.fault {
-            return Err(match read.many {
+            return Err(match extras.many {
                 true => fault.of_message(index),
                 false => fault,
             });
@@ -205,14 +208,14 @@ impl Reader {
         let mut kept = messages.taken;
         if !self.codings.is_empty() {
             // The received body does not hold the bytes of the files.
-            for file in &mut read.files {
+            for file in &mut extras.files {
                 kept += file.unpack(body.bytes, memory)?;
             }
         }
         memory.give_back((memory.taken() - held_before).saturating_sub(kept));
         Ok(Payload {
             messages: messages.checked,
-            read,
+            extras,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `text/plain` → draft.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
@@ -11,7 +11,7 @@ use crate::message::limits::Limits;
 ///
 /// # Errors
 /// 413 if it is larger than any message; 400 for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     // No charset needs more than four bytes for a character that has one byte in UTF-8.
     if body.bytes.len() > limits.size.saturating_mul(4) {
         return Err(limits.too_large());
@@ -19,5 +19,5 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     let mut draft = Draft::default();
     draft.values[Field::Body] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
     take(draft)?;
-    Ok(Read::default())
+    Ok(Extras::default())
 }

@@ -31,7 +31,7 @@ pub enum Form {
     Urlencoded,
     Multipart,
     /// No media type, or another one.
-    Unsaid,
+    Unknown,
 }
 
 impl Form {
@@ -43,7 +43,7 @@ impl Form {
             b"application/x-www-form-urlencoded" => Form::Urlencoded,
             b"multipart/form-data" => Form::Multipart,
             other if other.starts_with(b"application/") && other.ends_with(b"+json") => Form::Json,
-            _ => Form::Unsaid,
+            _ => Form::Unknown,
         }
     }
 }

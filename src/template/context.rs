@@ -8,7 +8,9 @@ use minijinja::value::{Enumerator, Object, Value};
 /// The parts of a request that a template sees.
 #[derive(Debug)]
 pub struct Call {
+    /// The parsed payload.
     pub payload: Value,
+    /// The headers, without credentials.
     pub headers: Headers,
     /// The parameters of the URL's query without a meaning for this module.
     pub query: Vec<(String, String)>,

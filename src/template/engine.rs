@@ -14,7 +14,7 @@ use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
-use crate::message::field::{FIELDS, Field, Takes};
+use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
 
 /// The cost limit of one rendering: so many steps, or 64 times so many bytes of output.
@@ -38,6 +38,7 @@ pub struct Templates {
 /// The number of renderings of a template.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Renderings {
+    /// Renderings without an error.
     pub rendered: u64,
     /// The template is broken, or the payload does not fit it.
     pub failed: u64,
@@ -317,8 +318,8 @@ fn message() -> String {
         .iter()
         .filter(|row| !matches!(row.field, Field::To | Field::Body));
     let blocks = fields.map(|field| {
-        let escape = match field.takes {
-            Takes::Xhtml => "html",
+        let escape = match field.field_type {
+            FieldType::Xhtml => "html",
             _ => "none",
         };
         (field.name, escape)

@@ -51,6 +51,7 @@ impl Version {
 }
 
 impl Folder {
+    /// The folder at this path, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Folder {
         Folder(path.into())
     }

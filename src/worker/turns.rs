@@ -16,6 +16,7 @@ pub struct Turns {
 
 /// The turn of a piece of work.
 pub struct Turn {
+    /// The rank of the piece in the queue.
     pub round: u32,
     current: Arc<AtomicU32>,
 }

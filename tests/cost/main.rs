@@ -1,6 +1,6 @@
 //! Limits of the cost of every request: memory, and the time for which it blocks the event loop and the thread.
 //!
-//! The requests are those of `fuzz/corpus/cost`, and families of repeated pieces in every place of every format. They
+//! The requests come from `fuzz/corpus/cost`, and from families of repeated pieces in every place of every format. They
 //! are measured in the release build: `cargo test --release --test cost`.
 
 mod families;
@@ -175,7 +175,7 @@ fn markup_in_the_texts_of_every_template() {
 }
 
 /// The most memory of an administrator's template for any request: 64 bytes for each step, and a copy. The template
-/// `filters` uses as much as it can.
+/// `filters` tries to reach it.
 const RENDERING: u64 = 2 * 64 * 200_000;
 
 #[test]

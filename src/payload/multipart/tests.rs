@@ -7,7 +7,7 @@ use crate::payload::body::drafts_of;
 
 fn read(boundary: &str, charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
     let body = (bytes, charset, Some(boundary.as_bytes()));
-    let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+    let read = |body: &Body, take: &mut Sink| super::read(body, &LIMITS, take);
     drafts_of(body, read).map(|(mut drafts, _)| drafts.remove(0).known())
 }
 

@@ -24,10 +24,10 @@ fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
 fn json_is_read_under_every_media_type() {
     let json = br#" {"a": [1, null, "x"]}"#;
     let read_as = r#"{"a":[1,null,"x"]}"#.to_owned();
-    for form in [Form::Json, Form::Urlencoded, Form::Multipart, Form::Unsaid] {
+    for form in [Form::Json, Form::Urlencoded, Form::Multipart, Form::Unknown] {
         assert_eq!(read(json, form), Ok(read_as.clone()), "{form:?}");
     }
-    assert_eq!(read(b"[1]", Form::Unsaid), Ok("[1]".to_owned()));
+    assert_eq!(read(b"[1]", Form::Unknown), Ok("[1]".to_owned()));
     assert_eq!(read(b"\"x\"", Form::Json), Ok("\"x\"".to_owned()));
     assert_eq!(
         read(
@@ -36,11 +36,11 @@ fn json_is_read_under_every_media_type() {
         ),
         Ok(r#"{"a":"size:19\" x\ny","b":"c\"d"}"#.to_owned())
     );
-    assert_eq!(read(b"hello", Form::Unsaid), Err(415));
+    assert_eq!(read(b"hello", Form::Unknown), Err(415));
     assert_eq!(read(b"{\"a\": 1", Form::Urlencoded), Err(400));
     assert_eq!(read(b" \n", Form::Json), Ok("{}".to_owned()));
     assert_eq!(
-        read(b"\xEF\xBB\xBF{\"a\":1}", Form::Unsaid),
+        read(b"\xEF\xBB\xBF{\"a\":1}", Form::Unknown),
         Ok(r#"{"a":1}"#.to_owned())
     );
     assert_eq!(read(b"\xFF", Form::Json), Err(400));
@@ -90,7 +90,7 @@ fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     assert_eq!(form(r#"x={"a":1}"#), ok(r#"{"a":1}"#));
     assert_eq!(form("[x]=1"), ok(r#"{"[x]":"1"}"#));
     assert_eq!(form("hello"), Err(415));
-    for other in [Form::Json, Form::Unsaid] {
+    for other in [Form::Json, Form::Unknown] {
         assert_eq!(
             read(b"text=a+b", other),
             ok(r#"{"text":"a b"}"#),
@@ -100,7 +100,7 @@ fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     }
     let parts = "--limit\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\r\n{\"a\": 1}\r\n\
         --limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n\u{1}\r\n--limit--\r\n";
-    for declared in [Form::Multipart, Form::Json, Form::Urlencoded, Form::Unsaid] {
+    for declared in [Form::Multipart, Form::Json, Form::Urlencoded, Form::Unknown] {
         assert_eq!(read(parts.as_bytes(), declared), ok(r#"{"a":1}"#));
     }
 }
@@ -111,8 +111,8 @@ fn media_types_are_known_in_any_case() {
     assert_eq!(form("Application/JSON"), Form::Json);
     assert_eq!(form("application/vnd.x+json"), Form::Json);
     assert_eq!(form("multipart/form-data"), Form::Multipart);
-    assert_eq!(form("applications/json"), Form::Unsaid);
-    assert_eq!(Form::of(None), Form::Unsaid);
+    assert_eq!(form("applications/json"), Form::Unknown);
+    assert_eq!(Form::of(None), Form::Unknown);
 }
 
 /// The length of the stanza with addresses of usual length.

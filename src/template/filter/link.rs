@@ -25,7 +25,7 @@ pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String,
     Ok(text?.unwrap_or_default())
 }
 
-/// `url(…)`: the same for links of http and https only. Empty if there are none.
+/// `url(…)`: the same for links of http and https only. The result may be empty.
 pub fn url(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
     let url = first(state, value, &others, |text| {
         // A field with one link has no room for a second one.
