@@ -1,4 +1,4 @@
-"""XMPP clients on a bare socket, each in a process of its own: what they measure must not wait for Python's turn."""
+"""XMPP clients on a plain socket. Each runs in its own process, so that its measurements do not wait for other Python code."""
 import base64
 import contextlib
 import os
@@ -13,7 +13,7 @@ HOST = "example.com"
 
 
 def login(port, user):
-    """A socket that has logged in."""
+    """Returns a socket that is logged in."""
     stream = socket.create_connection(("127.0.0.1", port), world.PATIENCE)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     head = (f"<?xml version='1.0'?><stream:stream to='{HOST}' version='1.0' xmlns='jabber:client' "
@@ -45,9 +45,9 @@ def receive(port, user, received, ready):
 
 
 def ping(port, user, pipe):
-    """Pings the server all the time; sends the milliseconds that each took since it was asked last."""
+    """Pings the server without a break. On request, it sends the times since the last request, in milliseconds."""
     with contextlib.suppress(PermissionError):
-        os.nice(-10)  # what is measured is the server, not when this process has its turn
+        os.nice(-10)  # so that this process does not wait for the CPU, which would look like a slow server
     stream = login(port, user)
     stream.settimeout(world.PATIENCE)
     pings, number = [], 0

@@ -1,8 +1,8 @@
--- For wrk: POST requests, and what became of them as one line of JSON.
+-- A script for wrk: posts requests, and prints the result as one line of JSON.
 --   -- HOST TYPE BODY_FILE USER PASSWORD [FIRST [KEY]]
--- %d in USER or PASSWORD is another number in each request, from FIRST on. Without USER, PASSWORD is a token, or
--- the path of a file with a token on each line, of which each request takes the next from line FIRST on. KEY begins the Idempotency-Key,
--- which is another for each request too.
+-- %d in USER or PASSWORD is a number that grows with each request, from FIRST on. If USER is empty, PASSWORD is a token, or the path of
+-- a file with one token on each line; each request uses the next line, from line FIRST on. KEY is the beginning of the
+-- Idempotency-Key; the number follows.
 
 local bit = require "bit";
 

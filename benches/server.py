@@ -33,7 +33,7 @@ import report  # noqa: E402
 import world  # noqa: E402
 from clients import HOST, ping, receive  # noqa: E402
 
-CHEAP = "cheap.example"  # its passwords take no time, so that many failures do not either
+CHEAP = "cheap.example"  # a host whose passwords take no time to check, for many failures
 FIRST_USERS = 20000
 MESSAGES = 10000
 WAITING = 1000
@@ -46,12 +46,12 @@ MODULES = """modules_enabled = {
 	"vcard_legacy", "version",
 }
 limits = { c2s = { rate = "10mb/s" } }
-"""  # those of the configuration that Debian installs, whose 10kb/s for a client the pings would exceed
+"""  # the modules of Debian's configuration; its limit of 10kb/s for a client is too low for the pings
 
-# A template of the administrator's own that takes all the steps that it may.
+# A custom template that uses all its fuel.
 GREEDY = "{% for i in range(100000) %}{% for j in range(100000) %}{{ i + j }}{% endfor %}{% endfor %}"
 
-# Accounts whose password is "secret", made without deriving it for each.
+# Makes accounts with the password "secret". The password is derived only once.
 MAKE_ACCOUNTS = """
 local datamanager = require "util.datamanager"
 local host, count = "%s", %d
@@ -61,7 +61,7 @@ return data.iteration_count
 """
 
 
-# Stores the tokens of an account, as the module keeps them: id → hash, for those that are given as text.
+# Stores the tokens of an account in the module's format. `tokens` is a text of ids and hashes.
 STORE_TOKENS = """
 local storage = require "core.storagemanager"
 local store, accounts = storage.open("%(host)s", "post_msg_tokens"), storage.open("%(host)s", "post_msg_token_ids")
@@ -76,7 +76,7 @@ return true
 
 
 def alerts(count):
-    """What Alertmanager posts for a group of so many alerts."""
+    """Returns Alertmanager's payload for a group of `count` alerts."""
     def alert(number):
         labels = {"alertname": "DiskWillFillIn4Hours", "instance": f"db{number}.example.com:9100", "job": "node", "mountpoint": "/srv",
                   "severity": "warning", "team": "storage"}
@@ -94,7 +94,7 @@ def alerts(count):
             "groupKey": '{}:{alertname="DiskWillFillIn4Hours"}', "truncatedAlerts": 0}
 
 
-# The module's counters and histograms count, or do not.
+# Turns the module's counters and histograms off or on.
 DEAF = """
 local deaf, nothing = %s, function () end
 for name, family in pairs(require "core.statsmanager".get_metric_registry().families) do
@@ -108,7 +108,7 @@ end
 
 
 def token():
-    """A sending token, by its form."""
+    """Returns a text with the form of a sending token."""
     text = f"pmsg_{secrets.token_hex(8)}_{secrets.token_urlsafe(20)}"
     return text + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:6].decode()
 
@@ -119,12 +119,12 @@ class Server(world.Server):
         super().configure()
 
     def seconds(self):
-        """Processor time of the thread that serves all."""
+        """Returns the CPU time of Prosody's main thread, in seconds."""
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
     async def resident(self):
-        """Megabytes."""
+        """Returns the resident memory after a garbage collection, in megabytes."""
         await self.lua("collectgarbage() collectgarbage()")
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s*(\d+)", file.read())[1]) / 1024
@@ -137,7 +137,7 @@ class Server(world.Server):
 
 
 def at(values, share):
-    """A percentile."""
+    """Returns a percentile."""
     values = sorted(values)
     return values[min(int(len(values) * share), len(values) - 1)]
 
@@ -205,12 +205,12 @@ class Bench:
             shutil.rmtree(self.files)
 
     def pinged(self):
-        """The pings since this was called last."""
+        """Returns the pings since the last call, in milliseconds."""
         self.pinger.send(None)
         return self.pinger.recv()
 
     def make_token(self):
-        """A sending token of the sender."""
+        """Makes a sending token for the sender."""
         return self.server.prosodyctl(["mod_post_msg", "token", "add", f"sender@{HOST}"])["out"].splitlines()[-1]
 
     def token_file(self, name, tokens):
@@ -219,7 +219,8 @@ class Bench:
         return file.name
 
     def wrk(self, path, body="small", user="sender", password="secret", token=None, connections=8, seconds=None, first=0, key=""):
-        """Starts wrk; the result has `requests`, `seconds`, `refused`, `p50`, `p99` (milliseconds), `rate`, `cost`."""
+        """Starts wrk. Returns a function that waits for its end and returns `requests`, `seconds`, `refused`, `p50` and `p99`
+        (milliseconds), `rate` (a second) and `cost` (CPU µs of the server for a request)."""
         begin = self.server.seconds()
         media_type = "text/plain" if body == "small" else "application/json"
         process = subprocess.Popen(
@@ -249,7 +250,7 @@ class Bench:
         return f"first{self.first_user}"
 
     async def rates(self):
-        """Rates, in turns with the ceilings. The recipient costs nothing, so that only the sender's side shows."""
+        """Measures rates, in turns with the ceilings. Delivery costs nothing, so the figures show only the sender's side."""
         cases = {
             "ceiling: answer at once": ("/ceiling/answer", "small"),
             "ceiling: answer after `module:send`": ("/ceiling/send", "small"),
@@ -296,7 +297,7 @@ class Bench:
             self.target(what, f"at least {least:.2f}", f"{measured:.2f}", measured >= least)
 
     async def metrics(self):
-        """What it costs that metrics are collected: in turns with a Prosody whose counters and histograms are deaf, the same one."""
+        """Measures the cost of metrics, in turns with the same Prosody with its counters and histograms turned off."""
         collecting = Server({HOST: {"accounts": {"sender": "secret", "sink": "secret"}, "modules": ["post_msg", "bench_ceiling"],
                                     "lines": f"bench_small = {world.quote(SMALL)}; bench_large = {world.quote(LARGE)}"}},
                             extra=MODULES + '\nstatistics = "internal"\nstatistics_interval = "manual"', level="info")
@@ -318,8 +319,8 @@ class Bench:
         self.target("100 bytes of text while metrics are collected: CPU time relative to no metrics", "at most 1.02", f"{measured:.3f}", measured <= 1.02)
 
     async def allocated(self, path, body, keyed=False, token=None):
-        """Bytes that one request allocates in Lua, the answer included, while the collector rests."""
-        count = 20 if body == "json" else 200  # what is not collected meanwhile must not be much
+        """Returns the bytes that one request and its answer allocate in Lua. The garbage collector is stopped for this."""
+        count = 20 if body == "json" else 200  # the garbage of all requests must fit into memory
         with open(self.bodies[body], encoding="utf-8") as file:
             media_type, text = "application/json" if body == "json" else "text/plain", file.read()
         requests = [self.request(path, text, media_type, more=f"Idempotency-Key: allocated-{number}\r\n" if keyed else "", token=token)
@@ -333,7 +334,7 @@ class Bench:
         return (after - before) * 1024 / count
 
     async def first_use(self):
-        """Passwords that are used for the first time."""
+        """Measures passwords that are used for the first time."""
         found = []
         for _ in range(self.options.rounds):
             result = await asyncio.to_thread(self.wrk("/msg/recipient", user="first%d", first=self.first_user))
@@ -346,7 +347,7 @@ class Bench:
             self.bars.append(("first use of a password", median(found, "rate") / self.route_rate, True))
 
     async def batches(self):
-        """Many messages in one request, in turns with a plain loop."""
+        """Measures many messages in one request, in turns with a plain loop."""
         line = json.dumps({"to": "sink", "body": SMALL}) + "\n"
         requests = {"loop": self.request(f"/ceiling/loop/{MESSAGES}", ""),
                     "ndjson": self.request("/msg", line * MESSAGES, "application/x-ndjson")}
@@ -377,7 +378,7 @@ class Bench:
         self.target("NDJSON with 10,000 messages: longest ping of another user", "at most 50 ms", f"{longest:.1f} ms", longest <= 50)
 
     async def webhooks(self):
-        """Other programs' payloads, in turns with a JSON message of the same size; and pings meanwhile."""
+        """Measures other programs' payloads, in turns with a JSON message of the same size, and the pings at that time."""
         cases = {
             "ceiling: answer at once to the same number of bytes": ("/ceiling/answer", "as large"),
             "a JSON message with the size of 10 alerts": ("/msg/sink", "as large"),
@@ -422,7 +423,7 @@ class Bench:
                     largest <= ceiling + 5)
 
     async def tokens(self):
-        """Sending tokens, when the store has few and when it has many."""
+        """Measures sending tokens, with a few and with many in the store."""
         one, rounds, memory, first = self.make_token(), [], [], 0
         stored = [token() for _ in range(TOKENS)]
         path = self.token_file("stored", stored)
@@ -454,7 +455,7 @@ class Bench:
                     memory[2] - memory[0] <= 10)
 
     async def first_uses(self, busy):
-        """Posts with a password that was not used before, for as long as `busy()`; milliseconds and statuses."""
+        """Posts with passwords that were not used before, while `busy()`. Returns the times (milliseconds) and the statuses."""
         times, statuses = [], []
         while busy():
             request = self.request("/msg/recipient", SMALL, user=self.another_user())
@@ -465,7 +466,7 @@ class Bench:
         return times, statuses
 
     async def pings(self):
-        """Pings of another user while others keep the server busy."""
+        """Measures pings of another user while requests keep the server busy."""
         kinds = {
             "idle": None,
             "ceiling: answer at once": {"path": "/ceiling/answer"},
@@ -525,7 +526,7 @@ class Bench:
                     "max ms", "refused"], rows, "Further attempts are answered 429 (too many) or 503 (too many at once) and are not counted as failed.")
 
     async def posts(self):
-        """Memory over many posts."""
+        """Measures memory over many posts."""
         await asyncio.to_thread(self.wrk("/msg/recipient", seconds=5))
         before, count = await self.server.resident(), 0
         while count < 100_000:
@@ -533,7 +534,7 @@ class Bench:
         self.grown("posts", count, before, await self.server.resident())
 
     async def failures(self):
-        """Memory over many failures."""
+        """Measures memory over many failures."""
         before, count, first = await self.server.resident(), self.server.failures(), 0
         begin, failed = count, 0
         while failed < 100_000:
@@ -550,7 +551,7 @@ class Bench:
         self.target(f"Memory growth over 100,000 {what}", "at most 10 MB", f"{after - before:+.1f} MB", after - before <= 10)
 
     async def waiting(self):
-        """Many requests that wait for a receipt which never comes."""
+        """Measures many requests that wait for a receipt that never arrives."""
         plain = self.request("/ceiling/route", SMALL)
         patient = self.request("/msg/recipient", SMALL, more="Prefer: wait=30\r\n")
         self.pinged()
@@ -590,7 +591,7 @@ class Bench:
         self.target("1,000 waiting requests: memory without that of their connections", "under 20 MB",
                     f"{cost:.1f} MB ({memory[2] - memory[0]:.1f} MB with the connections)", cost < 20)
 
-    # What becomes of it
+    # The report
 
     def circumstances(self):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -605,7 +606,7 @@ class Bench:
         return "\n".join([self.circumstances(), "", *lines, *self.out, ""])
 
 
-# Large payloads and tokens come last: what they leave behind, on the disk and in memory, would be in the way of the others.
+# Large payloads and tokens come last, because they leave data on the disk and in memory that would disturb the other sections.
 SECTIONS = ["rates", "metrics", "first_use", "batches", "pings", "posts", "failures", "waiting", "webhooks", "tokens"]
 
 def main():

@@ -44,9 +44,9 @@ local function revoke(username, id) --> true; or nil, problem
 	if not entry or entry.account ~= username then
 		return nil, problem or problems.new("unknown_token");
 	end
-	local _;
-	_, problem = tokens:revoke(id, os.time());
-	if problem then return nil, problem; end
+	local revoked;
+	revoked, problem = tokens:revoke(id, os.time());
+	if not revoked then return nil, problem; end
 	sender_tokens.forget(address_of(username));
 	module:log("info", "%s revoked the sending token %s", address_of(username), id);
 	return true;

@@ -1,9 +1,8 @@
 -- Problems of credentials: why a request has no sender.
 
-local modulemanager = require "core.modulemanager";
-
 local config = module.import "config";
 local problems = module.import "problems";
+local server = module.import "prosody";
 local show = module.import "display".show;
 
 local auth_problems = {};
@@ -15,7 +14,7 @@ local function challenges() --> string
 	if mechanisms:contains("Basic") or mechanisms:contains("Token") then
 		schemes[#schemes + 1] = ("Basic realm=\"%s\", charset=\"UTF-8\""):format(module.host);
 	end
-	local has_tokens = mechanisms:contains("Bearer") and modulemanager.is_loaded(module.host, "tokenauth");
+	local has_tokens = mechanisms:contains("Bearer") and server.tokenauth(module.host);
 	if has_tokens or not mechanisms:contains("Basic") then
 		schemes[#schemes + 1] = ("Bearer realm=\"%s\""):format(module.host);
 	end

@@ -10,9 +10,10 @@ local senders = module.import "senders";
 local server = module.import "prosody";
 
 local function sender_of(exchange, token) --> sender; or nil, problem
-	if not config.auth_mechanisms:contains("Bearer") then return nil, auth_problems.wrong_token(exchange, "(token)"); end
-	local address, role, err = server.read_token(module.host, token);
-	if err == "internal-error" then return nil, auth_problems.unreadable_account(); end
+	local tokenauth = config.auth_mechanisms:contains("Bearer") and server.tokenauth(module.host);
+	if not tokenauth then return nil, auth_problems.wrong_token(exchange, "(token)"); end
+	local address, role = server.check_bearer(tokenauth, token);
+	if not address and role == "internal-error" then return nil, auth_problems.unreadable_account(); end
 	address = address and jid_prep(address);
 	local user, host = jid_split(address);
 	if not user or host ~= module.host then

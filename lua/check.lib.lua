@@ -1,8 +1,6 @@
 -- `prosodyctl mod_post_msg check`: looks at a configuration, finds what would not work, and says what to do.
 
-local configmanager = require "core.configmanager";
 local lfs = require "lfs";
-local modulemanager = require "core.modulemanager";
 local url_parse = require "socket.url".parse;
 
 local is_loopback = module.import "loopback";
@@ -31,7 +29,7 @@ end
 -- The configuration
 
 local function global(name)
-	return configmanager.get("*", name);
+	return server.configured("*", name);
 end
 
 local function list(value) --> list
@@ -61,18 +59,14 @@ local function is_open() --> boolean
 	return false;
 end
 
-local function is_enabled(name, host) --> boolean
-	return modulemanager.get_modules_for_host(host):contains(name) or configmanager.get(host, "component_module") == name;
-end
-
 local function external_url_of(host) --> as url_parse; nil if it is not set
-	local url = configmanager.get(host, "http_external_url");
+	local url = server.configured(host, "http_external_url");
 	return type(url) == "string" and url_parse(url) or nil;
 end
 
 -- The name in the URL of a host.
 local function http_host_of(host) --> string
-	return configmanager.get(host, "http_host") or host;
+	return server.configured(host, "http_host") or host;
 end
 
 -- Files
@@ -115,7 +109,7 @@ local function check_names_of_settings(found, section)
 	local names = {};
 	for index, setting in ipairs(settings.declared) do names[index] = "post_msg_"..setting.name; end
 	local known = set_of(names);
-	for option in pairs(configmanager.getconfig()[section] or {}) do
+	for option in pairs(server.configured_names(section)) do
 		if option:find("^post_msg_") and not known[option] then
 			found:problem("There is no setting %s (in the section %s); the settings are: %s", option, section, table.concat(names, ", "));
 		end
@@ -212,8 +206,8 @@ end
 local function check_modules(found)
 	local has_rooms, has_metrics = false, false;
 	for host in pairs(prosody.hosts) do
-		has_rooms = has_rooms or is_enabled("muc", host);
-		has_metrics = has_metrics or is_enabled("http_openmetrics", host);
+		has_rooms = has_rooms or server.is_configured("muc", host);
+		has_metrics = has_metrics or server.is_configured("http_openmetrics", host);
 	end
 	if not has_rooms then
 		found:note("There are no rooms on this server: Component \"rooms.example.com\" \"muc\" would bring some");
@@ -223,18 +217,8 @@ local function check_modules(found)
 	end
 end
 
-local function hosts_with_module() --> list of names, in alphabetical order
-	local hosts = {};
-	for host, session in pairs(prosody.hosts) do
-		-- COMPAT In prosodyctl of 13, "*" is one of them.
-		if host ~= "*" and session.type == "local" and is_enabled("post_msg", host) then hosts[#hosts + 1] = host; end
-	end
-	table.sort(hosts);
-	return hosts;
-end
-
 local function check() --> findings
-	local found, hosts, values = new_findings(), hosts_with_module(), {};
+	local found, hosts, values = new_findings(), server.hosts_with("post_msg"), {};
 	if not hosts[1] then
 		found:problem("No host has the module; add \"post_msg\" to modules_enabled");
 	end

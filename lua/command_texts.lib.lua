@@ -19,10 +19,10 @@ texts.en = {
 	no_tokens = "You have no sending tokens."; revoked = "The token is revoked.";
 	problems = {
 		label = "The label is one line of at most 200 bytes, without control characters.";
-		to = "A recipient is an address without resource, or a domain; at most 100 recipients, of 16384 bytes in all.";
+		to = "A recipient is an address without resource, or a domain; at most 100 recipients, 16384 bytes in all.";
 		as = "The name of a format has only letters, digits, dots, hyphens and underscores.";
-		days = "The days are a whole number from 1 to 36500.";
-		rate = "The messages a minute are a whole number from 1 to 10000.";
+		days = "The number of days is a whole number from 1 to 36500.";
+		rate = "The number of messages a minute is a whole number from 1 to 10000.";
 		form = "The form is incomplete.";
 		id = "You have no token with this id."; token_limit = "You have as many tokens as an account may have; revoke one first.";
 		unavailable = "Tokens cannot be stored or read now; try again later.";
@@ -41,16 +41,16 @@ texts.de = {
 	labels = {
 		label = "Bezeichnung, etwa der Name des Programms"; to = "Darf nur an diese Adressen oder Domains senden";
 		as = "Darf nur dieses Format senden (alertmanager, github, …)"; days = "Tage, bis es abläuft";
-		rate = "Höchstens so viele Nachrichten in der Minute"; token = "Token"; id = "Kennung"; expires = "Läuft ab"; made = "Erstellt";
+		rate = "Höchstzahl der Nachrichten pro Minute"; token = "Token"; id = "Kennung"; expires = "Läuft ab"; made = "Erstellt";
 		used = "Zuletzt benutzt";
 	};
 	no_tokens = "Sie haben keine Sende-Token."; revoked = "Das Token ist widerrufen.";
 	problems = {
 		label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes, ohne Steuerzeichen.";
-		to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 100 sind möglich, von zusammen 16384 Bytes.";
+		to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 100 Empfänger, zusammen 16384 Bytes.";
 		as = "Der Name eines Formats besteht aus Buchstaben, Ziffern, Punkten, Binde- und Unterstrichen.";
-		days = "Die Tage sind eine ganze Zahl von 1 bis 36500.";
-		rate = "Die Nachrichten in der Minute sind eine ganze Zahl von 1 bis 10000.";
+		days = "Die Zahl der Tage ist eine ganze Zahl von 1 bis 36500.";
+		rate = "Die Zahl der Nachrichten pro Minute ist eine ganze Zahl von 1 bis 10000.";
 		form = "Das Formular ist unvollständig.";
 		id = "Sie haben kein Token mit dieser Kennung.";
 		token_limit = "Sie haben so viele Token, wie ein Konto haben darf; widerrufen Sie zuerst eines.";

@@ -16,13 +16,13 @@ local xmlns_forms = "jabber:x:data";
 -- One run of a command is a table { username, text, form }: whose tokens, the texts in the client's language, and the form that the
 -- client has filled in, if it has. Each function below takes it, and returns what mod_adhoc takes.
 
-local function refuse(run, name)
-	return { status = "completed"; error = { message = run.text.problems[name] } };
+local function refuse(sentence)
+	return { status = "completed"; error = { message = sentence } };
 end
 
 local function refuse_problem(run, problem)
 	local sentences = run.text.problems;
-	return refuse(run, sentences[problem.field] and problem.field or sentences[problem.kind] and problem.kind or "unavailable");
+	return refuse(sentences[problem.field] or sentences[problem.kind] or sentences.unavailable);
 end
 
 local function complete(result)
@@ -112,13 +112,13 @@ end
 
 local function revoke(run)
 	local id = values(run, "id")[1];
-	if not id then return refuse(run, "form"); end
+	if not id then return refuse(run.text.problems.form); end
 	local ok, problem = own_tokens.revoke(run.username, id);
 	if not ok then return refuse_problem(run, problem); end
 	return complete { info = run.text.revoked; result = dataforms.new { title = run.text.names.revoke; field(run, "id", nil, { value = id }) } };
 end
 
--- In the order in which clients show them. `show` runs first; if it returns a form, `take` runs with what the client filled in.
+-- `show` runs first; if it returns a form, `take` runs when the client has filled it in.
 local commands = {
 	{ name = "add"; show = show_add_form; take = add };
 	{ name = "list"; show = list };
@@ -138,11 +138,11 @@ local function run_command(command, data, state) --> what mod_adhoc takes
 	local username, host = jid_split(data.from);
 	local run = { username = username; text = texts.of(data.stanza or current_stanza); form = data.form };
 	if not is_permitted(username, host) then
-		return refuse(run, "account");
+		return refuse(run.text.problems.account);
 	elseif run.form and command.take then
 		return command.take(run);
 	elseif state then
-		return refuse(run, "form");
+		return refuse(run.text.problems.form);
 	end
 	local answer = command.show(run);
 	if not answer.form then return answer; end

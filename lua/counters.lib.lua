@@ -7,4 +7,10 @@ local function register(name, count)
 	counts[name] = count;
 end
 
-return { register = register };
+local function count_keys(items) --> number
+	local count = 0;
+	for _ in pairs(items) do count = count + 1; end
+	return count;
+end
+
+return { register = register; count_keys = count_keys };

@@ -6,7 +6,8 @@ local server = module.import "prosody";
 -- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
 -- connection. Closed twice at once, it would lose the answer.
 local function end_connection(exchange, seconds)
-	exchange.is_last, exchange.response.persistent = true, true;
+	exchange.is_last = true;
+	server.set_persistent(exchange.response, true);
 	module:add_timer(seconds, function () exchange.request.conn:close(); end);
 end
 
@@ -23,7 +24,7 @@ local function check_headers(exchange) --> true; or nil, problem
 	elseif not headers.transfer_encoding then
 		return true;
 	elseif length then
-		exchange.response.persistent = false;
+		server.set_persistent(exchange.response, false);
 		return refuse("bad_framing", "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone");
 	end
 	end_connection(exchange, 1);

@@ -14,6 +14,7 @@ local now = require "util.time".monotonic;
 
 local auth = module.import "auth";
 local config = module.import "config";
+local connections = module.import "connections";
 local framing = module.import "framing";
 local host = module.import "host";
 local idempotency = module.import "idempotency";
@@ -70,7 +71,7 @@ local function slow_down(exchange) --> whether the connection is closed
 	local seconds = exchange.native:refuse();
 	if not seconds then return false; end
 	if not exchange.is_last then
-		exchange.response.persistent = false;
+		server.set_persistent(exchange.response, false);
 		server.ignore_input(exchange.request.conn);
 	end
 	if seconds > 0 then scheduler.sleep(seconds); end
@@ -82,7 +83,7 @@ local function conclude(exchange, answer, problem) --> answer
 		problem.headers = problem.headers or {};
 		problem.headers.connection = "close";
 	else
-		scheduler.go_on(exchange.request.conn);
+		connections.read_rest(exchange.request.conn);
 	end
 	exchange.body = nil;
 	return problem and refusal(exchange, problem) or answer;
@@ -108,11 +109,11 @@ local function answering(handle) --> function (event)
 		local exchange = new_exchange(event);
 		set_origins(response);
 		server.on_client_gone(response, function () sending.abandon(exchange); end);
-		scheduler.let_timers_run(request.conn);
+		connections.yield_to_timers(request.conn);
 		local answer, problem = handle(exchange);
 		answer = conclude(exchange, answer, problem);
 		record(exchange, answer, problem, now() - begun);
-		response.on_destroy = nil;
+		server.forget_client(response);
 		return write_long(response, answer) or answer;
 	end;
 end

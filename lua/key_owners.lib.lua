@@ -39,7 +39,7 @@ local function read(sender, make) --> id or nil; or nil and an error
 	return entry and entry.id;
 end
 
--- The id of a sender's account; `make`: whether to make an id if there is none. An entry without an owner is of an earlier version, or
+-- The id of a sender's account; `make`: whether to make a missing id. A key without an owner is of an earlier version, or
 -- the id could not be stored.
 local function find(sender, make) --> id or nil; or nil and an error
 	local id = ids:get(sender.account);

@@ -177,7 +177,7 @@ local function forget_account(event)
 end
 
 module:hook_global("user-deleted", forget_account);
-scheduler.repeatedly(0, function () tidy(); return tidied_every; end);
+scheduler.add_timer(0, function () tidy(); return tidied_every; end);
 
 return {
 	name_of = name_of; find = find_of_sender; keep = keep_of_sender;

@@ -1,6 +1,7 @@
 -- Answers with a long body, which is written piece by piece.
 
-local scheduler = module.import "scheduler";
+local connections = module.import "connections";
+local server = module.import "prosody";
 
 -- Bytes of a body that is written at once. Prosody keeps what a client does not read, and goes on with the client's next request:
 -- with long answers, a few bytes of requests would fill the memory.
@@ -32,19 +33,18 @@ local function write(response, answer) --> true; or nil if the answer is short
 	local body, conn = answer.body, response.conn;
 	local length = #body;
 	if type(body) == "string" then body = pieces_of(body); end
-	if response.finished then -- the client has gone
+	if server.is_finished(response) then -- the client has gone
 		body:close();
 		return true;
 	end
 	response.status_code = answer.status_code;
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(length);
-	response.on_destroy = function ()
+	server.send_file(response, body, function ()
 		body:close(); -- its memory is not Lua's
-		scheduler.go_on(conn);
-	end;
-	response:send_file(body);
-	return true; -- `send_file` returns nil if the client has gone, and the event would go on to the handler of "POST /*"
+		connections.read_rest(conn);
+	end);
+	return true; -- if the client has gone, nil would have the event go on to the handler of "POST /*"
 end
 
 return { write = write };

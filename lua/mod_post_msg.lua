@@ -66,7 +66,7 @@ end
 local get = handler.answering(page_files.get);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
-scheduler.repeatedly(60 * 60, function ()
+scheduler.add_timer(60 * 60, function ()
 	tokens:tidy();
 	return 24 * 60 * 60;
 end);

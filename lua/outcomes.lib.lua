@@ -83,7 +83,7 @@ local function forget_answered()
 	end);
 end
 
-scheduler.repeatedly(answered_for, function ()
+scheduler.add_timer(answered_for, function ()
 	forget_answered();
 	return answered_for;
 end);

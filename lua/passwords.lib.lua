@@ -7,7 +7,6 @@ local cache = require "util.cache";
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local now = require "util.time".monotonic;
-local usermanager = require "core.usermanager";
 
 local accounts = module.import "accounts";
 local auth_problems = module.import "auth_problems";
@@ -33,22 +32,6 @@ local known_senders = cache.new(1000);
 
 local hashes = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" }; -- members of a SASL profile → their hash
 
--- The backend of a host, as Prosody opens it for a client that signs in; nil if the host has no accounts.
-local function sasl_handler(at, request) --> handler, or nil
-	local served = hosts[at];
-	if not served or served.type ~= "local" then return nil; end
-	return usermanager.get_sasl_handler(at, {
-		type = "c2s_unauthed"; host = at; ip = request.ip; secure = request.secure; conn = request.conn; log = server.log;
-	});
-end
-
--- The rounds of a new account's password, as mod_auth_internal_hashed has them.
-local function default_iterations(at) --> number
-	local configured = module:context(at):get_option_number("default_iteration_count", 10000);
-	if not module.get_option_integer then return configured; end -- COMPAT 0.12 takes any number
-	return math.floor(math.max(configured, 4096));
-end
-
 -- What a backend holds of a user's password, as attempt:begin takes it. The password of an unknown account is derived too, so that
 -- the time of the answer does not show which accounts exist.
 local function held_by(handler, user, at) --> { hash, stored_key, salt, iterations }, { plain } or {}
@@ -59,7 +42,7 @@ local function held_by(handler, user, at) --> { hash, stored_key, salt, iteratio
 			if stored_key and salt and iterations and enabled then
 				return { hash = hash; stored_key = stored_key; salt = salt; iterations = iterations };
 			end
-			return { hash = hash; iterations = default_iterations(at) };
+			return { hash = hash; iterations = server.default_iterations(at) };
 		end
 	end
 	local password, enabled;
@@ -104,7 +87,8 @@ end
 
 local function verify(attempt, exchange) --> boolean; or nil, problem
 	local _, user, at = attempt:sender();
-	local handler = sasl_handler(at, exchange.request);
+	local served = hosts[at];
+	local handler = served and served.type == "local" and server.new_sasl_handler(at, exchange.request);
 	local held = handler and held_by(handler, user, at) or {};
 	local is_unknown = held.hash and not held.stored_key;
 	if is_unknown and accounts.is_unreadable(user, at) then return nil, auth_problems.unreadable_account(); end

@@ -1,16 +1,26 @@
--- What is private to Prosody: each use of what its documentation does not name, with the versions in which it was read.
+-- What is private to Prosody: every field and function that its documentation does not name is used here, and nowhere else. Each has
+-- been read in the source of the versions that are named, or else of both 0.12.3 and 13.0.1.
 
 local basic_resolver = require "net.resolvers.basic";
+local configmanager = require "core.configmanager";
+local datamanager = require "util.datamanager";
 local http = require "net.http";
 local http_server = require "net.http.server";
+local modulemanager = require "core.modulemanager";
+local net_server = require "net.server";
+local new_events = require "util.events".new;
 local normalize_path = require "util.http".normalize_path;
+local storagemanager = require "core.storagemanager";
+local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
 
 local server = {};
 
--- The path under which mod_http serves this module on a host, without a slash at its end. mod_http (0.12.3, 13.0.1) makes it of
--- http_paths, and tells it to nobody.
+-- Requests of HTTP clients
+
+-- The path under which mod_http serves this module on a host, without a slash at its end. mod_http makes it of http_paths, and no
+-- function returns it.
 function server.base_path(host) --> string
 	local function configured(section)
 		local paths = module:context(section):get_option("http_paths");
@@ -21,8 +31,8 @@ function server.base_path(host) --> string
 	return path == "/" and "" or path;
 end
 
--- Calls `handle` with each HTTP event that no route of mod_http has answered, which mod_http answers with 404. http.server (0.12.3,
--- 13.0.1) fires the event "METHOD host/path" on an object that only its own code uses.
+-- Calls `handle` with each HTTP event that no route of mod_http has answered, and that mod_http would answer with 404. net.http.server
+-- fires the event "METHOD host/path" on an object that only its own code uses.
 function server.hook_unrouted(handle)
 	module:wrap_object_event(http_server._events, false, function (handlers, event_name, event)
 		local result = handlers(event_name, event);
@@ -31,7 +41,7 @@ function server.hook_unrouted(handle)
 	end);
 end
 
--- net.http.server (0.12.3, 13.0.1) reads the body of a request into `body_sink`, and calls the handler again at its end.
+-- net.http.server reads the body of a request into `body_sink`, and calls the handler again at its end.
 
 -- Reads the rest of a body that is refused, and drops it.
 function server.discard_body(request)
@@ -42,7 +52,7 @@ function server.is_discarded(request) --> boolean
 	return request.body_sink ~= nil;
 end
 
--- The rest of a refused body was read; its answer is sent already.
+-- Ends a request whose body was discarded: its answer was sent before.
 function server.end_discarded(request, response) --> true
 	response.finished = true;
 	response:finish_cb();
@@ -50,8 +60,13 @@ function server.end_discarded(request, response) --> true
 	return true;
 end
 
--- Calls `callback` if the client goes before its answer. Prosody (0.12.3, 13.0.1) does not end the request then, and would set a
--- timer, of many minutes, to a connection that is resumed after its end.
+-- Whether the connection stays open after the answer. net.http.server has read this from the request.
+function server.set_persistent(response, is_persistent)
+	response.persistent = is_persistent;
+end
+
+-- Calls `callback` if the client goes before its answer. Prosody does not end the request then, and would set a timer, of many minutes,
+-- to a connection that is resumed after its end.
 function server.on_client_gone(response, callback)
 	response.on_destroy = function ()
 		response.conn.resume = function () end;
@@ -60,46 +75,63 @@ function server.on_client_gone(response, callback)
 	end;
 end
 
--- Drops what a client sends on a connection that ends. Prosody (0.12.3, 13.0.1) reads on if the client has hung up, also while the
--- connection is paused, and would queue each request.
+-- The handler returns the answer now: from here on, Prosody ends the request.
+function server.forget_client(response)
+	response.on_destroy = nil;
+end
+
+-- Whether the client has its answer, or has gone.
+function server.is_finished(response) --> boolean
+	return response.finished == true;
+end
+
+-- Writes the answer's body from `file`, which has `read` and `close`: each piece once the client has taken the one before. `on_end` is
+-- called at the end, also if the client goes.
+function server.send_file(response, file, on_end)
+	response.on_destroy = on_end;
+	response:send_file(file);
+end
+
+-- Drops what a client sends on a connection that ends. Prosody reads on if the client has hung up, also while the connection is
+-- paused, and would queue each request.
 local deaf = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
 
 function server.ignore_input(conn)
 	conn:setlistener(deaf);
 end
 
--- Whether a host has a connection to another server, or is opening one. core.s2smanager (0.12.3, 13.0.1) keeps the session of each
--- in the table `s2sout` of its host.
-function server.is_connected(host, domain) --> boolean
-	return hosts[host].s2sout[domain] ~= nil;
+-- Connections. net.server_epoll has the socket of a connection in `conn`, and in `_wantread` whether it reads from it. A socket of
+-- LuaSocket or LuaSec is "dirty" while it holds received data that was not read. COMPAT net.server_select and net.server_event have
+-- less: there, these functions do nothing.
+
+local function has_received(conn) --> boolean
+	local socket = conn.conn;
+	return socket ~= nil and socket.dirty ~= nil and socket:dirty();
 end
 
--- Routes a stanza of a session, with the events that the stanza of a connected client has ("pre-message/bare" and so on): the module
--- API has no function that fires them. core.stanza_router (0.12.3, 13.0.1) does, if its third argument is true.
-server.route = prosody.core_post_stanza;
+-- Whether a connection has received data that was not read yet.
+server.has_received = has_received;
 
--- The function that logs in this module's name, for a session: every session has one. core.modulemanager (0.12.3, 13.0.1) sets it.
-server.log = module._log;
-
--- Reads a token of mod_tokenauth on a host. The module (0.12.3, 13.0.1) has no documentation; 0.12 has no sessions of tokens.
-function server.read_token(host, token) --> address, role; or nil, nil, error
-	local tokenauth = hosts[host].modules.tokenauth;
-	if not tokenauth then return nil; end
-	local session, info, err;
-	if rawget(tokenauth, "get_token_session") then -- a module is its environment, which is strict
-		session, err = tokenauth.get_token_session(token);
-		if not session then return nil, nil, err; end
-	end
-	info, err = tokenauth.get_token_info(token);
-	if not info then return nil, nil, err; end
-	return info.jid, session and session.role;
+-- Reads the data that a connection has received, unless the connection is paused.
+function server.read_received(conn)
+	if conn._wantread and has_received(conn) then conn:onreadable(); end
 end
 
--- HTTP requests that this server sends
+-- Pauses a connection until Prosody has looked at its timers.
+function server.pause_until_timers(conn)
+	if conn.pausefor then conn:pausefor(0); end
+end
+
+-- Calls `callback` whenever a file descriptor can be read. net.server has this function in all backends.
+function server.watch_fd(fd, callback) --> watch, with `close`
+	return net_server.watchfd(fd, callback);
+end
+
+-- Requests of this server's HTTP client
 
 local most_targets = 4; -- network addresses that one request tries
 
--- A resolver, as net.connect (0.12.3, 13.0.1) uses one, that passes on only the addresses that `is_allowed` accepts.
+-- A resolver, as net.connect uses one, that returns only the addresses that `is_allowed` accepts.
 local filtered_resolver = {};
 filtered_resolver.__index = filtered_resolver;
 
@@ -116,9 +148,9 @@ function filtered_resolver:next(callback)
 	end);
 end
 
--- Calls net.http's `request`, and connects only to addresses that `is_allowed` accepts. net.http (0.12.3, 13.0.1) has no setting for
--- this. It makes its resolver before it returns. To check the name before the request is not enough: the name could have another
--- address when net.http resolves it again.
+-- Calls net.http's `request`, and connects only to addresses that `is_allowed` accepts. net.http has no setting for this; it makes its
+-- resolver before it returns. A check of the name before the request is not enough: the name could have another address when net.http
+-- resolves it again.
 function server.send_request(url, options, callback, is_allowed) --> request
 	local new = basic_resolver.new;
 	basic_resolver.new = function (name, ...)
@@ -130,9 +162,9 @@ function server.send_request(url, options, callback, is_allowed) --> request
 	return request;
 end
 
--- How many bytes of a request are not sent yet: net.server_epoll keeps them in `writebuffer`, a list of strings in 0.12.3, and a string
--- or a util.dbuffer in 13.0.1. COMPAT The other backends have no such count.
-function server.count_unsent(request) --> number; or nil
+-- How many bytes of a request are not sent yet. net.server_epoll keeps them in `writebuffer`: a string, a list of strings (0.12.3), or a
+-- util.dbuffer (13.0.1). COMPAT The other backends have no such count.
+function server.count_unsent(request) --> number, or nil
 	local conn = request.conn;
 	local buffer = conn and conn.writebuffer;
 	if type(buffer) == "table" and not buffer.length then -- COMPAT 0.12
@@ -143,13 +175,125 @@ function server.count_unsent(request) --> number; or nil
 	return type(buffer) == "string" and #buffer or buffer and buffer:length() or nil;
 end
 
--- Ends a request, and frees what is not sent yet, which net.server_epoll (0.12.3, 13.0.1) would keep until the connection times out.
+-- Ends a request, and frees what is not sent yet, which net.server_epoll would keep until the connection times out.
 function server.cancel_request(request)
 	request.body = nil;
 	if request.conn then
 		request.conn.writebuffer = nil;
 		request.conn:close();
 	end
+end
+
+-- Routing
+
+-- Routes a stanza of a session, with the events for stanzas of connected clients, such as "pre-message/bare": the module API's `send`
+-- does not fire them. core.stanza_router fires them if the third argument is true.
+server.route = prosody.core_post_stanza;
+
+-- The function that logs in this module's name: every session has one. core.modulemanager sets it.
+server.log = module._log;
+
+-- Whether a host has a connection to another server, or is opening one. core.s2smanager keeps their sessions in `s2sout`.
+function server.is_connected(host, domain) --> boolean
+	return hosts[host].s2sout[domain] ~= nil;
+end
+
+-- Accounts
+
+-- Whether the backend of a host has an account. core.usermanager's own `user_exists` also counts an account that is connected.
+function server.has_account(host, username) --> boolean
+	return usermanager.get_provider(host).user_exists(username);
+end
+
+function server.is_account_enabled(host, username) --> boolean
+	if not usermanager.user_is_enabled then return true; end -- COMPAT 0.12 disables no accounts
+	local enabled, err = usermanager.user_is_enabled(username, host);
+	-- COMPAT 13.0: a backend that cannot disable accounts returns this error for each of them.
+	return enabled or err == "method not implemented" or err == "method not supported";
+end
+
+function server.role_of(host, username) --> role, or nil
+	if not usermanager.get_user_role then return nil; end -- COMPAT 0.12 has no such roles
+	return usermanager.get_user_role(username, host);
+end
+
+-- The backend of a host that verifies the password of an HTTP request: a SASL handler (util.sasl).
+function server.new_sasl_handler(host, request) --> handler
+	return usermanager.get_sasl_handler(host, {
+		type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = server.log;
+	});
+end
+
+-- The rounds with which mod_auth_internal_hashed derives the password of a new account.
+function server.default_iterations(host) --> number
+	local configured = module:context(host):get_option_number("default_iteration_count", 10000);
+	if not module.get_option_integer then return configured; end -- COMPAT 0.12 takes any number
+	return math.floor(math.max(configured, 4096));
+end
+
+-- mod_tokenauth of a host, if it is loaded.
+function server.tokenauth(host) --> module, or nil
+	return hosts[host].modules.tokenauth;
+end
+
+-- Asks mod_tokenauth, which has no documentation, for the sender that a token stands for.
+function server.check_bearer(tokenauth, token) --> address, role or nil; or nil, error ("internal-error" if the storage cannot be read)
+	local role, info, err;
+	if rawget(tokenauth, "get_token_session") then -- a module is its environment, which is strict
+		local session;
+		session, err = tokenauth.get_token_session(token);
+		if not session then return nil, err; end
+		role = session.role;
+	end -- COMPAT 0.12 has no sessions of tokens
+	info, err = tokenauth.get_token_info(token);
+	if not info then return nil, err; end
+	return info.jid, role;
+end
+
+-- Storage
+
+-- Whether a store is in the files of util.datamanager, and is not shared with other processes.
+function server.is_in_files(host, store) --> boolean
+	local _, driver_name = storagemanager.get_driver(host, store);
+	return driver_name == "internal";
+end
+
+-- The path of an entry in these files.
+function server.path_of_entry(host, store, entry) --> string
+	return datamanager.getpath(entry, host, store);
+end
+
+-- prosodyctl, in whose process no host is activated
+
+-- The value of an option in a section of the configuration: "*", or a host.
+server.configured = configmanager.get;
+
+function server.configured_names(section) --> { name → value }
+	return configmanager.getconfig()[section] or {};
+end
+
+-- Whether the configuration has a module load on a host.
+function server.is_configured(module_name, host) --> boolean
+	return modulemanager.get_modules_for_host(host):contains(module_name) or configmanager.get(host, "component_module") == module_name;
+end
+
+-- The virtual hosts that load a module, in alphabetical order. COMPAT Prosody 13 has "*" among the hosts, as the host of the command. A
+-- module that is loaded there is not loaded on the others.
+function server.hosts_with(module_name) --> list
+	local names = {};
+	for host, session in pairs(hosts) do
+		if host ~= "*" and session.type == "local" and server.is_configured(module_name, host) then names[#names + 1] = host; end
+	end
+	table.sort(names);
+	return names;
+end
+
+-- Gives a host its storage and its accounts. All hosts share their events in prosodyctl, so the host gets events of its own: otherwise
+-- it would get the storage and the accounts of the others.
+function server.initialize_host(host)
+	rawset(hosts[host], "events", new_events());
+	storagemanager.initialize_host(host);
+	usermanager.initialize_host(host);
 end
 
 return server;

@@ -4,7 +4,7 @@ local fail = module.import "command_line".fail;
 local hosts = module.import "prosodyctl_hosts";
 local loader = module.import "loader";
 
--- The templates of the first host that has a folder of them; if there is none, the templates that come with the module.
+-- The templates of the first host that has a folder of them, or else the templates that come with the module.
 local function open_templates() --> templates, folder or nil
 	local folder;
 	for _, host in ipairs(hosts.names()) do

@@ -5,10 +5,10 @@
 -- reach), admit (see sender_tokens.lib.lua) and webhook_secret (its requests are signed with it).
 
 local jid_split = require "util.jid".split;
-local usermanager = require "core.usermanager";
 
 local config = module.import "config";
 local problems = module.import "problems";
+local server = module.import "prosody";
 
 local senders = {};
 
@@ -30,10 +30,10 @@ function senders.new(address, role) --> sender; or nil, problem
 	if not senders.is_permitted(account, host, role) then
 		return nil, problems.new("forbidden", account.." may not send messages with this module");
 	end
-	if not role and usermanager.get_user_role then -- COMPAT 0.12 has no roles of sessions
-		role = usermanager.get_user_role(user, host);
-	end
-	return { address = address; account = account; username = user; host = host; resource = resource; role = role };
+	return {
+		address = address; account = account; username = user; host = host; resource = resource;
+		role = role or server.role_of(host, user);
+	};
 end
 
 if module.may then -- COMPAT 0.12 has no permissions of roles

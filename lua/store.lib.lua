@@ -2,26 +2,25 @@
 -- power, a file that was written in the seconds before may be empty or hold other bytes. Such a torn entry is logged, and counts as
 -- missing.
 
-local datamanager = require "util.datamanager";
 local envload = require "util.envload".envload;
-local storagemanager = require "core.storagemanager";
+
+local server = module.import "prosody";
 
 local store = {};
 store.__index = store;
 
 -- `context` is the module API of a host.
 local function open(context, name) --> store
-	local is_internal = select(2, storagemanager.get_driver(context.host, name)) == "internal";
 	return setmetatable({
 		context = context; name = name; keyval = context:open_store(name);
-		shared = not is_internal; -- whether other processes may write into it, as into a database
+		shared = not server.is_in_files(context.host, name); -- whether other processes may write into it, as into a database
 	}, store);
 end
 
 -- A file that cannot be read now, such as for want of file descriptors, is not torn.
 function store:is_torn(entry) --> boolean
 	if self.shared then return false; end
-	local file = io.open(datamanager.getpath(entry, self.context.host, self.name), "rb");
+	local file = io.open(server.path_of_entry(self.context.host, self.name, entry), "rb");
 	local text = file and file:read("*a");
 	if file then file:close(); end
 	if not text then return false; end
@@ -30,7 +29,7 @@ function store:is_torn(entry) --> boolean
 	return not ok or data == nil;
 end
 
-function store:get(entry) --> data, or nil if there is none; or nil and an error; or nil, nil and true if it is torn
+function store:get(entry) --> data, or nil if there is no entry; or nil and an error; or nil, nil and true if it is torn
 	local ok, data, err = pcall(self.keyval.get, self.keyval, entry);
 	if not ok then data, err = nil, data; end
 	if data or not self:is_torn(entry) then return data or nil, err; end -- the storage "none" returns false

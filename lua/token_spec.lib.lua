@@ -52,11 +52,11 @@ local function read_recipient(text) --> normal form, or nil
 	return domain and not resource and jid_prep(normal) == normal and normal or nil;
 end
 
-local function read_recipients(list) --> normal forms, or nil if there are none; or nil and a sentence
+local function read_recipients(list) --> normal forms, or nil if the list has only empty texts; or nil and a sentence
 	local bytes = 0;
 	for _, text in ipairs(list) do bytes = bytes + #text; end
 	if #list > most_recipients or bytes > most_recipient_bytes then
-		return nil, ("a token has at most %d recipients, of %d bytes in all; a domain stands for all of its addresses"):format(
+		return nil, ("a token has at most %d recipients, %d bytes in all; a domain stands for all of its addresses"):format(
 			most_recipients, most_recipient_bytes);
 	end
 	local recipients;
@@ -90,11 +90,11 @@ local fields = {
 		read = read_duration;
 	};
 	{
-		name = "days"; sets = "expires"; rule = "the days until a token expires are a whole number, from 1 to "..most_days;
+		name = "days"; sets = "expires"; rule = "the number of days until a token expires is a whole number from 1 to "..most_days;
 		read = read_days;
 	};
 	{
-		name = "rate"; rule = "the messages a minute are a whole number from 1 to "..most_a_minute;
+		name = "rate"; rule = "the number of messages a minute is a whole number from 1 to "..most_a_minute;
 		read = function (text) return read_number(text, most_a_minute); end;
 	};
 	{

@@ -86,7 +86,7 @@ describe("a token", function ()
 			local status, problem = manage { action = "add", to = to };
 			assert.equal(422, status);
 			assert.equal("to", problem.field);
-			assert.matches("at most 100 recipients, of 16384 bytes", problem.detail);
+			assert.matches("at most 100 recipients, 16384 bytes", problem.detail);
 			local _, err, exit = ctl("add", me, options(to));
 			assert.is_true(exit ~= 0);
 			assert.matches("at most 100 recipients", err);

@@ -1,9 +1,9 @@
--- What a module can reach at best: routes that do nothing but answer, or route a ready message.
+-- Routes that only answer, or only route a prebuilt message: the highest rates that a module can reach.
 --   POST /ceiling/answer       answers at once
 --   POST /ceiling/send         answers after module:send
---   POST /ceiling/route        answers after routing as the sender's client would, with all its checks
+--   POST /ceiling/route        answers after routing the message with all checks, like a client's
 --   POST /ceiling/route-large  the same with the large text
---   POST /ceiling/loop/COUNT   answers after so many times module:send
+--   POST /ceiling/loop/COUNT   answers after COUNT calls of module:send
 
 module:depends "http";
 
@@ -11,7 +11,7 @@ local st = require "util.stanza";
 
 local core_post_stanza = prosody.core_post_stanza;
 
--- What is sent to this account costs nothing: it is taken before anybody looks at it, and counted.
+-- Messages to this account cost nothing: a hook counts and discards them before delivery.
 local sender, recipient = "sender@"..module.host, "sink@"..module.host;
 
 prosody.bench_taken = 0;
