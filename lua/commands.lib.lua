@@ -17,7 +17,7 @@ local xmlns_forms = "jabber:x:data";
 -- client has filled in, if it has. Each function below takes it, and returns what mod_adhoc takes.
 
 local function refuse(sentence)
-	return { status = "completed"; error = { message = sentence } };
+	return { error = { message = sentence }; status = "completed" };
 end
 
 local function refuse_problem(run, problem)

@@ -61,7 +61,7 @@ local function replacement(answer, exchange) --> answer
 	local sentence = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again";
 	local kept = { status_code = status; headers = { preference_applied = answer.headers.preference_applied } };
 	if status >= 400 then
-		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal({ status = status; detail = sentence }, true);
+		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal(problems.of_status(status, sentence), true);
 	elseif exchange.native:wants_json() then
 		kept.headers.content_type, kept.body = "application/json", json.encode { detail = sentence };
 	else
