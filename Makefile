@@ -83,7 +83,7 @@ demo: deps
 
 # Every test. A package that deps installs may change which Lua Prosody runs on, so another make does the rest, its parts side by side.
 test: deps
-	$(MAKE) --jobs=4 --keep-going test-everywhere test-deb test-cost test-native check
+	$(MAKE) --no-print-directory --jobs=4 --keep-going test-everywhere test-deb test-cost test-native check
 
 # For those who work on it: the native tests, and the cases on this machine's Prosody with the library that is built fastest.
 test-quick: build-panic
