@@ -594,9 +594,10 @@ describe("a service", function ()
 			assert.equal(503, answer.status, answer.body);
 			return socket.gettime() - begun;
 		end
-		local first, second = timed(), timed();
-		assert.is_true(first < 10, first .. " seconds");
-		assert.is_true(second < 2, second .. " seconds");
+		-- Only the first waits for them. A busy machine may hold up some of the others.
+		local first = timed();
+		local least = math.min(timed(), timed(), timed());
+		assert.is_true(least < first / 2, ("%.1f seconds, and at first %.1f"):format(least, first));
 	end);
 
 	it("that takes nothing of a file any more is given up after 30 seconds, and one that goes on taking is not", function ()
