@@ -57,15 +57,15 @@ end
 
 -- What is kept instead of an answer that is too large: a sentence, in the form that the client asked for.
 local function replacement(answer, exchange) --> answer
-	local status = answer.status_code;
-	local sentence = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again";
-	local kept = { status_code = status; headers = { preference_applied = answer.headers.preference_applied } };
-	if status >= 400 then
-		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal(problems.of_status(status, sentence), true);
+	local problem = problems.new("unkept");
+	problem.status = answer.status_code;
+	local kept = { status_code = problem.status; headers = { preference_applied = answer.headers.preference_applied } };
+	if problem.status >= 400 then
+		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal(problem, true);
 	elseif exchange.native:wants_json() then
-		kept.headers.content_type, kept.body = "application/json", json.encode { detail = sentence };
+		kept.headers.content_type, kept.body = "application/json", json.encode { detail = problem.detail };
 	else
-		kept.headers.content_type, kept.body = "text/plain; charset=utf-8", sentence.."\n";
+		kept.headers.content_type, kept.body = "text/plain; charset=utf-8", problem.detail.."\n";
 	end
 	return kept;
 end
