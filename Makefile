@@ -43,8 +43,8 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all help build build-panic install install-rock dist deb deb-arm64 rock demo test test-native test-specs test-other programs check readme \
-	picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
+.PHONY: all help build build-panic install install-rock dist deb deb-arm64 rock demo test test-quick test-native test-cost test-specs test-everywhere \
+	other-prosody programs check readme picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
 
 all: build
 
@@ -94,22 +94,34 @@ demo: deps
 	$(MAKE) build
 	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/demo.py
 
-# What is installed may change which Lua it is, so make begins anew behind deps.
+# Every test. A package that deps installs may change which Lua Prosody runs on, so another make does the rest, its parts side by side.
 test: deps
-	$(MAKE) check test-native
-	$(MAKE) programs
-	$(MAKE) test-specs
-	$(MAKE) test-other
-	$(MAKE) test-deb
+	$(MAKE) --jobs=4 --keep-going --output-sync=target test-everywhere test-deb test-cost test-native check
+
+# For those who work on it: the native tests, and the cases on this machine's Prosody with the library that is built fastest.
+test-quick: build-panic
+	$(CARGO) test $(CARGO_LUA) --quiet
+	PLUGIN_DIR=$(BUILD)-panic spec/run spec/cases_spec.lua
+
+# The specs need less than the machine has; what is nice takes the rest.
+NICE = nice -n 15
+
+test-native:
+	$(NICE) $(CARGO) test $(CARGO_LUA)
 
 # What a request costs is measured in the build that is served.
-test-native:
-	$(CARGO) test $(CARGO_LUA)
-	$(CARGO) test --release $(CARGO_LUA) --test cost
+test-cost:
+	$(NICE) $(CARGO) test --release $(CARGO_LUA) --test cost
+
+SPECS = PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic spec/run
 
 # Every spec, on the Prosody of this machine.
 test-specs: build build-panic
-	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic busted
+	$(SPECS)
+
+# Every spec, on each Prosody that this machine can have: its own, and Prosody 13 in a Debian 13 root.
+test-everywhere: build build-panic other-prosody programs
+	$(SPECS) --prosody here $(OTHER_ROOT:%=--prosody %)
 
 # Programs that post, and a browser. The specs skip what this machine cannot have, and say so in a line.
 programs:
@@ -125,8 +137,8 @@ build-panic:
 
 check:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
-	$(CARGO) test $(CARGO_LUA) --test rooms --test readme
+	$(NICE) $(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
+	$(NICE) $(CARGO) test $(CARGO_LUA) --test rooms --test readme
 	luacheck -q lua spec benches
 	shellcheck command/post-msg
 	mandoc -T lint -W warning command/post-msg.1
@@ -158,27 +170,26 @@ test-prosody-0.12-lua5.4:
 test-prosody-0.12-lua5.%:
 	tools/prosody-from-source 5.$*
 	$(MAKE) build build-panic LUA_VERSION=5.$*
-	PROSODY=$(CURDIR)/target/prosody-5.$*/bin/prosody PLUGIN_DIR=build/5.$* PANIC_DIR=build/5.$*-panic busted $(END_TO_END)
+	PROSODY=$(CURDIR)/target/prosody-5.$*/bin/prosody PLUGIN_DIR=build/5.$* PANIC_DIR=build/5.$*-panic spec/run $(END_TO_END)
 
 test-prosody-13-lua5.4:
 	tools/debian-13-root
 	$(MAKE) build build-panic LUA_VERSION=5.4
-	PROSODY_ROOT=$(CURDIR)/target/roots/debian-13 PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic busted $(END_TO_END)
+	PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic spec/run --prosody target/roots/debian-13 $(END_TO_END)
 
-# The other supported Prosody, if it can run on this machine; otherwise one line says why not.
-test-other:
-	@case "$(PROSODY_VERSION)" in \
-		13) echo "not covered: Prosody 0.12, which this machine does not have" ;; \
-		*) status=0; tools/debian-13-root || status=$$?; \
-			case $$status in \
-				0) $(MAKE) test-prosody-13 ;; \
-				77) echo "not covered: Prosody 13" ;; \
-				*) exit $$status ;; \
-			esac ;; \
-	esac
+# The root of the Prosody that this machine does not have itself.
+OTHER_ROOT = $(if $(filter-out 13,$(PROSODY_VERSION)),target/roots/debian-13)
 
-test-deb:
-	$(MAKE) build LUA_VERSION=5.4
+other-prosody:
+	@if test -z "$(OTHER_ROOT)"; then \
+		echo "not covered: Prosody 0.12, which this machine does not have"; \
+	else \
+		status=0; tools/debian-13-root || status=$$?; \
+		case $$status in 0) ;; 77) echo "not covered: Prosody 13" ;; *) exit $$status ;; esac; \
+	fi
+
+test-deb: build
+	$(if $(filter-out 5.4,$(LUA_VERSION)),$(MAKE) build LUA_VERSION=5.4)
 	@packaging/deb || test $$? = 77
 
 # Tries what docs/packages.md says, on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.

@@ -1,4 +1,4 @@
-//! Reading a request: from its headers and body to checked content, and what is made of it.
+//! Times reading a request, from its headers and body to checked content and stanzas.
 //!
 //! `cargo bench --bench reading`. Aims: 48 KB of JSON in under 0.25 ms, 10 alerts of Alertmanager in under 0.15 ms.
 
@@ -28,7 +28,7 @@ const LIMITS: Limits = Limits {
     body: 10 << 20,
 };
 
-/// What takes time in text is what is not plain: line ends, quotes, letters beyond ASCII.
+/// Text with characters that take time: line ends, quotes, letters beyond ASCII.
 fn prose(bytes: usize) -> String {
     let line =
         "Backup of \"db-1\" finished: 12 tables & 3 views in 42 s <ok> – größer als gestern.\n";
@@ -101,7 +101,7 @@ fn ndjson(bencher: Bencher, lines: usize) {
     );
 }
 
-/// What Alertmanager posts for a group of alerts.
+/// Alertmanager's payload for a group of alerts.
 fn alerts(count: usize) -> String {
     let alert = |number: usize| {
         serde_json::json!({
@@ -159,7 +159,7 @@ fn authorization() -> Presented {
     )
 }
 
-/// A server whose addresses are all in their normal form already.
+/// A server that takes every address as its normal form.
 struct Example;
 
 impl Server for Example {
@@ -185,7 +185,7 @@ fn recipient() -> Address {
     Address::of_recipient(black_box("recipient@example.com"), &Example).expect("an address")
 }
 
-/// The element behind which there is nothing left but Lua; its length stands for using it.
+/// The last step before Lua makes tables of the element. Its length is computed instead of using it.
 #[divan::bench(args = [100, 48 * 1024])]
 fn element(bencher: Bencher, bytes: usize) {
     let to = Recipient::of("recipient@example.com", &Example).expect("an address");

@@ -2,9 +2,9 @@
 
 local is_async = require "util.async".ready;
 
-local auth = module.import "auth";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
+local sender_tokens = module.import "sender_tokens";
 local token_rows = module.import "token_rows";
 local token_spec = module.import "token_spec";
 local tokens = module.import "host_tokens";
@@ -47,7 +47,7 @@ local function revoke(username, id) --> true; or nil, problem
 	local revoked;
 	revoked, problem = tokens:revoke(id, os.time());
 	if not revoked then return nil, problem; end
-	auth.forget_tokens(address_of(username));
+	sender_tokens.forget(address_of(username));
 	module:log("info", "%s revoked the sending token %s", address_of(username), id);
 	return true;
 end

@@ -3,6 +3,7 @@
 local lfs = require "lfs";
 local url_parse = require "socket.url".parse;
 
+local is_loopback = module.import "loopback";
 local loader = module.import "loader";
 local server = module.import "prosody";
 local settings = module.import "settings";
@@ -47,10 +48,6 @@ local function ports_of(service) --> list
 	local ports = global(service.."_ports");
 	if ports == nil then ports = service == "http" and 5280 or 5281; end
 	return list(ports);
-end
-
-local function is_loopback(interface) --> boolean
-	return interface == "::1" or interface == "localhost" or interface:find("^127%.") ~= nil;
 end
 
 -- Whether plain HTTP is served to other machines. By default it is not.

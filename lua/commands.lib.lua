@@ -4,8 +4,9 @@ local dataforms = require "util.dataforms";
 local jid_split = require "util.jid".split;
 local st = require "util.stanza";
 
-local auth = module.import "auth";
+local accounts = module.import "accounts";
 local own_tokens = module.import "account_tokens";
+local senders = module.import "senders";
 local texts = module.import "command_texts";
 local token_rows = module.import "token_rows";
 
@@ -128,7 +129,7 @@ local commands = {
 local current_stanza;
 
 local function is_permitted(username, host) --> boolean
-	return username and host == module.host and auth.is_active(username, host) and auth.permitted(username.."@"..host, host);
+	return username and host == module.host and accounts.is_active(username, host) and senders.is_permitted(username.."@"..host, host);
 end
 
 -- `data` and `state` are of mod_adhoc; `state` is what this function returned last as its second value.

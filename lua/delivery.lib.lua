@@ -5,7 +5,6 @@ local new_servers = module.import "new_servers";
 local outcomes = module.import "outcomes";
 local problems = module.import "problems";
 local rooms = module.import "rooms";
-local scheduler = module.import "scheduler";
 local sessions = module.import "sessions";
 
 local hosts = prosody.hosts;
@@ -124,16 +123,4 @@ local function send(sender, stanza, options) --> outcome
 	return outcome;
 end
 
--- Waits until the body of a batch is read, and resolves all its recipients.
-local function resolve(sender, batch) --> how many messages it makes; or nil, problem
-	local ticket = batch:ticket();
-	if ticket and not scheduler.await(ticket, sender.account) then return nil, problems.new("unloaded"); end
-	repeat
-		local done, problem = batch:resolve();
-		if problem then return nil, problem; end
-		if not done and not scheduler.breathe(sender.account) then return nil, problems.new("unloaded"); end
-	until done;
-	return batch:total();
-end
-
-return { resolve = resolve; send = send };
+return { send = send };

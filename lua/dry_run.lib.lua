@@ -1,7 +1,6 @@
 -- A dry run: shows the messages that a request would send. Nothing is sent, uploaded or counted.
 
 local compose = module.import "compose";
-local delivery = module.import "delivery";
 local json_answer = module.import "json_answer";
 local native = module.import "native";
 local problems = module.import "problems";
@@ -16,7 +15,7 @@ local most_bytes_shown = 64 * 1024; -- of all messages; the message that goes be
 
 local function read(exchange) --> batch; or nil, problem
 	local batch, problem = compose.read(exchange, { path = base; takes_files = false });
-	if problem and problem.status == 415 and not exchange.format and uploads.takes_files(exchange.sender) then
+	if problem and problem.kind == "unsupported" and not exchange.format and uploads.takes_files(exchange.sender) then
 		problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
 	end
 	return batch, problem;
@@ -44,7 +43,7 @@ local function try(exchange) --> answer; or nil, problem
 	local batch, problem = read(exchange);
 	if not batch then return nil, problem; end
 	local total;
-	total, problem = delivery.resolve(exchange.sender, batch);
+	total, problem = compose.resolve(exchange, batch);
 	if not total then return nil, problem; end
 	local messages = show_messages(batch, exchange.sender.account);
 	batch:release();

@@ -5,6 +5,7 @@
 --   headers, ip         of the request
 --   body                until it is not needed any more; false if it is larger than Prosody reads
 --   id                  its name in the log (X-Request-Id)
+--   native              the request in the native half (src/binding/request.rs)
 --   format, parameters  what the query says: the format of another program, and all that it says of the message, as text
 --   sender              once it is known (auth.lib.lua)
 --   sent, kept_answer, failure, give_up, is_abandoned   see sending.lib.lua
@@ -36,6 +37,9 @@ local function new_exchange(event) --> exchange
 		request = request; response = response; headers = request.headers; ip = request.ip; body = request.body;
 		id = log.id_of(request, response);
 	};
+	exchange.native = host:request {
+		path = request.url.path; query = request.url.query; headers = request.headers; ip = request.ip; id = exchange.id;
+	};
 	if request.body then request.body = nil; end -- Prosody keeps the request as long as its connection is open
 	return exchange;
 end
@@ -43,7 +47,7 @@ end
 local function refusal(exchange, problem) --> answer
 	local headers = {};
 	for name, value in pairs(problem.headers or {}) do headers[name] = value; end
-	local status, media_type, body = native.refusal(problem, exchange.headers.accept, exchange.headers.content_type, exchange.id);
+	local status, media_type, body = exchange.native:refusal(problem);
 	headers.content_type = media_type;
 	if problem.retry_after then headers.retry_after = ("%d"):format(problem.retry_after); end
 	return { status_code = status; headers = headers; body = body };
@@ -64,7 +68,7 @@ end
 -- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
 -- waits: a proxy sends the requests of many clients on one connection.
 local function slow_down(exchange) --> whether the connection is closed
-	local seconds = host.refuse(exchange.ip);
+	local seconds = exchange.native:refuse();
 	if not seconds then return false; end
 	if not exchange.is_last then
 		server.set_persistent(exchange.response, false);
@@ -116,22 +120,23 @@ end
 
 -- A browser sends the password that it remembers with whatever a page of another site makes it post. A challenge would make
 -- it ask for one.
-local function check_origin(headers) --> true; or nil, problem
+local function check_origin(exchange) --> true; or nil, problem
+	local headers = exchange.headers;
 	local origin = headers.origin;
 	if not origin and not headers.sec_fetch_site then
 		return true;
 	elseif origin and config.allow_origins and config.allow_origins:contains(origin) then
 		return true;
-	elseif native.is_foreign(headers, module:http_url("post_msg", "/msg")) then
+	elseif exchange.native:is_foreign(module:http_url("post_msg", "/msg")) then
 		return nil, problems.new("foreign_origin");
 	end
 	return true;
 end
 
 local function check_format(exchange) --> true; or nil, problem
-	local sender, query = exchange.sender, exchange.request.url.query;
-	if query then
-		exchange.format, exchange.parameters = native.query(query);
+	local sender = exchange.sender;
+	if exchange.request.url.query then
+		exchange.format, exchange.parameters = exchange.native:query();
 	end
 	if sender.as and sender.as ~= exchange.format then
 		return nil, problems.new("forbidden", ("token %s is for ?as=%s only"):format(sender.token, sender.as));
@@ -144,7 +149,7 @@ local function identified(handle) --> function (exchange)
 	return function (exchange)
 		local ok, problem = framing.check(exchange);
 		if not ok then return nil, problem; end
-		ok, problem = check_origin(exchange.headers);
+		ok, problem = check_origin(exchange);
 		if not ok then return nil, problem; end
 		exchange.sender, problem = auth.authenticate(exchange);
 		if not exchange.sender then return nil, problem; end
@@ -177,7 +182,7 @@ local function post(exchange) --> answer; or nil, problem
 	else
 		answer, problem = sending.send(exchange);
 	end
-	if problem and problem.status == 503 and problem.field == "as" then
+	if problem and problem.kind == "broken_template" then
 		note_fault(exchange.format, problem.detail);
 	elseif not problem and exchange.format then
 		faults[exchange.format] = nil; -- the next fault is logged again
@@ -187,7 +192,7 @@ end
 
 -- The methods of a path.
 local function allowed(exchange) --> string
-	return (page_files.has(exchange.request) and "GET, HEAD, " or "").."OPTIONS, POST";
+	return (page_files.has(exchange) and "GET, HEAD, " or "").."OPTIONS, POST";
 end
 
 -- Answers a request that mod_http has no route for.

@@ -1,5 +1,6 @@
 -- This host, as the native half knows it.
 
+local saslprep = require "util.encodings".stringprep.saslprep;
 local jid = require "util.jid";
 local st = require "util.stanza";
 
@@ -10,7 +11,7 @@ local templates = module.import "templates";
 
 local hosts = prosody.hosts;
 
-return native.new {
+return native.host {
 	host = module.host;
 	base = server.base_path(module.host);
 	size_limit = config.size_limit;
@@ -22,6 +23,7 @@ return native.new {
 	templates = templates;
 	stanza_metatable = getmetatable(st.stanza("message"));
 	prep = jid.prep;
+	saslprep = saslprep;
 	serves = function (domain)
 		return hosts[domain] ~= nil;
 	end;

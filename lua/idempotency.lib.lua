@@ -4,11 +4,11 @@ local json = require "util.json";
 local sha256 = require "util.hashes".sha256;
 
 local counters = module.import "counters";
+local feed = module.import "feed";
 local key_store = module.import "key_store";
 local native = module.import "native";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
-local templates = module.import "templates";
 
 local small = 4096; -- bytes of a body that is hashed in one call
 local longest_answer = 16 * 1024; -- bytes of an answer's body that is kept
@@ -38,10 +38,8 @@ local function head_of(exchange) --> string
 	local headers, parameters = exchange.headers, exchange.parameters;
 	local path, media_type, coding = exchange.request.url.path, headers.content_type or "", headers.content_encoding or "";
 	if parameters and parameters ~= "" then path = path.."?"..parameters; end
-	if exchange.format then
-		local seen = templates:seen_headers(exchange.format, headers);
-		if seen ~= "" then path = path.."\n"..seen; end
-	end
+	local seen = exchange.format and exchange.native:seen_headers();
+	if seen and seen ~= "" then path = path.."\n"..seen; end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- the name of a file
 	return #path..":"..path..#media_type..":"..media_type..#coding..":"..coding;
 end
@@ -54,23 +52,17 @@ local function fingerprint(exchange) --> string, or nil if the request cannot go
 	end
 	local digest = native.digest();
 	digest:add(head, 0);
-	local position = 0;
-	repeat
-		position = digest:add(body, position);
-		if position and not scheduler.breathe(exchange.sender.account) then return nil; end
-	until not position;
-	return digest:finish();
+	return feed(digest, body, exchange.sender.account) and digest:finish() or nil;
 end
 
 -- What is kept instead of an answer that is too large: a sentence, in the form that the client asked for.
-local function replacement(answer, headers) --> answer
+local function replacement(answer, exchange) --> answer
 	local status = answer.status_code;
 	local sentence = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again";
 	local kept = { status_code = status; headers = { preference_applied = answer.headers.preference_applied } };
 	if status >= 400 then
-		kept.status_code, kept.headers.content_type, kept.body = native.refusal({ status = status; detail = sentence },
-			headers.accept, headers.content_type);
-	elseif headers.accept and native.wants_json(headers.accept) then
+		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal({ status = status; detail = sentence }, true);
+	elseif exchange.native:wants_json() then
 		kept.headers.content_type, kept.body = "application/json", json.encode { detail = sentence };
 	else
 		kept.headers.content_type, kept.body = "text/plain; charset=utf-8", sentence.."\n";
@@ -78,10 +70,10 @@ local function replacement(answer, headers) --> answer
 	return kept;
 end
 
-local function answer_to_keep(answer, headers) --> answer
+local function answer_to_keep(answer, exchange) --> answer
 	if type(answer) ~= "table" then return answer; end
 	local is_small = type(answer.body) == "string" and #answer.body <= longest_answer;
-	return is_small and answer or replacement(answer, headers);
+	return is_small and answer or replacement(answer, exchange);
 end
 
 -- Looks for the first request with a key.
@@ -115,7 +107,7 @@ local function send_and_keep(exchange, name, print, send) --> answer; or nil, pr
 		scheduler.flush(exchange.sender.account);
 		key_store.keep(name, exchange.sender, {
 			time = os.time(); fingerprint = print;
-			problem = not kept and problem or nil; answer = answer_to_keep(kept, exchange.headers);
+			problem = not kept and problem or nil; answer = answer_to_keep(kept, exchange);
 		});
 	end
 	return answer, problem;

@@ -11,13 +11,14 @@
 --   account_tokens   what an account does with its own tokens
 --   host_tokens      the tokens of this host, in a token_store; token_spec: what a token may be; token_rows: how one is shown;
 --                    token_rates: how many messages one may send
---   auth             credentials → sender; passwords → the backend of the account
+--   auth             credentials → sender; passwords, sender_tokens, bearer_tokens: one kind of credentials each; senders, accounts:
+--                    who may send
 --   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
 --   uploads          files → an upload service (XEP-0363)
 --   delivery         a message → Prosody → its outcome; rooms: the same for rooms (XEP-0045)
 --   compose          a request → its messages, by the native half
 --   scheduler        waits, and long work in slices
---   host, native     the native half: src/binding.rs
+--   host, native     the native half: src/binding.rs; feed: long texts for it, in pieces
 --   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check, prosodyctl_tokens, prosodyctl_templates:
 --                    its parts
 
@@ -42,7 +43,6 @@ module:depends("http");
 
 local array = require "util.array";
 
-local auth = module.import "auth";
 local commands = module.import "commands";
 local config = module.import "config";
 local dry_run = module.import "dry_run";
@@ -51,6 +51,7 @@ local host = module.import "host";
 local key_store = module.import "key_store";
 local metrics = module.import "metrics";
 local page_files = module.import "page_files";
+local passwords = module.import "passwords";
 local rooms = module.import "rooms";
 local scheduler = module.import "scheduler";
 local server = module.import "prosody";
@@ -103,7 +104,7 @@ end);
 
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
-	derivations_waiting = auth.deriving; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = key_store.count;
+	derivations_waiting = passwords.count_derivations; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = key_store.count;
 	tokens = function () return tokens:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
@@ -127,5 +128,5 @@ end
 function module.unload()
 	stop_all();
 	reset_metrics();
-	host.close();
+	host:close();
 end

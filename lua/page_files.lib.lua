@@ -38,23 +38,23 @@ local function is_known(if_none_match, etag) --> boolean
 	return if_none_match ~= nil and (if_none_match == "*" or if_none_match:find(etag, 1, true) ~= nil);
 end
 
--- The name of the file at the path of a request. At the base path, it depends on the header Accept.
-local function find(request, accept) --> name, or nil
-	local rest = request.path:sub(#base + 1);
+-- The name of the file at the path of a request. At the base path, it depends on what the request prefers.
+local function find(exchange) --> name, or nil
+	local rest = exchange.request.path:sub(#base + 1);
 	if rest == "" or rest == "/" and base == "" then
-		return files["page.html"] and accept and native.wants_html(accept) and "page.html" or "openapi.json";
+		return files["page.html"] and exchange.native:wants_html() and "page.html" or "openapi.json";
 	end
 	local name = rest:match("^/([%w.]+)$");
 	return name ~= "page.html" and files[name] and name or nil;
 end
 
-local function has(request) --> boolean: whether there is a file at the path of a request
-	return find(request) ~= nil;
+local function has(exchange) --> boolean: whether there is a file at the path of a request
+	return find(exchange) ~= nil;
 end
 
 -- A handler for the paths of the files.
 local function get(exchange) --> answer
-	local file = files[find(exchange.request, exchange.headers.accept)];
+	local file = files[find(exchange)];
 	local headers = { etag = file.etag; cache_control = "no-cache"; vary = "Accept, Origin" };
 	for header, value in pairs(page_headers) do headers[header] = value; end
 	if is_known(exchange.headers.if_none_match, file.etag) then

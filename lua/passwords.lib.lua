@@ -1,117 +1,150 @@
--- Whether a password is right, by the account's own backend.
+-- Passwords → senders, by the backend of the account.
+--
+-- The native half verifies a password in two steps, `begin` and `finish` (src/binding/attempt.rs). A password becomes a string of Lua,
+-- which nobody wipes, only for a backend that tests passwords itself, and for SASLprep if it has other characters than ASCII.
 
-local datamanager = require "util.datamanager";
-local saslprep = require "util.encodings".stringprep.saslprep;
+local cache = require "util.cache";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
 local now = require "util.time".monotonic;
-local usermanager = require "core.usermanager";
 
+local accounts = module.import "accounts";
+local auth_problems = module.import "auth_problems";
+local config = module.import "config";
 local counters = module.import "counters";
+local host = module.import "host";
 local metrics = module.import "metrics";
+local problems = module.import "problems";
 local scheduler = module.import "scheduler";
+local senders = module.import "senders";
+local server = module.import "prosody";
 local workers = module.import "workers";
 
 local hosts = prosody.hosts;
 
 local time_derivation = metrics.histogram("derivation");
-local longest_file_name = 255; -- bytes
 local deriving = workers.new(); -- requests whose passwords are derived, or wait for it
 
-local scram = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" };
+counters.register("derivations", deriving.count);
 
--- What a backend holds of a user's password, as attempt:begin takes it; nil if the backend does not show it.
-local function held_by(handler, user, host) --> held, the hash of a backend with SCRAM
+-- address → its sender. Its permission is checked again when the password is.
+local known_senders = cache.new(1000);
+
+local hashes = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" }; -- members of a SASL profile → their hash
+
+-- What a backend holds of a user's password, as attempt:begin takes it. The password of an unknown account is derived too, so that
+-- the time of the answer does not show which accounts exist.
+local function held_by(handler, user, at) --> { hash, stored_key, salt, iterations }, { plain } or {}
 	local profile = handler.profile or {};
-	for name, hash in pairs(scram) do
+	for name, hash in pairs(hashes) do
 		if profile[name] then
 			local stored_key, _, iterations, salt, enabled = profile[name](handler, user);
 			if stored_key and salt and iterations and enabled then
-				return { hash = hash; stored_key = stored_key; salt = salt; iterations = iterations }, hash;
+				return { hash = hash; stored_key = stored_key; salt = salt; iterations = iterations };
 			end
-			return nil, hash;
+			return { hash = hash; iterations = server.default_iterations(at) };
 		end
 	end
-	if profile.plain then
-		local password, enabled = profile.plain(handler, user, host);
-		return password and enabled and { plain = password } or nil;
-	end
+	local password, enabled;
+	if profile.plain then password, enabled = profile.plain(handler, user, at); end
+	return { plain = enabled and password or nil };
 end
 
--- Whether the storage cannot tell now of an account: backends that keep accounts there take it for missing then.
-local function is_unreadable(user, host) --> boolean
-	-- None has a name that is too long for a file system, which cannot be read either.
-	if #datamanager.getpath(user, host, "accounts"):match("[^/]*$") > longest_file_name then return false; end
-	local account, err = module:context(host):open_store("accounts"):get(user);
-	return not account and err ~= nil;
+-- The seconds for which a password of an account is trusted: a setting of its own host.
+local function recheck_of(at) --> number
+	local seconds = at ~= module.host and tonumber(module:context(at):get_option("post_msg_credential_recheck"));
+	return seconds or config.credential_recheck;
 end
 
--- The rounds of a new account's password, as mod_auth_internal_hashed has them.
-local function default_iterations(host) --> number
-	local configured = module:context(host):get_option_number("default_iteration_count", 10000);
-	if not module.get_option_integer then return configured; end -- COMPAT 0.12 takes any number
-	return math.floor(math.max(configured, 4096));
+local function verdict(right) --> boolean; or nil, problem
+	if right ~= nil then return right; end
+	return nil, problems.new("busy", "too many passwords wait to be verified; try again in a moment");
 end
 
--- Waits for a derivation.
-local function await_derivation(attempt, ticket, recheck) --> boolean, or nil if the derivation was dropped
+local function await_derivation(attempt, ticket) --> boolean; or nil, problem
 	local begun = now();
 	deriving.enter();
 	scheduler.await(ticket);
 	deriving.leave();
 	time_derivation(now() - begun);
-	return attempt:finish(recheck);
+	return verdict(attempt:finish());
 end
 
-local function test_plain(attempt, handler, user) --> boolean
-	if not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
-		return false;
+-- Has the backend test a password that it cannot show.
+local function test(attempt, handler, held) --> boolean; or nil, problem
+	local _, user, at = attempt:sender();
+	if not handler or held.hash or not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
+		return attempt:finish(false);
+	elseif handler:process("\0"..user.."\0"..attempt:password()) == "success" then
+		return attempt:finish(true);
+	elseif (handler.profile or {}).plain and not held.plain and accounts.is_unreadable(user, at) then
+		-- A backend without a profile keeps its accounts elsewhere.
+		attempt:finish();
+		return nil, auth_problems.unreadable_account();
 	end
-	return handler:process("\0"..user.."\0"..attempt:password()) == "success";
+	return attempt:finish(false);
 end
 
--- Verifies a password; a right one needs no other look at the backend for `recheck` seconds.
--- Returns nil if the verdict is not known. Then the third value says whether the account cannot be read.
-local function verify(attempt, request, recheck) --> boolean or nil, seconds to wait, boolean
-	local _, user, host = attempt:sender();
-	local served = hosts[host];
-	local handler, held, hash, is_known;
-	if served and served.type == "local" then
-		local session = { type = "c2s_unauthed"; host = host; ip = request.ip; secure = request.secure; conn = request.conn; log = module._log };
-		handler = usermanager.get_sasl_handler(host, session);
-		held, hash = held_by(handler, user, host);
-		if hash then
-			is_known = held ~= nil;
-			if not is_known and is_unreadable(user, host) then return nil, nil, true; end
-			local prepared = saslprep(attempt:password());
-			if prepared and prepared ~= "" then
-				-- The password of an unknown account is derived too, so that the time of the answer does not show which accounts exist.
-				held = held or { hash = hash; iterations = default_iterations(host) };
-				held.prepared = prepared;
-			else
-				held = nil;
-			end
+local function verify(attempt, exchange) --> boolean; or nil, problem
+	local _, user, at = attempt:sender();
+	local served = hosts[at];
+	local handler = served and served.type == "local" and server.new_sasl_handler(at, exchange.request);
+	local held = handler and held_by(handler, user, at) or {};
+	local is_unknown = held.hash and not held.stored_key;
+	if is_unknown and accounts.is_unreadable(user, at) then return nil, auth_problems.unreadable_account(); end
+	held.recheck = recheck_of(at);
+	local begun, detail = attempt:begin(held);
+	if begun == "accepted" then return true; end
+	if held.stored_key then accounts.is_unreadable(user, at); end -- takes the same time as for an unknown account
+	if begun == "throttled" then
+		return nil, auth_problems.throttled(detail);
+	elseif begun == "busy" then
+		return verdict(nil);
+	elseif begun == "deriving" then
+		return await_derivation(attempt, detail);
+	end
+	return test(attempt, handler, held);
+end
+
+local function new_sender(address) --> sender; or nil, problem
+	local sender, problem = senders.new(address);
+	known_senders:set(address, sender);
+	return sender, problem;
+end
+
+-- The sender of a password that is remembered.
+local function remembered_sender(address) --> sender; or nil, problem
+	local sender = known_senders:get(address);
+	if sender and hosts[sender.host] then
+		return sender;
+	elseif not hosts[jid_host(address)] then
+		return nil, auth_problems.wrong_password();
+	end
+	return new_sender(address);
+end
+
+-- The sender of a password that has to be verified.
+local function sender_of(exchange, attempt) --> sender; or nil, problem
+	local address, _, _, account = attempt:sender();
+	local is_right, problem = verify(attempt, exchange);
+	if is_right then
+		return new_sender(address);
+	elseif is_right == nil then
+		return nil, problem;
+	end
+	return nil, auth_problems.log_failure(auth_problems.wrong_password(), account, exchange.ip);
+end
+
+-- Forgets the passwords of an account.
+local function forget(account)
+	host:forget(account);
+	for address in known_senders:items() do
+		if jid_bare(address) == account then
+			known_senders:set(address, nil);
 		end
 	end
-	local begun, detail = attempt:begin(recheck, held);
-	if begun == "accepted" then return true; end
-	if is_known then is_unreadable(user, host); end -- takes time, as for an unknown account
-	if begun == "throttled" then
-		return false, detail;
-	elseif begun == "busy" then
-		return nil;
-	elseif begun == "deriving" then
-		return await_derivation(attempt, detail, recheck);
-	elseif not handler or hash then
-		return attempt:finish(recheck, false);
-	elseif test_plain(attempt, handler, user) then
-		return attempt:finish(recheck, true);
-	elseif (handler.profile or {}).plain and is_unreadable(user, host) and not held then
-		-- A backend that only tests passwords keeps its accounts elsewhere.
-		attempt:finish(recheck);
-		return nil, nil, true;
-	end
-	return attempt:finish(recheck, false);
 end
 
-counters.register("derivations", deriving.count);
-
-return { verify = verify; is_unreadable = is_unreadable; deriving = deriving.count };
+return {
+	count_derivations = deriving.count; forget = forget; remembered_sender = remembered_sender; sender_of = sender_of;
+};

@@ -10,6 +10,10 @@ local kinds = {
 	length_required = { status = 411 };
 	ambiguous_credentials = { status = 400; detail = "the request has two different credentials; send one" };
 	foreign_origin = { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
+	no_credentials = {
+		status = 401;
+		detail = "credentials are needed: an account's address and password, or a sending token, as in: curl -u user@example.com:password";
+	};
 	unauthorized = { status = 401 };
 	forbidden = { status = 403 };
 	throttled = { status = 429 };
@@ -18,6 +22,7 @@ local kinds = {
 	too_large = { status = 413 };
 	absent = { status = 404 };
 	unprocessable = { status = 422 };
+	broken_template = { status = 503; field = "as" };
 	token_limit = { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
 	unknown_token = { status = 404; field = "id"; detail = "the account has no token with this id" };
 	-- What became of a message.

@@ -5,7 +5,6 @@ local config = module.import "config";
 local delivery = module.import "delivery";
 local log = module.import "request_log";
 local metrics = module.import "metrics";
-local native = module.import "native";
 local new_list = module.import "outcome_list".new;
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
@@ -22,8 +21,7 @@ sending.__index = sending;
 
 -- The seconds for which a request wants to wait for receipts.
 local function wait_of(exchange) --> number or nil
-	local prefer = exchange.headers.prefer;
-	local wait = prefer and native.prefers_wait(prefer);
+	local wait = exchange.headers.prefer and exchange.native:wait();
 	wait = wait and math.min(wait, config.max_wait);
 	return wait ~= 0 and wait or nil;
 end
@@ -34,7 +32,7 @@ local function new(exchange, batch, wait) --> sending
 		exchange = exchange; sender = sender; batch = batch; wait = wait;
 		-- A program that posts in a format of its own cannot correct what is refused.
 		options = { wait = wait; unattended = format ~= nil };
-		is_json = exchange.headers.accept ~= nil and native.wants_json(exchange.headers.accept);
+		is_json = exchange.headers.accept ~= nil and exchange.native:wants_json();
 		outcomes = new_list(sender.account);
 		reported = 0; failed = 0; unreached = 0; sent = 0;
 	}, sending);
@@ -44,7 +42,7 @@ end
 function sending:prepare() --> true; or nil, problem
 	local exchange, sender, batch = self.exchange, self.sender, self.batch;
 	local ok, problem;
-	self.total, problem = delivery.resolve(sender, batch);
+	self.total, problem = compose.resolve(exchange, batch);
 	if not self.total then return nil, problem; end
 	if self.wait or batch:to_rooms() then
 		ok, problem = self.outcomes:reserve(self.total);
@@ -79,7 +77,7 @@ function sending:record(outcome)
 	count_message(1, word, outcome.kind);
 	log.message(exchange, outcome, word);
 	if result ~= 201 or not self:is_plain() then
-		self.report = self.report or native.report(self.is_json);
+		self.report = self.report or exchange.native:report();
 		self.report:add(outcome.id, self.sender.address, outcome.to, result);
 	end
 end
@@ -111,13 +109,13 @@ function sending:expected_answer() --> answer or nil
 end
 
 function sending:answer() --> answer
-	local exchange, headers = self.exchange, self.exchange.headers;
+	local exchange = self.exchange;
 	if self.failed > 0 and self.reported > 1 then
 		exchange.failure = ("%d of %d messages failed, the first: %s"):format(self.failed, self.reported, exchange.failure);
 	end
 	if self.total == 0 then return self.expected or 200; end -- a template that prints nothing
 	if not self.report then return 201; end
-	local status, media_type, body = self.report:finish(self.many, headers.accept, headers.content_type, exchange.id);
+	local status, media_type, body = self.report:finish(self.is_many);
 	if exchange.format and (status == 200 or status == 201) then
 		if self.expected then return self.expected; end
 		status = 200; -- programs know no other success
@@ -168,12 +166,12 @@ function sending:run() --> true; or nil, problem
 	local batch = self.batch;
 	local ok, problem = self:prepare();
 	if ok then
-		if not self:is_plain() then self.report = native.report(self.is_json); end
+		if not self:is_plain() then self.report = self.exchange.native:report(); end
 		ok, problem = self:send_all();
 	end
 	if ok then
-		self.many, self.expected = batch:many(), self:expected_answer();
-		if self.report and type(batch) == "userdata" then self.report:keep(batch); end
+		self.is_many, self.expected = batch:is_many(), self:expected_answer();
+		if self.report then self.report:keep(batch); end
 	end
 	batch:release();
 	self.batch = nil;

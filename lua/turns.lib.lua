@@ -41,7 +41,7 @@ local function request_turn()
 		end);
 	else
 		loop.next = core;
-		core.tick();
+		core:tick();
 	end
 end
 
@@ -109,7 +109,7 @@ local tick_calls = {}; -- functions to call at the next tick
 
 local function at_next_tick(call)
 	tick_calls[#tick_calls + 1] = call;
-	core.tick();
+	core:tick();
 end
 
 local function at_end_of(ticket, call)
@@ -123,7 +123,7 @@ local function call_all(calls)
 end
 
 local function on_tick()
-	local ended, calls = core.ended(), tick_calls;
+	local ended, calls = core:ended(), tick_calls;
 	tick_calls = {};
 	-- The next turn begins here, unless it is to begin at a tick of another host.
 	local is_due = loop.next == nil or loop.next == core;
@@ -139,7 +139,7 @@ local function on_tick()
 end
 
 local watches = {};
-for index, fd in ipairs({ core.wake_fds() }) do
+for index, fd in ipairs({ core:wake_fds() }) do
 	watches[index] = server.watch_fd(fd, on_tick);
 end
 
@@ -162,8 +162,8 @@ end);
 counters.register("accounts_with_work", function ()
 	return counters.count_keys(loop.ready) + queue.count(loop.accounts);
 end);
-for name in pairs(core.state()) do
-	counters.register(name, function () return core.state()[name]; end);
+for name in pairs(core:state()) do
+	counters.register(name, function () return core:state()[name]; end);
 end
 
 return {

@@ -49,7 +49,7 @@ local function upload_all(sender, batch, files, body) --> true; or nil, problem
 	end
 	for index, file in ipairs(files) do
 		local url, problem = upload_file(sender, service, file, body);
-		if url then problem = batch:link(index, url); end
+		problem = problem or select(2, batch:link(index, url));
 		count_files(1, not problem and "uploaded" or problem.status < 500 and "refused" or "failed");
 		if problem then return nil, problem; end
 	end
@@ -59,7 +59,7 @@ end
 -- Uploads the files of a request, and links its messages to them. `body`: the body of the request.
 local function upload(sender, batch, body) --> true; or nil, problem
 	local files = batch:files();
-	if not files[1] then return true; end
+	if not files then return true; end
 	local all, own = uploading.count(sender.account);
 	if own + 1 > at_once - (all + 1) then
 		return nil, problems.new("busy", "too many files are uploaded at once; try again in a moment");

@@ -43,6 +43,7 @@ table.insert(package.searchers or package.loaders, 1, function (name)
 end);
 
 local jid = require "util.jid";
+local saslprep = require "util.encodings".stringprep.saslprep;
 local st = require "util.stanza";
 
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
@@ -59,29 +60,29 @@ local function new(changes)
 		auth_failures = 10; verify_threads = 1;
 		stanza_metatable = stanza_metatable; templates = native.templates(nil);
 		prep = jid.prep;
+		saslprep = saslprep;
 		serves = function (domain) return served[domain] == true; end;
 		has_rooms = function (domain) return domain == "rooms.example.com"; end;
 	};
 	for name, value in pairs(changes or {}) do settings[name] = value; end
-	return native.new(settings);
+	return native.host(settings);
 end
 
 local core = new();
 local me = "me@example.com";
 
-local function compose_json(fields, receipt, by)
-	return (by or core).compose(me, "/msg", "application/json", nil, json.encode(fields), receipt or false);
-end
-
-local function compose_text(to, text, by)
-	return (by or core).compose(me, "/msg/" .. to, "text/plain", nil, text, false);
+-- A request to `by`, whose parts are `path`, `query`, `headers`, `ip` and `id` unless they are not given.
+local function request(parts, by)
+	return (by or core):request {
+		path = parts.path or "/msg"; query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
+	};
 end
 
 -- Waits for a piece of work as scheduler.lib.lua does, but without an event loop.
 local function await(by, ticket)
 	local deadline = socket.gettime() + 10;
 	while socket.gettime() < deadline do
-		for _, ended in ipairs(by.ended()) do
+		for _, ended in ipairs(by:ended()) do
 			if ended == ticket then return; end
 		end
 		socket.sleep(0.001);
@@ -89,43 +90,76 @@ local function await(by, ticket)
 	error("the work did not end");
 end
 
+-- Resolves all recipients of a batch.
+local function resolve(batch, by) --> how many messages it makes; or nil, problem
+	repeat
+		local total, detail = batch:resolve();
+		if detail and total == false then await(by or core, detail); end
+		if total ~= false then return total, detail; end
+	until false;
+end
+
 -- The stanzas of a batch, or nil and a problem.
 local function stanzas_of(batch, by)
-	local ticket = batch:ticket();
-	if ticket then await(by or core, ticket); end
-	repeat
-		local done, problem = batch:resolve();
-		if problem then return nil, problem; end
-	until done;
+	local total, problem = resolve(batch, by);
+	if not total then return nil, problem; end
 	local stanzas = {};
 	for stanza in batch.next, batch do stanzas[#stanzas + 1] = stanza; end
 	return stanzas;
+end
+
+local function read(parts, body, by) --> batch; or nil, problem
+	return request(parts, by):read { sender = parts.sender or me; body = body; wants_receipt = parts.wants_receipt };
+end
+
+local function read_json(fields, receipt, by) --> batch; or nil, problem
+	return read({ headers = { content_type = "application/json" }; wants_receipt = receipt }, json.encode(fields), by);
+end
+
+-- The stanza of a body that is one message; or nil and a problem.
+local function compose(parts, body, by)
+	local batch, problem = read(parts, body, by);
+	if not batch then return nil, problem; end
+	local stanzas;
+	stanzas, problem = stanzas_of(batch, by);
+	if not stanzas then return nil, problem; end
+	assert.equal(1, #stanzas);
+	assert.is_false(batch:is_many());
+	return stanzas[1];
+end
+
+local function compose_json(fields, receipt, by)
+	return compose({ headers = { content_type = "application/json" }; wants_receipt = receipt }, json.encode(fields), by);
+end
+
+local function compose_text(to, text, by)
+	return compose({ path = "/msg/" .. to; headers = { content_type = "text/plain" } }, text, by);
 end
 
 describe("large bodies", function ()
 	it("of one account take no more memory than they leave to others: another is refused for now, until one is sent", function ()
 		local own = new();
 		local large = "[" .. ("{\"to\":\"user\",\"body\":\"" .. ("x"):rep(1000) .. "\"},"):rep(9998) .. "{\"to\":\"user\",\"body\":\"x\"}]";
-		local function compose(from) --> batch; or nil and a problem
-			local _, problem, batch = own.compose(from, "/msg", "application/json", nil, large, false);
+		local function compose_large(from) --> batch; or nil and a problem
+			local batch, problem = read({ sender = from; headers = { content_type = "application/json" } }, large, own);
 			if not batch then return nil, problem; end
-			await(own, batch:ticket());
-			_, problem = batch:resolve();
-			if problem then return nil, problem; end
+			local total;
+			total, problem = resolve(batch, own);
+			if not total then return nil, problem; end
 			return batch;
 		end
 		local batches = {};
 		local batch, problem;
 		repeat
-			batch, problem = compose(me);
+			batch, problem = compose_large(me);
 			table.insert(batches, batch);
 		until not batch or #batches == 50;
 		assert.is_true(#batches > 0);
 		assert.equal(503, problem.status);
 		assert.equal(1, problem.retry_after);
-		assert(compose("other@example.com")):release();
+		assert(compose_large("other@example.com")):release();
 		table.remove(batches):release();
-		assert.is_not_nil(wire.await("memory", function () return (compose(me)); end));
+		assert.is_not_nil(wire.await("memory", function () return (compose_large(me)); end));
 	end);
 end);
 
@@ -366,13 +400,8 @@ describe("an address", function ()
 
 	-- What compose makes of a recipient, in a form: the address, or nil and the problem.
 	local function to_of(written)
-		local stanza, problem, batch = core.compose(me, "/msg", "application/x-www-form-urlencoded", nil,
-			"type=chat&body=x&to=" .. escape(written), false);
-		if batch then -- it is long, and read off the event loop
-			local stanzas;
-			stanzas, problem = stanzas_of(batch);
-			stanza = stanzas and stanzas[1];
-		end
+		local stanza, problem = compose({ headers = { content_type = "application/x-www-form-urlencoded" } },
+			"type=chat&body=x&to=" .. escape(written));
 		return stanza and stanza.attr.to, problem;
 	end
 
@@ -409,7 +438,7 @@ describe("an address", function ()
 	it("is the same in the path of the request", function ()
 		for _ = 1, 2000 do
 			local written = address();
-			local stanza, problem = core.compose(me, "/msg/" .. escape(written), "text/plain", nil, "x", false);
+			local stanza, problem = compose_text(escape(written), "x");
 			local right = written:sub(1, 1) ~= "/" and expected(written) or nil; -- slashes behind /msg are not of the recipient
 			if written:sub(1, 1) ~= "/" then
 				local to = stanza and stanza.attr.to;
@@ -477,13 +506,13 @@ describe("an address", function ()
 	end);
 
 	it("is named once, whatever the forms in which it is repeated", function ()
-		local batch = select(3, compose_json { to = { "user", "USER@example.com", "other", "xmpp:user@Example.com", "other@example.com." }; body = "x" });
+		local batch = assert(read_json { to = { "user", "USER@example.com", "other", "xmpp:user@Example.com", "other@example.com." }; body = "x" });
 		local stanzas = stanzas_of(batch);
 		assert.equal(2, #stanzas);
 		assert.equal("user@example.com", stanzas[1].attr.to);
 		assert.equal("other@example.com", stanzas[2].attr.to);
 		assert.equal(stanzas[1].attr.id, stanzas[2].attr.id);
-		assert.is_true(batch:many());
+		assert.is_true(batch:is_many());
 	end);
 end);
 
@@ -568,13 +597,13 @@ describe("a recipient's parser", function ()
 	it("gets the same text back for every field, of 3,000 messages", function ()
 		for _ = 1, 3000 do
 			local sent = fields();
-			local stanza, problem = core.compose(me, "/msg", "application/json", nil, written(sent), false);
+			local stanza, problem = compose({ headers = { content_type = "application/json" } }, written(sent));
 			if not stanza then error(problem.detail); end
-			local read = parse(tostring(stanza));
+			local received = parse(tostring(stanza));
 			for _, name in ipairs { "body", "subject", "thread" } do
-				assert.equal(sent[name], child_text(read, name));
+				assert.equal(sent[name], child_text(received, name));
 			end
-			assert.equal(sent.id, read.attr.id);
+			assert.equal(sent.id, received.attr.id);
 			assert.equal(sent.lang, read.attr["xml:lang"]);
 			local x, replace;
 			for _, child in ipairs(read) do
@@ -639,7 +668,7 @@ end);
 
 describe("a problem", function ()
 	local function problem_of(content_type, body, coding)
-		local stanza, problem = core.compose(me, "/msg/user", content_type, coding, body, false);
+		local stanza, problem = compose({ path = "/msg/user"; headers = { content_type = content_type; content_encoding = coding } }, body);
 		assert.is_nil(stanza);
 		return problem;
 	end
@@ -648,13 +677,13 @@ describe("a problem", function ()
 		local problem = problem_of("text/plain", "ab\27");
 		assert.equal("string", type(problem.detail));
 		problem.detail = nil;
-		assert.same({ status = 422; field = "body"; offset = 2 }, problem);
+		assert.same({ kind = "unprocessable"; status = 422; field = "body"; offset = 2 }, problem);
 		problem = problem_of("application/json", '{"body":\n "x" y}');
 		problem.detail = nil;
-		assert.same({ status = 400; line = 2; column = 6 }, problem);
+		assert.same({ kind = "malformed"; status = 400; line = 2; column = 6 }, problem);
 		problem = problem_of("text/plain", "ab\255");
 		problem.detail = nil;
-		assert.same({ status = 400; offset = 2 }, problem);
+		assert.same({ kind = "malformed"; status = 400; offset = 2 }, problem);
 	end);
 
 	it("names what is not supported", function ()
@@ -664,15 +693,19 @@ describe("a problem", function ()
 		assert.equal(415, problem_of("text/plain", "x", "br").status);
 	end);
 
+	local function refusal(problem, accept, content_type)
+		return request({ headers = { accept = accept; content_type = content_type } }):refusal(problem, true);
+	end
+
 	it("is told in text or as problem+json", function ()
 		local problem = { status = 422; detail = "`type` is wrong"; field = "type"; offset = 3; condition = "gone" };
-		local status, media_type, body = native.refusal(problem, nil, "text/plain");
+		local status, media_type, body = refusal(problem, nil, "text/plain");
 		assert.equal(422, status);
 		assert.equal("text/plain; charset=utf-8", media_type);
 		assert.equal("`type` is wrong\n", body);
 		for _, headers in ipairs { { "application/json", nil }, { "application/problem+json;q=0.1, text/plain", "text/plain" }, { nil, "application/json" },
 			{ "*/*", "application/x-ndjson; charset=utf-8" } } do
-			status, media_type, body = native.refusal(problem, headers[1], headers[2]);
+			status, media_type, body = refusal(problem, headers[1], headers[2]);
 			assert.equal(422, status);
 			assert.equal("application/problem+json", media_type);
 			local told = json.decode(body);
@@ -681,19 +714,26 @@ describe("a problem", function ()
 			assert.same(problem, told);
 		end
 		for _, headers in ipairs { { "text/plain", "application/json" }, { "application/json;q=0", "application/json" }, { "*/*", "text/plain" } } do
-			assert.equal("text/plain; charset=utf-8", (select(2, native.refusal(problem, headers[1], headers[2]))));
+			assert.equal("text/plain; charset=utf-8", (select(2, refusal(problem, headers[1], headers[2]))));
 		end
 	end);
 
+	it("names the request, unless it is kept for a later one", function ()
+		local problem = { status = 422; detail = "x" };
+		local asking = request { headers = { accept = "application/json" }; id = "abc" };
+		assert.equal("abc", json.decode((select(3, asking:refusal(problem)))).request_id);
+		assert.is_nil(json.decode((select(3, asking:refusal(problem, true)))).request_id);
+	end);
+
 	it("has a line and a column in JSON where it has them", function ()
-		local _, _, body = native.refusal({ status = 400; detail = "x"; line = 2; column = 5 }, "application/json", nil);
+		local _, _, body = refusal({ status = 400; detail = "x"; line = 2; column = 5 }, "application/json", nil);
 		local told = json.decode(body);
 		assert.same({ 2, 5 }, { told.line, told.column });
 		assert.is_nil(told.offset);
 	end);
 
 	it("is one line without markup, whatever is in it", function ()
-		local _, _, body = native.refusal({ status = 404; detail = "<b>\r\n\0\27[31m</b>\255" }, nil, nil);
+		local _, _, body = refusal({ status = 404; detail = "<b>\r\n\0\27[31m</b>\255" }, nil, nil);
 		assert.matches("^[^%c<>]+\n$", body);
 	end);
 end);
@@ -702,9 +742,9 @@ describe("a report", function ()
 	local gone = { status = 410; detail = "a@b: gone"; condition = "gone" };
 
 	local function finish(as_json, outcomes, many)
-		local report = native.report(as_json);
+		local report = request({ headers = { accept = as_json and "application/json" or nil } }):report();
 		for _, outcome in ipairs(outcomes) do report:add(unpack(outcome)); end
-		return report:finish(many, as_json and "application/json" or nil, nil);
+		return report:finish(many);
 	end
 
 	it("of one that was sent is empty, or an object where JSON is asked for", function ()
@@ -758,19 +798,71 @@ describe("a report", function ()
 	end);
 end);
 
+describe("a password", function ()
+	local function attempt_of(by, password)
+		local authorization = "Basic " .. require "mime".b64("somebody:" .. password);
+		return request({ headers = { authorization = authorization } }, by):identify();
+	end
+
+	it("is verified in two steps, of which none can be done twice or left out", function ()
+		local by = new();
+		local kind, attempt = attempt_of(by, "secret");
+		assert.equal("attempt", kind);
+		assert.has_error(function () attempt:finish(true); end);
+		assert.is_nil(attempt:password());
+		assert.equal("backend", attempt:begin { recheck = 60 });
+		assert.has_error(function () attempt:begin { recheck = 60 }; end);
+		assert.equal("secret", attempt:password());
+		assert.is_false(attempt:finish(false));
+		assert.has_error(function () attempt:finish(true); end);
+		assert.is_nil(attempt:password());
+		assert.equal("attempt", (attempt_of(by, "secret")));
+	end);
+
+	it("comes to Lua only for SASLprep that may change it", function ()
+		local prepared = {};
+		local by = new { saslprep = function (password)
+			table.insert(prepared, password);
+			return saslprep(password);
+		end };
+		local function begin(password)
+			local _, attempt = attempt_of(by, password);
+			local begun, ticket = attempt:begin { recheck = 60; hash = "SHA-1"; iterations = 1 };
+			if begun == "deriving" then await(by, ticket); end
+			assert.is_false(attempt:finish(false));
+			return begun;
+		end
+		assert.equal("deriving", begin(" !~secret"));
+		assert.same({}, prepared);
+		assert.equal("deriving", begin("s\195\164cret"));
+		assert.equal("backend", begin("a\0311")); -- no password may have a control character
+		assert.equal("backend", begin(("x"):rep(1024))); -- Prosody prepares no text of this length
+		assert.same({ "s\195\164cret", "a\0311", ("x"):rep(1024) }, prepared);
+		-- The shortcut is right: no visible ASCII character changes.
+		for code = 0x20, 0x7E do
+			local text = "a" .. string.char(code) .. "b";
+			assert.equal(text, saslprep(text));
+		end
+	end);
+end);
+
 describe("headers", function ()
 	it("of Prefer tell how long to wait", function ()
-		assert.equal(10, native.prefers_wait("respond-async, Wait=10"));
-		assert.equal(0, native.prefers_wait("wait=0"));
+		local function wait(prefer) return request({ headers = { prefer = prefer } }):wait(); end
+		assert.equal(10, wait("respond-async, Wait=10"));
+		assert.equal(0, wait("wait=0"));
+		assert.is_nil(wait(nil));
 		for _, value in ipairs { "", "wait", "wait=x", "wait=-1", "return=minimal", "\255" } do
-			assert.is_nil(native.prefers_wait(value));
+			assert.is_nil(wait(value));
 		end
 	end);
 
 	it("of Accept tell whether JSON is wanted", function ()
-		assert.is_true(native.wants_json("text/html, Application/JSON;q=0.5"));
+		local function wants_json(accept) return request({ headers = { accept = accept } }):wants_json(); end
+		assert.is_true(wants_json("text/html, Application/JSON;q=0.5"));
+		assert.is_false(wants_json(nil));
 		for _, value in ipairs { "", "*/*", "application/problem+json", "application/json;q=0", "application/jsonp", "\255\0" } do
-			assert.is_false(native.wants_json(value));
+			assert.is_false(wants_json(value));
 		end
 	end);
 
@@ -782,12 +874,13 @@ describe("headers", function ()
 
 	it("of Authorization tell who it is", function ()
 		local credentials = require "mime".b64;
-		local function identify(authorization, query) return { core.identify(authorization, query, nil, "192.0.2.1") }; end
+		local function identify(authorization, query)
+			return { request({ headers = { authorization = authorization }; query = query }):identify() };
+		end
 		assert.same({ "bearer", "secret-token:x" }, identify("bearer secret-token:x"));
-		local kind, attempt = core.identify("Basic " .. credentials("ME/cron:p:w"), nil, nil, "192.0.2.1");
+		local kind, attempt = unpack(identify("Basic " .. credentials("ME/cron:p:w")));
 		assert.equal("attempt", kind);
 		assert.same({ "me@example.com/cron", "me", "example.com", "me@example.com" }, { attempt:sender() });
-		assert.equal("p:w", attempt:password());
 		assert.is_nil(tostring(attempt):find("p:w", 1, true));
 		for _, value in ipairs { "", "Basic", "Basic !", "Digest x", "Basic " .. credentials("me"), "Basic " .. credentials("@@:x"), "\255" } do
 			assert.same({ "nobody" }, identify(value));
@@ -797,8 +890,9 @@ describe("headers", function ()
 
 		local token, id, hash = native.new_token();
 		assert.is_truthy(token:match("^pmsg_" .. id .. "_[%w_-]+$"));
-		assert.same({ "token", id, hash }, identify("Bearer " .. token));
-		assert.same({ "token", id, hash, "me@example.com/cron" }, identify("Basic " .. credentials("ME/cron:" .. token), "token=" .. token));
+		assert.same({ "token", { id = id; hash = hash } }, identify("Bearer " .. token));
+		assert.same({ "token", { id = id; hash = hash; address = "me@example.com/cron" } },
+			identify("Basic " .. credentials("ME/cron:" .. token), "token=" .. token));
 		assert.same({ "nobody" }, identify("Basic " .. credentials("@@:" .. token)));
 		assert.same({ "several" }, identify("Bearer " .. token, "token=" .. native.new_token()));
 	end);
@@ -811,15 +905,15 @@ describe("headers", function ()
 		end };
 		local function identify()
 			preps = 0;
-			return by.identify("Basic " .. require "mime".b64("Somebody/Cron:secret"), nil, nil, "192.0.2.1");
+			return request({ headers = { authorization = "Basic " .. require "mime".b64("Somebody/Cron:secret") } }, by):identify();
 		end
 		for _ = 1, 2 do
 			assert.equal("attempt", (identify()));
 			assert.is_true(preps > 0);
 		end
 		local _, attempt = identify();
-		assert.equal("backend", attempt:begin(60));
-		assert.is_true(attempt:finish(60, true));
+		assert.equal("backend", attempt:begin { recheck = 60 });
+		assert.is_true(attempt:finish(true));
 		assert.equal("sender", (identify()));
 		assert.equal("sender", (identify()));
 		assert.equal(0, preps);
@@ -827,11 +921,12 @@ describe("headers", function ()
 
 	it("of wrong tokens are counted for each client", function ()
 		local limit = 0;
-		while core.refuse_token("192.0.2.7") == nil do limit = limit + 1; end
+		local function refuse_token(ip) return request({ ip = ip }):refuse_token(); end
+		while refuse_token("192.0.2.7") == nil do limit = limit + 1; end
 		assert.is_true(limit > 0);
-		assert.is_number(core.refuse_token("::ffff:192.0.2.7"));
-		assert.is_nil(core.refuse_token("192.0.2.8"));
-		assert.is_nil(core.refuse_token("\255\254"));
+		assert.is_number(refuse_token("::ffff:192.0.2.7"));
+		assert.is_nil(refuse_token("192.0.2.8"));
+		assert.is_nil(refuse_token("\255\254"));
 	end);
 end);
 
@@ -855,27 +950,28 @@ describe("a host that is closed", function ()
 		local before = held();
 		collectgarbage("stop");
 		local closed = new();
-		local batch = select(3, compose_json({ { to = "user"; body = ("x"):rep(100000) } }, false, closed));
-		await(closed, batch:ticket());
+		local batch = assert(read_json({ { to = "user"; body = ("x"):rep(100000) } }, false, closed));
+		assert.equal(1, resolve(batch, closed));
 		assert.is_true(held() > before);
-		closed.close();
+		closed:close();
 		await_held(before);
 		collectgarbage("restart");
 	end);
 
 	it("refuses requests with 503, and has nothing to tell", function ()
 		local closed = new();
-		closed.close();
-		closed.close();
-		local stanza, problem, batch = compose_json({ to = "user"; body = "Hello" }, false, closed);
-		assert.same({ nil, 503, nil }, { stanza, problem.status, batch });
-		assert.equal("nobody", (closed.identify("Basic " .. require "mime".b64("me@example.com:p"), nil, nil, "192.0.2.1")));
-		assert.is_nil(closed.refuse("192.0.2.1"));
-		assert.is_nil(closed.refuse_token("192.0.2.1"));
-		closed.forget("me@example.com");
-		closed.tick();
-		assert.same({}, closed.ended());
-		assert.is_nil(closed.wake_fds());
+		closed:close();
+		closed:close();
+		local batch, problem = read_json({ to = "user"; body = "Hello" }, false, closed);
+		assert.same({ nil, 503 }, { batch, problem.status });
+		local late = request({ headers = { authorization = "Basic " .. require "mime".b64("me@example.com:p") } }, closed);
+		assert.equal("nobody", (late:identify()));
+		assert.is_nil(late:refuse());
+		assert.is_nil(late:refuse_token());
+		closed:forget("me@example.com");
+		closed:tick();
+		assert.same({}, closed:ended());
+		assert.is_nil(closed:wake_fds());
 	end);
 end);
 
@@ -885,12 +981,8 @@ describe("a batch", function ()
 		local function threads() return tonumber(read_file("/proc/self/status"):match("\nThreads:%s*(%d+)")); end
 		local messages = {};
 		for i = 1, 10000 do messages[i] = { to = "user" .. i; body = "text " .. i }; end
-		local batch = select(3, compose_json(messages, false, own));
-		await(own, batch:ticket());
-		repeat
-			local done, problem = batch:resolve();
-			assert.is_nil(problem);
-		until done;
+		local batch = assert(read_json(messages, false, own));
+		assert.equal(10000, resolve(batch, own));
 		local before = threads();
 		batch:release(); -- the thread starts with the first batch
 		assert.equal(before + 1, threads());
@@ -898,7 +990,7 @@ describe("a batch", function ()
 	end);
 
 	it("makes its stanzas in order", function ()
-		local _, _, batch = compose_json { { to = { "a", "b" }; body = "1"; id = "i" }, { to = "c"; subject = "2" } };
+		local batch = read_json { { to = { "a", "b" }; body = "1"; id = "i" }, { to = "c"; subject = "2" } };
 		local stanzas = stanzas_of(batch);
 		local to = {};
 		for i, stanza in ipairs(stanzas) do to[i] = stanza.attr.to; end
@@ -906,11 +998,11 @@ describe("a batch", function ()
 		assert.equal("i", stanzas[2].attr.id);
 		assert.equal("2", stanzas[3]:get_child_text("subject"));
 		assert.equal(stanza_metatable, getmetatable(stanzas[1]));
-		assert.is_true(batch:many());
+		assert.is_true(batch:is_many());
 	end);
 
 	it("makes none where one message is wrong", function ()
-		local _, _, batch = compose_json { { to = "a"; body = "1" }, { to = "@"; body = "2" } };
+		local batch = read_json { { to = "a"; body = "1" }, { to = "@"; body = "2" } };
 		local stanzas, problem = stanzas_of(batch);
 		assert.is_nil(stanzas);
 		assert.same({ 422, "to" }, { problem.status, problem.field });
@@ -919,15 +1011,18 @@ describe("a batch", function ()
 
 	it("reads what takes time beside the event loop", function ()
 		local long = ("0123456789"):rep(15000);
-		local stanza, problem, batch = compose_text("user", long);
-		assert.same({ nil, nil }, { stanza, problem });
-		assert.is_number(batch:ticket());
+		local function read_text(text) return read({ path = "/msg/user"; headers = { content_type = "text/plain" } }, text); end
+		local batch = read_text(long);
+		local is_done, ticket = batch:resolve();
+		assert.is_false(is_done);
+		assert.is_number(ticket);
+		await(core, ticket);
 		local stanzas = stanzas_of(batch);
 		assert.equal(1, #stanzas);
 		assert.equal(long, stanzas[1]:get_child_text("body"));
-		assert.is_false(batch:many());
-		batch = select(3, compose_text("user", long .. "\255"));
-		stanzas, problem = stanzas_of(batch);
+		assert.is_false(batch:is_many());
+		local problem;
+		stanzas, problem = stanzas_of(read_text(long .. "\255"));
 		assert.is_nil(stanzas);
 		assert.same({ 400, 150000 }, { problem.status, problem.offset });
 	end);

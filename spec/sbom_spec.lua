@@ -43,7 +43,6 @@ describe("the list of what is in the library", function ()
 		for _, component in pairs(components) do
 			scopes[component.name] = component.scope;
 		end
-		assert.equal("excluded", scopes.emojis);
 		assert.equal("excluded", scopes["serde_derive"]);
 		assert.equal("required", scopes.jid);
 		assert.is_nil(scopes.proptest);

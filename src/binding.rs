@@ -75,7 +75,10 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("json_text", lua.create_function(json_text)?)?;
     // openapi(base, host) → the OpenAPI document of what is served below `base`, as JSON
     let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
-        openapi::document(&base.to_string_lossy(), &host.to_string_lossy()).map_err(Error::external)
+        Ok(openapi::document(
+            &base.to_string_lossy(),
+            &host.to_string_lossy(),
+        ))
     };
     library.set("openapi", lua.create_function(openapi)?)?;
     Ok(library)
@@ -92,7 +95,7 @@ fn page_files(lua: &Lua, (): ()) -> Result<Vec<Table>> {
         let table = lua.create_table()?;
         table.set("name", file.name)?;
         table.set("media_type", file.media_type)?;
-        table.set("text", file.text().map_err(Error::external)?)?;
+        table.set("text", file.text)?;
         Ok(table)
     });
     files.collect()

@@ -1,16 +1,16 @@
-//! Who sends: what a request presents as credentials, and whether it is right.
+//! Who sends: the credentials of a request, and whether they are right.
 //!
 //! | from | to | module |
 //! |---|---|---|
 //! | the Authorization header, `token` of the query | credentials | [`authorization`], [`secret`] |
-//! | a text | a sending token, or none | [`token`] |
-//! | a body, and the secret of a webhook | whether it is signed | [`signature`] |
-//! | an account and a password | whether it is right: the whole way | [`verification`] |
-//! | a password | whether it was right before | [`verifier`], [`tag`] |
-//! | a password, and what the backend holds | whether it fits, on a thread | [`scram`] |
-//! | a client's address | what counts as one client | [`client`] |
-//! | failed attempts | how long to wait | [`failures`] |
-//! | refused requests | how long their answers are held back | [`refusals`] |
+//! | a text | whether it has the form of a sending token | [`token`] |
+//! | a body, and the secret of a webhook | whether the body is signed with the secret | [`signature`] |
+//! | an account and a password | whether the password is right, in two steps | [`verification`] |
+//! | a password | whether it is remembered as right | [`verifier`], [`tag`] |
+//! | a password, and the backend's SCRAM credentials | whether they match | [`scram`] |
+//! | an IP address | the client that counters count | [`client`] |
+//! | failed attempts of the last minute | how long the client must wait | [`failures`] |
+//! | refused requests of the last seconds | how long their answers are held back | [`refusals`] |
 
 pub mod authorization;
 pub mod client;

@@ -1,18 +1,18 @@
-//! HTTP: what the headers of a request say, and how it is answered.
+//! HTTP: reads the headers of a request, decodes its body, and writes the answer.
 //!
 //! | from | to | module |
 //! |---|---|---|
 //! | Content-Type | media type and parameters, charset | [`media_type`], [`parameters`] |
 //! | a charset and bytes | text | [`charset`] |
-//! | Content-Encoding | the body as it was before | [`content_coding`] |
+//! | Content-Encoding | the decoded body | [`content_coding`] |
 //! | the path | the recipient that it names | [`path`], [`percent`] |
 //! | the query | its parameters | [`query`] |
 //! | Prefer | how long to wait | [`prefer`] |
-//! | Origin, Sec-Fetch-Site | whether a page of another site sends it | [`origin`] |
-//! | Accept | the form of the answer | [`accept`] |
-//! | a URL that another program names | whether it is one of HTTP, and an address on the Internet | [`link`] |
-//! | what a request becomes | the memory that it may take | [`memory`] |
-//! | what is wrong | a problem, and its answer | [`problem`], [`answer`] |
+//! | Origin, Sec-Fetch-Site | whether a page of another site made a browser send the request | [`origin`] |
+//! | Accept | the media type of the answer | [`accept`] |
+//! | a URL from another program | whether it is an HTTP URL, and whether its address is on the Internet | [`link`] |
+//! | the size of a request | the memory that the request may take | [`memory`] |
+//! | a fault of a request | a problem, and its answer | [`problem`], [`answer`] |
 //! | a long answer | its pieces | [`pieces`] |
 
 pub mod accept;

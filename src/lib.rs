@@ -1,49 +1,58 @@
-//! Native half of mod_post_msg: it knows the HTTP request and the message. The Lua half, in
-//! `lua/`, knows Prosody.
+//! The native half of mod_post_msg: it reads HTTP requests and builds the stanzas of their messages. The Lua half, in `lua/`,
+//! is the Prosody module: routes, authentication backends, timers, delivery.
 //!
-//! The rooms, and what each may import: an arrow goes only down. `make check` holds the sources
-//! against this table. No two modules import each other, and none above its own `mod` lines.
+//! # Rooms
+//!
+//! A room is a top-level module with its folder. A room may import only rooms below it in this table, as listed in the last
+//! column. Within a room, no two modules import each other. `make check` tests both.
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`binding`] | what Lua can call: one file for each userdata, no decisions; only this room knows mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
-//! | [`openapi`] | what is declared of fields, statuses and templates → the description of all that is served | `template`, `message`, `http` |
-//! | [`payload`] | the body of a request → its messages: one file a format | `template`, `message`, `worker`, `http` |
-//! | [`template`] | what another program posts → the fields of a message: Jinja, and its filters | `message`, `http` |
-//! | [`message`] | what a client wrote → a message → its stanza: fields, addresses, XHTML | `http` |
-//! | [`credentials`] | passwords: remembered, derived on threads, throttled; sending tokens | `worker` |
-//! | [`worker`] | threads for work that would hold the event loop: a queue, and whose work comes next | nothing |
-//! | [`page`] | the page on which people try the module: files that are compiled in | `http` |
-//! | [`http`] | headers, codings, problems, answers | nothing |
+//! | [`binding`] | the functions that Lua can call: converts values, decides nothing; only this room uses mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
+//! | [`openapi`] | describes the module's HTTP interface as OpenAPI | `template`, `message`, `http` |
+//! | [`payload`] | reads the body of a request, one file for each format, and makes its messages | `template`, `message`, `worker`, `http` |
+//! | [`template`] | turns the payloads of other programs into the fields of a message: a Jinja engine and its filters | `message`, `http` |
+//! | [`message`] | checks the fields of a message, and builds its stanza: addresses, texts, XHTML | `http` |
+//! | [`credentials`] | reads credentials, verifies passwords, makes sending tokens, counts failures | `worker` |
+//! | [`worker`] | runs work on threads that would block the event loop | nothing |
+//! | [`page`] | holds the files of the web page | nothing |
+//! | [`http`] | reads headers, paths and queries; decodes bodies; writes problems and answers | nothing |
 //!
-//! The way of a request:
+//! # The way of a request
 //!
-//! | from | to | by |
-//! |---|---|---|
-//! | the Authorization header, the query | a sender, a password to verify, or a token | [`credentials::authorization`], [`credentials::verification`], [`credentials::token`], [`http::query`] |
-//! | Content-Type, Content-Encoding | how to read the body | [`payload::reader`], [`http::media_type`], [`http::content_coding`] |
-//! | the body | drafts: what the client wrote | [`payload::format`] names the file of each format |
-//! | another program's payload | a draft, by a template of `templates/` or of the administrator's | [`payload::webhook`], [`template::engine`] |
-//! | a draft | content, in which every value is right | [`message::content`], by the rows of [`message::field`] |
-//! | a recipient as written | an address, to which a token may send | [`message::address`], [`message::allowed`] |
-//! | content and address | a message, and its stanza | [`message::Message`], [`message::element`] |
-//! | all of it | the messages of a request, one after the other | [`payload::composer`], [`payload::batch`] |
-//! | a problem, outcomes | the answer | [`http::problem`], [`http::answer`] |
+//! | step | from | to | module |
+//! |---|---|---|---|
+//! | 1 | the Authorization header, the query | the sender, or a password to verify, or a token | [`credentials::authorization`], [`http::query`] |
+//! | 2 | a password | accepted or rejected | [`credentials::verification`] |
+//! | 3 | Content-Type, Content-Encoding | a reader for the body | [`payload::reader`], [`http::media_type`], [`http::content_coding`] |
+//! | 4 | the body | drafts: the fields as the client wrote them | [`payload::format`], and a file for each format |
+//! | | a webhook's payload | a draft, made by a template | [`payload::webhook`], [`template::engine`] |
+//! | 5 | a draft | content: all values are valid | [`message::content`], by the rows of [`message::field`] |
+//! | 6 | a recipient as written | an address in normal form, to which the sender may send | [`message::address`], [`message::allowed`] |
+//! | 7 | content and an address | a message, and its stanza | [`message::Message`], [`message::element`] |
+//! | 8 | the messages of a request | one stanza after another, for Prosody to route | [`payload::composer`], [`payload::batch`] |
+//! | 9 | the outcomes of the messages, or a problem | the answer | [`http::answer`], [`http::problem`] |
 //!
-//! What is added often, and where:
+//! Each step returns its result or a [`http::problem::Problem`]. Its kind decides the status, and which of several problems is
+//! reported.
 //!
-//! | to add | touches |
+//! # Where to add what
+//!
+//! | to add | change |
 //! |---|---|
-//! | a field of a message | its row in [`message::field`] |
+//! | a field of a message | its declaration in [`message::field`] |
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`], its content in `src/openapi.json` |
-//! | another program's webhook | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
+//! | the webhook of another program | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
 //! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
+//! | a kind of problem | its variant in [`http::problem`] |
 //! | a status | its row in [`http::answer`] |
-//! | what a request or an answer may have | `src/openapi.json` |
+//! | a header or parameter of the HTTP interface | `src/openapi.json` |
 //! | a function for Lua | its file in [`binding`] |
 //! | a setting | its declaration in `lua/settings.lib.lua`, and the table of `docs/running.md` |
 //! | a metric | its declaration in `lua/metrics.lib.lua`, the table of `docs/monitoring.md`, a panel of the dashboard |
-//! | something that `prosodyctl mod_post_msg check` finds | `lua/check.lib.lua` |
+//! | a check of `prosodyctl mod_post_msg check` | `lua/check.lib.lua` |
+//!
+//! Each of these also needs a case or test: see `docs/development.md`.
 
 pub mod binding;
 pub mod credentials;
@@ -55,7 +64,7 @@ pub mod payload;
 pub mod template;
 pub mod worker;
 
-/// What `package.loadlib` finds: see [`binding::library`].
+/// The entry point that `package.loadlib` finds. Returns the functions of the library: see [`binding::library`].
 #[mlua::lua_module(name = "post_msg", skip_memory_check)]
 fn post_msg(lua: &mlua::Lua) -> mlua::Result<mlua::Table> {
     binding::library(lua)

@@ -1,11 +1,11 @@
-//! Messages: from what a client wrote to the stanza.
+//! Messages: from the client's input to the stanza.
 //!
 //! | from | to | module |
 //! |---|---|---|
-//! | | a field's name, what it takes, how it is written | [`field`] |
-//! | what a body held | [`draft::Draft`]: strings, each in its field's place | [`draft`] |
-//! | a draft | [`content::Content`], in which every value is right | [`content`] |
-//! | one value | text, a language tag, a URI, XHTML | [`text`], [`language_tag`], [`uri`], [`xhtml`] |
+//! | | the declaration of each field | [`field`] |
+//! | the fields in a body | [`draft::Draft`]: a string for each field | [`draft`] |
+//! | a draft | [`content::Content`], in which every value is valid | [`content`] |
+//! | a value as written | text, a language tag, a URI, XHTML | [`text`], [`language_tag`], [`uri`], [`xhtml`] |
 //! | a recipient as written | an address that the server routes | [`address`] |
 //! | an address | whether a token may send to it | [`allowed`] |
 //! | content and address | [`Message`], and its stanza | here, [`kind`], [`element`] |
@@ -33,7 +33,7 @@ use limits::Limits;
 
 use crate::http::problem::{Problem, quote};
 
-/// A recipient, and what of it decides the type of a message.
+/// A recipient, and the facts that decide the type of a message to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Recipient {
     address: Address,
@@ -44,10 +44,10 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// Reads a recipient as the client wrote it. Its normal form takes the server up to 50 µs.
+    /// Reads a recipient as the client wrote it. The server needs up to 50 µs for its normal form.
     ///
     /// # Errors
-    /// 422 where it is not an address.
+    /// 422 if it is not an address.
     pub fn of(written: &str, server: &impl Server) -> Result<Recipient, Problem> {
         let address = Address::of_recipient(written, server)?;
         let parts = address.parts();
@@ -65,7 +65,7 @@ impl Recipient {
     }
 }
 
-/// A message to one recipient, of which nothing needs to be checked any more.
+/// A message to one recipient. It is valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     from: &'a str,
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
     /// `from` is the sender's address.
     ///
     /// # Errors
-    /// 413, and 422 where a groupchat message is not addressed to a room (XEP-0045, section 7.4).
+    /// 413 if it is too large; 422 if a groupchat message is not addressed to a room (XEP-0045, section 7.4).
     pub fn new(
         from: &'a str,
         to: &'a Recipient,
@@ -103,8 +103,8 @@ impl<'a> Message<'a> {
         Message { from, to, content }
     }
 
-    /// The type. Without one of its own, a message to a room of this server is said in it, and any other is a chat
-    /// message.
+    /// The type. By default, a message to a room of this server has the type groupchat, and another message has the
+    /// type chat.
     pub fn kind(&self) -> Kind {
         match self.content.kind() {
             Some(kind) => kind,
@@ -113,7 +113,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Bytes of the stanza.
+    /// The bytes of the serialised stanza.
     pub fn serialised_len(&self) -> usize {
         let addresses = escaped_len(self.from) + escaped_len(self.to.address.as_str());
         self.content.serialised_len() + self.kind().as_str().len() + addresses
@@ -137,7 +137,7 @@ impl Recipients {
     /// Adds a recipient as the client wrote it.
     ///
     /// # Errors
-    /// 422 where it is not an address, or there are more than the limit.
+    /// 422 if it is not an address, or if there are more recipients than the limit.
     pub fn add(
         &mut self,
         written: &str,
@@ -154,10 +154,10 @@ impl Recipients {
         Ok(())
     }
 
-    /// All of them.
+    /// All recipients.
     ///
     /// # Errors
-    /// 422 where there is none.
+    /// 422 if there are no recipients.
     pub fn all(self) -> Result<Vec<Recipient>, Problem> {
         if self.all.is_empty() {
             return Err(Problem::meaning(

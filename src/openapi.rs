@@ -1,33 +1,23 @@
-//! What is served, as OpenAPI 3.1 describes it: `openapi.json`, in which words in capitals stand for what is declared of
-//! fields, statuses and templates.
+//! The OpenAPI 3.1 description of the module: `openapi.json`, in which words in capitals are replaced by the
+//! declarations of fields, statuses and templates.
 
-use crate::http::answer::STATUSES;
-use crate::http::content_coding::{self, Coding};
-use crate::http::memory::Share;
-use crate::http::problem::Problem;
-use crate::message::field::{FIELDS, Field, LONGEST_ID, Takes};
+use crate::http::answer::{STATUSES, json};
+use crate::message::field::{FIELDS, FieldType, LONGEST_ID, Row};
 use crate::template::source::BUILT_IN;
 
-/// `openapi.json` without the spaces at the beginnings of its lines, and compressed: see `build.rs`.
-static OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.zlib"));
-
 /// The description for the VirtualHost `host`, served below the path `base`.
-///
-/// # Errors
-/// None but for lack of time.
-pub fn document(base: &str, host: &str) -> Result<String, Problem> {
-    let bytes = content_coding::undo(&[Coding::Deflate], OPENAPI, 1 << 20, &Share::alone(1 << 20))?;
-    let mut document = String::from_utf8_lossy(&bytes).into_owned();
+pub fn document(base: &str, host: &str) -> String {
+    let mut document = include_str!("openapi.json").to_owned();
     let (mut statuses, mut problems) = (String::new(), String::new());
     for status in STATUSES {
         let code = status.code;
-        let says = quoted(&format!("{}: {}", status.title, status.when));
+        let says = json(&format!("{}: {}", status.title, status.when));
         if document.contains(&format!("\"Status{code}\"")) {
             fill(&mut document, &format!("\"WHEN {code}\""), &says);
         } else {
             add(&mut problems, &problem(code, &says));
         }
-        // No body is posted to be answered 405.
+        // A POST is never answered 405.
         if code != 405 {
             let response =
                 format!("\"{code}\":{{\"$ref\":\"#/components/responses/Status{code}\"}}");
@@ -45,7 +35,7 @@ pub fn document(base: &str, host: &str) -> Result<String, Problem> {
         }
     }
     for (name, _) in BUILT_IN {
-        add(&mut programs, &quoted(name));
+        add(&mut programs, &json(name));
     }
     fill(&mut document, "\"PROBLEMS\": {}", &problems);
     fill(&mut document, "\"STATUSES\": {}", &statuses);
@@ -53,23 +43,19 @@ pub fn document(base: &str, host: &str) -> Result<String, Problem> {
     fill(&mut document, "\"ENOUGH\"", &enough);
     fill(&mut document, "\"PROGRAMS\"", &programs);
     fill(&mut document, "VERSION", env!("CARGO_PKG_VERSION"));
-    fill(&mut document, "HOST", quoted(host).trim_matches('"'));
-    // Here a path is never empty; elsewhere the base path ends without a slash.
+    fill(&mut document, "HOST", json(host).trim_matches('"'));
+    // In OpenAPI a path is never empty; elsewhere in this module, the base path ends without a slash.
     let root = if base.is_empty() { "/" } else { base };
-    fill(&mut document, "\"BASE\"", &quoted(root));
-    fill(&mut document, "BASE", quoted(base).trim_matches('"'));
-    Ok(document)
+    fill(&mut document, "\"BASE\"", &json(root));
+    fill(&mut document, "BASE", json(base).trim_matches('"'));
+    document
 }
 
-// What is called often here is not copied to where it is called: the library would be much larger.
-
-#[inline(never)]
 fn fill(document: &mut String, mark: &str, text: &str) {
     *document = document.replace(mark, text);
 }
 
 /// Adds an item to a list.
-#[inline(never)]
 fn add(list: &mut String, item: &str) {
     if !list.is_empty() {
         list.push(',');
@@ -77,28 +63,24 @@ fn add(list: &mut String, item: &str) {
     list.push_str(item);
 }
 
-#[inline(never)]
-fn quoted(text: &str) -> String {
-    // No text fails to be JSON.
-    serde_json::to_string(text).unwrap_or_default()
-}
-
-fn property(field: &Field) -> String {
-    let (name, says) = (field.name, quoted(field.says));
+fn property(field: &Row) -> String {
+    let (name, says) = (field.name, json(field.description));
     let mut takes = "\"string\"".to_owned();
-    match field.takes {
-        Takes::Addresses => takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned(),
-        Takes::Word(words) => takes += &format!(",\"enum\":{words:?}"),
-        Takes::Reference | Takes::AttributeText => {
+    match field.field_type {
+        FieldType::Addresses => {
+            takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned()
+        }
+        FieldType::Word(words) => takes += &format!(",\"enum\":{words:?}"),
+        FieldType::Reference | FieldType::AttributeText => {
             takes += &format!(",\"maxLength\":{LONGEST_ID}");
         }
-        Takes::Uri => takes += ",\"format\":\"uri\"",
+        FieldType::Uri => takes += ",\"format\":\"uri\"",
         _ => (),
     }
     format!("\"{name}\":{{\"description\":{says},\"type\":{takes}}}")
 }
 
-/// The response of a status that tells a problem.
+/// The response of a status with a problem.
 fn problem(code: u16, says: &str) -> String {
     let header = match code {
         401 => "WWW-Authenticate",
@@ -128,7 +110,7 @@ mod tests {
     use crate::payload::format::FORMATS;
 
     fn read(base: &str, host: &str) -> Value {
-        serde_json::from_str(&document(base, host).unwrap()).unwrap()
+        serde_json::from_str(&document(base, host)).unwrap()
     }
 
     #[test]
@@ -163,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn no_word_stands_for_what_is_declared_any_more() {
-        let document = document("", "a\"\\b").unwrap();
+    fn every_word_in_capitals_is_replaced() {
+        let document = document("", "a\"\\b");
         let (words, _) = ["FIELDS", "ENOUGH", "PROGRAMS", "STATUSES", "PROBLEMS"]
             .into_iter()
             .chain(["WHEN", "VERSION", "BASE", "HOST"])

@@ -1,15 +1,11 @@
 //! The page on which people try this module: files that are compiled in.
 
-use crate::http::content_coding::{self, Coding};
-use crate::http::memory::Share;
-use crate::http::problem::Problem;
-
 /// A file that is served below the base path.
 pub struct File {
+    /// The last element of its path.
     pub name: &'static str,
     pub media_type: &'static str,
-    /// Compressed (zlib): see `build.rs`.
-    packed: &'static [u8],
+    pub text: &'static str,
 }
 
 /// The page, its style sheet, its script, its icon. In the page, `{{base}}` stands for the base path.
@@ -17,35 +13,21 @@ pub static FILES: [File; 4] = [
     File {
         name: "page.html",
         media_type: "text/html; charset=utf-8",
-        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.html.zlib")),
+        text: include_str!("page/page.html"),
     },
     File {
         name: "page.css",
         media_type: "text/css; charset=utf-8",
-        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.css.zlib")),
+        text: include_str!("page/page.css"),
     },
     File {
         name: "page.js",
         media_type: "text/javascript; charset=utf-8",
-        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.js.zlib")),
+        text: include_str!("page/page.js"),
     },
     File {
         name: "page.svg",
         media_type: "image/svg+xml",
-        packed: include_bytes!(concat!(env!("OUT_DIR"), "/page.svg.zlib")),
+        text: include_str!("page/page.svg"),
     },
 ];
-
-impl File {
-    /// # Errors
-    /// None but for lack of time.
-    pub fn text(&self) -> Result<String, Problem> {
-        let bytes = content_coding::undo(
-            &[Coding::Deflate],
-            self.packed,
-            1 << 20,
-            &Share::alone(1 << 20),
-        )?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-}

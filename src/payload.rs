@@ -1,13 +1,13 @@
-//! Payloads: the body of a request → the messages that it means.
+//! Payloads: the body of a request → its messages.
 //!
 //! | from | to | module |
 //! |---|---|---|
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
-//! | a body of another kind | a file, which is uploaded | [`file`] |
-//! | what another program posts | a draft, by a template | [`webhook`] |
-//! | what the page asks for about tokens | its members | [`token_request`] |
-//! | all drafts of a body | content, or the problem that comes first | [`reader`] |
+//! | a body of another media type | a file, which is uploaded | [`file`] |
+//! | a webhook's payload | a draft, made by a template | [`webhook`] |
+//! | the page's request about tokens | its members | [`token_request`] |
+//! | the drafts of a body | content, or the first problem | [`reader`] |
 //! | content and recipients | the messages of a request, in slices | [`batch`] |
 //! | a request whose sender is known | all of this, and the memory that it takes | [`composer`], [`composition`] |
 

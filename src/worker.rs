@@ -1,4 +1,4 @@
-//! Work that would hold the event loop, done on native threads.
+//! Native threads for work that would block the event loop.
 
 pub mod disposal;
 pub mod turns;
@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Names a piece of work whose end is awaited.
+/// The id of a piece of work.
 pub type Ticket = u64;
 
-/// Tickets are told apart whichever worker they are of.
+/// The tickets of different workers are different.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// A bounded queue and the threads that empty it. Those are started when there is work, so that
-/// they outlive a fork of the process between loading and the first request.
+/// A bounded queue, and the threads that run its work. The threads start with the first work: so a fork of the process
+/// before the first request does no harm.
 pub struct Worker {
     shared: Arc<Shared>,
     /// Becomes readable when work has ended.
@@ -52,7 +52,7 @@ struct Job {
 }
 
 impl Shared {
-    /// A thread that panicked has left the state as it was: no change to it is half done.
+    /// A thread that panics leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,7 +62,7 @@ impl Worker {
     /// At most `capacity` pieces of work wait for `threads` threads.
     ///
     /// # Errors
-    /// Where the system has no more file descriptors.
+    /// If the system has no free file descriptors.
     pub fn new(threads: usize, capacity: usize) -> std::io::Result<Worker> {
         let (wake, end) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
@@ -85,11 +85,11 @@ impl Worker {
         self.wake.as_raw_fd()
     }
 
-    /// Queues a piece of work. A lower rank goes first; among equals, the first come.
+    /// Queues a piece of work. A lower rank runs first; within a rank, the order is kept.
     ///
     /// # Errors
-    /// `Busy` where the queue is full of work that is not of a higher rank; otherwise the piece
-    /// of the highest rank gives way, and ends without being run.
+    /// `Busy` if the queue is full and no work in it has a higher rank. If some has, the piece with the highest rank is
+    /// dropped, and its ticket ends without a result.
     pub fn submit(
         &mut self,
         rank: u32,
@@ -131,7 +131,7 @@ impl Worker {
         Ok(ticket)
     }
 
-    /// How many pieces of work wait or run.
+    /// The number of pieces of work that wait or run.
     pub fn unfinished(&self) -> usize {
         let state = self.shared.lock();
         state.waiting.len() + state.running
@@ -142,7 +142,7 @@ impl Worker {
         wake(&self.shared.wake);
     }
 
-    /// The tickets of the work that has ended since this was asked last.
+    /// The tickets of the work that has ended since the last call.
     pub fn ended(&mut self) -> Vec<Ticket> {
         let mut bytes = [0; 64];
         while matches!(self.wake.read(&mut bytes), Ok(1..)) {}
@@ -150,7 +150,7 @@ impl Worker {
     }
 }
 
-/// Work that has not begun is dropped; threads end with what they are doing.
+/// Waiting work is dropped. Each thread ends after its current work.
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
@@ -161,7 +161,7 @@ impl Drop for Worker {
     }
 }
 
-/// A full pipe is as good as one more byte in it.
+/// If the pipe is full, the descriptor is readable already.
 fn wake(mut end: &UnixStream) {
     let _ = end.write(&[0]);
 }
@@ -185,7 +185,7 @@ fn work(shared: &Shared) {
         };
         state.running += 1;
         drop(state);
-        // Whoever waits for the result finds none if the work panicked.
+        // If the work panics, it has no result.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.run));
         let mut state = shared.lock();
         state.running -= 1;
@@ -211,7 +211,7 @@ mod tests {
         tickets
     }
 
-    /// A worker of one thread that is held up until the sender is dropped.
+    /// A worker with one thread, which waits until the sender is dropped.
     fn held_up(capacity: usize) -> (Worker, mpsc::Sender<()>) {
         let mut worker = Worker::new(1, capacity).unwrap();
         let (release, held) = mpsc::channel::<()>();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_what_is_not_of_a_lower_rank() {
+    fn a_full_queue_takes_only_work_of_a_lower_rank() {
         let (mut worker, release) = held_up(2);
         worker.submit(1, || {}).unwrap();
         let last = worker.submit(2, || panic!("it gave way")).unwrap();

@@ -1,16 +1,16 @@
-//! Templates of the administrator's own: what goes wrong with their files, and what only they use.
+//! Administrators' templates: errors of their files, and functions that only they use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use minijinja::value::Value;
 use post_msg::http::problem::Problem;
-use post_msg::message::field::BODY;
+use post_msg::message::field::Field;
 use post_msg::template::context::{Call, Headers, now};
 use post_msg::template::engine::{Rendered, Renderings, Templates};
 use post_msg::template::source::{BUILT_IN, Folder};
 
-/// A folder of its own for each test.
+/// A new folder for each test.
 fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -35,11 +35,13 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<Rendered, 
 
 fn body(templates: &Templates, name: &str, payload: &str) -> Result<String, Problem> {
     let rendered = render(templates, name, payload)?;
-    Ok(rendered.draft.values[BODY].clone().unwrap_or_default())
+    Ok(rendered.draft.values[Field::Body]
+        .clone()
+        .unwrap_or_default())
 }
 
 #[test]
-fn html_is_made_text_and_cut_between_characters() {
+fn html_becomes_text_and_is_cut_between_characters() {
     let folder = folder("html", &[("page.j2", b"{{ html|html_to_text }}")]);
     let templates = Templates::new(Some(Folder::new(folder)));
     let text = body(
@@ -61,7 +63,7 @@ fn html_is_made_text_and_cut_between_characters() {
 }
 
 #[test]
-fn lists_of_lists_take_fuel_before_they_are_made() {
+fn lists_of_lists_take_fuel_before_they_are_built() {
     let files: &[(&str, &[u8])] = &[
         (
             "batch.j2",
@@ -109,7 +111,7 @@ fn lists_of_lists_take_fuel_before_they_are_made() {
 }
 
 #[test]
-fn a_file_that_cannot_be_a_template_is_503_and_says_why() {
+fn a_file_that_cannot_be_a_template_is_answered_503_with_the_reason() {
     let large = vec![b'x'; 256 * 1024 + 1];
     let folder = folder(
         "files",
@@ -142,7 +144,7 @@ fn a_file_that_cannot_be_a_template_is_503_and_says_why() {
 }
 
 #[test]
-fn a_fault_is_told_of_the_template_that_has_it() {
+fn a_fault_names_the_template_that_has_it() {
     let files: &[(&str, &[u8])] = &[
         ("outer.j2", b"{% include 'inner' %}"),
         ("inner.j2", b"\n  {{ 1 + }}"),
@@ -167,7 +169,7 @@ fn a_fault_is_told_of_the_template_that_has_it() {
 }
 
 #[test]
-fn headers_are_listed_without_those_that_hold_credentials() {
+fn headers_are_listed_without_credentials() {
     let source = b"{% for name in headers %}{{ name }}: {{ headers[name] }};{% endfor %}";
     let templates = Templates::new(Some(Folder::new(folder("headers", &[("all.j2", source)]))));
     let text = body(&templates, "all", "{}");
@@ -175,7 +177,7 @@ fn headers_are_listed_without_those_that_hold_credentials() {
 }
 
 #[test]
-fn the_parameters_of_the_program_hold_for_a_template_in_its_place() {
+fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
     let files: &[(&str, &[u8])] = &[("discord.j2", b"own"), ("other.j2", b"own")];
     let templates = Templates::new(Some(Folder::new(folder("parameters", files))));
     let render = |name| {
@@ -193,7 +195,7 @@ fn the_parameters_of_the_program_hold_for_a_template_in_its_place() {
 }
 
 #[test]
-fn a_value_that_is_printed_in_a_text_of_the_message_is_tried() {
+fn a_value_in_a_text_of_the_message_counts_as_tried() {
     let slack = BUILT_IN.iter().find(|(name, _)| *name == "slack");
     let (_, slack) = slack.expect("a template");
     let cases: &[(&str, &str, bool)] = &[
@@ -234,7 +236,7 @@ fn a_value_that_is_printed_in_a_text_of_the_message_is_tried() {
     assert!(!templates.decides("discord"));
 }
 
-/// The most memory that this process has used, in bytes.
+/// The peak memory of this process, in bytes.
 fn peak() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("the state of this process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -244,9 +246,9 @@ fn peak() -> usize {
         * 1024
 }
 
-/// Every filter and function that makes much of little, on large values, again and again.
+/// Calls every filter and function with a large output repeatedly, with large values.
 #[test]
-fn what_filters_do_is_paid_with_fuel() {
+fn filters_take_fuel_for_their_work() {
     let expressions = [
         "text|html_to_text",
         "text|markdown_to_text",
@@ -339,7 +341,7 @@ fn what_filters_do_is_paid_with_fuel() {
         "ü".repeat(4000),
         (0..2000).map(|n| format!("\"{n}\":0,")).collect::<String>()
     );
-    // A filter of this module pays for its work beside the text that it reads and returns.
+    // A filter of this module also takes fuel for its work, not only for the text that it reads and returns.
     let repeats = |expression: &str| match expression {
         "text|html_to_text"
         | "text|markdown_to_text"

@@ -1,5 +1,5 @@
-//! What holds for every request, whatever its bytes: it makes messages or a problem of the client's,
-//! and what a message says is what its recipient's XML parser reads.
+//! Properties of every request, whatever its bytes: it becomes messages or a problem, and the recipient's XML parser
+//! reads the same values that the request has.
 
 use std::io::Write;
 
@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
     body: 100_000,
 };
 
-/// A server whose normal form is that of the `jid` crate.
+/// A server with the normal form of the `jid` crate.
 struct Known;
 
 impl Server for Known {
@@ -61,7 +61,7 @@ fn read(
     .read(body, true, &LIMITS)
 }
 
-/// Every stanza that the payload makes, as XML.
+/// Every stanza of the payload, as XML.
 fn stanzas(payload: &Payload) -> Result<Vec<String>, Problem> {
     let mut stanzas = Vec::new();
     let user = ["user".to_owned()];
@@ -87,11 +87,11 @@ fn legal(c: char) -> bool {
     matches!(c, '\t' | '\n' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// That the request made what it may make.
+/// Checks the result of a request.
 fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
     let made = read(content_type, coding, body).and_then(|payload| {
         assert!(!payload.messages.is_empty());
-        assert!(payload.many || payload.messages.len() == 1);
+        assert!(payload.extras.many || payload.messages.len() == 1);
         stanzas(&payload)
     });
     match made {
@@ -114,7 +114,7 @@ fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
             );
             assert!(!problem.detail.is_empty());
             match problem.place {
-                // What was compressed has its places in what it held.
+                // In a compressed body, offsets count the decoded bytes.
                 Some(Place::Offset(offset)) if problem.status() == 400 => {
                     let longest = if coding.is_none() {
                         body.len()
@@ -185,7 +185,7 @@ fn any_content_type() -> impl Strategy<Value = String> {
         .prop_map(|(media_type, charset)| media_type.to_owned() + charset)
 }
 
-/// Pieces of every format, which get far into the parsers whatever their order.
+/// Pieces of every format, which reach deep into the parsers in any order.
 fn likely_body() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"{",
@@ -248,7 +248,7 @@ fn likely_body() -> impl Strategy<Value = Vec<u8>> {
     vec(select(pieces), 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// Text that a message can carry, with what a serialiser has to escape in it.
+/// Text that a message can carry, with characters that need escaping.
 fn legal_text() -> impl Strategy<Value = String> {
     let pieces = [
         "&",
@@ -284,7 +284,7 @@ fn attribute_text() -> impl Strategy<Value = String> {
     legal_text().prop_map(|text| text.replace(['\t', '\n'], " "))
 }
 
-/// The fields of a message that is right.
+/// The fields of a valid message.
 fn right_fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     let words = |words: &[&str]| select(words.iter().map(|&w| w.to_owned()).collect::<Vec<_>>());
     (
@@ -333,7 +333,7 @@ fn as_multipart(fields: &[(&str, String)]) -> String {
     parts.collect::<String>() + "--LIMIT--\r\n"
 }
 
-/// The one stanza that these bytes make.
+/// The only stanza of these bytes.
 fn stanza(content_type: &str, body: &str) -> String {
     let payload = read(Some(content_type.as_bytes()), None, body.as_bytes());
     match payload.and_then(|payload| stanzas(&payload)) {
@@ -412,7 +412,7 @@ proptest! {
 
     #[test]
     fn every_format_makes_the_same_message_of_the_same_fields(fields in right_fields()) {
-        // A mark at the beginning of a part is one of its charset.
+        // At the beginning of a part, a byte-order mark is dropped.
         prop_assume!(fields.iter().all(|(_, value)| !value.starts_with('\u{FEFF}')));
         let from_json = stanza("application/json", &as_json(&fields));
         let form = serde_urlencoded::to_string(&fields).expect("a form");

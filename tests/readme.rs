@@ -1,16 +1,16 @@
-//! The tables of README.markdown and docs/ that say what is declared in the sources, the messages that templates make,
-//! and the links between the pages. `make readme` writes the tables of the fields and the statuses, and the messages, anew.
+//! Checks README.markdown and docs/ against the sources: tables of declarations, messages of templates, and links
+//! between pages. `make readme` rewrites the tables of fields and statuses, and the messages.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use post_msg::http::answer::{STATUSES, Status};
-use post_msg::message::field::{FIELDS, Field, LONGEST_ID, Takes};
+use post_msg::message::field::{FIELDS, FieldType, LONGEST_ID, Row};
 use post_msg::payload::format::FORMATS;
 use post_msg::template::source::BUILT_IN;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// `README.markdown` and `docs/*.md`, from the top of the sources.
+/// The paths of `README.markdown` and `docs/*.md`.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs")).expect("docs/");
@@ -25,7 +25,7 @@ fn read(page: &Path) -> String {
     std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
-/// The only page that has `mark`, and its text before and behind it.
+/// The only page with `mark`, and its text before and after the mark.
 fn page_with(mark: &str) -> (PathBuf, String, String) {
     let mut found = pages().into_iter().filter_map(|page| {
         let text = read(&page);
@@ -37,7 +37,7 @@ fn page_with(mark: &str) -> (PathBuf, String, String) {
     first
 }
 
-/// Writes what should be on the page, where `make readme` asks for it; otherwise it must be there.
+/// Checks that the page is as declared. With `make readme`, writes it instead.
 fn hold(page: &Path, written: &str, declared: &str) {
     if std::env::var_os("WRITE_README").is_some() {
         std::fs::write(page, declared).expect("written");
@@ -47,7 +47,7 @@ fn hold(page: &Path, written: &str, declared: &str) {
     }
 }
 
-/// What stands in backquotes in the first column of the table whose head begins with `head`.
+/// The texts in backquotes in the first column of the table whose head begins with `head`.
 fn first_column(head: &str) -> Vec<String> {
     let (_, _, table) = page_with(head);
     let rows = table
@@ -58,15 +58,17 @@ fn first_column(head: &str) -> Vec<String> {
         .collect()
 }
 
-fn takes(field: &Field) -> String {
-    match field.takes {
-        Takes::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
-        Takes::Text => "string".to_owned(),
-        Takes::Reference | Takes::AttributeText => format!("string, at most {LONGEST_ID} bytes"),
-        Takes::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
-        Takes::Uri => "absolute URI".to_owned(),
-        Takes::Xhtml => "string, a fragment of XHTML".to_owned(),
-        Takes::Word(words) => {
+fn takes(field: &Row) -> String {
+    match field.field_type {
+        FieldType::Addresses => "string; in JSON also an array, in a form also repeated".to_owned(),
+        FieldType::Text => "string".to_owned(),
+        FieldType::Reference | FieldType::AttributeText => {
+            format!("string, at most {LONGEST_ID} bytes")
+        }
+        FieldType::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
+        FieldType::Uri => "absolute URI".to_owned(),
+        FieldType::Xhtml => "string, a fragment of XHTML".to_owned(),
+        FieldType::Word(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             let (last, others) = words.split_last().expect("a word");
             format!("{} or {last}", others.join(", "))
@@ -77,7 +79,7 @@ fn takes(field: &Field) -> String {
 fn fields() -> String {
     let mut table = "| field | type | |\n|---|---|---|\n".to_owned();
     for field in FIELDS {
-        let (name, says) = (field.name, field.says);
+        let (name, says) = (field.name, field.description);
         table += &format!("| `{name}` | {} | {says} |\n", takes(field));
     }
     let mut suffice: Vec<_> = FIELDS.iter().filter(|field| field.suffices).collect();
@@ -92,7 +94,7 @@ fn fields() -> String {
 }
 
 #[test]
-fn the_fields_are_those_that_are_declared() {
+fn the_table_of_fields_is_up_to_date() {
     let (begin, end) = ("<!-- fields -->\n", "\n<!-- /fields -->");
     let (page, before, rest) = page_with(begin);
     let (_, after) = rest.split_once(end).expect("where the table ends");
@@ -101,7 +103,7 @@ fn the_fields_are_those_that_are_declared() {
 }
 
 #[test]
-fn the_statuses_are_those_that_are_declared() {
+fn the_table_of_statuses_is_up_to_date() {
     let (begin, end) = ("<!-- statuses -->\n", "<!-- /statuses -->");
     let (page, before, rest) = page_with(begin);
     let (_, after) = rest.split_once(end).expect("where the table ends");
@@ -113,7 +115,7 @@ fn the_statuses_are_those_that_are_declared() {
     hold(&page, &[&before, begin, &rest].concat(), &declared);
 }
 
-/// The body that a case of a template has.
+/// The body of the message in a case of a template.
 fn message_of(case: &str) -> String {
     let path = format!("{}/templates/{case}.case", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(&path);
@@ -126,7 +128,7 @@ fn message_of(case: &str) -> String {
 }
 
 #[test]
-fn the_messages_of_other_programs_are_those_of_the_templates() {
+fn the_messages_of_other_programs_are_up_to_date() {
     let (begin, end) = ("<!-- message ", "<!-- /message -->");
     let mut shown = BTreeSet::new();
     for page in pages() {
@@ -142,7 +144,7 @@ fn the_messages_of_other_programs_are_those_of_the_templates() {
         }
         hold(&page, &text, &declared);
     }
-    // Slack's stands for Discord's, and ntfy's for Gotify's.
+    // The message of Slack also shows Discord's, and that of ntfy shows Gotify's.
     for (name, _) in BUILT_IN {
         let stands_for = match *name {
             "discord" => "slack",
@@ -154,18 +156,18 @@ fn the_messages_of_other_programs_are_those_of_the_templates() {
 }
 
 #[test]
-fn the_programs_are_those_that_have_a_template() {
+fn every_program_with_a_template_is_listed() {
     let declared: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     assert_eq!(first_column("| `as` | for |"), declared);
 }
 
 #[test]
-fn the_formats_are_those_that_are_declared() {
+fn every_format_is_listed() {
     let declared = FORMATS.each_ref().map(|format| format.media_type);
     assert_eq!(first_column("| `Content-Type` |"), declared);
 }
 
-/// Whether a file of tests, or a folder of cases, has one of this name.
+/// Whether a file of tests, or a folder of cases, has a test with this name.
 fn has_test(place: &str, name: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     if path.is_dir() {
@@ -183,7 +185,7 @@ fn has_test(place: &str, name: &str) -> bool {
 }
 
 #[test]
-fn the_tests_that_show_what_is_said_of_security_are_there() {
+fn the_tests_that_the_page_on_security_names_exist() {
     let (_, _, page) = page_with("## Who can do what\n");
     let (section, _) = page.split_once("\n## ").expect("where it ends");
     let mut count = 0;
@@ -214,7 +216,7 @@ fn the_tests_that_show_what_is_said_of_security_are_there() {
 }
 
 #[test]
-fn the_faults_that_are_tried_are_in_the_table() {
+fn every_tested_fault_is_in_the_table() {
     let (_, _, table) = page_with("<!-- make soak -->\n");
     let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
     let mut count = 0;
@@ -238,7 +240,7 @@ fn the_faults_that_are_tried_are_in_the_table() {
     assert!(count > 35, "{count} faults");
 }
 
-/// Where the links and pictures of a page lead, and the fragments of its headings as GitHub makes them.
+/// The targets of the links and pictures of a page, and the fragments that GitHub makes of its headings.
 fn links_and_headings(text: &str) -> (Vec<String>, BTreeSet<String>) {
     let (mut links, mut headings) = (Vec::new(), BTreeSet::new());
     let mut heading: Option<String> = None;
@@ -272,7 +274,7 @@ fn links_and_headings(text: &str) -> (Vec<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn links_lead_to_files_and_headings_that_are_there() {
+fn links_lead_to_existing_files_and_headings() {
     let (mut faults, mut relative) = (Vec::new(), 0);
     for page in pages() {
         for link in links_and_headings(&read(&page)).0 {

@@ -1,6 +1,6 @@
-//! What each template makes of the payloads beside it: `templates/NAME.j2` and `templates/NAME/*.case`.
+//! The messages that each template makes from its sample payloads: `templates/NAME.j2` and `templates/NAME/*.case`.
 //!
-//! A case is what another program posts, and what comes of it:
+//! A case has the request of another program, and its result:
 //!
 //! ```text
 //! # A sentence. Source: where the payload is from
@@ -13,9 +13,9 @@
 //! a section for each field that the message has
 //! ```
 //!
-//! Headers need to be there only where they count; without a `Content-Type` it is `application/json`. `=> answer` is what the
-//! program is answered, `=> nothing` means that nothing is sent, and `=> 422` is a problem with its text. `TEMPLATE=NAME`
-//! runs the cases of one template, and `WRITE=1` writes what comes out into the files.
+//! Headers are optional; the default `Content-Type` is `application/json`. `=> answer` is the answer for the program,
+//! `=> nothing` means that no message is sent, and `=> 422` is a problem with its text. `TEMPLATE=NAME` runs the cases
+//! of one template, and `WRITE=1` writes the results into the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,15 +24,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::UTF_8;
+use post_msg::http::answer::Answer;
 use post_msg::http::media_type::MediaType;
 use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
-use post_msg::message::field::{BODY, FIELDS};
+use post_msg::message::draft::Draft;
+use post_msg::message::field::Field;
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
-use post_msg::payload::body::{Body, Drafts};
+use post_msg::payload::body::Body;
 use post_msg::payload::webhook::{Form, Webhook};
 use post_msg::template::context::Headers;
 use post_msg::template::engine::Templates;
@@ -48,7 +50,7 @@ const LIMITS: Limits = Limits {
     body: 10 << 20,
 };
 
-/// The template files, as they are now: nothing needs to be compiled for a change of one.
+/// The template files, read now: a change of one needs no compilation.
 fn templates() -> Arc<Templates> {
     Arc::new(Templates::new(Some(Folder::new(FOLDER))))
 }
@@ -78,7 +80,7 @@ fn cases(name: &str) -> Vec<PathBuf> {
     cases
 }
 
-/// The request of a case: its query, headers and body, and where it ends in the file.
+/// The request of a case: its query, headers and body, and its end in the file.
 struct Request<'a> {
     query: &'a str,
     headers: Vec<(String, String)>,
@@ -119,7 +121,10 @@ fn request(text: &str) -> Request<'_> {
     }
 }
 
-fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Drafts, Problem> {
+/// The message, and the answer that the program expects.
+type Made = (Option<Draft>, Option<Answer>);
+
+fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made, Problem> {
     let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
     let content_type = request.headers.iter().find(is_type);
     let content_type = content_type.map_or("application/json", |(_, value)| value);
@@ -151,30 +156,27 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Draf
     webhook.read(&body, form, &LIMITS)
 }
 
-/// What comes out, as a case has it; checked, as what is sent is.
-fn shown(result: Result<Drafts, Problem>) -> String {
+/// The result in the form of a case. The message is checked like any other.
+fn shown(result: Result<Made, Problem>) -> String {
     let mut shown = String::new();
     let mut section = |name: &str, text: &str| {
         writeln!(shown, "=> {name}\n{text}").expect("a string takes all");
     };
-    let drafts = match result {
-        Ok(drafts) => drafts,
+    let (draft, answer) = match result {
+        Ok(made) => made,
         Err(problem) => {
             section(&problem.status().to_string(), &problem.detail);
             return shown;
         }
     };
-    if drafts.drafts.is_empty() {
+    if draft.is_none() {
         section("nothing", "");
     }
-    for draft in drafts.drafts {
-        let body_first = |(field, _): &(&post_msg::message::field::Field, _)| field.name != "body";
-        let mut fields: Vec<_> = FIELDS.iter().zip(draft.values.clone()).collect();
-        fields.sort_by_key(body_first);
-        for (field, value) in fields {
-            if let Some(value) = value {
-                section(field.name, &value);
-            }
+    if let Some(draft) = draft {
+        let mut fields: Vec<_> = draft.values.iter().collect();
+        fields.sort_by_key(|(row, _)| row.field != Field::Body);
+        for (row, value) in fields {
+            section(row.name, value);
         }
         match Content::of(draft, false, &LIMITS) {
             Ok(content) => {
@@ -184,7 +186,7 @@ fn shown(result: Result<Drafts, Problem>) -> String {
             Err(problem) => section(&problem.status().to_string(), &problem.detail),
         }
     }
-    if let Some(answer) = drafts.answer {
+    if let Some(answer) = answer {
         section("answer", &format!("{} {}", answer.status, answer.body));
     }
     shown
@@ -222,7 +224,7 @@ fn each_payload_makes_its_message() {
     assert!(count > 0, "no cases");
 }
 
-/// The places of all members of a payload, and of all items.
+/// The paths of all members and items of a payload.
 fn places(value: &Value, at: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
     let inner: Vec<(String, &Value)> = match value {
         Value::Object(members) => members
@@ -244,7 +246,7 @@ fn places(value: &Value, at: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Replaces what is at a place, or drops it.
+/// Replaces the value at a path, or removes it.
 fn change(payload: &mut Value, place: &[String], how: u64) {
     let Some((last, before)) = place.split_last() else {
         return;
@@ -301,7 +303,7 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => found.push(text),
         Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
-        // Who speaks is no text of a message.
+        // The name of the sender is not a text of the message.
         Value::Object(members) => {
             let members = members.iter().filter(|(name, _)| *name != "username");
             members.for_each(|(_, member)| texts(member, found));
@@ -310,10 +312,10 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-/// Members that are missing or of another type cost a message nothing but what they would have said. `PAYLOADS` is how many
-/// payloads of each template are tried.
+/// If a member is missing or has another type, the rest of the message stays. `PAYLOADS` is the number of payloads that
+/// are tried for each template.
 #[test]
-fn a_member_of_another_type_loses_no_message() {
+fn a_member_of_another_type_does_not_lose_the_message() {
     let templates = templates();
     let count = std::env::var("PAYLOADS")
         .ok()
@@ -338,7 +340,7 @@ fn a_member_of_another_type_loses_no_message() {
         let mut payloads = Vec::new();
         for text in &files {
             let request = request(text);
-            let (Ok(payload), Ok(drafts)) = (
+            let (Ok(payload), Ok((draft, _))) = (
                 serde_json::from_str::<Value>(request.body),
                 run(&templates, &name, &request),
             ) else {
@@ -346,10 +348,7 @@ fn a_member_of_another_type_loses_no_message() {
             };
             let mut all = Vec::new();
             places(&payload, &mut Vec::new(), &mut all);
-            let said = drafts
-                .drafts
-                .first()
-                .and_then(|draft| draft.values[BODY].clone());
+            let said = draft.and_then(|draft| draft.values[Field::Body].clone());
             payloads.push((request, payload, all, said.unwrap_or_default()));
         }
         for number in 0..count {
@@ -371,8 +370,8 @@ fn a_member_of_another_type_loses_no_message() {
             texts(&without, &mut left);
             let is_text = |text: &&str| text.trim().len() > 5 && said.contains(text.trim());
             match run(&templates, &name, &request) {
-                Ok(drafts) => {
-                    for draft in drafts.drafts {
+                Ok((draft, _)) => {
+                    if let Some(draft) = draft {
                         if let Err(problem) = Content::of(draft, false, &LIMITS) {
                             faults
                                 .entry(problem.detail)
@@ -399,7 +398,7 @@ fn a_member_of_another_type_loses_no_message() {
 }
 
 #[test]
-fn what_is_no_payload_of_a_program_is_refused() {
+fn payloads_of_no_program_are_refused() {
     let templates = templates();
     let mut faults = Vec::new();
     for name in names() {

@@ -1,4 +1,4 @@
-//! The version of Cargo.toml, wherever else it is written.
+//! Checks the places that repeat the version of Cargo.toml.
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

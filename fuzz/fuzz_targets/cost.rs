@@ -1,6 +1,7 @@
-//! What requests cost that are made of repetitions of small pieces.
+//! Measures the cost of requests that repeat small pieces.
 //!
-//! The input is a recipe, as `tests/cost/recipe.rs` reads it. It stands for 256 KB at most, compressed for a megabyte.
+//! The input is a recipe: see `tests/cost/recipe.rs`. The request has at most 256 KB, and a compressed body at most a
+//! megabyte after decoding.
 
 #![no_main]
 
@@ -91,7 +92,7 @@ fn mutate(lines: &mut Vec<Vec<u8>>, body: usize, random: &mut Random) {
         4 if lines.len() > body + 1 => {
             lines.remove(at);
         }
-        // As many repetitions as fill it, or another number of them.
+        // So many repetitions that the size is reached, or another number.
         5 => {
             let digits = lines[at].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let count = count(random);
@@ -123,7 +124,7 @@ fn repeated(random: &mut Random) -> Vec<u8> {
     [count(random), b"*".to_vec(), piece(random)].concat()
 }
 
-/// A piece, or two, as a recipe has them; half of them as a string in JSON has them.
+/// One or two pieces in the notation of recipes; half of them are escaped as in JSON.
 fn piece(random: &mut Random) -> Vec<u8> {
     let mut text = PIECES[random.below(PIECES.len())].to_owned();
     if random.below(2) == 0 {
@@ -135,7 +136,7 @@ fn piece(random: &mut Random) -> Vec<u8> {
     text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").into_bytes()
 }
 
-/// Numbers that follow from a seed (xorshift).
+/// Pseudo-random numbers from a seed (xorshift).
 struct Random(u64);
 
 impl Random {

@@ -1,7 +1,7 @@
-//! The parts of a request that are not its body, and what the body is made of: whatever is taken means the same when it is
-//! written anew; and what it costs.
+//! The parts of a request besides its body, and parts of bodies. Each accepted part keeps its meaning when it is
+//! written again. The cost is checked too.
 //!
-//! The first letter of the input says what the rest is: see [`PARTS`].
+//! The first letter of the input chooses the part: see [`PARTS`].
 
 #![no_main]
 
@@ -30,7 +30,7 @@ use post_msg::message::element::Element;
 use post_msg::message::limits::Limits;
 use post_msg::message::xhtml;
 use post_msg::payload::file::{Content, File, name_in};
-use post_msg::payload::reader::{Payload, Reader, Uploads};
+use post_msg::payload::reader::{Reader, Uploads};
 use zeroize::Zeroizing;
 
 const LIMITS: Limits = Limits {
@@ -66,7 +66,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// What each header costs that has this text again and again, up to the 10 KB that Prosody takes of a head.
+/// The cost of each header with this text repeated up to 10 KB, the longest head that Prosody accepts.
 fn cost(piece: &str) {
     if piece.is_empty() {
         return;
@@ -82,7 +82,7 @@ fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, NON_ALPHANUMERIC).to_string()
 }
 
-/// The header Authorization; behind a line end, the query.
+/// The header Authorization, and the query after a line end.
 fn authorization(input: &[u8]) {
     let mut lines = input.splitn(2, |&byte| byte == b'\n');
     let header = lines.next().filter(|header| !header.is_empty());
@@ -118,7 +118,7 @@ fn authorization(input: &[u8]) {
     };
     let anew = format!("{scheme} {value}");
     assert_eq!(Presented::of(Some(anew.as_bytes()), &[]), presented);
-    // Another that is wrong is not overlooked.
+    // A further wrong token is not ignored.
     let wrong = [Zeroizing::new(String::from("x"))];
     assert_eq!(Presented::of(Some(anew.as_bytes()), &wrong), Presented::Several);
 }
@@ -133,14 +133,14 @@ fn query(input: &[u8]) {
     let anew = Query::parse(written.finish().as_bytes());
     assert!(anew.tokens == query.tokens && anew.format == query.format);
     assert!(anew.to == query.to && anew.others == query.others);
-    // What a request says is not who sends it, and is told as it is read.
-    let says = query.says();
-    let said = Query::parse(says.as_bytes());
+    // The meaning has no credentials, and is read as it was written.
+    let meaning = query.meaning();
+    let said = Query::parse(meaning.as_bytes());
     assert!(said.tokens.is_empty() && said.to == query.to && said.format == query.format);
-    assert_eq!(said.says(), says);
+    assert_eq!(said.meaning(), meaning);
 }
 
-/// A server whose normal form is that of the `jid` crate.
+/// A server with the normal form of the `jid` crate.
 struct Known;
 
 impl Server for Known {
@@ -178,7 +178,7 @@ fn recipient(input: &[u8]) {
     assert_eq!(Known.normal(address.as_str()).as_deref(), Some(address.as_str()));
     let Parts { localpart, domain, resource } = address.parts();
     assert!(!domain.is_empty() && localpart != Some("") && resource != Some(""));
-    // It is the same however it is written: as it is, as a URI, and behind the path.
+    // It is the same in every notation: unchanged, as a URI, and in the path.
     let part = |part: Option<&str>, before: &str, after: &str| {
         part.map_or(String::new(), |part| [before, &encoded(part.as_bytes()), after].concat())
     };
@@ -190,7 +190,7 @@ fn recipient(input: &[u8]) {
     }
     let behind = path::recipient(format!("/msg/{}", encoded(uri.as_bytes())).as_bytes(), "/msg");
     assert_eq!(behind, Ok(Some(uri)));
-    // A token that may send there, and to nobody else.
+    // A token that may send only there.
     for allowed in [address.bare(), domain] {
         let allowed = Allowed::new(String::new(), [allowed.to_owned()]);
         assert_eq!(allowed.check(&address), Ok(()));
@@ -207,7 +207,7 @@ fn is_told(problem: &Problem, status: u16) {
     assert!(!line.is_empty() && !line.contains(|c: char| c.is_control() || c == '<'), "{line:?}");
 }
 
-/// What follows the base in a path.
+/// The part of a path after the base.
 fn path_of_request(input: &[u8]) {
     match path::recipient(&[b"/msg", input].concat(), "/msg") {
         Ok(None) => {}
@@ -220,7 +220,7 @@ fn path_of_request(input: &[u8]) {
     }
 }
 
-/// The value of a header with parameters: those that are read are the same with each value in quotes.
+/// The value of a header with parameters. The parameters are the same if each value is in quotes.
 fn values_of_parameters(input: &[u8]) {
     let (first, rest) = parameters(input);
     assert!(!first.contains(&b';') && first.trim_ascii_start().len() <= first.len());
@@ -250,7 +250,7 @@ fn file_name(input: &[u8]) {
     }
 }
 
-/// The header Accept; behind a line end, Prefer.
+/// The header Accept, and Prefer after a line end.
 fn negotiation(input: &[u8]) {
     let mut lines = input.splitn(2, |&byte| byte == b'\n');
     let (accepted, preferred) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -269,7 +269,7 @@ fn negotiation(input: &[u8]) {
     }
 }
 
-/// A secret, a code, and a body that was not signed: nobody can make a code without the secret.
+/// A secret, a code, and an unsigned body: the code must not be right.
 fn signature(input: &[u8]) {
     let mut lines = input.splitn(3, |&byte| byte == b'\n');
     let (secret, code) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -289,7 +289,7 @@ fn signature(input: &[u8]) {
     assert_eq!(told.is_some_and(|told| told.is_right()), code == secret);
 }
 
-/// XHTML: what is kept of it is well-formed, and all of it is kept the next time.
+/// XHTML: the reduced fragment is well-formed, and does not change when it is reduced again.
 fn html(input: &[u8]) {
     let Ok(source) = std::str::from_utf8(input) else {
         return;
@@ -303,14 +303,14 @@ fn html(input: &[u8]) {
     let xml = element.to_string();
     assert_eq!(xml.len(), element.serialised_len());
     roxmltree::Document::parse(&xml).expect(&xml);
-    // Control characters, which a text may not have, are no part of the fragment either.
+    // The fragment has no control characters.
     assert!(fragment.to_text().chars().all(|c| c >= ' ' || c == '\n' || c == '\t'), "{xml:?}");
     let again = xhtml::reduce(&xml).expect(&xml);
     assert_eq!(again, fragment, "{xml}");
     assert_eq!(again.to_text(), fragment.to_text());
 }
 
-/// Any bytes as a file, alone and in a form: they come out as they went in.
+/// Any bytes as a file, alone and in a form: the bytes are unchanged.
 fn content_of_file(input: &[u8]) {
     holds_file("image/png", None, input, input);
     if !input.windows(7).any(|bytes| bytes == b"--LIMIT") {
@@ -320,7 +320,7 @@ fn content_of_file(input: &[u8]) {
     }
 }
 
-/// The same compressed, which is no more than a body may have.
+/// The same, compressed.
 fn compressed_file(input: &[u8]) {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     let packed = packed.write_all(input).and_then(|()| packed.finish()).expect("compressed");
@@ -336,7 +336,8 @@ fn holds_file(media_type: &str, coding: Option<&[u8]>, body: &[u8], expected: &[
     let uploads = Uploads::Somewhere { disposition: None, name: None };
     let reader = Reader::new(Some(media_type.as_bytes()), coding, None, uploads).expect("a reader");
     match reader.read(body, false, &LIMITS) {
-        Ok(Payload { files, .. }) => {
+        Ok(payload) => {
+            let files = payload.extras.files;
             assert_eq!(files.len(), 1);
             let content = match &files[0].content {
                 Content::InBody(range) => &body[range.clone()],

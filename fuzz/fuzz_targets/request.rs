@@ -1,7 +1,7 @@
-//! From the bytes of a request to its messages, and what that costs.
+//! From the bytes of a request to its messages, with the cost.
 //!
-//! The first line of the input is the Content-Type, the second the Content-Encoding (where it is
-//! empty, there is no such header), and the rest is the body.
+//! The first line of the input is the Content-Type, the second the Content-Encoding (an empty line means no header),
+//! and the rest is the body.
 
 #![no_main]
 
@@ -22,8 +22,8 @@ const LIMITS: Limits = Limits {
     body: 1 << 20,
 };
 
-/// A server that takes every address as it is, in lower case, but for what every stringprep profile
-/// prohibits (RFC 3454, section C.4).
+/// A server with lower case as normal form. It refuses the characters that every stringprep profile prohibits (RFC
+/// 3454, section C.4).
 struct AnyAddress;
 
 impl Server for AnyAddress {
@@ -56,18 +56,18 @@ fuzz_target!(|input: &[u8]| {
     hold_to_rules(&request(content_type, coding, body));
 });
 
-/// The same as a request whose cost is measured.
+/// The same request, for measuring the cost.
 fn request(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) -> Request {
     let header = |name: &str, value: Option<&[u8]>| Some((name.to_owned(), String::from_utf8_lossy(value?).into_owned()));
     Request {
         headers: [header("Content-Type", content_type), header("Content-Encoding", coding)].into_iter().flatten().collect(),
         body: body.to_vec(),
-        // What is compressed may become as much as a body may have.
+        // A compressed body may have the largest size after decoding.
         unpacked: if coding.is_some() { way::LIMITS.body } else { body.len() },
     }
 }
 
-/// What Prosody would route must be what its recipient's XML parser takes.
+/// Each stanza must be readable for the recipient's XML parser.
 fn compose(
     content_type: Option<&[u8]>,
     coding: Option<&[u8]>,
@@ -75,8 +75,8 @@ fn compose(
 ) -> Result<(), Problem> {
     let payload = Reader::new(content_type, coding, None, Uploads::Somewhere { disposition: content_type, name: None })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
-    let files = payload.files.len();
-    assert!(payload.many || payload.messages.len() == files.max(1));
+    let files = payload.extras.files.len();
+    assert!(payload.extras.many || payload.messages.len() == files.max(1));
     assert!(files == 0 || payload.messages.len() == files);
     for unaddressed in &payload.messages {
         let to = unaddressed.to.as_deref();
@@ -90,9 +90,9 @@ fn compose(
         }
         for to in &recipients.all()? {
             let from = "me@example.com";
-            // As of a file that was uploaded: each message is one's.
+            // Each message gets the link to its file.
             let mut content = unaddressed.content.clone();
-            if !payload.files.is_empty() {
+            if !payload.extras.files.is_empty() {
                 content.link("https://upload.example.com/file")?;
             }
             let element = Message::new(from, to, &content, &LIMITS)?.element();
@@ -110,14 +110,14 @@ fn compose(
     Ok(())
 }
 
-/// Every refusal is one line, and points into what was sent.
+/// Every detail is one line, and every offset is inside the body.
 fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
     assert!(
         matches!(problem.status(), 400 | 413 | 415 | 422),
         "{problem:?}"
     );
     if let (400, Some(Place::Offset(offset))) = (problem.status(), problem.place) {
-        // Of a body that came compressed it is the place in what it held.
+        // In a compressed body, offsets count the decoded bytes.
         assert!(offset <= body.len().max(LIMITS.body), "{problem:?}");
     }
     if let Some(Place::Line { line, column }) = problem.place {

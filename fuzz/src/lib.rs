@@ -1,4 +1,4 @@
-//! What the fuzz targets share: how the cost of a request is measured, and what it may be. `tests/cost` has the same files.
+//! Shared by the fuzz targets: measurement and limits of the cost of a request. It uses the files of `tests/cost`.
 
 #[path = "../../tests/cost/parts.rs"]
 pub mod parts;
@@ -14,7 +14,7 @@ pub mod way;
 /// The folder of the module.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Fails where a request costs more than it may.
+/// Fails if a request costs too much.
 pub fn hold_to_rules(request: &recipe::Request) {
     let cost = way::cost(request);
     let faults = cost.faults(request.bytes());

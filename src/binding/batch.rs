@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Table, UserData, UserDataMethods, Value};
 
 use super::prosody::Prosody;
 use super::stanza;
 use crate::payload::composition::Composition;
 use crate::payload::file::{Content, File};
+use crate::worker::Ticket;
 
 type Bytes = mlua::String;
 
@@ -17,12 +18,15 @@ pub struct LuaBatch {
     /// The body of the request, which often is the text of a single message.
     body: Option<Bytes>,
     prosody: Rc<Prosody>,
+    /// The ticket of the thread that reads the body, until Lua has taken it.
+    ticket: Option<Ticket>,
 }
 
 impl LuaBatch {
     pub fn new(composition: Composition, body: Bytes, prosody: Rc<Prosody>) -> LuaBatch {
         LuaBatch {
             body: composition.batch.is_single().then_some(body),
+            ticket: composition.ticket(),
             composition,
             prosody,
         }
@@ -36,14 +40,15 @@ impl LuaBatch {
             .transpose()
     }
 
-    /// The stanza of a batch that is one message, and resolved. Nothing of it is kept.
-    fn take_single(&mut self, lua: &Lua) -> Result<Option<Table>> {
-        if !self.composition.batch.is_single() {
-            return Ok(None);
+    fn resolve(&mut self, lua: &Lua) -> Result<MultiValue> {
+        if let Some(ticket) = self.ticket.take() {
+            return (false, ticket).into_lua_multi(lua);
         }
-        let stanza = self.next_stanza(lua)?;
-        self.release();
-        Ok(stanza)
+        match self.composition.resolve(&*self.prosody) {
+            Ok(true) => self.composition.batch.total().into_lua_multi(lua),
+            Ok(false) => false.into_lua_multi(lua),
+            Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
+        }
     }
 
     fn release(&mut self) {
@@ -68,25 +73,19 @@ fn file(lua: &Lua, file: &File) -> Result<Table> {
 
 impl UserData for LuaBatch {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // take_single() → the stanza, if the request is exactly one message that can be sent now; or nil
-        methods.add_method_mut("take_single", |lua, this, ()| this.take_single(lua));
-        // ticket() → what to wait for before `resolve`, or nil
-        methods.add_method("ticket", |_, this, ()| Ok(this.composition.ticket()));
-        // resolve() → whether all recipients are resolved; or nil and a problem
-        methods.add_method_mut("resolve", |lua, this, ()| {
-            match this.composition.resolve(&*this.prosody) {
-                Ok(is_done) => is_done.into_lua_multi(lua),
-                Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
-            }
-        });
+        // resolve() → how many messages are sent, one for each recipient; or nil and a problem; or false, and the ticket of the thread
+        // that reads the body, nil if resolving just takes more time
+        methods.add_method_mut("resolve", |lua, this, ()| this.resolve(lua));
         // The methods below need all recipients resolved.
 
-        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … }, to be uploaded first
+        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … }, to be uploaded first; nil if there
+        // are none
         methods.add_method("files", |lua, this, ()| {
-            let files = this.composition.batch.files().iter();
-            files
-                .map(|each| file(lua, each))
-                .collect::<Result<Vec<Table>>>()
+            let files = this.composition.batch.files();
+            let tables = files.iter().map(|each| file(lua, each));
+            (!files.is_empty())
+                .then(|| tables.collect::<Result<Vec<Table>>>())
+                .transpose()
         });
         // link(index, url) → true; or nil and a problem. The file at the index was uploaded to the URL.
         methods.add_method_mut("link", |lua, this, (index, url): (usize, Bytes)| {
@@ -97,8 +96,6 @@ impl UserData for LuaBatch {
                 Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
             }
         });
-        // total() → how many messages are sent: one for each recipient
-        methods.add_method("total", |_, this, ()| Ok(this.composition.batch.total()));
         // to_rooms() → whether any message goes to a room
         methods.add_method("to_rooms", |_, this, ()| {
             Ok(this.composition.batch.is_to_rooms())

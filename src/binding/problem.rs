@@ -16,7 +16,7 @@ fn name(kind: ProblemKind) -> Option<&'static str> {
         ProblemKind::Forbidden => "forbidden",
         ProblemKind::UnsupportedMediaType => "unsupported",
         ProblemKind::ContentTooLarge => "too_large",
-        ProblemKind::BadRequest => "bad_request",
+        ProblemKind::BadRequest => "malformed",
         ProblemKind::UnprocessableContent => "unprocessable",
         ProblemKind::Other(_) => return None,
     })

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use mlua::{
-    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, UserDataRef,
-    Value,
+    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods,
+    UserDataRef, Value,
 };
 use zeroize::Zeroizing;
 
@@ -28,64 +28,15 @@ use crate::template::context::Headers;
 
 type Bytes = mlua::String;
 
-/// A request. Its headers and its query are read once, when it is made.
+/// A request. Its query is parsed when it is made. Headers are read from Prosody's table when they are needed: most requests need
+/// few, and to read a table costs more than to look up a name.
 pub struct Request {
     host: Shared,
     path: Bytes,
     query: Query,
-    known: KnownHeaders,
-    /// The headers that a template sees; none if the query names no format.
-    template_headers: Headers,
+    headers: Table,
     client: Bytes,
     id: Bytes,
-}
-
-/// The headers that have a meaning here.
-#[derive(Default)]
-struct KnownHeaders {
-    accept: Option<Bytes>,
-    authorization: Option<Bytes>,
-    content_disposition: Option<Bytes>,
-    content_encoding: Option<Bytes>,
-    content_type: Option<Bytes>,
-    host: Option<Bytes>,
-    origin: Option<Bytes>,
-    prefer: Option<Bytes>,
-    sec_fetch_site: Option<Bytes>,
-    x_gitea_signature: Option<Bytes>,
-    x_gitlab_token: Option<Bytes>,
-    x_gogs_signature: Option<Bytes>,
-    x_gotify_key: Option<Bytes>,
-    x_hub_signature_256: Option<Bytes>,
-}
-
-impl KnownHeaders {
-    /// Of Prosody's table, in which names are in lower case, with `_` for `-`.
-    fn of(table: &Table) -> Result<KnownHeaders> {
-        let mut known = KnownHeaders::default();
-        table.for_each(|name: Bytes, value: Bytes| {
-            let field = match &*name.as_bytes() {
-                b"accept" => &mut known.accept,
-                b"authorization" => &mut known.authorization,
-                b"content_disposition" => &mut known.content_disposition,
-                b"content_encoding" => &mut known.content_encoding,
-                b"content_type" => &mut known.content_type,
-                b"host" => &mut known.host,
-                b"origin" => &mut known.origin,
-                b"prefer" => &mut known.prefer,
-                b"sec_fetch_site" => &mut known.sec_fetch_site,
-                b"x_gitea_signature" => &mut known.x_gitea_signature,
-                b"x_gitlab_token" => &mut known.x_gitlab_token,
-                b"x_gogs_signature" => &mut known.x_gogs_signature,
-                b"x_gotify_key" => &mut known.x_gotify_key,
-                b"x_hub_signature_256" => &mut known.x_hub_signature_256,
-                _ => return Ok(()),
-            };
-            *field = Some(value);
-            Ok(())
-        })?;
-        Ok(known)
-    }
 }
 
 /// `host:request(parts)` → a [`Request`]. `parts` has `path` and `query` as they were in the request line, Prosody's `headers`, the
@@ -93,26 +44,14 @@ impl KnownHeaders {
 pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     let query: Option<Bytes> = parts.raw_get("query")?;
     let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
-    let headers = parts.raw_get("headers")?;
     Ok(Request {
         host: host.clone(),
         path: parts.raw_get("path")?,
-        template_headers: match query.format {
-            Some(_) => all_headers(&headers),
-            None => Headers::default(),
-        },
         query,
-        known: KnownHeaders::of(&headers)?,
+        headers: parts.raw_get("headers")?,
         client: parts.raw_get("ip")?,
         id: parts.raw_get("id")?,
     })
-}
-
-/// Values are read as UTF-8, whatever their bytes are.
-fn all_headers(table: &Table) -> Headers {
-    let text = |bytes: Bytes| bytes.to_string_lossy();
-    let pairs = table.pairs::<Bytes, Bytes>().flatten();
-    Headers::new(pairs.map(|(name, value)| (text(name), text(value))))
 }
 
 fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
@@ -145,32 +84,48 @@ impl FromLua for Read {
 }
 
 impl Request {
+    /// A header by its name in Prosody's table: in lower case, with `_` for `-`.
+    fn header(&self, name: &str) -> Result<Option<Bytes>> {
+        self.headers.raw_get(name)
+    }
+
+    /// The headers that a template sees; none if the query names no format. Values are read as UTF-8, whatever their bytes are.
+    fn template_headers(&self) -> Headers {
+        if self.query.format.is_none() {
+            return Headers::default();
+        }
+        let text = |bytes: Bytes| bytes.to_string_lossy();
+        let pairs = self.headers.pairs::<Bytes, Bytes>().flatten();
+        Headers::new(pairs.map(|(name, value)| (text(name), text(value))))
+    }
+
     fn client(&self) -> Client {
         Client::of(&self.client.as_bytes())
     }
 
-    fn is_foreign(&self, url: &Bytes) -> bool {
-        let [origin, site, host] = [
-            &self.known.origin,
-            &self.known.sec_fetch_site,
-            &self.known.host,
-        ]
-        .map(bytes);
+    fn is_foreign(&self, url: &Bytes) -> Result<bool> {
+        let headers = [
+            self.header("origin")?,
+            self.header("sec_fetch_site")?,
+            self.header("host")?,
+        ];
+        let [origin, site, host] = headers.each_ref().map(bytes);
         let sent = Sent {
             origin: origin.as_deref(),
             site: site.as_deref(),
             host: host.as_deref(),
         };
-        sent.is_foreign(&url.as_bytes())
+        Ok(sent.is_foreign(&url.as_bytes()))
     }
 
-    fn identify(&self) -> Identified {
+    fn identify(&self) -> Result<Identified> {
         let Some(host) = self.host.parts() else {
-            return Identified::Nobody;
+            return Ok(Identified::Nobody);
         };
-        let authorization = bytes(&self.known.authorization);
+        let authorization = self.header("authorization")?;
+        let authorization = bytes(&authorization);
         // Gotify's clients have a header of their own for their token.
-        let presented = match &self.known.x_gotify_key {
+        let presented = match self.header("x_gotify_key")? {
             None => Presented::of(authorization.as_deref(), &self.query.tokens),
             Some(key) => {
                 let mut tokens = self.query.tokens.clone();
@@ -178,17 +133,19 @@ impl Request {
                 Presented::of(authorization.as_deref(), &tokens)
             }
         };
-        Identified::of(&host, presented, self.client())
+        Ok(Identified::of(&host, presented, self.client()))
     }
 
-    fn read(&self, read: &Read) -> std::result::Result<LuaBatch, Problem> {
-        let host = self.host.parts().ok_or_else(unloaded)?;
-        let [content_type, content_encoding, content_disposition] = [
-            &self.known.content_type,
-            &self.known.content_encoding,
-            &self.known.content_disposition,
-        ]
-        .map(bytes);
+    fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
+        let Some(host) = self.host.parts() else {
+            return Ok(Err(unloaded()));
+        };
+        let headers = [
+            self.header("content_type")?,
+            self.header("content_encoding")?,
+            self.header("content_disposition")?,
+        ];
+        let [content_type, content_encoding, content_disposition] = headers.each_ref().map(bytes);
         #[cfg(feature = "deliberate-panic")]
         if content_type.as_deref() == Some(b"application/x-panic") {
             panic!("on purpose");
@@ -197,7 +154,7 @@ impl Request {
             sender: &read.sender.to_string_lossy(),
             path: &read.path.as_ref().unwrap_or(&self.path).as_bytes(),
             query: self.query.clone(),
-            headers: self.template_headers.clone(),
+            headers: self.template_headers(),
             content_type: content_type.as_deref(),
             content_encoding: content_encoding.as_deref(),
             content_disposition: content_disposition.as_deref(),
@@ -206,44 +163,47 @@ impl Request {
             allowed: read.allowed.as_ref().map(|allowed| Rc::clone(&allowed.0)),
             takes_files: read.takes_files,
         };
-        let composition = host.composer.compose(posted, &*host.prosody)?;
-        let (body, prosody) = (read.body.clone(), Rc::clone(&host.prosody));
-        Ok(LuaBatch::new(composition, body, prosody))
+        let composition = host.composer.compose(posted, &*host.prosody);
+        Ok(composition.map(|composition| {
+            let (body, prosody) = (read.body.clone(), Rc::clone(&host.prosody));
+            LuaBatch::new(composition, body, prosody)
+        }))
     }
 
-    fn signature(&self, secret: &Bytes) -> LuaSignature {
-        let [hub, gitea, gogs, gitlab] = [
-            &self.known.x_hub_signature_256,
-            &self.known.x_gitea_signature,
-            &self.known.x_gogs_signature,
-            &self.known.x_gitlab_token,
-        ]
-        .map(bytes);
+    fn signature(&self, secret: &Bytes) -> Result<LuaSignature> {
+        let headers = [
+            self.header("x_hub_signature_256")?,
+            self.header("x_gitea_signature")?,
+            self.header("x_gogs_signature")?,
+            self.header("x_gitlab_token")?,
+        ];
+        let [hub, gitea, gogs, gitlab] = headers.each_ref().map(bytes);
         let claims = Claims {
             hub: hub.as_deref(),
             gitea: gitea.as_deref(),
             gogs: gogs.as_deref(),
             gitlab: gitlab.as_deref(),
         };
-        LuaSignature(Signature::new(&secret.as_bytes(), claims))
+        Ok(LuaSignature(Signature::new(&secret.as_bytes(), claims)))
     }
 
     fn seen_headers(&self) -> Option<String> {
         let name = self.query.format.as_ref()?;
         let host = self.host.parts()?;
         let templates = host.composer.templates();
-        Some(templates.seen_headers(name, &self.template_headers))
+        Some(templates.seen_headers(name, &self.template_headers()))
     }
 
-    fn refusal(&self, problem: &Problem, for_later: bool) -> Answer {
+    fn refusal(&self, problem: &Problem, for_later: bool) -> Result<Answer> {
         let id = (!for_later).then(|| self.id.to_string_lossy());
-        let [accept, content_type] = [&self.known.accept, &self.known.content_type].map(bytes);
+        let headers = [self.header("accept")?, self.header("content_type")?];
+        let [accept, content_type] = headers.each_ref().map(bytes);
         let asked = Asked {
             accept: accept.as_deref(),
             content_type: content_type.as_deref(),
             id: id.as_deref(),
         };
-        answer::refusal(problem, asked)
+        Ok(answer::refusal(problem, asked))
     }
 }
 
@@ -259,20 +219,20 @@ impl UserData for Request {
         });
         // wait() → seconds to wait for a receipt (Prefer), or nil
         methods.add_method("wait", |_, this, ()| {
-            Ok(bytes(&this.known.prefer).and_then(|prefer| prefer::wait(&prefer)))
+            Ok(bytes(&this.header("prefer")?).and_then(|prefer| prefer::wait(&prefer)))
         });
         // wants_json() → whether success is answered in JSON (Accept)
         methods.add_method("wants_json", |_, this, ()| {
-            Ok(bytes(&this.known.accept).is_some_and(|accept| accept::wants_json(&accept)))
+            Ok(bytes(&this.header("accept")?).is_some_and(|accept| accept::wants_json(&accept)))
         });
         // wants_html() → whether a page is wanted (Accept)
         methods.add_method("wants_html", |_, this, ()| {
-            Ok(bytes(&this.known.accept).is_some_and(|accept| accept::wants_html(&accept)))
+            Ok(bytes(&this.header("accept")?).is_some_and(|accept| accept::wants_html(&accept)))
         });
         // is_foreign(url) → whether a page of another site makes a browser send the request; `url` is one of this server
-        methods.add_method("is_foreign", |_, this, url: Bytes| Ok(this.is_foreign(&url)));
+        methods.add_method("is_foreign", |_, this, url: Bytes| this.is_foreign(&url));
         // identify() → kind, value; see `Identified`
-        methods.add_method("identify", |_, this, ()| Ok(this.identify()));
+        methods.add_method("identify", |_, this, ()| this.identify());
         // refuse_token() → nil, and it counts as a wrong token; or the seconds to wait if too many were wrong
         methods.add_method("refuse_token", |_, this, ()| {
             let refuse = |parts: Rc<Parts>| {
@@ -293,29 +253,25 @@ impl UserData for Request {
         });
         // signature(secret) → see `LuaSignature`
         methods.add_method("signature", |_, this, secret: Bytes| {
-            Ok(this.signature(&secret))
+            this.signature(&secret)
         });
         // seen_headers() → the headers that the template of its format reads, a line each; or nil without a format
         methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
         // read { sender, body, wants_receipt, allowed, takes_files, path } → see `LuaBatch`; or nil and a problem
-        methods.add_method("read", |lua, this, read: Read| match this.read(&read) {
+        methods.add_method("read", |lua, this, read: Read| match this.read(&read)? {
             Ok(batch) => batch.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
         });
         // report() → see `LuaReport`
         methods.add_method("report", |_, this, ()| {
-            let (accept, content_type) = (&this.known.accept, &this.known.content_type);
-            Ok(LuaReport::new(
-                accept.clone(),
-                content_type.clone(),
-                this.id.clone(),
-            ))
+            let (accept, content_type) = (this.header("accept")?, this.header("content_type")?);
+            Ok(LuaReport::new(accept, content_type, this.id.clone()))
         });
         // refusal(problem, for_later) → status, media type, body. A refusal that is kept for a later request has no request id.
         methods.add_method(
             "refusal",
             |_, this, (problem, for_later): (Problem, Option<bool>)| {
-                Ok(this.refusal(&problem, for_later.unwrap_or_default()))
+                this.refusal(&problem, for_later.unwrap_or_default())
             },
         );
     }

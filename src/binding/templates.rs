@@ -6,13 +6,15 @@ use std::sync::Arc;
 use encoding_rs::UTF_8;
 use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
 
+use crate::http::answer::Answer;
 use crate::http::media_type::MediaType;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::message::field::FIELDS;
+use crate::message::draft::Draft;
+use crate::message::field::Values;
 use crate::message::limits::Limits;
-use crate::payload::body::{Body, Drafts};
+use crate::payload::body::Body;
 use crate::payload::webhook::{Form, Webhook};
 use crate::template::context::{Headers, now};
 use crate::template::engine::Templates;
@@ -41,7 +43,7 @@ impl LuaTemplates {
         name: String,
         payload: &[u8],
         headers: Vec<(String, String)>,
-    ) -> std::result::Result<Drafts, Problem> {
+    ) -> std::result::Result<(Option<Draft>, Option<Answer>), Problem> {
         let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
         let content_type = headers.iter().find(is_type).map(|(_, value)| value.clone());
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
@@ -106,17 +108,14 @@ impl UserData for LuaTemplates {
             });
             let headers = headers.collect::<Result<Vec<_>>>()?;
             let name = name.to_string_lossy();
-            let drafts = match this.render(name, &payload.as_bytes(), headers) {
-                Ok(drafts) => drafts,
+            let (draft, answer) = match this.render(name, &payload.as_bytes(), headers) {
+                Ok(made) => made,
                 Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
             };
-            let values = drafts.drafts.into_iter().flat_map(|draft| draft.values);
-            let fields = FIELDS.iter().zip(values);
-            let fields =
-                fields.filter_map(|(field, value)| Some(vec![field.name.to_owned(), value?]));
-            let answer = drafts
-                .answer
-                .map(|answer| format!("{} {}", answer.status, answer.body));
+            let values = draft.into_iter().map(|draft| draft.values);
+            let fields = values.flat_map(Values::into_pairs);
+            let fields = fields.map(|(row, value)| vec![row.name.to_owned(), value]);
+            let answer = answer.map(|answer| format!("{} {}", answer.status, answer.body));
             (fields.collect::<Vec<_>>(), answer).into_lua_multi(lua)
         });
     }

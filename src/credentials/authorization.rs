@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 use super::token::Token;
 
-/// What a request holds to say who sends.
+/// The credentials of a sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// RFC 7617. The address is as the client wrote it.
     Basic { address: String, password: Secret },
     /// RFC 6750.
     Bearer { token: Secret },
-    /// A sending token, whichever way it came: with an address where that was Basic.
+    /// A sending token, from any place. It has an address if it came as the password of Basic.
     Sending {
         address: Option<String>,
         token: Token,
@@ -25,16 +25,18 @@ pub enum Credentials {
 /// All the credentials of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presented {
+    /// No credentials.
     Nothing,
-    /// They cannot be read as credentials of a known scheme.
+    /// Malformed, or of an unknown scheme.
     Unreadable,
-    /// Two that are not the same.
+    /// Two different credentials.
     Several,
+    /// Exactly one, perhaps given twice.
     One(Credentials),
 }
 
 impl Presented {
-    /// `authorization` is the value of the header, `elsewhere` the tokens of the URL's query and of other headers.
+    /// `authorization` is the value of the header, `elsewhere` the tokens from the URL's query and from other headers.
     pub fn of(authorization: Option<&[u8]>, elsewhere: &[Zeroizing<String>]) -> Presented {
         let header = authorization.into_iter().map(Credentials::parse);
         let tokens = elsewhere.iter().map(|token| {
@@ -60,15 +62,15 @@ impl Presented {
     }
 }
 
-/// Padding may be left out, as some clients do.
+/// Some clients leave out the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
 impl Credentials {
-    /// Reads the value of an Authorization header (RFC 9110, section 11.6.2).
-    /// `None` where it holds no credentials of a known scheme.
+    /// Reads the value of an Authorization header (RFC 9110, section 11.6.2). `None` if it is malformed, or of an
+    /// unknown scheme.
     fn parse(authorization: &[u8]) -> Option<Credentials> {
         let authorization = std::str::from_utf8(authorization)
             .ok()?
@@ -78,7 +80,7 @@ impl Credentials {
         if scheme.eq_ignore_ascii_case("Basic") {
             basic(value)
         } else if scheme.eq_ignore_ascii_case("Bearer") {
-            // A token of Prosody's may hold a colon, which RFC 6750's b64token has not.
+            // A token of Prosody may have a colon, which RFC 6750's b64token does not allow.
             let token = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
             token.then(|| match Token::parse(value) {
                 Some(token) => Credentials::Sending {
@@ -94,7 +96,7 @@ impl Credentials {
         }
     }
 
-    /// Both as one, where they are the same; a token may be told with an address and without.
+    /// Both as one, if they are equal. A token with an address equals the same token without one.
     fn same(self, other: Credentials) -> Option<Credentials> {
         match (self, other) {
             (
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_credentials_is_none() {
+    fn malformed_credentials_are_unreadable() {
         for written in [
             "",
             " ",
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sending_token_is_one_whichever_way_it_comes() {
+    fn a_sending_token_is_found_in_every_place() {
         let token = Token::new().unwrap();
         let text = token.secret().expose();
         let bearer = format!("Bearer {text}").into_bytes();

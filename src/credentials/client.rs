@@ -1,19 +1,19 @@
-//! What counts as one client.
+//! Which addresses count as one client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A client, as counters tell one from another.
+/// A client, as counters distinguish clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Client {
     V4(Ipv4Addr),
-    /// The first 64 bits of an IPv6 address: a customer gets that many addresses at least (RFC 6177).
+    /// The first 64 bits of an IPv6 address: a customer gets at least such a network (RFC 6177).
     V6([u8; 8]),
-    /// All that have no IP address, such as what a proxy makes up in X-Forwarded-For.
+    /// All clients without a valid IP address, such as a proxy's invention in X-Forwarded-For.
     Unknown,
 }
 
 impl Client {
-    /// `address` is as Prosody gives it: an IP address, perhaps with a zone or, from some proxies, with a port.
+    /// `address` is Prosody's: an IP address, perhaps with a zone or, from some proxies, with a port.
     pub fn of(address: &[u8]) -> Client {
         match std::str::from_utf8(address).ok().and_then(parse) {
             Some(IpAddr::V4(address)) => Client::V4(address),
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_one_client() {
+    fn all_invalid_addresses_are_one_client() {
         for odd in [
             &b""[..],
             b"unknown",

@@ -1,4 +1,4 @@
-//! Failed attempts: how many there were lately, and how long to wait after too many.
+//! Counts failed attempts, and says how long a client must wait after too many.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,8 +19,8 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// `limit`: how many passwords of one client for one account, and how many tokens of one client, may be wrong
-    /// in a minute.
+    /// `limit`: the wrong passwords of a client for an account, and the wrong tokens of a client, that are allowed in a
+    /// minute.
     pub fn new(limit: u32) -> Failures {
         Failures {
             limit,
@@ -30,30 +30,32 @@ impl Failures {
         }
     }
 
-    /// How many seconds to wait, if too many passwords of the client for the account were wrong.
+    /// The seconds to wait, if too many passwords of the client for the account were wrong.
     pub fn wait(&self, client: Client, account: Tag, now: Instant) -> Option<u64> {
         self.pairs.wait(&(client, account), self.limit, now)
     }
 
-    /// Work for a client of a higher rank comes later: its failures for all accounts, and for this account once more.
+    /// The rank of a derivation: the client's failures for all accounts, plus its failures for this account. Work of a
+    /// higher rank runs later.
     pub fn rank(&self, client: Client, account: Tag, now: Instant) -> u32 {
         let of_client = self.clients.count(&client, now);
         of_client.saturating_add(self.pairs.count(&(client, account), now))
     }
 
-    /// Counts a password as wrong as soon as its verification begins: attempts at the same time are no loophole.
+    /// Counts a wrong password. This is called when its verification begins, so that attempts at the same time are no
+    /// loophole.
     pub fn add(&mut self, client: Client, account: Tag, now: Instant) {
         self.pairs.add((client, account), now);
         self.clients.add(client, now);
     }
 
-    /// Takes one back: the password turned out right.
+    /// Takes one back: the password is right, or the verdict is not known.
     pub fn take_back(&mut self, client: Client, account: Tag) {
         self.pairs.take_back(&(client, account));
         self.clients.take_back(&client);
     }
 
-    /// Counts a wrong token. If too many were wrong before, it counts no more: the seconds to wait.
+    /// Counts a wrong token. If there were too many before, it is not counted, and the seconds to wait are returned.
     pub fn refuse_token(&mut self, client: Client, now: Instant) -> Option<u64> {
         let seconds = self.tokens.wait(&client, self.limit, now);
         if seconds.is_none() {
@@ -63,8 +65,9 @@ impl Failures {
     }
 }
 
-/// Counters that each last a minute from their first count. Their number is bounded. Where a new one finds no place, those
-/// that are past or have the lowest counts give way: whoever makes up many keys loses the counters of these first.
+/// Counters that last a minute from their first count. Their number is bounded. To make room for a new one, expired
+/// counters and those with the lowest counts are removed: an attacker who invents many keys loses the counters of these
+/// first.
 struct Counters<K>(HashMap<K, Window>);
 
 #[derive(Clone, Copy)]
@@ -77,7 +80,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MOST: usize = 10_000;
 
 impl Window {
-    fn is_past(&self, now: Instant) -> bool {
+    fn is_expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.began) >= MINUTE
     }
 }
@@ -90,7 +93,7 @@ impl<K> Default for Counters<K> {
 
 impl<K: Copy + Eq + Hash> Counters<K> {
     fn window(&self, key: &K, now: Instant) -> Option<&Window> {
-        self.0.get(key).filter(|window| !window.is_past(now))
+        self.0.get(key).filter(|window| !window.is_expired(now))
     }
 
     fn count(&self, key: &K, now: Instant) -> u32 {
@@ -114,15 +117,15 @@ impl<K: Copy + Eq + Hash> Counters<K> {
             count: 0,
         };
         let window = self.0.entry(key).or_insert(fresh);
-        if window.is_past(now) {
+        if window.is_expired(now) {
             *window = fresh;
         }
         window.count = window.count.saturating_add(1);
     }
 
-    /// Removes an eighth at once, so that most keys find a place without a search.
+    /// Removes an eighth of the counters, so that the search is rare.
     fn make_room(&mut self, now: Instant) {
-        let worth = |window: &Window| (!window.is_past(now), window.count, window.began);
+        let worth = |window: &Window| (!window.is_expired(now), window.count, window.began);
         let mut all: Vec<_> = self.0.iter().map(|(key, w)| (worth(w), *key)).collect();
         all.select_nth_unstable_by_key(MOST / 8, |(worth, _)| *worth);
         for (_, key) in &all[..MOST / 8] {
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_tokens_accounts_and_clients_push_no_counter_out() {
+    fn invented_tokens_accounts_and_clients_remove_no_high_counter() {
         let (mut failures, now) = (Failures::new(2), Instant::now());
         for _ in 0..2 {
             failures.add(client(0), account(0), now);
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn past_counters_give_way_before_low_counts() {
+    fn expired_counters_are_removed_before_low_ones() {
         let (mut counters, now) = (Counters::default(), Instant::now());
         for number in 0..5_000 {
             for _ in 0..5 {

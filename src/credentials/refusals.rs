@@ -1,19 +1,19 @@
-//! Refused requests: a client with too many of them waits for its answers.
+//! Counts refused requests. The answers to a client with too many are held back.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
 
-/// How many refusals of a client are answered at once, and how many more each second.
+/// The refusals of a client that are answered at once, and how many more each second.
 const AT_ONCE: f64 = 100.0;
 const PER_SECOND: f64 = 50.0;
-/// An answer is held back for as long at most.
+/// The longest time for which an answer is held back.
 const LONGEST: Duration = Duration::from_secs(1);
-/// In a second, the answers to as many are held back at most, of one client and of all: each keeps its request in memory.
+/// The most answers that are held back in a second, of one client and of all clients: each keeps its request in memory.
 const HELD_OF_CLIENT: u32 = 250;
 const HELD: u32 = 500;
-/// As many clients are counted at most. To fill it, each would have to be refused again within 20 milliseconds.
+/// The most clients that are counted. A client that is refused once is forgotten after 20 milliseconds.
 const CLIENTS: usize = 10_000;
 
 /// The refusals of the last seconds, by client.
@@ -23,7 +23,8 @@ pub struct Refusals {
 }
 
 struct Recent {
-    /// Refusals, less those that time has made good. It is bounded, so that a client is quick again soon.
+    /// The refusals, reduced by [`PER_SECOND`] each second. The level is bounded, so that a client soon gets quick
+    /// answers again.
     level: f64,
     at: Instant,
     held: Second,
@@ -36,7 +37,7 @@ impl Recent {
     }
 }
 
-/// Counts for a second.
+/// A counter that starts again each second.
 struct Second {
     began: Instant,
     count: u32,
@@ -61,6 +62,7 @@ impl Second {
 }
 
 impl Refusals {
+    /// No refusals yet.
     pub fn new(now: Instant) -> Refusals {
         Refusals {
             clients: HashMap::new(),
@@ -68,8 +70,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal. `Some` where there were too many: how long to hold back the answer, after which the connection is
-    /// closed, so that no other request waits on it. That is zero where too many answers are held back.
+    /// Counts a refusal. If there were too many, it returns how long to hold back the answer, zero if too many answers
+    /// are held back already. The connection is closed after the answer, so that no other request on it waits.
     pub fn refuse(&mut self, client: Client, now: Instant) -> Option<Duration> {
         if self.clients.len() >= CLIENTS {
             self.clients.retain(|_, recent| recent.level(now) > 0.0);
@@ -149,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_whatever_the_number_of_clients() {
+    fn the_number_of_counted_clients_is_bounded() {
         let now = Instant::now();
         let mut refusals = Refusals::new(now);
         for number in 0..30_000 {
             refusals.refuse(client(number), now);
             assert!(refusals.clients.len() <= CLIENTS);
         }
-        // Those that are quick again give way to others.
+        // Clients with a level of 0 are removed to make room for others.
         for _ in 0..200 {
             refusals.refuse(client(0), now);
         }

@@ -1,4 +1,4 @@
-//! What an authentication backend holds of a password, and whether a password fits it (RFC 5802).
+//! SCRAM credentials, and whether a password matches them (RFC 5802).
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -25,12 +25,14 @@ impl Hash {
     }
 }
 
-/// What an authentication backend holds of a password (RFC 5802, section 3). It has no `Debug`.
+/// The credentials that an authentication backend stores (RFC 5802, section 3). They have no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramCredentials {
     pub hash: Hash,
+    /// `StoredKey`: the hash of the client key.
     pub stored_key: Vec<u8>,
     pub salt: Vec<u8>,
+    /// Rounds of PBKDF2.
     pub iterations: u32,
 }
 
@@ -41,8 +43,8 @@ impl Drop for ScramCredentials {
 }
 
 impl ScramCredentials {
-    /// Whether a password, already prepared (RFC 5802, section 2.2), is the right one. It takes
-    /// as long whatever the password.
+    /// Whether a password, already prepared (RFC 5802, section 2.2), is right. The time does not depend on the
+    /// password.
     pub fn verify(&self, password: &Secret) -> bool {
         match self.hash {
             Hash::Sha1 => self.verify_with::<Hmac<Sha1>, Sha1, 20>(password),
@@ -68,8 +70,8 @@ impl ScramCredentials {
         stored.as_slice().ct_eq(&self.stored_key).into()
     }
 
-    /// Credentials that no password fits, for accounts that do not exist: they take the same work as those of a new account,
-    /// whose salt is a UUID.
+    /// Credentials that no password matches, for accounts that do not exist. Their verification takes the same work as
+    /// for a new account, whose salt is a UUID.
     pub fn nobody(hash: Hash, iterations: u32) -> ScramCredentials {
         ScramCredentials {
             hash,

@@ -1,10 +1,10 @@
-//! Signatures of webhooks, by a secret that the program that posts shares with a sending token.
+//! Signatures of webhooks, made with a secret that belongs to a sending token.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// What the headers of a request have to show for it.
+/// The headers of a request that prove the secret.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Claims<'a> {
     /// `X-Hub-Signature-256` (GitHub): `sha256=`, and the HMAC-SHA256 of the body in hex digits.
@@ -17,17 +17,17 @@ pub struct Claims<'a> {
     pub gitlab: Option<&'a [u8]>,
 }
 
-/// Takes a body in pieces, and tells whether it is signed.
+/// Takes a body in pieces, and says whether it is signed.
 pub struct Signature {
     mac: Hmac<Sha256>,
-    /// The codes that the body must have.
+    /// The authentication codes from the headers.
     codes: Vec<Vec<u8>>,
-    /// Whether the secret was told, and rightly.
-    told: Option<bool>,
+    /// Whether the header with the secret itself is right, if there is one.
+    secret_is_right: Option<bool>,
 }
 
 impl Signature {
-    /// `None` where something is claimed that cannot be.
+    /// `None` if a header is malformed.
     pub fn new(secret: &[u8], claims: Claims) -> Option<Signature> {
         let hub = match claims.hub {
             Some(hub) => Some(hub.strip_prefix(b"sha256=")?),
@@ -37,26 +37,27 @@ impl Signature {
         Some(Signature {
             mac: Hmac::new_from_slice(secret).ok()?,
             codes: codes.map(bytes).collect::<Option<_>>()?,
-            told: claims.gitlab.map(|told| told.ct_eq(secret).into()),
+            secret_is_right: claims.gitlab.map(|token| token.ct_eq(secret).into()),
         })
     }
 
+    /// Takes the next piece of the body.
     pub fn update(&mut self, piece: &[u8]) {
         self.mac.update(piece);
     }
 
-    /// Whether there is a claim, and all of them are right. Each comparison takes as long whatever is wrong.
+    /// Whether there is a header, and all headers are right. The time of each comparison does not depend on the value.
     pub fn is_right(&self) -> bool {
         let codes = self.codes.iter();
         let signed = codes.fold(true, |right, code| {
             self.mac.clone().verify_slice(code).is_ok() & right
         });
-        let is_any = !self.codes.is_empty() || self.told.is_some();
-        is_any & signed & self.told.unwrap_or(true)
+        let is_any = !self.codes.is_empty() || self.secret_is_right.is_some();
+        is_any & signed & self.secret_is_right.unwrap_or(true)
     }
 }
 
-/// Hex digits → the bytes that they stand for.
+/// Hex digits → bytes.
 fn bytes(digits: &[u8]) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16);
     let byte = |pair: &[u8]| match pair {
@@ -70,7 +71,7 @@ fn bytes(digits: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// The example of GitHub's documentation of its webhooks: secret, payload, signature.
+    /// The example in GitHub's documentation: secret, payload, signature.
     const SECRET: &[u8] = b"It's a Secret to Everybody";
     const BODY: &[u8] = b"Hello, World!";
     const CODE: &[u8] = b"757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_signed_as_each_program_does() {
+    fn the_signature_of_each_program_is_right() {
         let hub = [b"sha256=", CODE].concat();
         let upper = CODE.to_ascii_uppercase();
         let none = Claims::default();
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_not_right() {
+    fn missing_and_wrong_signatures_are_not_right() {
         let hub = [b"sha256=", CODE].concat();
         let other = [&CODE[1..], b"0"].concat();
         let none = Claims::default();

@@ -1,9 +1,8 @@
-//! Sending tokens: how one is made, and how it is told from what is none.
+//! Format, generation and parsing of sending tokens.
 //!
-//! `pmsg_`, 16 hex digits (the id), `_`, 27 characters of base64url (160 random bits), and 6 more that
-//! are the checksum: those with which the base64url (RFC 4648, section 5) of the SHA-256 of everything
-//! before them begins. All of it goes into a URL as it is, and a scanner for secrets can tell it from
-//! other text.
+//! `pmsg_`, 16 hex digits (the id), `_`, 27 characters of base64url (160 random bits), and 6 characters of checksum.
+//! The checksum is the beginning of the base64url (RFC 4648, section 5) of the SHA-256 of everything before it. A token
+//! needs no encoding in a URL, and a scanner for secrets recognises it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,20 +14,20 @@ use super::secret::Secret;
 const PREFIX: &str = "pmsg_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 20;
-/// Where the id ends, and the checksum begins.
+/// The ends of the id and of the text before the checksum.
 const ID_END: usize = PREFIX.len() + 2 * ID_BYTES;
 const CHECKED: usize = ID_END + 1 + 27;
 const LENGTH: usize = CHECKED + 6;
 
-/// A text that is a sending token by its form.
+/// A text with the form of a sending token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token(Secret);
 
 impl Token {
-    /// A new one.
+    /// A new token.
     ///
     /// # Errors
-    /// Where the system has no random bytes.
+    /// If the system has no random bytes.
     pub fn new() -> Result<Token, getrandom::Error> {
         let mut id = [0; ID_BYTES];
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
@@ -42,7 +41,7 @@ impl Token {
         Ok(Token(Secret::new(&token)))
     }
 
-    /// `None` where the text is no sending token, or one that was mistyped.
+    /// `None` if the text does not have the form of a sending token, or has a wrong checksum.
     pub fn parse(text: &str) -> Option<Token> {
         let checked = text.get(..CHECKED)?;
         let id = checked.get(PREFIX.len()..ID_END)?;
@@ -53,7 +52,7 @@ impl Token {
         right.then(|| Token(Secret::new(text)))
     }
 
-    /// What names it, and may be shown.
+    /// Its id, which may be shown.
     pub fn id(&self) -> &str {
         self.0
             .expose()
@@ -61,19 +60,19 @@ impl Token {
             .unwrap_or_default()
     }
 
-    /// The SHA-256 of the token, which is all that is stored of it, in hex digits. It is not salted or
-    /// derived: 160 random bits cannot be guessed.
+    /// The SHA-256 of the token in hex digits. Only this is stored. It needs no salt and no key derivation: 160 random
+    /// bits cannot be guessed.
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(self.0.expose()))
     }
 
-    /// For whoever made it: shown once.
+    /// The text of the token, which is shown once, to its owner.
     pub fn secret(&self) -> &Secret {
         &self.0
     }
 }
 
-/// What `{:x}` makes of each byte takes a microsecond, in each request.
+/// Formatting with `{:x}` takes a microsecond more for each request.
 fn hex(bytes: &[u8]) -> String {
     let digits = b"0123456789abcdef";
     let digit = |value: u8| char::from(digits[usize::from(value)]);
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_was_made_is_one() {
+    fn a_new_token_is_parsed() {
         let token = Token::new().unwrap();
         let text = token.secret().expose().to_owned();
         assert_eq!(text.len(), LENGTH, "{text}");
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_another_character_is_none() {
+    fn a_mistyped_token_is_not_parsed() {
         let text = Token::new().unwrap().secret().expose().to_owned();
         for (at, old) in text.char_indices() {
             for new in ['a', 'B', '_', 'é'].into_iter().filter(|new| *new != old) {

@@ -23,12 +23,12 @@ use super::tag::Tag;
 use super::verifier::{self, Verifier};
 use crate::worker::{Busy, Ticket, Worker};
 
-/// The passwords of all accounts: those that were right, those that failed, and those that are being derived.
+/// Verifies passwords. Remembers right ones, counts failed attempts, and derives passwords on threads.
 pub struct Passwords {
     verifier: Verifier,
     failures: Rc<RefCell<Failures>>,
     worker: Worker,
-    /// The derivations that have not ended, by the password and what the backend holds.
+    /// The derivations that have not ended, by the hashes of the password and of what the backend holds.
     under_way: HashMap<(Tag, Option<Tag>), Derivation>,
 }
 
@@ -38,7 +38,7 @@ struct Derivation {
     is_right: Arc<OnceLock<bool>>,
 }
 
-/// What is known of a password before the backend is asked.
+/// The result of [`Passwords::recall`].
 pub enum Recall {
     /// It was right a short time ago.
     Accepted,
@@ -72,8 +72,9 @@ impl Attempt {
 
 /// What the backend holds of a password now.
 pub enum Held<'a> {
-    /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not exist, or is
-    /// disabled, they are those of [`ScramCredentials::nobody`]: the same work, at the same place in the queue.
+    /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not
+    /// exist, or is disabled, the caller takes [`ScramCredentials::nobody`]: the work is the same, at the same place in
+    /// the queue.
     Scram {
         credentials: ScramCredentials,
         prepared: Secret,
@@ -84,7 +85,7 @@ pub enum Held<'a> {
     Unknown,
 }
 
-/// What [`Passwords::begin`] has begun.
+/// The result of [`Passwords::begin`].
 pub enum Begun {
     /// The password is remembered, and the backend still holds the same.
     Accepted,
@@ -98,13 +99,13 @@ pub enum Begun {
     Backend(Pending),
 }
 
-/// An attempt that is being tested. It counts as a failed one from the beginning, so that attempts at the same time are no
-/// loophole. If it is dropped, it is not counted any more.
+/// An attempt that is being tested. It counts as failed from the beginning, so that attempts at the same time are no
+/// loophole. If it is dropped, the count is taken back.
 pub struct Pending {
     attempt: Attempt,
     backend: Option<Tag>,
     derivation: Option<Derivation>,
-    /// Absent while another attempt with the same password is counted.
+    /// Absent if the attempt shares the derivation of another attempt, which is counted.
     counted: Option<Counted>,
 }
 
@@ -115,7 +116,7 @@ impl Pending {
     }
 }
 
-/// A failed attempt that is counted until this is dropped, or for good once it is kept.
+/// Counts a failed attempt. Dropping it takes the count back, unless it is kept.
 struct Counted {
     failures: Option<Rc<RefCell<Failures>>>,
     client: Client,
@@ -150,7 +151,7 @@ impl Passwords {
     /// `failures`: see [`Failures::new`]. Passwords are derived on `threads` threads; at most `waiting` passwords wait for one.
     ///
     /// # Errors
-    /// If the system has no random bytes or no more file descriptors.
+    /// If the system has no random bytes, or no free file descriptors.
     pub fn new(failures: u32, threads: usize, waiting: usize) -> std::io::Result<Passwords> {
         Ok(Passwords {
             verifier: Verifier::new()?,
@@ -160,12 +161,12 @@ impl Passwords {
         })
     }
 
-    /// How many passwords are derived, or wait for it.
+    /// The number of passwords that are derived, or wait for it.
     pub fn deriving(&self) -> usize {
         self.worker.unfinished()
     }
 
-    /// The first step. `account` is a bare address, `password` what the client wrote.
+    /// The first step. `account` is a bare address, `password` the client's text.
     pub fn recall(&self, account: &str, password: Secret, client: Client, now: Instant) -> Recall {
         let tag = self.verifier.password(account, &password);
         let known = self.verifier.recall(account, tag, now);
@@ -196,7 +197,7 @@ impl Passwords {
         failures.wait(attempt.client, attempt.account_tag, now)
     }
 
-    /// The second step. An accepted password needs no other look at the backend for as long as `fresh_for`.
+    /// The second step. If the password is accepted, the backend need not be asked again for `fresh_for`.
     pub fn begin(
         &mut self,
         attempt: Attempt,
@@ -231,7 +232,7 @@ impl Passwords {
                 counted,
             });
         };
-        // What the backend holds may have changed since the same password was tried.
+        // The key includes what the backend holds: that may have changed since the same password was tried.
         let key = (attempt.tag, backend);
         let (derivation, counted) = match self.under_way.get(&key) {
             Some(derivation) => (derivation.clone(), None),
@@ -271,8 +272,9 @@ impl Passwords {
         Ok(Derivation { ticket, is_right })
     }
 
-    /// The last step. `verdict` is the backend's: whether the password is right, `None` if that is not known. A derivation has a
-    /// verdict of its own, and needs none. A right password needs no other look at the backend for as long as `fresh_for`.
+    /// The last step. `verdict` is the backend's: whether the password is right, or `None` if that is not known. It is
+    /// ignored for a derivation, which has its own verdict. After a right password, the backend need not be asked again
+    /// for `fresh_for`.
     ///
     /// Returns the verdict. A wrong password counts as one failed attempt; if there is no verdict, the attempt is not counted.
     pub fn finish(

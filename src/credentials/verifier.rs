@@ -1,9 +1,10 @@
-//! Passwords that were found right: remembered, so that none is derived twice.
+//! Remembers right passwords as keyed hashes, so that they are not derived again.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
+use lru::LruCache;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -11,51 +12,52 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 use super::tag::Tag;
 
-/// Whether a password is one that was found right before.
+/// Whether a password is remembered as right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recall {
-    /// It is, and was looked at within the interval.
+    /// It is, and the backend was asked a short time ago.
     Fresh,
-    /// It is, if the backend still holds what it held then.
+    /// It is, if the backend still holds the same as then.
     Stale,
     Unknown,
 }
 
 struct Remembered {
     password: Tag,
-    /// What the backend held then; `None` where it does not tell.
+    /// The hash of what the backend held then. `None` if the backend does not show it.
     backend: Option<Tag>,
     checked: Instant,
-    /// How long it is right from then on without another look.
+    /// How long it counts as right from then on.
     fresh_for: Duration,
 }
 
-/// The passwords that were found right.
+/// The remembered passwords.
 pub struct Verifier {
     key: Zeroizing<[u8; 32]>,
-    remembered: HashMap<Tag, Remembered>,
+    /// By account. If there are too many, the account whose backend was asked longest ago is removed.
+    remembered: LruCache<Tag, Remembered>,
     /// Grows whenever an account is forgotten.
     forgotten: u64,
 }
 
-/// As many accounts are remembered at most; the one that was looked at longest ago gives way.
-const MOST_REMEMBERED: usize = 10_000;
+/// The most accounts whose passwords are remembered.
+const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 impl Verifier {
     /// # Errors
-    /// Where the system has no random bytes.
+    /// If the system has no random bytes.
     pub fn new() -> Result<Verifier, getrandom::Error> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *key)?;
         Ok(Verifier {
             key,
-            remembered: HashMap::new(),
+            remembered: LruCache::new(MOST_REMEMBERED),
             forgotten: 0,
         })
     }
 
     fn tag(&self, parts: &[&[u8]]) -> Tag {
-        // HMAC takes a key of any length: this cannot fail.
+        // This cannot fail: HMAC takes a key of any length.
         let Ok(mut mac) = <Hmac<Sha256> as Mac>::new_from_slice(&*self.key) else {
             return Tag([0; 32]);
         };
@@ -85,8 +87,9 @@ impl Verifier {
         self.tag(&[b"account", account.as_bytes()])
     }
 
+    /// Whether the password of an account (its bare address) is remembered.
     pub fn recall(&self, account: &str, password: Tag, now: Instant) -> Recall {
-        match self.remembered.get(&self.account(account)) {
+        match self.remembered.peek(&self.account(account)) {
             Some(known) if bool::from(known.password.0.ct_eq(&password.0)) => {
                 if now.saturating_duration_since(known.checked) < known.fresh_for {
                     Recall::Fresh
@@ -100,7 +103,7 @@ impl Verifier {
         }
     }
 
-    /// Whether a remembered password is still right, now that the backend was looked at.
+    /// Whether a remembered password is still right: whether the backend still holds the same.
     pub fn confirm(&mut self, account: &str, password: Tag, backend: Tag, now: Instant) -> bool {
         let account = self.account(account);
         let Some(known) = self.remembered.get_mut(&account) else {
@@ -116,13 +119,13 @@ impl Verifier {
         same.into()
     }
 
-    /// A mark of now, for [`Verifier::remember`].
+    /// The current mark, for [`Verifier::remember`].
     pub fn mark(&self) -> u64 {
         self.forgotten
     }
 
-    /// Remembers a password that was found right, unless an account was forgotten since `mark`.
-    /// For as long as `fresh_for` no other look at the backend is needed.
+    /// Remembers a right password, unless an account was forgotten since `mark`. The backend need not be asked again
+    /// for `fresh_for`.
     pub fn remember(
         &mut self,
         account: &str,
@@ -136,28 +139,19 @@ impl Verifier {
             return;
         }
         let account = self.account(account);
-        if self.remembered.len() >= MOST_REMEMBERED && !self.remembered.contains_key(&account) {
-            let oldest = self
-                .remembered
-                .iter()
-                .min_by_key(|(_, known)| known.checked);
-            if let Some(oldest) = oldest.map(|(&account, _)| account) {
-                self.remembered.remove(&oldest);
-            }
-        }
         let known = Remembered {
             password,
             backend,
             checked: now,
             fresh_for,
         };
-        self.remembered.insert(account, known);
+        self.remembered.put(account, known);
     }
 
-    /// Forgets the password of an account: it changed, or the account did.
+    /// Forgets the password of an account: it has changed, or the account has.
     pub fn forget(&mut self, account: &str) {
         self.forgotten += 1;
-        self.remembered.remove(&self.account(account));
+        self.remembered.pop(&self.account(account));
     }
 }
 
@@ -166,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_are_remembered_and_the_one_looked_at_longest_ago_gives_way() {
+    fn the_account_whose_backend_was_asked_longest_ago_is_forgotten_first() {
         let mut verifier = Verifier::new().unwrap();
         let (begin, hour) = (Instant::now(), Duration::from_secs(3600));
         let password = verifier.tag(&[b"password"]);
@@ -175,14 +169,15 @@ mod tests {
             verifier.remember(&format!("user{number}"), password, None, 0, hour, now);
             verifier.remembered.len()
         };
-        for number in 0..MOST_REMEMBERED {
+        let most = MOST_REMEMBERED.get();
+        for number in 0..most {
             assert_eq!(remember(number, number as u64), number + 1);
         }
-        // One that is known already takes no place of another.
-        assert_eq!(remember(0, 20_000), MOST_REMEMBERED);
-        assert_eq!(remember(MOST_REMEMBERED, 20_001), MOST_REMEMBERED);
+        // A known account replaces only itself.
+        assert_eq!(remember(0, 20_000), most);
+        assert_eq!(remember(most, 20_001), most);
         let known = |number: usize| verifier.recall(&format!("user{number}"), password, begin);
-        for (number, is_known) in [(0, true), (1, false), (2, true), (MOST_REMEMBERED, true)] {
+        for (number, is_known) in [(0, true), (1, false), (2, true), (most, true)] {
             let recalled = matches!(known(number), Recall::Fresh);
             assert_eq!(recalled, is_known, "{number}");
         }

@@ -1,13 +1,13 @@
-//! `Accept`: the form of the answer.
+//! `Accept`: the media type of the answer.
 
 use mediatype::{MediaType, MediaTypeList, ReadParams};
 
-/// Whether success is told in JSON: `Accept` names `application/json` (RFC 9110, section 12.5.1).
+/// Whether the answer to a successful request is JSON: `Accept` names `application/json` (RFC 9110, section 12.5.1).
 pub fn wants_json(accept: &[u8]) -> bool {
     names(accept, &["json"])
 }
 
-/// Whether a page is wanted: `Accept` names `text/html`, and weighs JSON no higher.
+/// Whether the answer is a page: `Accept` names `text/html`, and gives JSON no higher weight.
 pub fn wants_html(accept: &[u8]) -> bool {
     let html = weight(accept, "text", "html").unwrap_or(0.0);
     let json = [("application", "json"), ("application", "*"), ("*", "*")];
@@ -24,11 +24,11 @@ fn weight(accept: &[u8], ty: &str, subty: &str) -> Option<f32> {
     named.map(|range| weight_of(&range)).reduce(f32::max)
 }
 
-/// Whether a problem is told in JSON: `Accept` names one of its media types, or says nothing in
-/// a request that is JSON itself.
+/// Whether a problem is answered in JSON: `Accept` names one of its media types; or `Accept` is absent or `*/*`, and
+/// the request's own body is JSON.
 pub fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) -> bool {
     match accept {
-        Some(accept) if !says_nothing(accept) => names(accept, &["json", "problem+json"]),
+        Some(accept) if !is_unspecific(accept) => names(accept, &["json", "problem+json"]),
         _ => {
             let essence = content_type
                 .unwrap_or_default()
@@ -41,11 +41,11 @@ pub fn wants_problem_json(accept: Option<&[u8]>, content_type: Option<&[u8]>) ->
     }
 }
 
-fn says_nothing(accept: &[u8]) -> bool {
+fn is_unspecific(accept: &[u8]) -> bool {
     ranges(accept).all(|range| range.ty == "*" && range.subty == "*")
 }
 
-/// Whether one of these subtypes of `application` is named, and not refused by a weight of 0.
+/// Whether `Accept` names one of these subtypes of `application` with a weight above 0.
 fn names(accept: &[u8], subtypes: &[&str]) -> bool {
     ranges(accept).any(|range| {
         let suffix = range.suffix.map(|suffix| format!("+{suffix}"));
@@ -58,7 +58,7 @@ fn names(accept: &[u8], subtypes: &[&str]) -> bool {
     })
 }
 
-/// The weight of a range, from 0 (refused) to 1 (RFC 9110, section 12.4.2). One that cannot be read counts as 1.
+/// The weight of a range, from 0 (refused) to 1 (RFC 9110, section 12.4.2). A malformed weight counts as 1.
 fn weight_of(range: &MediaType) -> f32 {
     let weight = mediatype::Name::new("q").and_then(|q| range.get_param(q));
     let weight = weight.and_then(|weight| weight.as_str().parse().ok());
@@ -67,7 +67,7 @@ fn weight_of(range: &MediaType) -> f32 {
         .unwrap_or(1.0)
 }
 
-/// The media ranges. What is none says nothing.
+/// The media ranges. Malformed ones are skipped.
 fn ranges(accept: &[u8]) -> impl Iterator<Item = MediaType<'_>> {
     MediaTypeList::new(std::str::from_utf8(accept).unwrap_or_default()).flatten()
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_wanted_where_accept_names_it() {
+    fn json_is_wanted_if_accept_names_it() {
         for accept in [
             "application/json",
             "text/html, Application/JSON;q=0.001",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_wanted_where_accept_weighs_html_as_high_as_json() {
+    fn a_page_is_wanted_if_accept_gives_html_at_least_the_weight_of_json() {
         for accept in [
             "text/html",
             "Text/HTML;q=0.001",

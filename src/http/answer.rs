@@ -6,7 +6,7 @@ use super::accept::wants_problem_json;
 use super::pieces::Pieces;
 use super::problem::{Place, Problem, is_invisible};
 
-/// An HTTP answer: what is not told here (`Allow`, `WWW-Authenticate`, …) is the shim's.
+/// An HTTP answer. The Lua half adds further headers (`Allow`, `WWW-Authenticate`, …).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -15,8 +15,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What a program that posts in a format of its own expects for success: a text, JSON or not; 204 where it is
-    /// empty.
+    /// The answer that another program expects for success. `text` may be JSON. An empty text is answered 204.
     pub fn expected(text: &str) -> Answer {
         let is_json = text.starts_with(['{', '['])
             && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
@@ -72,10 +71,10 @@ impl<'a> Details<'a> {
     }
 }
 
-/// As many characters a line of text has at most.
+/// The most characters in a line of text.
 const LONGEST: usize = 1000;
 
-/// Text on one line, not at length, and without what could be taken for markup.
+/// The beginning of a text on one line, without characters that a browser could read as markup.
 fn one_line(text: &str) -> String {
     text.chars()
         .take(LONGEST)
@@ -90,10 +89,11 @@ fn one_line(text: &str) -> String {
 
 /// A status that an answer may have.
 pub struct Status {
+    /// The status code.
     pub code: u16,
     /// Its reason phrase (RFC 9110, section 15; RFC 4918; RFC 6585).
     pub title: &'static str,
-    /// When it is the answer, in Markdown.
+    /// When this status is the answer, in Markdown.
     pub when: &'static str,
 }
 
@@ -101,39 +101,39 @@ const fn status(code: u16, title: &'static str, when: &'static str) -> Status {
     Status { code, title, when }
 }
 
-/// The statuses of answers, in order.
+/// The statuses of answers, in ascending order.
 pub static STATUSES: &[Status] = &[
     status(
         200,
         "OK",
-        "delivered: `Prefer: wait`, and the receipt has come",
+        "delivered: with `Prefer: wait`, the receipt has arrived",
     ),
     status(
         201,
         "Created",
-        "sent, and nothing has come back; with `?as=`, `200` or what the program expects",
+        "sent, and no bounce has arrived; with `?as=`, `200` or the status that the program expects",
     ),
     status(
         202,
         "Accepted",
-        "`Prefer: wait`, and nothing has come in that time",
+        "with `Prefer: wait`, neither a receipt nor a bounce has arrived in that time",
     ),
     status(
         204,
         "No Content",
-        "with `?as=`, where the program expects an empty answer",
+        "with `?as=`, if the program expects an empty answer",
     ),
     status(
         207,
         "Multi-Status",
-        "several messages, which fared differently",
+        "several messages with different outcomes",
     ),
     status(
         400,
         "Bad Request",
-        "it cannot be read: broken JSON, form, multipart or compressed data, or bytes that are not of the charset",
+        "the request cannot be read: malformed JSON, form, multipart or compressed data, or bytes that are not valid in the charset",
     ),
-    status(401, "Unauthorized", "no right credentials"),
+    status(401, "Unauthorized", "the credentials are missing or wrong"),
     status(
         403,
         "Forbidden",
@@ -147,7 +147,7 @@ pub static STATUSES: &[Status] = &[
     status(
         405,
         "Method Not Allowed",
-        "a method other than `POST` and `OPTIONS`, and `GET` of what is none of the files served",
+        "a method other than `POST` and `OPTIONS`, or `GET` of a path without a file",
     ),
     status(
         409,
@@ -159,17 +159,17 @@ pub static STATUSES: &[Status] = &[
     status(
         413,
         "Content Too Large",
-        "a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, one whose messages have over 64 MiB together, one whose answer would repeat over 16 MiB of ids and addresses, or a file that the upload service finds too large",
+        "too large: a message over `post_msg_size_limit`, a request over Prosody's `http_max_content_size`, messages of over 64 MiB together, an answer that would repeat over 16 MiB of ids and addresses, or a file over the limit of the upload service",
     ),
     status(
         415,
         "Unsupported Media Type",
-        "a media type, charset or compression that is not supported; a file, where there is no upload service",
+        "a media type, charset or compression that is not supported; or a file, if there is no upload service",
     ),
     status(
         422,
         "Unprocessable Content",
-        "it can be read, but is no message that could be sent; or the recipient's server does not accept it",
+        "the request can be read, but is not a valid message; or the recipient's server does not accept it",
     ),
     status(
         429,
@@ -189,7 +189,7 @@ pub static STATUSES: &[Status] = &[
     status(
         503,
         "Service Unavailable",
-        "busy, short of resources, a template that is broken, or the module was unloaded meanwhile: try again; see `Retry-After`",
+        "the server is busy or short of resources, the template is broken, or the module was unloaded: try again; see `Retry-After`",
     ),
     status(
         504,
@@ -205,19 +205,22 @@ fn title(code: u16) -> &'static str {
 
 /// A value as JSON.
 pub fn json(value: &(impl Serialize + ?Sized)) -> String {
-    // Nothing that is serialised here can fail: no map has a key that is not a string.
+    // This cannot fail: all keys of maps are strings.
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// What an answer has to know of its request: two of its headers, and by which id the log tells of it.
+/// The parts of a request on which its answer depends: two headers, and the id of the request in the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
+    /// The header Accept.
     pub accept: Option<&'a [u8]>,
+    /// The header Content-Type.
     pub content_type: Option<&'a [u8]>,
+    /// The id of the request.
     pub id: Option<&'a str>,
 }
 
-/// Tells a problem.
+/// Answers a request with a problem, in JSON or as a line of text.
 pub fn refusal(problem: &Problem, asked: Asked) -> Answer {
     let (media_type, body) = if wants_problem_json(asked.accept, asked.content_type) {
         let details = Details {
@@ -237,7 +240,7 @@ pub fn refusal(problem: &Problem, asked: Asked) -> Answer {
     }
 }
 
-/// What became of one message, as the answer tells it.
+/// The outcome of one message in an answer.
 #[derive(Serialize)]
 struct Outcome<'a> {
     id: &'a str,
@@ -248,7 +251,7 @@ struct Outcome<'a> {
     error: Option<Details<'a>>,
 }
 
-/// Bytes that the details of all failed messages of a request may have in its answer.
+/// The most bytes of the details of all failed messages in one answer.
 const DETAILS: usize = 1 << 20;
 
 /// The answer to a request for messages.
@@ -271,22 +274,23 @@ impl From<Answer> for LongAnswer {
     }
 }
 
-/// What became of a request's messages, collected one by one.
+/// The outcomes of a request's messages, collected one by one.
 #[derive(Debug)]
 pub struct Report {
     json: bool,
     /// The outcomes so far, as members of an array or as lines.
     outcomes: Pieces,
-    /// Bytes that are left for details.
+    /// The bytes that are left for details.
     details: usize,
     messages: usize,
-    /// The status of all of them, while it is one.
+    /// The common status of all messages so far, if there is one.
     status: Option<u16>,
-    /// What went wrong first; its detail goes on with what went wrong later.
+    /// The first problem. The details of later problems are appended to its detail.
     problem: Option<Problem>,
 }
 
 impl Report {
+    /// A report without messages. `json`: whether the answer is JSON.
     pub fn new(json: bool) -> Report {
         Report {
             json,
@@ -298,9 +302,9 @@ impl Report {
         }
     }
 
-    /// Adds a message: 201 (sent), 202 (sent, no receipt yet) or 200 (delivered), or its problem,
-    /// whose detail names the recipient. Once the details of the others are long, the condition or the status takes
-    /// the detail's place.
+    /// Adds the outcome of a message: 201 (sent), 202 (sent, no receipt yet), 200 (delivered), or a problem whose
+    /// detail names the recipient. If the details so far are too long together, the condition or the status replaces
+    /// the detail.
     pub fn add(&mut self, id: &str, from: &str, to: &str, mut outcome: Result<u16, Problem>) {
         if let Err(problem) = &mut outcome {
             let len = problem.detail.len().min(4 * LONGEST);
@@ -360,12 +364,12 @@ impl Report {
         }
     }
 
-    /// The answer. `many`: it is an array whatever the number of messages.
+    /// The answer. If `many` is set, it is an array even for one message.
     pub fn finish(self, many: bool, asked: Asked) -> LongAnswer {
         let status = self.status.unwrap_or(207);
         let mut body = self.outcomes;
         if let Some(problem) = self.problem.filter(|problem| problem.status() == status) {
-            // All have failed alike.
+            // All messages have failed with the same status.
             let mut answer = refusal(&problem, asked);
             if !(many && self.json && answer.body.pop().is_some()) {
                 return answer.into();
@@ -383,7 +387,7 @@ impl Report {
             body.push_front("[".to_owned());
             body.push("]");
         } else if !self.json && status != 207 {
-            // Success has nothing to say.
+            // A successful request has an empty answer.
             body = Pieces::default();
         }
         LongAnswer {

@@ -10,21 +10,21 @@ use super::problem::Problem;
 ///
 /// # Errors
 ///
-/// 415 for any other label, and for those of *replacement*, which the standard never decodes.
+/// 415 for any other label, and for the labels of *replacement*, which the standard never decodes.
 pub fn named(label: &[u8]) -> Result<&'static Encoding, Problem> {
     Encoding::for_label_no_replacement(label).ok_or_else(|| {
         let shown = label.get(..40).unwrap_or(label).escape_ascii();
         Problem::unsupported(format!(
-            "charset \"{shown}\" is not supported; the labels of the WHATWG Encoding Standard are, utf-8 first of all"
+            "charset \"{shown}\" is not supported; use a label of the WHATWG Encoding Standard, preferably utf-8"
         ))
     })
 }
 
 /// The text that a body stands for, without a leading byte-order mark.
 ///
-/// UTF-16 is read in the byte order that its mark says, whichever of the two was named: both RFC 2781
-/// and the standard have it so, and the mark read in the wrong order (U+FFFE) is no character. The mark
-/// of another charset is no mark. Text that is the same in UTF-8 is borrowed.
+/// If UTF-16 begins with a byte-order mark, the mark decides the byte order, whatever the label says (RFC 2781 and the
+/// standard agree). The mark of another charset has no meaning. If the bytes are valid UTF-8 already, the text is
+/// borrowed.
 ///
 /// # Errors
 ///
@@ -41,10 +41,10 @@ pub fn decode<'a>(charset: &'static Encoding, bytes: &'a [u8]) -> Result<Cow<'a,
     decode_exactly(charset, text).map_err(|offset| undecodable(charset, mark + offset))
 }
 
-/// The text that a piece of a body stands for: a byte-order mark has no meaning within.
+/// The text that a piece of a body stands for. Inside a body, a byte-order mark has no meaning.
 ///
-/// The error is the offset of the first sequence that is not valid, for [`undecodable`] when it has
-/// been counted from the start of the body.
+/// The error is the offset of the first invalid sequence in `bytes`. [`undecodable`] takes it once the start of the
+/// piece is added.
 pub fn decode_exactly<'a>(
     charset: &'static Encoding,
     bytes: &'a [u8],
@@ -54,16 +54,16 @@ pub fn decode_exactly<'a>(
         .ok_or_else(|| first_fault(charset, bytes))
 }
 
-/// The problem of bytes at this offset that are not valid in the charset.
+/// 400: the bytes at this offset of the body are not valid in the charset.
 pub fn undecodable(charset: &'static Encoding, offset: usize) -> Problem {
     let name = charset.name();
     Problem::syntax(format!(
-        "the body is not {name}: what begins at byte {offset} cannot be decoded"
+        "the body is not {name}: the bytes from byte {offset} on cannot be decoded"
     ))
     .offset(offset)
 }
 
-/// Decodes once more, to nowhere, because the decoder that is fast does not tell the place.
+/// Decodes again, without keeping the text: the fast decoder does not report the offset.
 fn first_fault(charset: &'static Encoding, bytes: &[u8]) -> usize {
     let mut decoder = charset.new_decoder_without_bom_handling();
     let mut nowhere = [0; 4096];
@@ -76,7 +76,7 @@ fn first_fault(charset: &'static Encoding, bytes: &[u8]) -> usize {
         match result {
             DecoderResult::OutputFull => {}
             DecoderResult::InputEmpty => return read,
-            // `behind` bytes after the bad ones have been read as well.
+            // The decoder has also read `behind` bytes after the invalid ones.
             DecoderResult::Malformed(bad, behind) => {
                 return read.saturating_sub(usize::from(bad) + usize::from(behind));
             }

@@ -1,4 +1,4 @@
-//! `Content-Encoding`: the bytes that were sent → the bytes that were meant.
+//! `Content-Encoding`: the bytes as sent → the decoded bytes.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, ErrorKind, Read};
@@ -9,24 +9,24 @@ use flate2::bufread::{GzDecoder, ZlibDecoder};
 use super::memory::Share;
 use super::problem::Problem;
 
-/// More codings in a row than anybody has a use for.
+/// The most codings in a row.
 const CODINGS_LIMIT: usize = 5;
 
-/// More members of one gzip stream than anybody has a use for. Each costs a decoder, and an empty one
-/// only 20 bytes of the body: without a limit, a small body could take seconds.
+/// The most members of one gzip stream. Each needs a decoder, and an empty member has only 20 bytes: without a limit, a
+/// small body could take seconds.
 const MEMBERS_LIMIT: usize = 1000;
 
-/// How long undoing may take. A bomb is small before it is undone, and so is this: empty blocks cost
-/// time, and never reach a limit of size. As long as it takes, the bodies of other accounts wait.
+/// How long decoding may take. A small body of empty blocks costs time without reaching a limit of size, and the bodies
+/// of other accounts wait meanwhile.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
 
-/// What the output grows by at first; later it doubles.
+/// The first capacity of the output; later it doubles.
 const CHUNK: usize = 16 * 1024;
 
 /// A supported content coding (RFC 9110, section 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
-    /// RFC 1952, of one or several members.
+    /// RFC 1952, with one or several members.
     Gzip,
     /// RFC 1950 (zlib), not the bare stream of RFC 1951.
     Deflate,
@@ -64,16 +64,15 @@ pub fn parse(content_encoding: Option<&[u8]>) -> Result<Vec<Coding>, Problem> {
     Ok(codings)
 }
 
-/// Undoes the codings, the last one first, and borrows the body where there is none.
+/// Decodes a body, the last coding first. Without a coding, the body is borrowed.
 ///
-/// No stage's output may exceed `limit` bytes, and none is held in memory beyond that, however much more
-/// there would be. A stage's input is dropped when its output is complete. What is unpacked counts as the
-/// request's body from then on, and takes `memory`.
+/// The output of each stage has at most `limit` bytes in memory. The input of a stage is dropped when its output is
+/// complete. The decoded bytes count as the request's body from then on, and take `memory`.
 ///
 /// # Errors
 ///
-/// 413 for more than `limit` bytes, more memory than there is for the request, or more than a thousand members of gzip; 400 for anything that is not
-/// exactly one complete stream with right checksums and nothing behind it.
+/// 413 for more than `limit` bytes, for more memory than the request may take, or for more than a thousand members of
+/// gzip. 400 unless the bytes are exactly one complete stream with right checksums and nothing after it.
 pub fn undo<'a>(
     codings: &[Coding],
     body: &'a [u8],
@@ -101,14 +100,14 @@ pub fn undo<'a>(
     Ok(bytes)
 }
 
-/// What a coding is undone to.
+/// The output of a decoder.
 struct Output<'a> {
     bytes: Vec<u8>,
     limit: usize,
     memory: &'a Share,
 }
 
-/// Bytes that are handed out in sips, for as long as there is time.
+/// A reader of bytes that returns few at a time, and fails when the time is up.
 struct Input<'a> {
     rest: &'a [u8],
     end: Instant,
@@ -136,7 +135,7 @@ impl Read for Input<'_> {
     }
 }
 
-/// One or more members (RFC 1952, section 2.2), one behind the other.
+/// One or more members (RFC 1952, section 2.2).
 fn gunzip(mut input: Input, mut output: Output) -> Result<Vec<u8>, Problem> {
     for member in 0..MEMBERS_LIMIT {
         match input.rest {
@@ -173,13 +172,13 @@ fn inflate(input: Input, mut output: Output) -> Result<Vec<u8>, Problem> {
 
 fn garbage(coding: &str) -> Problem {
     Problem::syntax(format!(
-        "the body goes on behind the end of its {coding} stream"
+        "the body has bytes after the end of its {coding} stream"
     ))
 }
 
 impl Output<'_> {
-    /// Reads what is left, in pieces that let the capacity never exceed the limit and one byte: the
-    /// one that tells that there is more.
+    /// Reads the rest in pieces. The capacity never exceeds the limit by more than one byte, which shows that there is
+    /// more.
     fn read_to_end(&mut self, decoder: &mut impl Read, coding: &str) -> Result<(), Problem> {
         let limit = self.limit;
         loop {
@@ -204,7 +203,7 @@ impl Output<'_> {
                 Ok(_) => {}
                 Err(fault) if fault.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Problem::syntax(format!(
-                        "the body is cut off: not all of {coding}"
+                        "the body is cut off before the end of its {coding} stream"
                     )));
                 }
                 Err(fault) if fault.kind() == ErrorKind::TimedOut => {

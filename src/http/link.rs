@@ -1,21 +1,25 @@
-//! HTTP URLs that another program names, and the network addresses that they may lead to.
+//! HTTP URLs from other programs, and the network addresses behind them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fluent_uri::Uri;
 
-/// The longest URL that is taken, in bytes.
+/// The longest URL, in bytes.
 const LONGEST: usize = 4096;
 
-/// An `http` or `https` URL without user name, written anew from its parts, so that every reader finds the same parts in it.
+/// An `http` or `https` URL without a user name. It is built from its parsed parts, so that every reader finds the same
+/// parts in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
+    /// The URL as text.
     pub url: String,
+    /// Whether the scheme is `https`.
     pub is_https: bool,
 }
 
 impl Link {
-    /// `None` for anything else: another scheme, a user name, a character that no URL has (RFC 3986), more than 4,096 bytes.
+    /// `None` for any other text: another scheme, a user name, a character that is not legal in a URL (RFC 3986), more
+    /// than 4,096 bytes.
     pub fn parse(text: &[u8]) -> Option<Link> {
         let text = std::str::from_utf8(text).ok()?;
         let uri = Uri::parse(text).ok().filter(|_| text.len() <= LONGEST)?;
@@ -48,7 +52,7 @@ impl Link {
     }
 }
 
-/// Whether a network address, as text, can be that of another machine on the Internet: it is neither loopback nor private,
+/// Whether a network address, as text, can belong to another machine on the Internet. It is not loopback, private,
 /// link-local, shared, unspecified, multicast or reserved (RFC 6890), and embeds no such IPv4 address.
 pub fn is_public(address: &str) -> bool {
     match address.parse() {
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_written_anew_from_its_parts() {
+    fn a_link_is_built_from_its_parts() {
         for (text, expected) in [
             (
                 "HTTPS://Example.COM/a%20b?c=d#e",
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_url_is_no_link() {
+    fn other_texts_are_not_links() {
         for text in [
             "",
             "/x",

@@ -1,7 +1,7 @@
-//! `Content-Type`: what a body is.
+//! `Content-Type`: the media type of a body, and its parameters.
 //!
-//! The `mediatype` crate, which reads `Accept` here, was looked at and refuses what clients send:
-//! `boundary===17===` without quotes, empty parameters, and bytes that are not UTF-8 in any of them.
+//! The `mediatype` crate, which reads `Accept` here, does not suit: it refuses parameters that clients do send, such as
+//! `boundary===17===` without quotes, empty parameters, and bytes that are not UTF-8.
 
 use std::borrow::Cow;
 
@@ -24,18 +24,21 @@ pub fn is_media_type(essence: &[u8]) -> bool {
 
 /// The value of a Content-Type header (RFC 9110, section 8.3).
 pub struct MediaType<'a> {
-    /// The type and subtype, as written: it may be none that there is.
+    /// The type and subtype as written. They may be malformed.
     pub essence: &'a [u8],
     rest: Parameters<'a>,
 }
 
-/// The parameters that have a meaning for a body.
+/// The parameters that describe a body.
 pub struct BodyParameters<'a> {
+    /// The charset that `charset` names.
     pub charset: Option<&'static Encoding>,
+    /// The boundary of `multipart`.
     pub boundary: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> MediaType<'a> {
+    /// Splits the value of the header. Nothing is checked yet.
     pub fn of(content_type: &'a [u8]) -> MediaType<'a> {
         let (essence, rest) = parameters(content_type);
         MediaType { essence, rest }
@@ -77,8 +80,8 @@ impl<'a> MediaType<'a> {
         Ok(found)
     }
 
-    /// The parameters of what another program posts: no program corrects its header, so wrong parameters are ignored.
-    /// Python's `utf-8-sig` and the like are UTF-8.
+    /// The parameters of a webhook's body. No program corrects its header, so malformed parameters are ignored, and
+    /// labels such as Python's `utf-8-sig` mean UTF-8.
     ///
     /// # Errors
     ///

@@ -1,8 +1,7 @@
-//! The memory that requests may take.
+//! Accounts for the memory that requests may take.
 //!
-//! A request counts what it becomes before that is built: what its body unpacks to, what is parsed, the messages that
-//! wait to be sent. A request that needs more than fits its size is refused, and so is one that finds the memory
-//! taken by others.
+//! A request counts memory before it allocates: for its decoded body, for parsed values, for messages that wait to be
+//! sent. A request is refused if it needs more memory than its size allows, or if other requests have taken the memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,15 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::problem::Problem;
 
-/// So many bytes a request may take for each byte of its body, and so many beside them. A message, a member of an
-/// object or a field of a form takes more than its text has.
+/// The bytes that a request may take for each byte of its body, and in addition. A message, a member of an object or a
+/// field of a form takes more bytes than its text has.
 const PER_BYTE: usize = 14;
 const BESIDE: usize = 1 << 20;
 
-/// A share grows in steps of so many bytes, so that counting one value costs nothing.
+/// A share grows in steps of this many bytes, so that counting a small value is cheap.
 const STEP: usize = 64 * 1024;
 
-/// What all large requests hold together, by account.
+/// The memory that all large requests hold together, by account.
 pub struct Memory(Mutex<Held>);
 
 struct Held {
@@ -33,6 +32,7 @@ pub static MEMORY: Memory = Memory::new();
 pub static ANSWERS: Memory = Memory::new();
 
 impl Memory {
+    /// All of the memory is free.
     pub const fn new() -> Memory {
         Memory(Mutex::new(Held {
             all: 0,
@@ -40,13 +40,13 @@ impl Memory {
         }))
     }
 
-    /// A thread that panicked has left the numbers as they were.
+    /// A thread that panics leaves the numbers unchanged.
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes bytes for an account. An account may hold as much as it leaves to others: half of `most` where it is the
-    /// only one, half of the rest where it is the second.
+    /// Takes bytes for an account. An account may hold at most half of the memory that other accounts leave: half of
+    /// `most` if it is the only account, half of the rest if it is the second.
     fn take(&self, account: &str, bytes: usize, most: usize) -> bool {
         let mut held = self.lock();
         let own = held.by_account.get(account).copied().unwrap_or_default();
@@ -59,7 +59,7 @@ impl Memory {
         true
     }
 
-    /// Takes bytes for an account, however many are held.
+    /// Takes bytes for an account without a limit.
     fn add(&self, account: &str, bytes: usize) {
         let mut held = self.lock();
         held.all += bytes;
@@ -88,9 +88,9 @@ impl Default for Memory {
     }
 }
 
-/// What one request has taken. Dropped, it gives all of it back.
+/// The memory that one request has taken. Dropping it gives all of it back.
 pub struct Share {
-    /// Of a small request, which is read at once, nothing.
+    /// Absent for a small request, which is read at once.
     of: Option<Pool>,
     taken: AtomicUsize,
     reserved: AtomicUsize,
@@ -104,13 +104,12 @@ struct Pool {
 }
 
 impl Share {
-    /// The share of a request that is read at once, while no other is: `len` is the size of its body.
+    /// The share of a request that is read at once, while no other request is read. `len` is the size of its body.
     pub fn alone(len: usize) -> Share {
         Share::new(None, len)
     }
 
-    /// The share of an account's request in the memory of all, whose body has `len` bytes. `longest` is the size that a
-    /// body may have at most.
+    /// The share of a large request. Its body has `len` bytes; a body may have at most `longest` bytes.
     pub fn of(memory: &'static Memory, account: &str, len: usize, longest: usize) -> Share {
         let pool = Pool {
             memory,
@@ -129,7 +128,7 @@ impl Share {
         }
     }
 
-    /// The body is unpacked to so many bytes, and may take what fits this size.
+    /// Raises the limit: the body was decoded to `len` bytes.
     pub fn grow_to(&self, len: usize) {
         self.most.fetch_max(fitting(len), Ordering::Relaxed);
     }
@@ -137,8 +136,7 @@ impl Share {
     /// Takes bytes, before they are allocated.
     ///
     /// # Errors
-    /// 413 where the request takes more than its size allows; 503 where others, or other requests of the account, have taken
-    /// too much.
+    /// 413 if the request takes more than its size allows; 503 if other requests have taken too much.
     pub fn take(&self, bytes: usize) -> Result<(), Problem> {
         let taken = self.taken.load(Ordering::Relaxed).saturating_add(bytes);
         let mut most = self.most.load(Ordering::Relaxed);
@@ -153,7 +151,7 @@ impl Share {
         if let Some(pool) = &self.of {
             let reserved = self.reserved.load(Ordering::Relaxed);
             if taken > reserved {
-                // The last step may be smaller, so that all of `most` can be taken.
+                // The last step may be smaller, so that the limit can be reached.
                 let more = (taken - reserved).max(STEP.min(most - reserved));
                 if !pool.memory.take(&pool.account, more, pool.most) {
                     return Err(Problem::unavailable(
@@ -167,7 +165,7 @@ impl Share {
         Ok(())
     }
 
-    /// Bytes that were taken are freed.
+    /// Gives back bytes that were taken.
     pub fn give_back(&self, bytes: usize) {
         let taken = self.taken.load(Ordering::Relaxed).saturating_sub(bytes);
         self.taken.store(taken, Ordering::Relaxed);
@@ -180,7 +178,7 @@ impl Share {
         }
     }
 
-    /// Counts so many bytes from now on: what was taken was an estimate, and cannot be refused any more.
+    /// Replaces the estimate that was taken by the bytes that are really held. It is too late to refuse them.
     pub fn correct(&self, bytes: usize) {
         let taken = self.taken();
         if bytes <= taken {
@@ -200,7 +198,7 @@ impl Share {
     }
 }
 
-/// What a request with a body of so many bytes may take.
+/// The bytes that a request may take if its body has `len` bytes.
 fn fitting(len: usize) -> usize {
     len.saturating_mul(PER_BYTE).saturating_add(BESIDE)
 }
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_takes_as_much_as_fits_its_size() {
+    fn a_request_takes_at_most_what_its_size_allows() {
         static MEMORY: Memory = Memory::new();
         for share in [Share::alone(1000), Share::of(&MEMORY, "a", 1000, MB)] {
             assert_eq!(status(share.take(BESIDE)), 200);
@@ -262,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrected_share_counts_what_is_held() {
+    fn a_corrected_share_counts_the_bytes_that_are_held() {
         static MEMORY: Memory = Memory::new();
         let share = || Share::of(&MEMORY, "a", MB, MB);
         let (a, b) = (share(), share());
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_free_for_others_at_once() {
+    fn bytes_that_are_given_back_are_free_for_others() {
         static MEMORY: Memory = Memory::new();
         let (a, b) = (
             Share::of(&MEMORY, "a", 8 * MB, MB),

@@ -1,17 +1,18 @@
 //! Origin and Sec-Fetch-Site: whether a page of another site makes a browser send a request.
 
-/// What a browser says of the page that sends a request. Clients that are no browsers say nothing.
+/// The headers by which a browser describes the page that sends a request. Other clients do not send them.
 pub struct Sent<'a> {
     /// Origin (RFC 6454, section 7).
     pub origin: Option<&'a [u8]>,
     /// Sec-Fetch-Site (Fetch Metadata, section 2.3), which browsers leave out over plain HTTP.
     pub site: Option<&'a [u8]>,
+    /// Host (RFC 9110, section 7.2).
     pub host: Option<&'a [u8]>,
 }
 
 impl Sent<'_> {
-    /// Whether the page is of another origin than the request's. `url` is one under which the server is known to clients:
-    /// a proxy may have rewritten Host.
+    /// Whether the page has another origin than the request's URL. `url` is the URL under which clients reach the
+    /// server: a proxy may have rewritten Host.
     pub fn is_foreign(&self, url: &[u8]) -> bool {
         match self.site {
             Some(b"cross-site" | b"same-site") => return true,
@@ -31,7 +32,7 @@ impl Sent<'_> {
     }
 }
 
-/// The scheme of an origin or URL, and its host with the port where that is not the scheme's own, in lower case.
+/// The scheme of an origin or URL, and its host in lower case, with the port unless it is the scheme's default.
 fn split(url: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let at = url.windows(3).position(|part| part == b"://")?;
     let scheme = url[..at].to_ascii_lowercase();
@@ -70,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_are_no_browsers_are_not_foreign() {
+    fn clients_other_than_browsers_are_not_foreign() {
         assert!(!is_foreign("", "", "example.com"));
         assert!(!is_foreign("", "", ""));
     }
 
     #[test]
-    fn the_page_of_the_own_host_is_not_foreign() {
+    fn a_page_of_the_same_host_is_not_foreign() {
         for (origin, host) in [
             ("http://example.com", "example.com"),
             ("http://example.com", "example.com:80"),
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_says_itself_counts_first() {
+    fn sec_fetch_site_counts_before_origin() {
         for site in ["cross-site", "same-site"] {
             assert!(is_foreign("", site, "example.com"), "{site}");
             assert!(is_foreign("https://example.com", site, "example.com"));

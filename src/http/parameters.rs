@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Splits a header's value into what stands before the first `;` and the parameters behind it, as
-/// `Content-Type` (RFC 9110, section 8.3.1) and `Content-Disposition` (RFC 6266, section 4.1) have them.
+/// Splits a header's value into the text before the first `;` and the parameters after it, as `Content-Type` (RFC 9110,
+/// section 8.3.1) and `Content-Disposition` (RFC 6266, section 4.1) are written.
 pub fn parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
     let end = value
         .iter()
@@ -15,10 +15,10 @@ pub fn parameters(value: &[u8]) -> (&[u8], Parameters<'_>) {
 
 /// Parameters (RFC 9110, section 5.6.6): names as written (they are case-insensitive), values unquoted.
 ///
-/// A value without quotes may hold any visible ASCII but `"`, `,`, `;` and `\`, where RFC 9110 wants a
-/// token: clients are known that send `boundary===123===`, and it has no other reading. Whitespace around the `=` is
-/// skipped, as in Content-Disposition (RFC 6266, section 4.1), which has the implied whitespace of RFC 2616. Empty
-/// parameters are skipped. The `Err` says what is wrong, and ends the iteration.
+/// A value without quotes may hold any visible ASCII except `"`, `,`, `;` and `\`. RFC 9110 allows only a token, but
+/// some clients send `boundary===123===`, which has no other meaning. White space around the `=` is skipped, as in
+/// Content-Disposition (RFC 6266, section 4.1). Empty parameters are skipped. An `Err` says what is wrong, and ends the
+/// iteration.
 #[derive(Debug, Clone)]
 pub struct Parameters<'a> {
     rest: &'a [u8],
@@ -47,13 +47,13 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// A name, its value, and what follows them.
+/// A name, its value, and the text after them.
 type Parameter<'a> = (&'a [u8], Cow<'a, [u8]>, &'a [u8]);
 
 fn parameter(text: &[u8]) -> Result<Parameter<'_>, &'static str> {
     let (name, rest) = split_while(text, is_token);
     if name.is_empty() {
-        return Err("a name is missing, or holds a character that no name may have");
+        return Err("a name is missing, or has an illegal character");
     }
     let Some(written) = skip_ows(rest).strip_prefix(b"=").map(skip_ows) else {
         return Err("a name is not followed by =");
@@ -67,7 +67,7 @@ fn parameter(text: &[u8]) -> Result<Parameter<'_>, &'static str> {
             (Cow::Borrowed(value), rest)
         }
     };
-    // `x=""` is a value, `x=` is none.
+    // `x=""` has a value, `x=` has none.
     if written.len() == rest.len() {
         return Err("a value is missing, or needs quotes");
     }
@@ -106,7 +106,7 @@ pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Optional whitespace (RFC 9110, section 5.6.3).
+/// Optional white space (RFC 9110, section 5.6.3).
 fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }

@@ -1,20 +1,20 @@
-//! The path of a request → the recipient that it names.
+//! The path of a request → the recipient.
 
 use super::percent;
 use super::problem::Problem;
 
-/// The recipient that a path names, behind `base`: what is in `/msg/RECIPIENT`, as written.
-/// `path` is raw, as it was in the request line.
+/// The recipient in a path, as written: the part after `base`, as in `/msg/RECIPIENT`. `path` is raw, as in the request
+/// line.
 ///
 /// # Errors
-/// 400 where the path is not percent-encoded rightly, 422 where it is not UTF-8.
+/// 400 if the percent-encoding is wrong, 422 if the recipient is not UTF-8.
 pub fn recipient(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
     let decoded = percent::decode(path).map_err(|_| {
-        Problem::syntax("the path is not percent-encoded rightly: % is followed by two hex digits")
+        Problem::syntax("the percent-encoding of the path is wrong: two hex digits must follow %")
     })?;
     let decoded = String::from_utf8(decoded)
         .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;
-    // Prosody takes several slashes for one, where it looks for the base.
+    // Prosody reads several slashes as one when it looks for the base.
     let recipient = match decoded.strip_prefix(base) {
         Some(recipient) => recipient.to_owned(),
         None => {
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_names_a_recipient_once_decoded() {
+    fn the_recipient_in_the_path_is_decoded() {
         let to =
             |path: &str, base| recipient(path.as_bytes(), base).map_err(|problem| problem.status());
         let some = |to: &str| Ok(Some(to.to_owned()));

@@ -1,26 +1,33 @@
 //! Percent-encoding.
 
-/// Undoes percent-encoding (RFC 3986, section 2.1).
+/// Decodes percent-encoding (RFC 3986, section 2.1).
 ///
 /// # Errors
 /// The offset of a `%` that is not followed by two hex digits.
 pub fn decode(encoded: &[u8]) -> Result<Vec<u8>, usize> {
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let mut decoded = Vec::with_capacity(encoded.len());
-    let mut at = 0;
-    while let Some(&byte) = encoded.get(at) {
-        if byte == b'%' {
-            match (digit(encoded.get(at + 1)), digit(encoded.get(at + 2))) {
-                (Some(high), Some(low)) => decoded.push((high * 16 + low) as u8),
-                _ => return Err(at),
-            }
-            at += 3;
-        } else {
-            decoded.push(byte);
-            at += 1;
-        }
+    let mut rest = encoded;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let (byte, behind) = match byte {
+            b'%' => escaped_byte(behind).ok_or(encoded.len() - rest.len())?,
+            byte => (byte, behind),
+        };
+        decoded.push(byte);
+        rest = behind;
     }
     Ok(decoded)
+}
+
+/// The byte that the first two hex digits of `text` stand for, and the text after them.
+pub fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| {
+        let digit = char::from(byte).to_digit(16);
+        digit.and_then(|digit| u8::try_from(digit).ok())
+    };
+    match text {
+        [high, low, behind @ ..] => Some(((digit(*high)? << 4) | digit(*low)?, behind)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -28,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_decoding_tells_where_it_fails() {
+    fn percent_decoding_returns_the_offset_of_a_fault() {
         assert_eq!(decode(b"a%41%c3%BC+%25"), Ok("aAü+%".into()));
         assert_eq!(decode(b"a%"), Err(1));
         assert_eq!(decode(b"%41%4"), Err(3));

@@ -1,8 +1,8 @@
-//! A long text in pieces, so that no step of building, reading or freeing it takes long.
+//! A long text in pieces, so that each step of building, reading and freeing it is short.
 
 use std::collections::VecDeque;
 
-/// Bytes of a piece, unless one text alone is longer.
+/// The size of a piece in bytes. A piece is longer if a single appended text is.
 pub const PIECE: usize = 32 << 10;
 
 /// A text that grows at both ends and is read piece by piece.
@@ -26,7 +26,7 @@ impl Pieces {
         }
     }
 
-    /// Puts a text before all others.
+    /// Puts a text before the others.
     pub fn push_front(&mut self, text: String) {
         self.len += text.len();
         self.pieces.push_front(text);
@@ -52,12 +52,12 @@ impl Pieces {
         self.len == 0
     }
 
-    /// Whether a single piece would hold all of it.
+    /// Whether one piece can hold all of it.
     pub fn is_short(&self) -> bool {
         self.len <= PIECE
     }
 
-    /// All of it that is not read yet.
+    /// The text that is not read yet.
     pub fn into_text(self) -> String {
         self.pieces.into_iter().collect()
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_in_pieces_is_the_whole_text() {
+    fn the_pieces_make_up_the_whole_text() {
         let mut pieces = Pieces::default();
         let mut whole = String::new();
         for number in 0..20_000 {

@@ -1,7 +1,7 @@
 //! The Prefer header → how long the client is willing to wait.
 
-/// The seconds of `wait` (RFC 7240, section 4.3). Whatever is not understood is ignored, as a
-/// preference is (section 2), and of several the first counts.
+/// The seconds of `wait` (RFC 7240, section 4.3). Unknown and malformed preferences are ignored (section 2). If `wait`
+/// is given several times, the first counts.
 pub fn wait(prefer: &[u8]) -> Option<u32> {
     preferences(prefer).find_map(|preference| {
         let (name, value) = preference.split_once('=')?;
@@ -14,7 +14,7 @@ pub fn wait(prefer: &[u8]) -> Option<u32> {
             .and_then(|v| v.strip_suffix('"'))
             .unwrap_or(value);
         let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-        // More than there are seconds in a century is for ever.
+        // A longer time than a century means no limit.
         digits.then(|| value.parse().unwrap_or(u32::MAX))
     })
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wait_is_found_however_it_is_written() {
+    fn wait_is_found_in_every_notation() {
         for written in [
             "wait=10",
             "WAIT=10",
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_seconds_is_ignored() {
+    fn a_wait_without_a_number_of_seconds_is_ignored() {
         for written in [
             "", "wait", "wait=", "wait=abc", "wait=-1", "wait=1.5", "=", ",;,=", "waits=1",
         ] {

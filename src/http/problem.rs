@@ -19,7 +19,7 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// Larger than a limit allows.
     ContentTooLarge,
-    /// Syntax: the bytes cannot be read as what they claim to be.
+    /// Syntax: the bytes do not have the format that the headers name.
     BadRequest,
     /// Meaning: readable, but not a message that can be sent.
     UnprocessableContent,
@@ -47,7 +47,7 @@ impl ProblemKind {
 /// Where in the request something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Counted from 0: bytes of the request's body in a 400, characters of the field in a 422.
+    /// Counted from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
     Offset(usize),
     /// Both counted from 1, the column in characters.
     Line { line: usize, column: usize },
@@ -59,17 +59,20 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
+    /// Decides the status.
     pub kind: ProblemKind,
-    /// One line: what is wrong, and what would be right.
+    /// One line that says what is wrong, and how to correct it.
     pub detail: String,
     /// The name of the field that is wrong.
     pub field: Option<Cow<'static, str>>,
+    /// The place of the fault, if it is known.
     pub place: Option<Place>,
     /// The stanza error's defined condition (RFC 6120, section 8.3.3).
     pub condition: Option<String>,
 }
 
 impl Problem {
+    /// A problem with a detail. The other members are empty.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Problem {
         Problem {
             kind,
@@ -115,6 +118,7 @@ impl Problem {
         self.kind.row().1
     }
 
+    /// Names the wrong field.
     pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Problem {
         self.field = Some(name.into());
         self
@@ -132,38 +136,32 @@ impl Problem {
         self
     }
 
-    /// Names the message of an array or NDJSON body that is meant; `index` counts from 0.
+    /// Names the message of an array or NDJSON body in the detail. `index` counts from 0.
     pub fn of_message(mut self, index: usize) -> Problem {
         self.detail = format!("message {}: {}", index + 1, self.detail);
         self
     }
 }
 
-/// Controls, separators of lines and direction marks: a terminal or a log obeys them instead of showing them. The same set as in
-/// `display.lib.lua`.
+/// Control characters, line separators and direction marks. A terminal obeys them instead of showing them. The same set
+/// is in `display.lib.lua`.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
         || c.is_control()
 }
 
-/// A value as an answer repeats it: on one line, and not at length.
-/// A value as an answer repeats it, in quotes.
+/// A value from the request in quotes, for a detail: see [`shortened`].
 pub fn quote(value: &str) -> String {
     format!("\"{}\"", shortened(value))
 }
 
-/// A value on one line, and not at length.
+/// The beginning of a value from the request, on one line, for a detail.
 pub fn shortened(value: &str) -> String {
     const SHOWN: usize = 60;
     let mut shown: String = value
         .chars()
         .take(SHOWN)
-        .map(|c| match c {
-            // What was sent never comes back as markup.
-            '<' | '>' => '\u{FFFD}',
-            c if is_invisible(c) => '\u{FFFD}',
-            c => c,
-        })
+        .map(|c| if is_invisible(c) { '\u{FFFD}' } else { c })
         .collect();
     if value.chars().nth(SHOWN).is_some() {
         shown.push('…');
@@ -171,7 +169,7 @@ pub fn shortened(value: &str) -> String {
     shown
 }
 
-/// The first names of several, as an answer repeats them; `None` where there are none.
+/// The first few names in quotes, for a detail. `None` if there are no names.
 pub fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Option<String> {
     const SHOWN: usize = 10;
     let mut names = names.into_iter();
@@ -187,12 +185,28 @@ pub fn names<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Option<String
 }
 
 #[cfg(test)]
+impl Problem {
+    /// The facts that tests compare.
+    pub fn facts(&self) -> (u16, Option<&str>, Option<Place>) {
+        (self.status(), self.field.as_deref(), self.place)
+    }
+
+    #[track_caller]
+    pub fn assert_malformed_at(&self, line: usize, column: usize) {
+        let place = Place::Line { line, column };
+        assert_eq!(self.facts(), (400, None, Some(place)), "{self}");
+        let says = format!("line {line}, column {column}");
+        assert!(self.detail.contains(&says), "{self}");
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_repeated_is_short_and_no_markup() {
-        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}\u{FFFD}b\u{FFFD}\"");
+    fn a_repeated_value_is_short_and_on_one_line() {
+        assert_eq!(quote("a\n<b>"), "\"a\u{FFFD}<b>\"");
         assert_eq!(
             quote("a\u{202E}\u{9B}\u{2066}b"),
             "\"a\u{FFFD}\u{FFFD}\u{FFFD}b\""

@@ -4,33 +4,32 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
-/// As many parameters are kept that mean nothing here.
+/// The most parameters without a meaning here that are kept.
 const MOST: usize = 50;
 
-/// Its parameters, percent-decoded as a form's (WHATWG URL, section 5.1). It has no `Debug`, which would show
-/// secrets.
+/// The parameters, percent-decoded as in a form (WHATWG URL, section 5.1). It has no `Debug`, because it holds secrets.
 #[derive(Clone, Default)]
 pub struct Query {
     /// Every `token`, in order.
     pub tokens: Vec<Zeroizing<String>>,
-    /// `as`: the format that another program's webhook posts.
+    /// `as`: the name of the template for another program's format.
     pub format: Option<String>,
     /// Every `to`, in order.
     pub to: Vec<String>,
-    /// Those that mean nothing here, in order, the first 50 of them.
+    /// The first 50 parameters without a meaning here, in order.
     pub others: Vec<(String, String)>,
-    /// The first parameter but `to` that is given twice.
+    /// The first parameter that is given twice, except `to`.
     pub repeated: Option<String>,
     /// Path elements that a program appended to a URL whose last part is the query: `token=TOKEN/slack`.
     pub appended: Vec<String>,
 }
 
 impl Query {
-    /// `query` is what follows the `?`, raw.
+    /// `query` is the raw text after the `?`.
     pub fn parse(query: &[u8]) -> Query {
         let mut known = Query::default();
         for (name, value) in form_urlencoded::parse(query) {
-            // Neither a token nor a format has these characters: what follows them was appended.
+            // Neither a token nor the name of a template has these characters: a program has appended the rest.
             let end = match &*name {
                 "token" | "as" => value.find(['/', '?']),
                 _ => None,
@@ -52,9 +51,9 @@ impl Query {
                     known.to.push(value.into_owned());
                     true
                 }
-                // `a&&b` has an empty parameter, which is none.
+                // `a&&b` has an empty parameter, which is ignored.
                 "" if value.is_empty() => true,
-                // No program has as many, and each is compared with all others.
+                // No program sends this many, and each is compared with all others.
                 _ if known.others.len() == MOST => true,
                 _ => {
                     let is_new = known.others.iter().all(|(other, _)| *other != name);
@@ -71,7 +70,7 @@ impl Query {
         known
     }
 
-    /// Takes what a program appended: path elements, and behind a further `?` parameters.
+    /// Adds the text that a program appended: path elements, and parameters after a further `?`.
     fn append(&mut self, appended: &str) {
         let (path, query) = appended.split_once('?').unwrap_or((appended, ""));
         let elements = path.split('/').filter(|element| !element.is_empty());
@@ -85,8 +84,7 @@ impl Query {
         }
     }
 
-    /// Cuts off what a program appended, if the last parameter is `to` or another one: each of `names` behind a
-    /// further `?`.
+    /// Cuts off the text that a program appended to the value of a parameter: a further `?` and one of `names`.
     pub fn detach(&mut self, names: &[String]) {
         let is_known = |pairs: &str| {
             let name = pairs.split(['=', '&']).next().unwrap_or_default();
@@ -104,24 +102,25 @@ impl Query {
         }
     }
 
-    /// `filename`: what a file is called. With `as` it means nothing here.
+    /// `filename`: the name of a file. With `as` it has no meaning here.
     pub fn file_name(&self) -> Option<&str> {
         let is_it = |(name, _): &&(String, String)| name == "filename";
         let found = self.others.iter().find(is_it);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// What it says of the message, so that two requests can be compared: not who sends it, nor what is ignored.
-    pub fn says(&self) -> String {
-        let mut says = form_urlencoded::Serializer::new(String::new());
-        says.extend_pairs(self.to.iter().map(|to| ("to", to)));
+    /// The parameters that describe the message, for comparing two requests: without credentials, and without ignored
+    /// parameters.
+    pub fn meaning(&self) -> String {
+        let mut meaning = form_urlencoded::Serializer::new(String::new());
+        meaning.extend_pairs(self.to.iter().map(|to| ("to", to)));
         if let Some(format) = &self.format {
-            says.append_pair("as", format);
-            says.extend_pairs(&self.others);
+            meaning.append_pair("as", format);
+            meaning.extend_pairs(&self.others);
         } else if let Some(name) = self.file_name() {
-            says.append_pair("filename", name);
+            meaning.append_pair("filename", name);
         }
-        says.finish()
+        meaning.finish()
     }
 }
 
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_parameters_are_found_however_they_are_encoded() {
+    fn known_parameters_are_found_in_every_encoding() {
         let query =
             Query::parse(b"x=1&%74oken=a%2Bb&token=c&as=alert%6Danager&token&to=a%40b&&to=c+d");
         let tokens: Vec<&str> = query.tokens.iter().map(|token| token.as_str()).collect();
@@ -144,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn two_queries_that_say_the_same_are_told_to() {
-        let says = |query: &[u8]| Query::parse(query).says();
-        assert_eq!(says(b"token=a&x=1"), "");
-        assert_eq!(says(b"token=a&to=%61b&x=1"), says(b"to=ab&token=c"));
-        assert_eq!(says(b"token=a&as=x&wait=1"), "as=x&wait=1");
-        assert_eq!(says(b"token=a&x=1&filename=a+b"), "filename=a+b");
-        assert_ne!(says(b"to=a&to=b"), says(b"to=a%26to=b"));
+    fn queries_with_the_same_meaning_are_equal() {
+        let meaning = |query: &[u8]| Query::parse(query).meaning();
+        assert_eq!(meaning(b"token=a&x=1"), "");
+        assert_eq!(meaning(b"token=a&to=%61b&x=1"), meaning(b"to=ab&token=c"));
+        assert_eq!(meaning(b"token=a&as=x&wait=1"), "as=x&wait=1");
+        assert_eq!(meaning(b"token=a&x=1&filename=a+b"), "filename=a+b");
+        assert_ne!(meaning(b"to=a&to=b"), meaning(b"to=a%26to=b"));
     }
 
     #[test]
-    fn what_programs_append_is_no_part_of_the_last_parameter() {
+    fn appended_text_is_cut_off_the_last_parameter() {
         let parse = |query: &[u8]| {
             let mut query = Query::parse(query);
             query.detach(&["wait".to_owned()]);

@@ -1,15 +1,14 @@
-//! The forms in which a client may name an address → one address, in the normal form of the
-//! server that routes it.
+//! An address as a client writes it → the address in the normal form of the server that routes it.
 
 use crate::http::percent;
 use crate::http::problem::{Problem, quote};
 
-/// What only the server that routes can tell about addresses.
+/// The questions about addresses that only the routing server can answer.
 pub trait Server {
     /// The VirtualHost that the request reached.
     fn host(&self) -> &str;
 
-    /// The normal form of an address (`util.jid.prep`), or `None` where it is no address.
+    /// The normal form of an address (`util.jid.prep`), or `None` if it is not an address.
     fn normal(&self, address: &str) -> Option<String>;
 
     /// Whether a domain, in its normal form, is a host or component of this server.
@@ -19,11 +18,13 @@ pub trait Server {
     fn has_rooms(&self, domain: &str) -> bool;
 }
 
-/// The parts of an address as RFC 7622 names them. They are as written: nothing about them is checked.
+/// The parts of an address as RFC 7622 names them. They are as written, and not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
+    /// Absent without an `@`.
     pub localpart: Option<&'a str>,
     pub domain: &'a str,
+    /// Absent without a `/`.
     pub resource: Option<&'a str>,
 }
 
@@ -75,8 +76,8 @@ impl Address {
         recipient(written, server).map_err(|problem| problem.field("to"))
     }
 
-    /// Reads the sender in Basic credentials: `user@virtualhost` or `user`, perhaps with a resource.
-    /// `None` where it is no address of an account.
+    /// Reads the sender in Basic credentials: `user@virtualhost` or `user`, perhaps with a resource. `None` if it is
+    /// not the address of an account.
     pub fn of_sender(written: &str, server: &impl Server) -> Option<Address> {
         if written.len() > LONGEST {
             return None;
@@ -97,6 +98,7 @@ impl Address {
         address.ok()
     }
 
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -106,13 +108,14 @@ impl Address {
         self.0.split_once('/').map_or(&self.0, |(bare, _)| bare)
     }
 
+    /// The parts of the address.
     pub fn parts(&self) -> Parts<'_> {
         Parts::of(&self.0)
     }
 }
 
-/// As many bytes an address has at most: three parts of 1023, and what separates them (RFC 7622,
-/// section 3.1). A URI may have more, percent-encoded.
+/// The most bytes of an address: three parts of 1023 bytes, and two separators (RFC 7622, section 3.1). A URI may be
+/// longer, because it is percent-encoded.
 const LONGEST: usize = 3 * 1023 + 2;
 
 fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
@@ -137,7 +140,7 @@ fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
     if parts.localpart.is_some() {
         return normal(written, server);
     }
-    // A host of this server, or a user of the host that was asked.
+    // A host of this server, or else a user of the request's host.
     if let Ok(address) = normal(written, server) {
         if server.serves(address.parts().domain) {
             return Ok(address);
@@ -157,8 +160,7 @@ fn recipient(written: &str, server: &impl Server) -> Result<Address, Problem> {
     normal(&user.join(), server)
 }
 
-/// The scheme and the rest of what is written as a URI. No localpart and no domain has a colon
-/// behind nothing but a scheme's characters.
+/// The scheme of a URI, and the rest. In an address, no colon follows a text that could be a scheme.
 fn split_scheme(written: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = written.split_once(':')?;
     let known = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -189,7 +191,7 @@ fn uri(rest: &str) -> Result<String, Problem> {
     let domain = unescape(parts.domain, "domain")?;
     let resource = parts.resource.map(|part| unescape(part, "resource"));
     let (localpart, resource) = (localpart.transpose()?, resource.transpose()?);
-    // Unescaped, these would move the borders between the parts.
+    // Decoded, these characters would move the borders between the parts.
     for (part, name) in [
         (localpart.as_deref(), "localpart"),
         (Some(domain.as_str()), "domain"),
@@ -214,7 +216,7 @@ fn unescape(part: &str, name: &str) -> Result<String, Problem> {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| {
             Problem::meaning(format!(
-                "the {name} of the URI is not percent-encoded UTF-8; % is followed by two hex digits"
+                "the {name} of the URI is not percent-encoded UTF-8; two hex digits must follow %"
             ))
         })
 }
@@ -226,7 +228,7 @@ fn too_long(written: &str) -> Problem {
     ))
 }
 
-/// The normal form, where there is one and it is stable.
+/// The normal form, if there is a stable one.
 fn normal(written: &str, server: &impl Server) -> Result<Address, Problem> {
     if written.len() > LONGEST {
         return Err(too_long(written));
@@ -257,8 +259,8 @@ fn normal(written: &str, server: &impl Server) -> Result<Address, Problem> {
     Ok(Address(address))
 }
 
-/// Why the server refuses an address. The `jid` crate explains; where it would accept the
-/// address, the server tells by its parts.
+/// Why the server refuses an address. The `jid` crate has an explanation unless it accepts the address. Asking the
+/// server about each part finds the part that is wrong.
 fn refused(written: &str, parts: Parts, server: &impl Server) -> Problem {
     let name = if parts.localpart == Some("") {
         "localpart"
@@ -290,7 +292,7 @@ fn refused(written: &str, parts: Parts, server: &impl Server) -> Problem {
 mod tests {
     use super::*;
 
-    /// A server of two domains, which knows ASCII: in lower case, without a dot at the end.
+    /// A server with two domains. Its normal form is in lower case, without a dot at the end.
     struct Ascii;
 
     impl Server for Ascii {
@@ -362,14 +364,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_itself_in_its_normal_form() {
+    fn an_address_is_read_in_its_normal_form() {
         is("user@example.com", "user@example.com");
         is("USER@Example.COM./Desk 1/@x", "user@example.com/Desk 1/@x");
         is("user@elsewhere.example", "user@elsewhere.example");
     }
 
     #[test]
-    fn an_address_may_be_as_long_as_its_parts() {
+    fn each_part_of_an_address_may_have_1023_bytes() {
         let longest = format!("u@example.com/{}", "x".repeat(LONGEST - 14));
         is(&longest, &longest);
         assert!(Address::of_sender(&longest, &Ascii).is_some());
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_a_domain_that_is_served_or_else_a_user_of_the_host() {
+    fn a_word_is_a_domain_of_this_server_or_else_a_user_of_the_host() {
         is("user", "user@example.com");
         is("Echo.example.com", "echo.example.com");
         is("echo.example.com/a/b", "echo.example.com/a/b");
@@ -390,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_is_exactly_its_address() {
+    fn a_uri_means_exactly_its_address() {
         is("xmpp:user@example.com", "user@example.com");
         is("XMPP:elsewhere.example", "elsewhere.example");
         is("xmpp:user", "user");
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn the_part_that_is_wrong_is_named() {
+    fn the_wrong_part_is_named() {
         refused("@example.com", "localpart");
         refused("us&er@example.com", "localpart");
         refused("user@", "domain");
@@ -422,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_in_no_part_of_an_address() {
+    fn control_characters_are_refused_in_every_part() {
         refused(
             "us\0er@example.com",
             "localpart of the address contains the control character U+0000",

@@ -1,13 +1,12 @@
-//! To whom a sender may send.
+//! The recipients to which a token may send.
 
 use std::collections::HashSet;
 
 use super::address::Address;
 use crate::http::problem::{Problem, ProblemKind, quote};
 
-/// The bare addresses and domains to which alone a token may send, in the normal form of the server.
-/// A bare address stands for its full ones as well, a domain for every address at it, but not for its
-/// subdomains.
+/// The bare addresses and domains to which a limited token may send, in the normal form of the server. A bare address
+/// includes its full addresses. A domain includes every address at it, without subdomains.
 #[derive(Debug)]
 pub struct Allowed {
     /// The token's id.
@@ -16,7 +15,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// `id` names the token.
+    /// `id` is the token's id, for the problem.
     pub fn new(id: String, recipients: impl IntoIterator<Item = String>) -> Allowed {
         Allowed {
             id,

@@ -1,45 +1,44 @@
-//! What a client wrote: which fields, with which text.
+//! The fields of a message as the client wrote them.
 
 use std::collections::HashSet;
 
 use super::element::escaped_len;
-use super::field::{COUNT, FIELDS, Takes};
+use super::field::{Field, FieldType, Values};
 use super::limits::Limits;
 use crate::http::problem::Problem;
 
-/// As many names of unknown fields, and characters of each, are kept; an answer shows one less.
+/// The most names of unknown fields, and characters of each, that are kept: one more than an answer shows.
 const MOST_UNKNOWN: usize = 11;
 const LONGEST_UNKNOWN: usize = 61;
 
-/// One message as the client wrote it. Nothing but the types is checked, and what is wrong with
-/// them is only noted: how large the message is comes first.
+/// One message as the client wrote it. Only the types of the values are checked. A fault is noted, and reported later:
+/// the size of the message is checked first.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Absent where the path names the recipient.
+    /// Absent if the path names the recipient.
     pub to: Option<Recipients>,
-    /// The values of the other fields, each in the place that its field has in [`FIELDS`].
-    pub values: [Option<String>; COUNT],
-    /// How the body was read, where it has names, for the answer to a message without anything to send.
+    /// The values of the other fields.
+    pub values: Values<String>,
+    /// How the body was read (`JSON`, `a form`), for the answer if there is nothing to send.
     pub read_as: &'static str,
-    /// The names of the first fields that mean nothing here.
+    /// The names of the first unknown fields.
     pub unknown: Vec<String>,
-    /// To how many files it is to link, which are uploaded when all else is known to be right: with the first goes the
-    /// text, and each other one is a message of its own.
+    /// The number of files that come with the message. They are uploaded once everything else is valid. The first file
+    /// has the text; each other file becomes a message of its own.
     pub files: usize,
-    /// 422: the first field that is given twice or is of another type, if any.
+    /// 422: the first field that is given twice or has the wrong type, if any.
     pub fault: Option<Problem>,
 }
 
 impl Draft {
-    /// Adds a value to the field at this place, as forms do: `to` may be repeated, the others may
-    /// not.
-    pub fn add(&mut self, field: usize, value: String, limits: &Limits) {
-        if matches!(FIELDS[field].takes, Takes::Addresses) {
+    /// Adds a value to a field, as forms do: `to` may be repeated, the others may not.
+    pub fn add(&mut self, field: Field, value: String, limits: &Limits) {
+        if field == Field::To {
             self.to.get_or_insert_default().add(value, limits);
         } else if self.values[field].is_none() {
             self.values[field] = Some(value);
         } else {
-            let name = FIELDS[field].name;
+            let name = field.row().name;
             self.note(
                 Problem::meaning(format!(
                     "`{name}` is given twice; only `to` may be repeated"
@@ -49,7 +48,7 @@ impl Draft {
         }
     }
 
-    /// Notes a field that means nothing here.
+    /// Notes an unknown field.
     pub fn add_unknown(&mut self, name: &str) {
         if self.unknown.len() < MOST_UNKNOWN {
             self.unknown
@@ -57,35 +56,39 @@ impl Draft {
         }
     }
 
-    /// Notes a fault, unless there was one before.
+    /// Notes a fault, unless one is noted already.
     pub fn note(&mut self, fault: Problem) {
         self.fault.get_or_insert(fault);
     }
 
-    /// The message that links to a file behind the first one.
+    /// The message for each file after the first.
     pub fn of_another_file(&self) -> Draft {
-        Draft {
-            values: std::array::from_fn(|field| {
-                let goes_with_all = matches!(FIELDS[field].name, "type" | "thread" | "lang");
-                self.values[field].clone().filter(|_| goes_with_all)
-            }),
+        let mut draft = Draft {
             files: 1,
             ..Draft::default()
+        };
+        for (row, value) in self
+            .values
+            .iter()
+            .filter(|(row, _)| row.goes_with_all_files)
+        {
+            draft.values[row.field] = Some(value.clone());
         }
+        draft
     }
 
-    /// Whether the message is larger than it may be, whatever its values mean.
+    /// Whether the message is certainly too large, before its values are checked.
     pub fn is_too_large(&self, limits: &Limits) -> bool {
         let line_ends = |text: &str| memchr::memmem::find_iter(text.as_bytes(), "\r\n").count();
         let mut bytes = 0;
-        for (field, value) in FIELDS.iter().zip(&self.values) {
-            let Some(value) = value else { continue };
-            bytes += match field.takes {
-                Takes::Text | Takes::Reference | Takes::AttributeText | Takes::Uri => {
-                    escaped_len(value) - line_ends(value)
-                }
-                // What is dropped of a fragment may be larger than what is kept, but not by that much.
-                Takes::Xhtml if value.len() / 4 > limits.size => return true,
+        for (row, value) in self.values.iter() {
+            bytes += match row.field_type {
+                FieldType::Text
+                | FieldType::Reference
+                | FieldType::AttributeText
+                | FieldType::Uri => escaped_len(value) - line_ends(value),
+                // Most of a fragment may be dropped, but hardly more than three quarters.
+                FieldType::Xhtml if value.len() / 4 > limits.size => return true,
                 _ => 0,
             };
         }
@@ -97,17 +100,17 @@ impl Draft {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Recipients {
     spellings: Vec<String>,
-    /// The same, to be searched: empty as long as there are few.
+    /// The same spellings as a set for searching. It is empty while there are few.
     known: HashSet<String>,
     too_many: bool,
 }
 
-/// So many are searched one by one.
+/// So few spellings are searched one by one.
 const FEW: usize = 8;
 
 impl Recipients {
-    /// Adds a spelling that is new. More than could become addresses within the limit are only
-    /// noted: a request may name millions.
+    /// Adds a spelling, unless it is known. If there are too many for the limit of recipients, this is only noted: a
+    /// request may name millions.
     pub fn add(&mut self, spelling: String, limits: &Limits) {
         let is_new = if self.spellings.len() <= FEW {
             !self.spellings.contains(&spelling)
@@ -130,7 +133,7 @@ impl Recipients {
         self.spellings.push(spelling);
     }
 
-    /// How many spellings there are.
+    /// The number of spellings.
     pub fn count(&self) -> usize {
         self.spellings.len()
     }
@@ -138,7 +141,7 @@ impl Recipients {
     /// The spellings.
     ///
     /// # Errors
-    /// 422 where there are too many.
+    /// 422 if there are too many.
     pub fn into_spellings(self, limits: &Limits) -> Result<Vec<String>, Problem> {
         match self.too_many {
             true => Err(limits.too_many_recipients()),
@@ -149,7 +152,7 @@ impl Recipients {
 
 #[cfg(test)]
 impl Draft {
-    /// The same without what is noted for an answer alone.
+    /// The same without notes that only serve an answer.
     pub fn known(self) -> Draft {
         Draft {
             read_as: "",
@@ -158,11 +161,11 @@ impl Draft {
         }
     }
 
-    /// What a client wrote, by the names of the fields.
+    /// A draft of fields by name.
     pub fn of(fields: &[(&str, &str)]) -> Draft {
         let mut draft = Draft::default();
         for (name, value) in fields {
-            let field = super::field::named(name).expect(name);
+            let field = Field::named(name).expect(name);
             draft.add(field, (*value).to_owned(), &super::limits::EXAMPLE);
         }
         draft
@@ -172,7 +175,6 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::field::BODY;
     use crate::message::limits::EXAMPLE as LIMITS;
 
     fn recipients(spellings: impl IntoIterator<Item = String>) -> Result<Vec<String>, u16> {
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_spellings_are_kept_than_could_be_of_use() {
+    fn the_number_of_spellings_is_bounded() {
         assert_eq!(recipients((0..13).map(|n: u32| n.to_string())), Err(422));
         let mut recipients = Recipients::default();
         for number in 0..100_000 {
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_large_is_known_before_it_is_read() {
+    fn a_text_that_is_too_large_is_found_before_it_is_checked() {
         for (text, too_large) in [
             ("x".repeat(LIMITS.size), false),
             ("x".repeat(LIMITS.size + 1), true),
@@ -226,7 +228,7 @@ mod tests {
     fn only_to_may_be_repeated() {
         let mut draft = Draft::of(&[("to", "a"), ("to", "b"), ("body", "x")]);
         assert_eq!(draft.fault, None);
-        draft.add(BODY, "y".to_owned(), &LIMITS);
+        draft.add(Field::Body, "y".to_owned(), &LIMITS);
         let fault = draft.fault.expect("a fault");
         assert_eq!(
             (fault.status(), fault.field.as_deref()),

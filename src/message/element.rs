@@ -1,10 +1,10 @@
-//! XML elements, of which a stanza consists.
+//! XML elements: the parts of a stanza.
 
 use std::fmt;
 
 use super::xhtml::Node;
 
-/// An XML element whose names are legal, and whose text consists of characters that XML can carry.
+/// An XML element. Its names are legal, and its text has only characters that XML can carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element<'a> {
     name: &'a str,
@@ -12,7 +12,7 @@ pub struct Element<'a> {
     children: Vec<Child<'a>>,
 }
 
-/// What is in an element.
+/// A child of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Child<'a> {
     Element(Element<'a>),
@@ -20,6 +20,7 @@ pub enum Child<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// An empty element.
     pub fn new(name: &'a str) -> Element<'a> {
         Element {
             name,
@@ -28,16 +29,19 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Adds an attribute.
     pub fn attribute(mut self, name: &'static str, value: &'a str) -> Element<'a> {
         self.attributes.push((name, value));
         self
     }
 
+    /// Adds a child element.
     pub fn child(mut self, child: Element<'a>) -> Element<'a> {
         self.children.push(Child::Element(child));
         self
     }
 
+    /// Adds text, not escaped.
     pub fn text(mut self, text: &'a str) -> Element<'a> {
         if !text.is_empty() {
             self.children.push(Child::Text(text));
@@ -45,7 +49,7 @@ impl<'a> Element<'a> {
         self
     }
 
-    /// Adds the nodes of an XHTML fragment, whose depth is bounded.
+    /// Adds the nodes of an XHTML fragment. Their depth is bounded.
     pub fn fragment(mut self, nodes: &'a [Node]) -> Element<'a> {
         for node in nodes {
             self = match node {
@@ -71,15 +75,17 @@ impl<'a> Element<'a> {
         self.name
     }
 
+    /// Names and values, in order.
     pub fn attributes(&self) -> &[(&'static str, &'a str)] {
         &self.attributes
     }
 
+    /// Elements and texts, in order.
     pub fn children(&self) -> &[Child<'a>] {
         &self.children
     }
 
-    /// How many bytes this element takes on the wire, as Prosody writes it.
+    /// The bytes of this element as Prosody serialises it.
     pub fn serialised_len(&self) -> usize {
         let attributes: usize = self
             .attributes
@@ -101,10 +107,10 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The bytes of text once `&`, `<`, `>`, `'` and `"` are escaped.
+/// The bytes of a text after `&`, `<`, `>`, `'` and `"` are escaped.
 pub fn escaped_len(text: &str) -> usize {
-    // What escaping adds to each byte, five at most: a block of 51 fits a byte, and so the compiler adds
-    // up many at once.
+    // Escaping adds at most 5 bytes to each byte. The sum for a block of 51 bytes fits in a `u8`, so that the compiler
+    // can add many at once.
     let added = |block: &[u8]| {
         block.iter().fold(0_u8, |added, &b| {
             let quote = u8::from((b == b'\'') | (b == b'"')) * 5;

@@ -1,8 +1,10 @@
 //! The fields of a message, each declared once.
 //!
-//! A row of [`FIELDS`] is all there is to a field: what clients call it, what it takes, how it is
-//! written, and what the documentation says of it. Whatever reads, checks, writes or documents
-//! messages goes by these rows.
+//! A row of [`FIELDS`] declares everything about a field: its name, the values that it takes, how it is written into a
+//! stanza, and its description for the documentation. All code that reads, checks, writes or documents messages uses
+//! these rows.
+
+use std::ops::{Index, IndexMut};
 
 use super::element::Element;
 use super::kind::Kind;
@@ -12,73 +14,105 @@ use super::uri::Uri;
 use super::xhtml::{self, Fragment};
 use crate::http::problem::{Problem, quote};
 
-/// The fields, in the order in which they are written into a stanza.
-pub const FIELDS: &[Field] = &[
-    Field {
+/// Declares the fields, in the order in which they are written into a stanza: each is a variant of [`Field`] and a row of
+/// [`FIELDS`].
+macro_rules! fields {
+    ($($field:ident { $($member:tt)* })*) => {
+        /// A field of a message.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Field {
+            $($field),*
+        }
+
+        /// The declarations of the fields, in their order.
+        pub const FIELDS: &[Row] = &[$(Row { field: Field::$field, $($member)* }),*];
+    };
+}
+
+fields! {
+    To {
         name: "to",
-        takes: Takes::Addresses,
+        field_type: FieldType::Addresses,
         suffices: false,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Refuse,
         write: as_it_is,
-        says: "the recipients",
-    },
-    Field {
+        description: "the recipients",
+    }
+    Type {
         name: "type",
-        takes: Takes::Word(&Kind::WORDS),
+        field_type: FieldType::Word(&Kind::WORDS),
         suffices: false,
+        goes_with_all_files: true,
+        if_too_long: TooLong::Refuse,
         write: as_it_is,
-        says: "how clients show it (RFC 6121); `chat` where not told, and `groupchat` to a room of this server",
-    },
-    Field {
+        description: "how clients show it (RFC 6121); by default `chat`, and `groupchat` to a room of this server",
+    }
+    Id {
         name: "id",
-        takes: Takes::AttributeText,
+        field_type: FieldType::AttributeText,
         suffices: false,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Hash,
         write: |message, id| message.attribute("id", id.as_str()),
-        says: "the message's id; made up where it is absent",
-    },
-    Field {
+        description: "the message's id; by default a random one",
+    }
+    Lang {
         name: "lang",
-        takes: Takes::LanguageTag,
+        field_type: FieldType::LanguageTag,
         suffices: false,
+        goes_with_all_files: true,
+        if_too_long: TooLong::Refuse,
         write: |message, lang| message.attribute("xml:lang", lang.as_str()),
-        says: "the language of the text",
-    },
-    Field {
+        description: "the language of the text",
+    }
+    Subject {
         name: "subject",
-        takes: Takes::Text,
+        field_type: FieldType::Text,
         suffices: true,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Cut,
         write: |message, text| message.child(Element::new("subject").text(text.as_str())),
-        says: "a heading; alone, to a room, the new subject of the room",
-    },
-    Field {
+        description: "a heading; alone, to a room, the new subject of the room",
+    }
+    Body {
         name: "body",
-        takes: Takes::Text,
+        field_type: FieldType::Text,
         suffices: true,
+        goes_with_all_files: false,
+        if_too_long: TooLong::CutToRest,
         write: |message, text| message.child(Element::new("body").text(text.as_str())),
-        says: "the text",
-    },
-    Field {
+        description: "the text",
+    }
+    Thread {
         name: "thread",
-        takes: Takes::Reference,
+        field_type: FieldType::Reference,
         suffices: false,
+        goes_with_all_files: true,
+        if_too_long: TooLong::Hash,
         write: |message, text| message.child(Element::new("thread").text(text.as_str())),
-        says: "the thread that it belongs to",
-    },
-    Field {
+        description: "the thread that it belongs to",
+    }
+    Html {
         name: "html",
-        takes: Takes::Xhtml,
+        field_type: FieldType::Xhtml,
         suffices: true,
+        goes_with_all_files: false,
+        if_too_long: TooLong::LeaveOut,
         write: |message, html| {
             let xhtml = Element::new("body").attribute("xmlns", "http://www.w3.org/1999/xhtml");
             let html_im =
                 Element::new("html").attribute("xmlns", "http://jabber.org/protocol/xhtml-im");
             message.child(html_im.child(xhtml.fragment(html.nodes())))
         },
-        says: "formatted text (XEP-0071); what that does not allow is removed; without `body`, its text becomes the body",
-    },
-    Field {
+        description: "formatted text (XEP-0071); everything else in it is removed; without `body`, its text becomes the body",
+    }
+    OobUrl {
         name: "oob_url",
-        takes: Takes::Uri,
+        field_type: FieldType::Uri,
         suffices: true,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Refuse,
         write: |message, url| {
             let url = Element::new("url").text(url.as_str());
             message.child(
@@ -87,53 +121,73 @@ pub const FIELDS: &[Field] = &[
                     .child(url),
             )
         },
-        says: "a link that clients show as a file or image (XEP-0066)",
-    },
-    Field {
+        description: "a link that clients show as a file or image (XEP-0066)",
+    }
+    State {
         name: "state",
-        takes: Takes::Word(&["active", "composing", "paused", "inactive", "gone"]),
+        field_type: FieldType::Word(&["active", "composing", "paused", "inactive", "gone"]),
         suffices: true,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Refuse,
         write: |message, state| {
             let state = Element::new(state.as_str());
             message.child(state.attribute("xmlns", "http://jabber.org/protocol/chatstates"))
         },
-        says: "a chat state (XEP-0085)",
-    },
-    Field {
+        description: "a chat state (XEP-0085)",
+    }
+    Replace {
         name: "replace",
-        takes: Takes::AttributeText,
+        field_type: FieldType::AttributeText,
         suffices: false,
+        goes_with_all_files: false,
+        if_too_long: TooLong::Hash,
         write: |message, id| {
             let replace = Element::new("replace").attribute("id", id.as_str());
             message.child(replace.attribute("xmlns", "urn:xmpp:message-correct:0"))
         },
-        says: "the id of an earlier message that this one corrects (XEP-0308)",
-    },
-];
+        description: "the id of an earlier message that this one corrects (XEP-0308)",
+    }
+}
 
-/// How many fields there are.
-pub const COUNT: usize = FIELDS.len();
+const COUNT: usize = FIELDS.len();
 
-/// The fields that something else goes by.
-pub const TYPE: usize = position("type");
-pub const ID: usize = position("id");
-pub const BODY: usize = position("body");
-pub const OOB_URL: usize = position("oob_url");
-
-/// So many bytes an `id`, `replace` or `thread` may have: servers and clients keep them when the message is gone.
+/// The most bytes of an `id`, `replace` or `thread`. Servers and clients keep these longer than the message.
 pub const LONGEST_ID: usize = 1024;
 
-/// What is particular to one field.
-pub struct Field {
-    /// As clients write it: the name that mod_rest has for it.
+/// The declaration of a field.
+pub struct Row {
+    pub field: Field,
+    /// The name that clients write. It is the same as in mod_rest.
     pub name: &'static str,
-    pub takes: Takes,
-    /// Whether a message that holds nothing else is worth sending.
+    /// The values that the field takes.
+    pub field_type: FieldType,
+    /// Whether a message with only this field is worth sending.
     pub suffices: bool,
+    /// If a request has several files, each becomes a message. Whether all these messages have this field, or only the
+    /// first.
+    pub goes_with_all_files: bool,
+    /// For values that a template made.
+    pub if_too_long: TooLong,
     /// Adds a value to the `<message/>`.
     pub write: for<'a> fn(Element<'a>, &'a Value) -> Element<'a>,
-    /// What it is for, in Markdown.
-    pub says: &'static str,
+    /// Its description, in Markdown.
+    pub description: &'static str,
+}
+
+/// What happens to a value that is too long, if a template made it: the program that posts to a webhook cannot correct
+/// it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLong {
+    /// The message is refused, as if a client had written it.
+    Refuse,
+    /// Its hash takes its place: another text has another hash.
+    Hash,
+    /// It is cut to an eighth of the longest message.
+    Cut,
+    /// It is cut to what the other fields leave of the longest message.
+    CutToRest,
+    /// It is left out if it does not fit beside the body, which says the same.
+    LeaveOut,
 }
 
 /// Recipient and type are different for each message that the same content becomes, and so are
@@ -142,14 +196,14 @@ fn as_it_is<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
     message
 }
 
-/// What may be the value of a field. All but [`Takes::Addresses`] is one string.
-pub enum Takes {
-    /// Recipients: one, or several.
+/// The values that a field takes. Each is one string, except [`FieldType::Addresses`].
+pub enum FieldType {
+    /// One recipient, or several.
     Addresses,
     Text,
-    /// Text that messages are told apart by, of [`LONGEST_ID`] bytes at most.
+    /// Text of at most [`LONGEST_ID`] bytes that identifies something.
     Reference,
-    /// The same as the value of an attribute.
+    /// The same, for the value of an XML attribute.
     AttributeText,
     LanguageTag,
     Uri,
@@ -158,7 +212,7 @@ pub enum Takes {
     Word(&'static [&'static str]),
 }
 
-/// The value of a field, found right: it can be written.
+/// A valid value of a field. It can be written into a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Text(Text),
@@ -170,7 +224,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value as text; XHTML, which is none, has its [nodes](Value::nodes) instead.
+    /// The value as text. For XHTML it is empty: see [`Value::nodes`].
     pub fn as_str(&self) -> &str {
         match self {
             Value::Text(text) => text.as_str(),
@@ -191,19 +245,17 @@ impl Value {
     }
 }
 
-impl Field {
-    /// Checks what a client wrote. `None` where it says nothing: empty text, or XHTML with
-    /// nothing to see.
+impl Row {
+    /// Checks a value that a client wrote. `None` if it has no content: empty text, or XHTML without text and pictures.
     ///
     /// # Errors
-    /// 422 with the field, and the place in it where there is one; 413 for more markup than any
-    /// message needs.
+    /// 422 with the field and, if known, the place in it; 413 for too much markup.
     pub fn check(&self, written: String) -> Result<Option<Value>, Problem> {
-        Ok(Some(match self.takes {
-            // An address becomes one only with the server that routes it: `Address`.
-            Takes::Addresses => return Ok(None),
-            Takes::Text | Takes::Reference if written.is_empty() => return Ok(None),
-            Takes::Reference | Takes::AttributeText if written.len() > LONGEST_ID => {
+        Ok(Some(match self.field_type {
+            // Addresses are checked by `Address`, which needs the server.
+            FieldType::Addresses => return Ok(None),
+            FieldType::Text | FieldType::Reference if written.is_empty() => return Ok(None),
+            FieldType::Reference | FieldType::AttributeText if written.len() > LONGEST_ID => {
                 return Err(Problem::meaning(format!(
                     "`{}` has {} bytes; it may have {LONGEST_ID} at most",
                     self.name,
@@ -211,15 +263,17 @@ impl Field {
                 ))
                 .field(self.name));
             }
-            Takes::Text | Takes::Reference => Value::Text(Text::new(self.name, written)?),
-            Takes::AttributeText => Value::AttributeText(AttributeText::new(self.name, written)?),
-            Takes::LanguageTag => Value::LanguageTag(LanguageTag::new(self.name, written)?),
-            Takes::Uri => Value::Uri(Uri::new(self.name, written)?),
-            Takes::Xhtml => {
+            FieldType::Text | FieldType::Reference => Value::Text(Text::new(self.name, written)?),
+            FieldType::AttributeText => {
+                Value::AttributeText(AttributeText::new(self.name, written)?)
+            }
+            FieldType::LanguageTag => Value::LanguageTag(LanguageTag::new(self.name, written)?),
+            FieldType::Uri => Value::Uri(Uri::new(self.name, written)?),
+            FieldType::Xhtml => {
                 let fragment = xhtml::reduce(&written)?;
                 return Ok((!fragment.is_empty()).then_some(Value::Xhtml(fragment)));
             }
-            Takes::Word(words) => match words.iter().find(|word| **word == written) {
+            FieldType::Word(words) => match words.iter().find(|word| **word == written) {
                 Some(word) => Value::Word(word),
                 None => {
                     return Err(Problem::meaning(format!(
@@ -235,25 +289,61 @@ impl Field {
     }
 }
 
-/// The place of a field among [`FIELDS`]; `None` where no field has this name.
-pub fn named(name: &str) -> Option<usize> {
-    FIELDS.iter().position(|field| field.name == name)
+impl Field {
+    /// The declaration of this field.
+    pub fn row(self) -> &'static Row {
+        &FIELDS[self as usize]
+    }
+
+    /// The field with this name.
+    pub fn named(name: &str) -> Option<Field> {
+        FIELDS
+            .iter()
+            .find(|row| row.name == name)
+            .map(|row| row.field)
+    }
 }
 
-/// The same for a name that is known; another one does not compile.
-const fn position(name: &str) -> usize {
-    let name = name.as_bytes();
-    let mut at = 0;
-    while at < FIELDS.len() {
-        let other = FIELDS[at].name.as_bytes();
-        let mut same = 0;
-        while other.len() == name.len() && same < name.len() && other[same] == name[same] {
-            same += 1;
-        }
-        if same == name.len() {
-            return at;
-        }
-        at += 1;
+/// At most one value for each field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values<T>([Option<T>; COUNT]);
+
+impl<T> Values<T> {
+    /// The fields that have a value, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Row, &T)> {
+        let values = FIELDS.iter().zip(&self.0);
+        values.filter_map(|(row, value)| Some((row, value.as_ref()?)))
     }
-    panic!("no field has this name")
+
+    /// The fields that have a value, in their order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&'static Row, &mut T)> {
+        let values = FIELDS.iter().zip(&mut self.0);
+        values.filter_map(|(row, value)| Some((row, value.as_mut()?)))
+    }
+
+    /// The values, in the order of their fields.
+    pub fn into_pairs(self) -> impl Iterator<Item = (&'static Row, T)> {
+        let values = FIELDS.iter().zip(self.0);
+        values.filter_map(|(row, value)| Some((row, value?)))
+    }
+}
+
+impl<T> Default for Values<T> {
+    fn default() -> Values<T> {
+        Values([const { None }; COUNT])
+    }
+}
+
+impl<T> Index<Field> for Values<T> {
+    type Output = Option<T>;
+
+    fn index(&self, field: Field) -> &Option<T> {
+        &self.0[field as usize]
+    }
+}
+
+impl<T> IndexMut<Field> for Values<T> {
+    fn index_mut(&mut self, field: Field) -> &mut Option<T> {
+        &mut self.0[field as usize]
+    }
 }

@@ -1,40 +1,40 @@
-//! How much is too much.
+//! Size and count limits.
 
 use crate::http::problem::Problem;
 
-/// What the settings allow to one request.
+/// The limits of one request, from the settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of one message, serialised.
+    /// Bytes of one serialised message.
     pub size: usize,
-    /// Recipients of one message, each counted once.
+    /// Different recipients of one message.
     pub recipients: usize,
     /// Messages × recipients of one array or NDJSON body.
     pub batch: usize,
-    /// Bytes of a request's body, whatever its content coding.
+    /// Bytes of a request's body, before and after decoding.
     pub body: usize,
 }
 
-/// One recipient can be spelled so many ways: `user`, `user@host`, `xmpp:user@host`, and in
-/// capitals. As written, before addresses are known, that many times the limit is surely too much.
+/// The spellings that are accepted for each recipient: `user`, `user@host`, `xmpp:user@host`, and in capitals.
+/// Spellings are counted before addresses are known.
 const SPELLINGS: usize = 4;
 
-/// So many elements of XHTML the messages of one request may have together: a formatted line for each message of the largest
+/// The most XHTML elements of all messages of a request: enough for a formatted line in each message of the largest
 /// batch.
 pub const ELEMENTS: usize = 100_000;
 
 impl Limits {
-    /// How many spellings the recipients of one message may have.
+    /// The most spellings of recipients in one message.
     pub fn spellings(&self) -> usize {
         self.recipients.saturating_mul(SPELLINGS)
     }
 
-    /// How many spellings the recipients of all messages of a batch may have.
+    /// The most spellings of recipients in all messages of a batch.
     pub fn batch_spellings(&self) -> usize {
         self.batch.saturating_mul(SPELLINGS)
     }
 
-    /// 422: more elements of XHTML than the messages of one request may have together.
+    /// 422: the messages of one request have too many XHTML elements.
     pub fn too_many_elements(&self) -> Problem {
         Problem::meaning(format!(
             "the messages have more than {ELEMENTS} elements of XHTML together; send them in several requests"
@@ -42,7 +42,7 @@ impl Limits {
         .field("html")
     }
 
-    /// 413: a message over `size`.
+    /// 413: a message is larger than `size`.
     pub fn too_large(&self) -> Problem {
         Problem::too_large(format!(
             "the message is larger than {} bytes, the most that one may have (post_msg_size_limit)",
@@ -50,7 +50,7 @@ impl Limits {
         ))
     }
 
-    /// 422: more recipients than one message may have.
+    /// 422: a message has too many recipients.
     pub fn too_many_recipients(&self) -> Problem {
         Problem::meaning(format!(
             "`to` names more than {} recipients, the most that one message may have (post_msg_recipient_limit)",
@@ -59,7 +59,7 @@ impl Limits {
         .field("to")
     }
 
-    /// 422: an array or NDJSON with more messages × recipients than one request may have.
+    /// 422: an array or NDJSON has too many messages × recipients.
     pub fn too_many_messages(&self) -> Problem {
         Problem::meaning(format!(
             "the request makes more than {} messages, the most that one may make (post_msg_batch_limit)",
@@ -68,7 +68,7 @@ impl Limits {
     }
 }
 
-/// Limits that tests can reach.
+/// Low limits for tests.
 #[cfg(test)]
 pub const EXAMPLE: Limits = Limits {
     size: 1000,

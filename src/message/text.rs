@@ -2,13 +2,12 @@
 
 use crate::http::problem::Problem;
 
-/// Text that a stanza can carry: characters of XML 1.0 (section 2.2) without CR, as an XML
-/// parser would hand it on.
+/// Text that a stanza can carry: characters of XML 1.0 (section 2.2) without CR, as an XML parser returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// Takes the text of a field. CR LF and CR become LF (XML 1.0, section 2.11).
+    /// Checks the text of a field. CR LF and CR become LF (XML 1.0, section 2.11).
     ///
     /// # Errors
     /// 422 with the character and its offset in characters.
@@ -29,25 +28,26 @@ impl Text {
         if !text.contains('\r') {
             return Ok(Text(text));
         }
-        Ok(Text(text.replace("\r\n", "\n").replace('\r', "\n")))
+        Ok(Text(unify_line_ends(&text)))
     }
 
+    /// The text, not escaped.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether text may hold a character that XML does not allow: a quick look, block by block, at
-/// bytes that most text does not have.
+/// Whether text may have a character that XML does not allow. This only looks for bytes that most text does not have,
+/// because that is fast.
 fn is_odd(text: &str) -> bool {
     text.as_bytes().chunks(256).any(|block| {
-        // Without a branch for each byte, which lets the compiler look at many at once.
+        // Without a branch for each byte, the compiler can look at many at once.
         let odd = |b: u8| (b < b' ') & (b != b'\n') & (b != b'\t') & (b != b'\r') | (b == 0xEF);
         block.iter().fold(false, |found, &b| found | odd(b))
     })
 }
 
-/// Whether XML 1.0 allows it (section 2.2).
+/// Whether XML 1.0 allows the character (section 2.2).
 pub fn is_xml(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => true,
@@ -56,8 +56,18 @@ pub fn is_xml(c: char) -> bool {
     }
 }
 
-/// Text that becomes an attribute: not empty, and without what an XML parser would turn into
-/// spaces (XML 1.0, section 3.3.3).
+/// XML's white space (XML 1.0, section 2.3).
+pub fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+/// Line ends as an XML parser returns them: LF (XML 1.0, section 2.11).
+pub fn unify_line_ends(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// The text of an attribute: not empty, and without tabs and line ends, which an XML parser would turn into spaces (XML
+/// 1.0, section 3.3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeText(String);
 
@@ -83,7 +93,7 @@ impl AttributeText {
     pub fn random() -> AttributeText {
         use base64::Engine;
         let mut bytes = [0; 12];
-        // Without the system's randomness an id is at least not one that was used before.
+        // If the system has no random bytes, an id is at least unused.
         if getrandom::fill(&mut bytes).is_err() {
             use std::sync::atomic::{AtomicU64, Ordering};
             static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -92,6 +102,7 @@ impl AttributeText {
         AttributeText(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
     }
 
+    /// The text, not escaped.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -102,12 +113,8 @@ mod tests {
     use super::*;
     use crate::http::problem::Place;
 
-    fn told(problem: &Problem) -> (u16, Option<&str>, Option<Place>) {
-        (problem.status(), problem.field.as_deref(), problem.place)
-    }
-
     #[test]
-    fn text_is_what_xml_can_carry() {
+    fn text_has_only_characters_that_xml_can_carry() {
         for text in [
             "",
             "a\tb\nc",
@@ -126,7 +133,7 @@ mod tests {
         ] {
             let problem = Text::new("body", text.to_owned()).expect_err(name);
             assert_eq!(
-                told(&problem),
+                problem.facts(),
                 (422, Some("body"), Some(Place::Offset(offset))),
                 "{problem}"
             );
@@ -146,7 +153,7 @@ mod tests {
         for text in ["ü\t", "ü\n", "ü\r\n", "ü\u{1}"] {
             let problem = AttributeText::new("id", text.to_owned()).expect_err(text);
             assert_eq!(
-                told(&problem),
+                problem.facts(),
                 (422, Some("id"), Some(Place::Offset(1))),
                 "{problem}"
             );
@@ -155,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_id_is_made_once() {
+    fn generated_ids_are_different() {
         let ids: std::collections::HashSet<_> =
             (0..1000).map(|_| AttributeText::random().0).collect();
         assert_eq!(ids.len(), 1000);

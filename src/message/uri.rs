@@ -8,7 +8,7 @@ pub struct Uri(String);
 
 impl Uri {
     /// # Errors
-    /// 422 with the field, and where there is one the offset of the first character that no URI has.
+    /// 422 with the field and, if there is one, the offset of the first illegal character.
     pub fn new(field: &'static str, uri: String) -> Result<Uri, Problem> {
         let problem = |what: &str| {
             Problem::meaning(format!(
@@ -32,7 +32,7 @@ impl Uri {
     }
 }
 
-/// unreserved, reserved and "%" (RFC 3986, sections 2.1 to 2.3).
+/// The legal characters: unreserved, reserved and "%" (RFC 3986, sections 2.1 to 2.3).
 fn is_uri_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
 }

@@ -1,25 +1,22 @@
 //! XHTML-IM (XEP-0071) reduced to its profile.
 //!
-//! What a client sends as `html` is read as XML, and a new tree is built from what the profile
-//! allows. Nothing is copied that is not named here: an element, an attribute or a style property
-//! that nobody thought of is left out.
+//! The field `html` is parsed as XML. A new tree is built from the elements, attributes and style properties that the
+//! profile allows. Everything that is not listed here is left out.
 //!
-//! `ammonia` was looked at, over `html5ever`: it repairs HTML and never says what is wrong, where XHTML
-//! that is not well-formed is to be refused with its line and column.
+//! The `ammonia` crate (over `html5ever`) does not suit: it repairs HTML without reporting faults, but XHTML that is
+//! not well-formed has to be refused with line and column.
 //!
 //! | step | module |
 //! |---|---|
-//! | what the parser would not notice, or not survive | [`survey`] |
-//! | what is wrong, in words | [`explain`] |
-//! | the parsed tree → the profile | [`profile`], [`style`] |
-//! | the profile → plain text | [`plain_text`] |
+//! | checks before the parser: its cost, and faults that it does not notice | `survey` |
+//! | a fault → an explanation | `explain` |
+//! | the parsed tree → the profile | `profile`, `style` |
+//! | the profile → plain text | `plain_text` |
 
 mod explain;
 mod node;
 mod plain_text;
 mod profile;
-mod quoted;
-mod space;
 mod style;
 mod survey;
 
@@ -35,19 +32,20 @@ use crate::http::problem::Problem;
 const BEFORE: &str = "<body xmlns='http://www.w3.org/1999/xhtml'>";
 const AFTER: &str = "</body>";
 
-/// A fragment that holds nothing but the profile; the children of XHTML-IM's `<body/>`
-/// (XEP-0071, section 7). Only [`reduce`] makes one.
+/// A fragment within the profile: the children of XHTML-IM's `<body/>` (XEP-0071, section 7). Only [`reduce`] makes
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragment {
     nodes: Vec<Node>,
 }
 
 impl Fragment {
+    /// The nodes, in order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Whether there is nothing to see: no picture, and no text but white space.
+    /// Whether it shows nothing: no picture, and only white space as text.
     pub fn is_empty(&self) -> bool {
         fn blank(node: &Node) -> bool {
             match node {
@@ -60,27 +58,26 @@ impl Fragment {
         self.nodes.iter().all(blank)
     }
 
-    /// The same as plain text, for the `<body/>` of the message (XEP-0071, section 8, rule 2).
+    /// The fragment as plain text, for the `<body/>` of the message (XEP-0071, section 8, rule 2).
     ///
-    /// Blocks, list items and `<br/>` make line breaks; items begin with `- ` or `1. `; a link is its
-    /// text, with the address in `<…>` where that is not the text; a picture is its `alt`, or its
-    /// address where that is empty. Trimmed, and with no more than one blank line at a time.
+    /// Blocks, list items and `<br/>` make line breaks. Items begin with `- ` or `1. `. A link is its text, followed by
+    /// the address in `<…>` if that differs. A picture is its `alt`, or its address if `alt` is empty. The text is
+    /// trimmed, and has at most one blank line in a row.
     pub fn to_text(&self) -> String {
         plain_text(&self.nodes)
     }
 }
 
-/// Reads the `html` that a client wrote, and keeps what the profile of XHTML-IM allows.
+/// Parses the `html` of a client, and keeps the parts that the profile of XHTML-IM allows.
 ///
-/// Unknown elements give way to their content (XEP-0071, section 9), but for those that have nothing
-/// to read in them, such as `<script/>`. Comments and processing instructions are dropped; CDATA is
-/// text; a `<body/>` around it all is taken as the wrapper it is.
+/// Unknown elements are replaced by their content (XEP-0071, section 9). Elements without readable content, such as
+/// `<script/>`, are dropped, and so are comments and processing instructions. CDATA is text. A `<body/>` around
+/// everything is the wrapper.
 ///
 /// # Errors
 ///
-/// 422 with line and column in `source`, where it is not well-formed XML, holds a document type or a
-/// character that XML 1.0 does not allow, or is nested more than 100 deep; 413 where it holds more
-/// markup than any message needs.
+/// 422 with line and column in `source` if it is not well-formed XML, has a document type or a character that XML 1.0
+/// does not allow, or is nested more than 100 deep; 413 if it has too much markup.
 pub fn reduce(source: &str) -> Result<Fragment, Problem> {
     let at = |(offset, detail): (usize, String)| {
         let (line, column) = line_and_column(source, offset);

@@ -107,7 +107,7 @@ const german = {
 	"The token is revoked.": "Das Token ist widerrufen.",
 	"Revoke": "Widerrufen",
 	"Revoke {0}": "{0} widerrufen",
-	"Revoke {0}? Programs that use it can send no more.": "{0} widerrufen? Programme, die es benutzen, können nichts mehr senden.",
+	"Revoke {0}? Programs that use it can no longer send.": "{0} widerrufen? Programme, die es benutzen, können nichts mehr senden.",
 	"only to {0}": "nur an {0}",
 	"only {0}": "nur {0}",
 	"{0} a minute": "{0} in der Minute",
@@ -422,7 +422,7 @@ async function list_tokens() {
 		const times = [token.made && t("made {0}", time(token.made)), token.used ? t("used {0}", time(token.used)) : t("never used")].filter(Boolean);
 		const revoke = make("button", { type: "button", className: "small" }, t("Revoke"));
 		revoke.setAttribute("aria-label", t("Revoke {0}", name));
-		revoke.addEventListener("click", () => confirm(t("Revoke {0}? Programs that use it can send no more.", name)) && revoke_token(token.id));
+		revoke.addEventListener("click", () => confirm(t("Revoke {0}? Programs that use it can no longer send.", name)) && revoke_token(token.id));
 		return make("li", {}, make("div", {}, make("strong", {}, name),
 			make("p", { className: "quiet" }, limits.join(" · ") || t("not limited")),
 			make("p", { className: "quiet" }, times.join(" · ")), make("p", { className: "quiet" }, token.id)), revoke);

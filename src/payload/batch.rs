@@ -1,8 +1,9 @@
-//! The messages of one request, from what was read to what is sent.
+//! The messages of one request: their recipients are resolved, then they are sent one by one.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::body::Extras;
 use super::file::File;
 use super::reader::{Payload, Unaddressed};
 use crate::http::answer::Answer;
@@ -14,16 +15,17 @@ use crate::message::kind::Kind;
 use crate::message::limits::Limits;
 use crate::message::{Message, Recipient, Recipients};
 
-/// Bytes of ids and addresses that the answer to a request may repeat.
+/// The most bytes of ids and addresses in the answer to a request.
 const LONGEST_ANSWER: usize = 16 << 20;
 
-/// Bytes that an answer has for each message beside its id and addresses.
+/// The bytes of an answer for each message, without its id and addresses.
 const OUTCOME: usize = 64;
-/// Bytes of an answer whose memory is not counted.
+/// The memory of an answer with at most so many bytes is not counted.
 const SHORT_ANSWER: usize = 32 << 10;
 
-/// Bytes of stanzas that a request may make: the server keeps each until its recipient's connection, or its storage, takes
-/// it. The largest message passes with the most recipients three times; and so does every body with one recipient.
+/// The most bytes of stanzas from one request: the server keeps each stanza until it is written to the recipient's
+/// connection or to its storage. This is enough for three of the largest messages with the most recipients, and for
+/// every body with one recipient.
 const MOST_SENT: usize = 64 << 20;
 
 fn answer_too_large() -> Problem {
@@ -39,7 +41,7 @@ fn too_much_to_send(most: usize) -> Problem {
     ))
 }
 
-/// A list of recipients as the client wrote it, and what it means. Messages that share a list share both.
+/// A list of recipients, as written and resolved. Messages with the same list share both.
 struct List {
     written: Arc<[String]>,
     recipients: Arc<[Recipient]>,
@@ -48,48 +50,47 @@ struct List {
 /// A list of recipients that is being resolved.
 struct Resolving {
     written: Arc<[String]>,
-    /// The place in `written` that comes next.
+    /// The index of the next recipient in `written`.
     next: usize,
     recipients: Recipients,
-    /// The place of the list in [`Batch::lists`].
+    /// The index of the list in [`Batch::lists`].
     list: usize,
 }
 
-/// The messages of a request: read, then all resolved, then handed out one by one.
+/// The messages of a request. First all recipients are resolved, then the messages are handed out one by one.
 ///
-/// Only the server knows what an address means, and asking it takes time: a caller resolves in
-/// slices that leave the event loop free.
+/// Only the server can normalise an address, and asking it takes time. So a caller resolves in slices, between which
+/// the event loop is free.
 pub struct Batch {
     from: String,
-    /// The recipients that the URL names, in its path and its query.
+    /// The recipients in the path and the query of the URL.
     in_url: Result<Arc<[String]>, Problem>,
     limits: Limits,
-    /// Where the sender is not free to send to anybody.
+    /// Absent if the sender may send to everybody.
     allowed: Option<Rc<Allowed>>,
     messages: Vec<Unaddressed>,
-    /// The recipients of each message, so far as they are resolved.
+    /// The recipients of each message that is resolved.
     recipients: Vec<Arc<[Recipient]>>,
     resolving: Option<Resolving>,
-    /// The list of the URL, and the list of the last message that has one.
+    /// The list of the URL, and the list of the last message with its own list.
     lists: [Option<List>; 2],
-    many: bool,
-    answer: Option<Answer>,
-    files: Vec<File>,
-    /// Messages × recipients so far.
+    /// The content of the body besides its messages.
+    extras: Extras,
+    /// Messages × recipients that are resolved.
     total: usize,
-    /// Bytes of ids and addresses in the answer, so far as they are resolved.
+    /// The bytes of ids and addresses in the answer, for the resolved messages.
     answer_len: usize,
-    /// Bytes of stanzas, so far as they are resolved.
+    /// The bytes of the stanzas of the resolved messages.
     sent_len: usize,
-    /// Whether any message goes to a room.
+    /// Whether a resolved message goes to a room.
     to_rooms: bool,
-    /// The message and the recipient that come next.
+    /// The indices of the next message and recipient to hand out.
     next: (usize, usize),
 }
 
 impl Batch {
-    /// What a sender's request will mean, once it is read. `from` is the sender's address, `in_url`
-    /// the recipients that the URL names, `allowed` those to whom alone it may go.
+    /// A batch without messages, until [`Batch::take`]. `from` is the sender's address, `in_url` the recipients in the
+    /// URL. `allowed` limits the recipients.
     pub fn new(
         from: String,
         in_url: Result<Vec<String>, Problem>,
@@ -105,9 +106,7 @@ impl Batch {
             recipients: Vec::new(),
             resolving: None,
             lists: [None, None],
-            many: false,
-            answer: None,
-            files: Vec::new(),
+            extras: Extras::default(),
             total: 0,
             answer_len: 0,
             sent_len: 0,
@@ -116,11 +115,11 @@ impl Batch {
         }
     }
 
-    /// Takes what was read.
+    /// Takes the content of the body.
     ///
     /// # Errors
-    /// The problem of the body, or of the path: a path that cannot be read (400) is told before a
-    /// field that is wrong (422), and behind everything else.
+    /// The problem of the body or of the path. The problem of the path is reported before a 422 of the body, and after
+    /// its other problems.
     pub fn take(&mut self, payload: Result<Payload, Problem>) -> Result<(), Problem> {
         let payload = match (payload, &self.in_url) {
             (Err(problem), Err(path)) if problem.kind > ProblemKind::BadRequest => {
@@ -129,19 +128,17 @@ impl Batch {
             (Ok(_), Err(path)) => return Err(path.clone()),
             (payload, _) => payload?,
         };
-        self.many = payload.many;
-        self.answer = payload.answer;
-        self.files = payload.files;
+        self.extras = payload.extras;
         self.recipients = Vec::with_capacity(payload.messages.len());
         self.messages = payload.messages;
         Ok(())
     }
 
-    /// Resolves one recipient after the other while `goes_on()`; says whether all are resolved.
+    /// Resolves one recipient after another while `goes_on()` is true. Returns whether all are resolved.
     ///
     /// # Errors
-    /// 403 for a recipient that is not allowed, 422, and 413 for a message that its addresses make too
-    /// large.
+    /// 403 for a recipient that is not allowed; 422 for an invalid recipient, and for too many; 413 if the addresses
+    /// make a message too large.
     pub fn resolve(
         &mut self,
         server: &impl Server,
@@ -149,11 +146,11 @@ impl Batch {
     ) -> Result<bool, Problem> {
         while self.unresolved() > 0 {
             self.resolve_one(server)
-                .map_err(|problem| match self.many {
+                .map_err(|problem| match self.extras.many {
                     true => problem.of_message(self.recipients.len()),
                     false => problem,
                 })?;
-            if self.many && self.total > self.limits.batch {
+            if self.extras.many && self.total > self.limits.batch {
                 return Err(self.limits.too_many_messages());
             }
             if self.answer_len > LONGEST_ANSWER {
@@ -170,7 +167,7 @@ impl Batch {
         Ok(self.unresolved() == 0)
     }
 
-    /// Resolves the next recipient, and behind the last one of a message the message.
+    /// Resolves the next recipient. After the last recipient of a message, it completes the message.
     fn resolve_one(&mut self, server: &impl Server) -> Result<(), Problem> {
         let mut resolving = match self.resolving.take() {
             Some(resolving) => resolving,
@@ -217,7 +214,7 @@ impl Batch {
         self.address(recipients)
     }
 
-    /// Addresses the next message, whose recipients these are.
+    /// Gives the next message its recipients.
     fn address(&mut self, recipients: Arc<[Recipient]>) -> Result<(), Problem> {
         let content = &self.messages[self.recipients.len()].content;
         let others = self.from.len() + content.id().len();
@@ -235,7 +232,7 @@ impl Batch {
     /// Takes the memory that the answer needs until its client has read it, once all recipients are resolved.
     ///
     /// # Errors
-    /// 503 if too many answers to the account, or to others, are unread.
+    /// 503 if too many long answers are unread.
     pub fn answer_memory(&self) -> Result<Option<Share>, Problem> {
         let bytes = self.answer_len + self.total * OUTCOME;
         if bytes <= SHORT_ANSWER {
@@ -253,13 +250,13 @@ impl Batch {
 
     /// The files that are to be uploaded before anything is sent.
     pub fn files(&self) -> &[File] {
-        &self.files
+        &self.extras.files
     }
 
-    /// Links the message at this place to its file, once all recipients are resolved.
+    /// Adds the link to its file to the message at this index, once all recipients are resolved.
     ///
     /// # Errors
-    /// 502 for what is no URL.
+    /// 502 if `url` is not a URL.
     pub fn link(&mut self, index: usize, url: &str) -> Result<(), Problem> {
         match self.messages.get_mut(index) {
             Some(message) => message.content.link(url),
@@ -282,27 +279,30 @@ impl Batch {
         }
     }
 
-    /// Whether it is exactly one message that is not answered with an array.
+    /// Whether it is exactly one message whose answer is not an array.
     pub fn is_single(&self) -> bool {
-        !self.many && self.total == 1 && self.unresolved() == 0 && self.files.is_empty()
+        !self.extras.many
+            && self.total == 1
+            && self.unresolved() == 0
+            && self.extras.files.is_empty()
     }
 
     /// Whether the answer is an array, even for one message.
     pub fn is_many(&self) -> bool {
-        self.many || self.total > 1
+        self.extras.many || self.total > 1
     }
 
-    /// How another program expects to be answered where all is well.
+    /// The answer that another program expects for success.
     pub fn answer(&self) -> Option<&Answer> {
-        self.answer.as_ref()
+        self.extras.answer.as_ref()
     }
 
-    /// How many messages it makes, so far as they are resolved: one for each recipient.
+    /// The number of messages to send, one for each resolved recipient.
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// Whether any message goes to a room, so far as they are resolved.
+    /// Whether a resolved message goes to a room.
     pub fn is_to_rooms(&self) -> bool {
         self.to_rooms
     }
@@ -314,11 +314,11 @@ impl Batch {
             std::mem::take(&mut self.recipients),
             self.resolving.take(),
             std::mem::take(&mut self.lists),
-            std::mem::take(&mut self.files),
+            std::mem::take(&mut self.extras.files),
         )
     }
 
-    /// How many messages are not resolved.
+    /// The number of messages that are not resolved.
     pub fn unresolved(&self) -> usize {
         self.messages.len() - self.recipients.len()
     }

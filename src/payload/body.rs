@@ -1,4 +1,4 @@
-//! A body as its headers describe it, and what it held.
+//! A body as its headers describe it, and its content.
 
 use encoding_rs::Encoding;
 
@@ -8,47 +8,42 @@ use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
 
-/// A body without its content codings.
+/// A body after its content codings are decoded.
 #[derive(Clone, Copy)]
 pub struct Body<'a> {
+    /// The decoded bytes.
     pub bytes: &'a [u8],
+    /// The charset from Content-Type, by default UTF-8.
     pub charset: &'static Encoding,
-    /// Of `multipart`, as its media type names it.
+    /// The boundary parameter of `multipart/form-data`.
     pub boundary: Option<&'a [u8]>,
-    /// The memory from which is taken what the body becomes.
+    /// The memory for the values that are read from the body.
     pub memory: &'a Share,
 }
 
-/// Takes the messages of a body, one after the other: thousands of drafts would have many times the bytes of the body.
+/// Takes the messages of a body one by one: a list of thousands of drafts would need much more memory than the body.
 ///
 /// # Errors
-/// Where no more is to be read.
-pub type Take<'a> = dyn FnMut(Draft) -> Result<(), Problem> + 'a;
+/// A problem that ends the reading.
+pub type Sink<'a> = dyn FnMut(Draft) -> Result<(), Problem> + 'a;
 
-/// What a body held beside its messages.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Read {
-    /// Whether it was an array or NDJSON, which is answered with an array.
+/// The content of a body besides its messages.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Extras {
+    /// Whether it was an array or NDJSON. Then the answer is an array.
     pub many: bool,
-    /// Where there are any, each message links to the file in the same place.
+    /// The answer that another program expects for success.
+    pub answer: Option<Answer>,
+    /// The files. If there are any, each message links to the file with the same index.
     pub files: Vec<File>,
 }
 
-/// What a template made of a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drafts {
-    /// At most one; none where the template has nothing to say.
-    pub drafts: Vec<Draft>,
-    /// How another program expects to be answered where all is well.
-    pub answer: Option<Answer>,
-}
-
-/// What a format reads, for tests.
+/// The drafts that a format reads, for tests.
 #[cfg(test)]
 pub fn drafts_of(
     body: (&[u8], &'static Encoding, Option<&[u8]>),
-    read: impl FnOnce(&Body, &mut Take) -> Result<Read, Problem>,
-) -> Result<(Vec<Draft>, Read), Problem> {
+    read: impl FnOnce(&Body, &mut Sink) -> Result<Extras, Problem>,
+) -> Result<(Vec<Draft>, Extras), Problem> {
     let (bytes, charset, boundary) = body;
     let memory = Share::alone(bytes.len());
     let body = Body {

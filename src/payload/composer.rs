@@ -60,7 +60,11 @@ pub struct Composer {
 impl Composer {
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn new(limits: Limits, base: String, templates: Arc<Templates>) -> std::io::Result<Composer> {
+    pub fn new(
+        limits: Limits,
+        base: String,
+        templates: Arc<Templates>,
+    ) -> std::io::Result<Composer> {
         Ok(Composer {
             limits,
             base,
@@ -80,7 +84,11 @@ impl Composer {
     ///
     /// # Errors
     /// What is wrong with the headers or the body; 503 if too many large bodies wait.
-    pub fn compose(&self, mut posted: Posted, server: &impl Server) -> Result<Composition, Problem> {
+    pub fn compose(
+        &self,
+        mut posted: Posted,
+        server: &impl Server,
+    ) -> Result<Composition, Problem> {
         let in_url = self.recipients_in_url(&mut posted);
         let reader = self.reader(&mut posted)?;
         let mut batch = Batch::new(

@@ -1,4 +1,4 @@
-//! Files: uploaded by the sender (XEP-0363), and linked to in messages.
+//! Files: they are uploaded in the sender's name (XEP-0363), and messages link to them.
 
 use std::ops::Range;
 
@@ -12,27 +12,27 @@ use crate::message::text::is_xml;
 /// A file to be uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Without a folder, in characters that XML can carry; at most 200 bytes.
+    /// A name without a folder, in characters that XML can carry, of at most 200 bytes.
     pub name: String,
     /// Type and subtype.
     pub media_type: String,
     pub content: Content,
 }
 
-/// What a file holds: at least a byte.
+/// The content of a file: at least one byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// These bytes of the request's body, as it came.
+    /// These bytes of the request's body as received.
     InBody(Range<usize>),
-    /// What a content coding was undone of.
+    /// Bytes from a decoded body.
     Unpacked(Vec<u8>),
 }
 
-/// As long a name may be, in bytes.
+/// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
 
 impl File {
-    /// `name` as the client gives it, and `media_type`, where it does.
+    /// `name` and `media_type` as the client gives them, if it does.
     pub fn new(name: Option<&str>, media_type: Option<&[u8]>, content: Content) -> File {
         let media_type = media_type.filter(|name| is_media_type(name));
         let media_type = media_type.unwrap_or(b"application/octet-stream");
@@ -44,10 +44,10 @@ impl File {
         }
     }
 
-    /// Takes what it holds out of the body, and says how many bytes of memory that takes.
+    /// Copies the content out of a decoded body. Returns the bytes of memory that this takes.
     ///
     /// # Errors
-    /// 413 and 503 where there is no memory for it.
+    /// 413 or 503 if there is not enough memory.
     pub fn unpack(&mut self, body: &[u8], memory: &Share) -> Result<usize, Problem> {
         let Content::InBody(range) = &self.content else {
             return Ok(0);
@@ -59,7 +59,7 @@ impl File {
     }
 }
 
-/// The name behind the last folder; where nothing is left, `file`, with an ending that the media type suggests.
+/// The name after the last folder. If nothing is left, it is `file` with an ending that suits the media type.
 fn legal_name(name: &str, media_type: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let legal = |c: &char| !c.is_control() && is_xml(*c);
@@ -87,7 +87,7 @@ fn legal_name(name: &str, media_type: &str) -> String {
     format!("{}{ending}", &stem[..end.unwrap_or_default()])
 }
 
-/// The file name that `Content-Disposition` tells (RFC 6266, section 4.3).
+/// The file name in `Content-Disposition` (RFC 6266, section 4.3).
 pub fn name_in(disposition: &[u8]) -> Option<String> {
     let (mut plain, mut extended) = (None, None);
     for (key, value) in parameters(disposition).1.flatten() {
@@ -100,7 +100,7 @@ pub fn name_in(disposition: &[u8]) -> Option<String> {
     extended.or(plain)
 }
 
-/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`; also in ISO-8859-1, which RFC 5987 had besides.
+/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`. ISO-8859-1 is understood too (RFC 5987).
 fn decoded(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |&byte| byte == b'\'');
     let (charset, _, encoded) = (parts.next()?, parts.next()?, parts.next()?);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_folder_and_nothing_that_xml_cannot_carry() {
+    fn a_name_has_no_folder_and_only_characters_that_xml_can_carry() {
         for (given, legal) in [
             ("graph.png", "graph.png"),
             ("/etc/passwd", "passwd"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_name_is_left_the_media_type_suggests_one() {
+    fn a_file_without_a_name_is_named_by_its_media_type() {
         for given in ["", "..", "/", "a/", "\u{1}"] {
             assert_eq!(name(given, "image/jpeg"), "file.jpg");
             assert_eq!(name(given, "application/pdf"), "file.pdf");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_that_is_none_is_bytes() {
+    fn a_malformed_media_type_becomes_application_octet_stream() {
         let file = |media_type: &[u8]| File::new(None, Some(media_type), Content::InBody(0..1));
         assert_eq!(file(b"Image/PNG").media_type, "image/png");
         for media_type in [&b"image"[..], b"", b"a/b/c", b"a b/c", b"\xff/x"] {

@@ -7,41 +7,42 @@ use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr2};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::name::Name;
 use crate::http::charset::{decode, decode_exactly, undecodable};
+use crate::http::percent::escaped_byte;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
-use crate::message::field;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
-/// Reads the fields of a form (WHATWG URL, section 5.1), with nothing replaced in silence.
+/// Reads the fields of a form (WHATWG URL, section 5.1). Bytes that are not valid are refused, not replaced.
 ///
-/// The charset holds for the bytes as they stand and for those that are percent-encoded.
+/// The charset applies to raw and to percent-encoded bytes.
 ///
 /// # Errors
 ///
 /// 400 with the offset in the body for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let mut draft = Draft {
         read_as: "a form",
         ..Draft::default()
     };
     each_pair(body, |name, value| {
-        match field::named(name) {
+        match Field::named(name) {
             Some(field) => draft.add(field, value, limits),
             None => draft.add_unknown(name),
         }
         Ok(())
     })?;
     take(draft)?;
-    Ok(Read::default())
+    Ok(Extras::default())
 }
 
-/// Hands on the pairs of a form, in order.
+/// Calls `take` with each pair of a form, in order.
 ///
 /// # Errors
-/// As above, and what `take` says.
+/// As [`read`], and the problem of `take`.
 pub(super) fn each_pair(
     body: &Body,
     mut take: impl FnMut(&str, String) -> Result<(), Problem>,
@@ -66,7 +67,7 @@ pub(super) fn each_pair(
     }
 }
 
-/// Takes the pairs of a form that is sound UTF-8.
+/// Reads the pairs of a form in valid UTF-8.
 struct Pairs<F>(F);
 
 impl<'de, F: FnMut(&str, String)> DeserializeSeed<'de> for Pairs<F> {
@@ -92,8 +93,8 @@ impl<'de, F: FnMut(&str, String)> Visitor<'de> for Pairs<F> {
     }
 }
 
-/// The same form in UTF-8, sound: each name and value percent-decoded, then decoded in the charset.
-/// That order matters, since a character may be half raw and half escaped (`%83A` in Shift_JIS).
+/// The same form in valid UTF-8. Each name and value is first percent-decoded, then decoded from the charset: a
+/// character may be half raw and half escaped (`%83A` in Shift_JIS).
 fn bytes_first<'a>(charset: &'static Encoding, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Problem> {
     let mark = match Encoding::for_bom(body) {
         Some((marked, length)) if marked == charset => length,
@@ -131,7 +132,7 @@ fn bytes_first<'a>(charset: &'static Encoding, body: &'a [u8]) -> Result<Cow<'a,
     })
 }
 
-/// What stands before the first such byte, and behind it.
+/// The bytes before and after the first separator.
 fn split(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match memchr(separator, bytes).and_then(|at| bytes.split_at_checked(at)) {
         Some((before, behind)) => (before, behind.get(1..)),
@@ -139,8 +140,8 @@ fn split(bytes: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// A name or value without its escapes, made in `room` where it has any. A `%` that two hex digits do not follow stands
-/// for itself.
+/// A name or value without its escapes. `room` holds it if it has any. A `%` without two hex digits after it stands for
+/// itself.
 fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     if memchr2(b'%', b'+', piece).is_none() {
         return piece;
@@ -164,20 +165,7 @@ fn unescape<'a>(piece: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     room
 }
 
-/// The byte that two hex digits stand for, and what follows them.
-fn escaped_byte(text: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    match text {
-        [high, low, rest @ ..] => Some(((digit(*high)? << 4) | digit(*low)?, rest)),
-        _ => None,
-    }
-}
-
-/// Where in a piece the byte is written that is at this index when it has no escapes.
+/// The place in an escaped piece of the byte that has this index in the unescaped piece.
 fn place_in(piece: &[u8], index: usize) -> usize {
     (0..index).fold(0, |at, _| match piece.get(at..) {
         Some([b'%', digits @ ..]) if escaped_byte(digits).is_some() => at + 3,
@@ -185,7 +173,7 @@ fn place_in(piece: &[u8], index: usize) -> usize {
     })
 }
 
-/// Text as a piece of a form: the bytes that mean something in one are escaped.
+/// Appends text to a form. The bytes with a meaning in forms are escaped.
 fn escape(text: &str, form: &mut Vec<u8>) {
     for byte in text.bytes() {
         match byte {
@@ -202,15 +190,15 @@ fn is_utf16(charset: &'static Encoding) -> bool {
     charset == UTF_16LE || charset == UTF_16BE
 }
 
-/// Whether the bytes `&`, `=`, `+` and `%` need not be these characters: in UTF-16, and in ISO-2022-JP
-/// behind a raw escape sequence.
+/// Whether the bytes `&`, `=`, `+` and `%` may be parts of other characters: in UTF-16, and in ISO-2022-JP after a raw
+/// escape sequence.
 fn is_text_first(charset: &'static Encoding, body: &[u8]) -> bool {
     is_utf16(charset) || charset == ISO_2022_JP && memchr(0x1B, body).is_some()
 }
 
-/// The same form in UTF-8, sound: the body decoded, and then each run of escapes.
+/// The same form in valid UTF-8. First the body is decoded, then each run of escapes.
 ///
-/// No form can be written in UTF-16 without NUL bytes. An ASCII one labelled so has them in its escapes.
+/// A form in UTF-16 always has NUL bytes. If an ASCII form is labelled UTF-16, only its escapes are in UTF-16.
 fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Problem> {
     let ascii = is_utf16(charset) && body.is_ascii() && memchr(0, body).is_none();
     let whole = if ascii { UTF_8 } else { charset };
@@ -250,7 +238,7 @@ fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Proble
     Ok(utf8)
 }
 
-/// Where the bytes begin that are decoded to the text from this index on.
+/// The place in the bytes of the character at this index of the text.
 fn place_of_text(charset: &'static Encoding, bytes: &[u8], index: usize) -> usize {
     let mut decoder = charset.new_decoder_without_bom_handling();
     let mut written = 0;
@@ -275,12 +263,12 @@ mod tests {
     use crate::payload::body::drafts_of;
 
     fn read(charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
-        let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+        let read = |body: &Body, take: &mut Sink| super::read(body, &LIMITS, take);
         drafts_of((bytes, charset, None), read).map(|(mut drafts, _)| drafts.remove(0).known())
     }
 
     fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
-        draft.values[field::named(field)?].as_deref()
+        draft.values[Field::named(field)?].as_deref()
     }
 
     #[track_caller]
@@ -307,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_land_where_they_are_named() {
+    fn each_field_gets_its_value() {
         let form = b"to=a%40example.org&type=chat&body=1&subject=2&html=3&thread=4&id=5&lang=6&oob_url=7&state=8&replace=9&to=b&x=y";
         let expected = Draft::of(&[
             ("to", "a@example.org"),
@@ -328,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn plus_and_escapes_are_undone_once() {
+    fn plus_and_escapes_are_decoded_once() {
         body(UTF_8, "body=as+ü%C3%BC%2B%2525".as_bytes(), "as üü+%25");
         body(UTF_8, b"b%6Fdy=a=b%26c%3D&&", "a=b&c=");
         body(WINDOWS_1252, b"&b%6Fdy=a=b%26c%3D&x&", "a=b&c=");
@@ -343,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_sound_utf8_is_not_copied() {
+    fn a_form_in_valid_utf8_is_not_copied() {
         for form in [
             "body=x&to=y",
             "body=as+%C3%BC%25",
@@ -357,18 +345,18 @@ mod tests {
     }
 
     #[test]
-    fn the_charset_holds_for_raw_and_escaped_bytes() {
+    fn the_charset_applies_to_raw_and_escaped_bytes() {
         body(WINDOWS_1252, b"body=x+\xFC%80&to=%FC", "x ü€");
-        // These are three letters there, and no mark of UTF-8: the first field is not `body`.
+        // In this charset, these bytes are three letters, not the mark of UTF-8: the first field is not `body`.
         body(WINDOWS_1252, b"\xEF\xBB\xBFbody=x&body=y", "y");
         body(ISO_2022_JP, b"body=%1B%24BF%7CK%5C%1B%28B%21", "日本!");
         body(ISO_2022_JP, b"body=\x1b$BF|K\\\x1b(B%21&x=y", "日本!");
-        // The two-byte character that this sequence holds ends in the byte of `&`.
+        // The second byte of this character is the byte of `&`.
         body(ISO_2022_JP, b"body=\x1b$B0&\x1b(B&x=y", "愛");
     }
 
     #[test]
-    fn utf16_is_read_as_text_first() {
+    fn utf16_is_decoded_before_escapes() {
         let utf16 = |form: &str| {
             form.encode_utf16()
                 .flat_map(u16::to_le_bytes)

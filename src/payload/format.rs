@@ -1,6 +1,6 @@
-//! The formats in which a message can be written.
+//! The formats of messages.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::{form, json, multipart, ndjson, text};
 use crate::http::problem::Problem;
 use crate::message::limits::Limits;
@@ -28,7 +28,7 @@ pub static FORMATS: [Format; 5] = [
     Format {
         media_type: "application/json",
         read: json::read,
-        // Many small things take longer than one large, and XHTML longer than text.
+        // Many small values take longer than one large value, and XHTML takes longer than text.
         quick: |body| match body.trim_ascii_start() {
             [b'[', ..] => 8,
             body if memchr::memmem::find(body, b"html").is_some() => 16,
@@ -44,18 +44,17 @@ pub static FORMATS: [Format; 5] = [
     },
 ];
 
-/// What is particular to one format.
+/// The declaration of a format.
 pub struct Format {
     pub media_type: &'static str,
-    /// Reads a body, and hands on its messages.
+    /// Reads a body, and hands its messages to the `Sink`.
     ///
     /// # Errors
-    /// 413, 400, 415 and 422, as each format's module says.
-    pub read: fn(&Body, &Limits, &mut Take) -> Result<Read, Problem>,
-    /// Up to how many kilobytes this body is surely read within a millisecond, which is as long
-    /// as the event loop can wait.
+    /// 413, 400, 415 and 422: see the module of each format.
+    pub read: fn(&Body, &Limits, &mut Sink) -> Result<Extras, Problem>,
+    /// The size in kilobytes up to which this body is read within a millisecond: the event loop can wait so long.
     quick: fn(&[u8]) -> usize,
-    /// Whether it may hold files beside the message.
+    /// Whether a body may hold files besides the message.
     pub holds_files: bool,
 }
 
@@ -73,7 +72,7 @@ impl Format {
     }
 }
 
-/// The media types of the formats, as headers list them.
+/// The media types of the formats, as a header lists them.
 pub fn media_types() -> String {
     FORMATS
         .each_ref()

@@ -6,13 +6,13 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::name::Name;
 use crate::http::charset;
 use crate::http::memory::Share;
 use crate::http::problem::{Problem, shortened};
 use crate::message::draft::{Draft, Recipients};
-use crate::message::field::{self, FIELDS, Takes};
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
 /// Reads one object with the fields of a message, or an array of such objects (RFC 8259), at most
@@ -20,26 +20,25 @@ use crate::message::limits::Limits;
 ///
 /// # Errors
 ///
-/// 400 with line and column for what is not JSON, lone surrogates and nesting deeper than 127 among
-/// it. 422 for anything but an
-/// object or an array, for an empty array and for one that is too long.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+/// 400 with line and column for malformed JSON, and for lone surrogates and nesting deeper than 127. 422 unless it is
+/// an object or an array, for an empty array, and for one that is too long.
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
     let reading = Reading {
         take: RefCell::new(Some(take)),
         ..Reading::of(limits, body.memory)
     };
-    match parse(&text, 1, Want::Messages(&reading))? {
+    match parse(&text, 1, Expected::Messages(&reading))? {
         Value::Message(draft) => {
             reading.hand_on(*draft)?;
-            Ok(Read::default())
+            Ok(Extras::default())
         }
         Value::Messages(0) => Err(Problem::meaning(
             "the array is empty; an object with the fields of a message is needed in it",
         )),
-        Value::Messages(_) => Ok(Read {
+        Value::Messages(_) => Ok(Extras {
             many: true,
-            ..Read::default()
+            ..Extras::default()
         }),
         other => Err(Problem::meaning(format!(
             "the JSON is {}; an object with the fields of a message, or an array of such objects, is needed",
@@ -48,7 +47,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
 }
 
-/// Reads one object on a line of its own.
+/// Reads one object from a line of NDJSON.
 pub(super) fn read_line(
     text: &str,
     line: usize,
@@ -56,18 +55,18 @@ pub(super) fn read_line(
     memory: &Share,
 ) -> Result<Draft, Problem> {
     let reading = Reading::of(limits, memory);
-    Ok(draft_of(parse(text, line, Want::Message(&reading))?))
+    Ok(draft_of(parse(text, line, Expected::Message(&reading))?))
 }
 
-/// What every place in the JSON is read with.
+/// The state of reading a text.
 struct Reading<'a> {
     limits: &'a Limits,
     memory: &'a Share,
-    /// Takes the messages of an array; of a line, there is only one.
-    take: RefCell<Option<&'a mut Take<'a>>>,
-    /// How many messages were handed on: when the text is read once more, these are passed over.
+    /// Takes the messages of an array. It is absent for NDJSON, where a line is one message.
+    take: RefCell<Option<&'a mut Sink<'a>>>,
+    /// The number of messages that `take` has got. If the text is read again, they are skipped.
     handed_on: Cell<usize>,
-    /// Why the reading was stopped.
+    /// The problem that has stopped the reading.
     fault: RefCell<Option<Problem>>,
 }
 
@@ -90,7 +89,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Stops the reading where something cannot go on.
+    /// Stops the reading if there is a problem.
     fn stop<T, E: Error>(&self, result: Result<T, Problem>) -> Result<T, E> {
         result.map_err(|problem| {
             self.fault.replace(Some(problem));
@@ -113,21 +112,21 @@ fn draft_of(value: Value) -> Draft {
 }
 
 /// `line` is the number of the text's first line.
-fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
-    let error = match parse_once(text, want) {
+fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> {
+    let error = match parse_once(text, expected) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let stopped = || match want {
-        Want::Messages(reading) | Want::Message(reading) => reading.fault.take(),
+    let stopped = || match expected {
+        Expected::Messages(reading) | Expected::Message(reading) => reading.fault.take(),
         _ => None,
     };
     if let Some(problem) = stopped() {
         return Err(problem);
     }
-    // serde_json reads no number beyond a double. It is a number all the same, and no field takes one.
+    // serde_json does not read numbers beyond a double. They are valid JSON, and no field takes their value.
     if error.is_syntax() && error.to_string().starts_with("number out of range") {
-        if let Ok(value) = parse_once(&without_numbers(text), want) {
+        if let Ok(value) = parse_once(&without_numbers(text), expected) {
             return Ok(value);
         }
         if let Some(problem) = stopped() {
@@ -137,20 +136,20 @@ fn parse(text: &str, line: usize, want: Want) -> Result<Value, Problem> {
     Err(not_json(text, line, &error))
 }
 
-/// 400: where the text is no JSON. `line` is the number of its first line.
+/// 400: the text is not JSON. `line` is the number of its first line.
 pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();
     malformed(text, line, place_of(text, error), what)
 }
 
-fn parse_once(text: &str, want: Want) -> serde_json::Result<Value> {
+fn parse_once(text: &str, expected: Expected) -> serde_json::Result<Value> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = want.deserialize(&mut json)?;
+    let value = expected.deserialize(&mut json)?;
     json.end().map(|()| value)
 }
 
-/// The same text with a 0 for each number; whatever stands elsewhere stays where it is.
+/// The same text with a 0 for each number. Everything else keeps its place.
 fn without_numbers(text: &str) -> String {
     let (mut in_string, mut escaped, mut in_number) = (false, false, false);
     text.chars()
@@ -172,7 +171,7 @@ fn without_numbers(text: &str) -> String {
         .collect()
 }
 
-/// The offset of an error. serde_json tells the line, and how many of its bytes it has read.
+/// The offset of an error. serde_json reports the line, and the number of bytes that it has read of the line.
 fn place_of(text: &str, error: &serde_json::Error) -> usize {
     if error.is_eof() {
         return text.len();
@@ -198,9 +197,9 @@ fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Proble
     .line(line, column)
 }
 
-/// What a place in the JSON is read for.
+/// The value that is expected at a place in the JSON.
 #[derive(Clone, Copy)]
-enum Want<'a> {
+enum Expected<'a> {
     Nothing,
     String,
     Recipients(&'a Reading<'a>),
@@ -208,17 +207,17 @@ enum Want<'a> {
     Messages(&'a Reading<'a>),
 }
 
-/// What stands there.
+/// The value that was found.
 enum Value {
     Null,
     String(String),
     Recipients(Recipients),
-    /// An array that holds something else than strings, and what.
+    /// An array with another value than strings, and the type of that value.
     Mixed(&'static str),
     Message(Box<Draft>),
-    /// An array of messages that were handed on, and how many.
+    /// An array of messages that `take` has got, and their number.
     Messages(usize),
-    /// Not what was wanted: its type.
+    /// A value of another type than expected: its type.
     Other(&'static str),
 }
 
@@ -234,16 +233,16 @@ impl Value {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Want<'_> {
+impl<'de> DeserializeSeed<'de> for Expected<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        // Also what is of no interest must be JSON, which `IgnoredAny` does not look at that closely.
+        // Ignored values must be valid JSON too, and `IgnoredAny` does not check everything.
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Want<'_> {
+impl<'de> Visitor<'de> for Expected<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -272,17 +271,17 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
         Ok(match self {
-            Want::String | Want::Recipients(_) => Value::String(text.to_owned()),
+            Expected::String | Expected::Recipients(_) => Value::String(text.to_owned()),
             _ => Value::Other("a string"),
         })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         match self {
-            Want::Recipients(reading) => recipients(items, reading),
-            Want::Messages(reading) => messages(items, reading),
+            Expected::Recipients(reading) => recipients(items, reading),
+            Expected::Messages(reading) => messages(items, reading),
             _ => {
-                while items.next_element_seed(Want::Nothing)?.is_some() {}
+                while items.next_element_seed(Expected::Nothing)?.is_some() {}
                 Ok(Value::Other("an array"))
             }
         }
@@ -290,12 +289,12 @@ impl<'de> Visitor<'de> for Want<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         match self {
-            Want::Message(reading) | Want::Messages(reading) => {
+            Expected::Message(reading) | Expected::Messages(reading) => {
                 Ok(Value::Message(message(members, reading)?))
             }
             _ => {
                 while members.next_key::<Name>()?.is_some() {
-                    members.next_value_seed(Want::Nothing)?;
+                    members.next_value_seed(Expected::Nothing)?;
                 }
                 Ok(Value::Other("an object"))
             }
@@ -305,11 +304,11 @@ impl<'de> Visitor<'de> for Want<'_> {
 
 fn recipients<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result<Value, A::Error> {
     let mut recipients = Recipients::default();
-    while let Some(value) = items.next_element_seed(Want::String)? {
+    while let Some(value) = items.next_element_seed(Expected::String)? {
         match value {
             Value::String(string) => recipients.add(string, reading.limits),
             other => {
-                while items.next_element_seed(Want::Nothing)?.is_some() {}
+                while items.next_element_seed(Expected::Nothing)?.is_some() {}
                 return Ok(Value::Mixed(other.kind()));
             }
         }
@@ -323,7 +322,7 @@ fn messages<'a, 'de, A: SeqAccess<'de>>(
 ) -> Result<Value, A::Error> {
     let limits = reading.limits;
     let (mut count, mut spellings) = (0, 0);
-    while let Some(value) = items.next_element_seed(Want::Message(reading))? {
+    while let Some(value) = items.next_element_seed(Expected::Message(reading))? {
         let draft = draft_of(value);
         spellings += draft.to.as_ref().map_or(0, Recipients::count);
         count += 1;
@@ -337,7 +336,7 @@ fn messages<'a, 'de, A: SeqAccess<'de>>(
     Ok(Value::Messages(count))
 }
 
-/// What a key of an object takes among those that were seen, with its share of a table that has doubled.
+/// The bytes of a key in the set of keys, with its share of a table that has doubled.
 const SEEN: usize = 64;
 
 fn message<'a, 'de, A: MapAccess<'de>>(
@@ -351,16 +350,16 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     let mut seen = HashSet::new();
     let mut taken = 0;
     while let Some(Name(name)) = members.next_key()? {
-        let field = field::named(&name);
-        let value = members.next_value_seed(match field.map(|field| &FIELDS[field].takes) {
-            Some(Takes::Addresses) => Want::Recipients(reading),
-            Some(_) => Want::String,
-            None => Want::Nothing,
+        let field = Field::named(&name);
+        let value = members.next_value_seed(match field {
+            Some(Field::To) => Expected::Recipients(reading),
+            Some(_) => Expected::String,
+            None => Expected::Nothing,
         })?;
         if seen.contains(&name) {
             draft.note(
                 Problem::meaning(format!(
-                    "a key of the object is given twice, and may be given once: `{}`",
+                    "the key `{}` is given twice in the object; give it once",
                     shortened(&name)
                 ))
                 .field(shortened(&name)),
@@ -379,17 +378,17 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     Ok(draft)
 }
 
-/// Puts a value where it belongs, or notes that the field does not have such values.
-fn store(draft: &mut Draft, field: usize, value: Value, limits: &Limits) {
-    let (name, takes) = (FIELDS[field].name, &FIELDS[field].takes);
-    let (what, needed) = match (takes, value) {
+/// Stores a value in its field, or notes that it has the wrong type.
+fn store(draft: &mut Draft, field: Field, value: Value, limits: &Limits) {
+    let name = field.row().name;
+    let (what, needed) = match (field, value) {
         (_, Value::Null) => return,
         (_, Value::String(text)) => return draft.add(field, text, limits),
         (_, Value::Recipients(recipients)) => return draft.to = Some(recipients),
-        (Takes::Addresses, Value::Mixed(kind)) => {
+        (Field::To, Value::Mixed(kind)) => {
             (format!("holds {kind}"), "a string or an array of strings")
         }
-        (Takes::Addresses, other) => (
+        (Field::To, other) => (
             format!("is {}", other.kind()),
             "a string or an array of strings",
         ),

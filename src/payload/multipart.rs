@@ -1,7 +1,7 @@
 //! `multipart/form-data` → draft.
 //!
-//! `multer` was looked at, and `multipart-stream`: both read an asynchronous stream, and neither says at
-//! which byte something is wrong.
+//! The crates `multer` and `multipart-stream` do not suit: both read an asynchronous stream, and neither reports the
+//! byte of a fault.
 
 use std::borrow::Cow;
 
@@ -9,48 +9,48 @@ use encoding_rs::Encoding;
 use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::file::{Content, File, name_in};
 use crate::http::charset;
 use crate::http::parameters::parameters;
 use crate::http::problem::{Place, Problem};
 use crate::message::draft::Draft;
-use crate::message::field;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
-/// Reads the fields of a form in parts (RFC 7578), framed as RFC 2046, section 5.1.1, has it.
+/// Reads the fields of a form in parts (RFC 7578; RFC 2046, section 5.1.1).
 ///
-/// The text of a part is in the charset that its own `Content-Type` names, or else the form's field
-/// `_charset_` (RFC 7578, section 4.6), or else the request. A part that is a file gives its text to
-/// the field it is named after. Parts with unknown names are ignored, whatever is in them.
+/// The charset of a part is named by its own `Content-Type`, or else by the form's field `_charset_` (RFC 7578, section
+/// 4.6), or else by the request. If a part has a file name and the name of a field, its content is the value of that
+/// field. Parts with unknown names are ignored, whatever they hold.
 ///
 /// # Errors
 ///
-/// 400 with the offset in the body: framing or part headers that are broken, a part without a name,
-/// bytes that are not valid in the charset. 415: a charset that is unknown, a field that is itself
-/// multipart or has a transfer encoding.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+/// 400 with the offset in the body for malformed framing or part headers, for a part without a name, and for bytes that
+/// are not valid in the charset. 415 for an unknown charset, and for a field that is itself multipart or has a transfer
+/// encoding.
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let mut draft = Draft {
         read_as: "multipart/form-data",
         ..Draft::default()
     };
     let mut files = Vec::new();
     let wanted = |name: &str, _| {
-        let is_known = field::named(name).is_some();
+        let is_known = Field::named(name).is_some();
         if !is_known {
             draft.add_unknown(name);
         }
         is_known
     };
     let keep = |file| {
-        // One more is known to be too many.
+        // One more than the limit is enough to refuse the form.
         if files.len() <= MOST_FILES {
             files.push(file);
         }
     };
     let parts = read_parts(body, wanted, keep)?;
     for (name, value) in parts {
-        if let Some(field) = field::named(&name) {
+        if let Some(field) = Field::named(&name) {
             draft.add(field, value, limits);
         }
     }
@@ -62,18 +62,21 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
     draft.files = files.len();
     take(draft)?;
-    Ok(Read { many: false, files })
+    Ok(Extras {
+        files,
+        ..Extras::default()
+    })
 }
 
-/// As many files a form may have.
+/// The most files of a form.
 const MOST_FILES: usize = 100;
-/// The part that is a file to be uploaded.
+/// The name of a part with a file to upload.
 const FILE: &str = "file";
 
 /// The name and the text of each part that is `wanted(name, is_file)`, in order.
 ///
 /// # Errors
-/// As above.
+/// As [`read`].
 pub(super) fn parts(
     body: &Body,
     wanted: impl FnMut(&str, bool) -> bool,
@@ -81,7 +84,7 @@ pub(super) fn parts(
     read_parts(body, wanted, |_| {})
 }
 
-/// The same, and `on_file` gets each part `file` that has a file name.
+/// The same. `on_file` gets each part `file` with a file name.
 fn read_parts(
     body: &Body,
     mut wanted: impl FnMut(&str, bool) -> bool,
@@ -104,7 +107,7 @@ fn read_parts(
         )
     })?;
     while !line.closes {
-        // The line end of one delimiter may be the one before the next.
+        // The line end after one delimiter may also be the line end before the next.
         let next = delimiter_line(&delimiter, body, line.end - 2).ok_or_else(|| {
             broken(
                 body.len(),
@@ -135,7 +138,7 @@ fn read_parts(
     fields.into_iter().map(decode).collect()
 }
 
-/// RFC 2046, section 5.1.1: 1 to 70 `bchars`, the last of them no space.
+/// RFC 2046, section 5.1.1: 1 to 70 `bchars`, without a space at the end.
 fn legal_boundary(value: &[u8]) -> Result<&[u8], Problem> {
     let bchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     let fault = match value {
@@ -154,15 +157,15 @@ fn broken(offset: usize, fault: &str) -> Problem {
     Problem::syntax(format!("multipart, at byte {offset}: {fault}")).offset(offset)
 }
 
-/// A line that separates parts, with the line end before it, which is its own.
+/// A line that separates parts. The line end before it belongs to it.
 struct DelimiterLine {
     start: usize,
     end: usize,
-    /// It is the last; otherwise it ends in CR LF.
+    /// Whether it is the last. Other delimiter lines end in CR LF.
     closes: bool,
 }
 
-/// The delimiter line behind the preamble.
+/// The delimiter line after the preamble.
 fn first_line(delimiter: &Finder, body: &[u8]) -> Option<DelimiterLine> {
     let at_once = delimiter.needle().strip_prefix(b"\r\n")?;
     if body.starts_with(at_once) {
@@ -185,8 +188,8 @@ fn delimiter_line(delimiter: &Finder, body: &[u8], from: usize) -> Option<Delimi
     })
 }
 
-/// Where the line ends of which the boundary has been read, and whether it is the closing one. `None`
-/// where more follows than padding: a line of text that only begins like a boundary.
+/// The end of a line after its boundary, and whether it is the closing boundary. `None` if other text than padding
+/// follows: then it is a line of text that begins like a boundary.
 fn rest_of_line(body: &[u8], at: usize) -> Option<(usize, bool)> {
     let rest = body.get(at..)?;
     let (rest, closes) = match rest.strip_prefix(b"--") {
@@ -205,7 +208,7 @@ fn rest_of_line(body: &[u8], at: usize) -> Option<(usize, bool)> {
     Some((body.len() - end.len(), closes))
 }
 
-/// Bytes of the body, and where they stand in it.
+/// Bytes of the body, and their offset in it.
 #[derive(Clone, Copy)]
 struct Piece<'a> {
     at: usize,
@@ -225,7 +228,7 @@ impl<'a> Piece<'a> {
         ))
     }
 
-    /// One header with its line end, folded lines (RFC 5322, section 2.2.3) included, and what follows.
+    /// One header with its line end, including folded lines (RFC 5322, section 2.2.3), and the rest.
     fn split_header(self) -> Option<(Piece<'a>, Piece<'a>)> {
         let mut end = 0;
         loop {
@@ -272,7 +275,7 @@ impl<'a> Part<'a> {
             transfer_encoding: None,
             content: piece,
         };
-        // A part may end with its headers.
+        // A part may end after its headers.
         while !part.content.bytes.is_empty() {
             let (line, behind) = part.content.split_header().ok_or_else(|| {
                 broken(
@@ -329,7 +332,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Whether a file name is told, as clients do for files (RFC 7578, section 4.2).
+    /// Whether the part has a file name (RFC 7578, section 4.2).
     fn is_file(&self) -> bool {
         let value = self.disposition.as_ref().map(|header| &*header.value);
         let mut parameters = parameters(value.unwrap_or_default()).1;
@@ -340,7 +343,7 @@ impl<'a> Part<'a> {
         })
     }
 
-    /// The file that it is; none where a form was sent without choosing one.
+    /// The file in the part. `None` if a form was sent without choosing a file.
     fn file(&self) -> Option<File> {
         let Piece { at, bytes } = self.content;
         let value = |header: &'_ Option<Header<'a>>| {
@@ -354,7 +357,7 @@ impl<'a> Part<'a> {
         (!bytes.is_empty()).then(|| File::new(name.as_deref(), Some(essence), content))
     }
 
-    /// RFC 7578, section 4.2. What else the header says, such as a file name, has no bearing.
+    /// The name of the field (RFC 7578, section 4.2).
     fn name(&self) -> Result<Cow<'_, [u8]>, Problem> {
         const NEEDED: &str = "Content-Disposition: form-data; name=\"…\" is needed in each part";
         let Some(Header { at, value }) = &self.disposition else {
@@ -380,10 +383,10 @@ impl<'a> Part<'a> {
         name.ok_or_else(|| broken(*at, NEEDED))
     }
 
-    /// The charset that the part names for itself (RFC 7578, section 4.5).
+    /// The charset in the part's own header (RFC 7578, section 4.5).
     ///
     /// # Errors
-    /// Also where the content is anything but the text of a field: RFC 7578, sections 4.3 and 4.7.
+    /// 415 for an unknown charset, and for a part that is not the text of a field (RFC 7578, sections 4.3 and 4.7).
     fn charset(&self) -> Result<Option<&'static Encoding>, Problem> {
         let plain = |encoding: &[u8]| {
             ["7bit", "8bit", "binary"]
@@ -396,7 +399,7 @@ impl<'a> Part<'a> {
             .is_some_and(|header| !plain(&header.value))
         {
             return Err(Problem::unsupported(
-                "a part has a Content-Transfer-Encoding, which is not supported; its content is needed as it is",
+                "a part has a Content-Transfer-Encoding, which is not supported; send its content unencoded",
             ));
         }
         let Some(Header { at, value }) = &self.content_type else {

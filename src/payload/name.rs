@@ -4,6 +4,6 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-/// A name, copied only where it is written with escapes.
+/// A name. It is copied only if it is written with escapes.
 #[derive(Deserialize)]
 pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);

@@ -1,20 +1,19 @@
 //! `application/x-ndjson` → drafts.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use super::json;
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::message::draft::Recipients;
 use crate::message::limits::Limits;
 
-/// Reads one object per line, at most `limits.batch` of them. Lines end in LF or CR LF; blank ones are
-/// skipped.
+/// Reads one object per line, at most `limits.batch` of them. Lines end in LF or CR LF. Blank lines are skipped.
 ///
 /// # Errors
 ///
-/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 where there is
-/// no line at all, or more than may be.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
+/// As [`json::read`], with the line of the body: 400 for a line that is not JSON; 422 if there are no lines, or too
+/// many.
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
     let text = charset::decode(body.charset, body.bytes)?;
     let (mut messages, mut spellings) = (0, 0);
     for (index, line) in text.split('\n').enumerate() {
@@ -33,12 +32,12 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Probl
     }
     if messages == 0 {
         return Err(Problem::meaning(
-            "no line holds anything; one object with the fields of a message is needed on each",
+            "all lines are blank; an object with the fields of a message is needed on each line",
         ));
     }
-    Ok(Read {
+    Ok(Extras {
         many: true,
-        ..Read::default()
+        ..Extras::default()
     })
 }
 
@@ -48,13 +47,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::http::problem::Place;
     use crate::message::draft::Draft;
-    use crate::message::field::BODY;
+    use crate::message::field::Field;
     use crate::message::limits::EXAMPLE as LIMITS;
     use crate::payload::body::drafts_of;
 
-    /// Reads UTF-8, at most `limit` messages of it.
+    /// Reads at most `limit` messages in UTF-8.
     fn read(text: &str, limit: usize) -> Result<Vec<Draft>, Problem> {
         let limits = Limits {
             batch: limit,
@@ -68,7 +66,7 @@ mod tests {
         let drafts = read(text, 10).unwrap_or_else(|problem| panic!("{text:?}: {problem}"));
         let bodies = drafts
             .into_iter()
-            .flat_map(|mut draft| draft.values[BODY].take());
+            .flat_map(|mut draft| draft.values[Field::Body].take());
         bodies.collect()
     }
 
@@ -91,19 +89,9 @@ mod tests {
 
     #[track_caller]
     fn malformed_at(text: &str, line: usize, column: usize) {
-        let problem = read(text, 10).expect_err(text);
-        let told = (problem.status(), problem.place);
-        assert_eq!(
-            told,
-            (400, Some(Place::Line { line, column })),
-            "{text:?}: {problem}"
-        );
-        assert!(
-            problem
-                .detail
-                .contains(&format!("line {line}, column {column}")),
-            "{problem}"
-        );
+        read(text, 10)
+            .expect_err(text)
+            .assert_malformed_at(line, column);
     }
 
     #[test]
@@ -133,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn no_line_at_all_is_no_message() {
+    fn a_body_without_lines_is_refused() {
         for text in ["", "\n", " \r\n\t\n"] {
             meaningless(text, None, "object");
         }
     }
 
     #[test]
-    fn a_line_that_is_not_json_is_told_with_its_place() {
+    fn a_malformed_line_is_reported_with_its_place() {
         malformed_at("{\n", 1, 2);
         malformed_at("{}\n\n{\"ü\" 1}\n", 3, 6);
         malformed_at("{}\r\n{\r\n", 2, 2);
@@ -152,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_message_is_named() {
+    fn a_line_without_a_message_is_named() {
         meaningless("{}\n\n[{}]\n", None, "an array");
         meaningless("1", None, "a number");
         meaningless(
@@ -164,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_than_the_limit() {
+    fn more_lines_than_the_limit_are_refused() {
         assert_eq!(read("{}\n{}\n{}\n\n", 3).map(|drafts| drafts.len()), Ok(3));
         meaningless("{}\n{}\n{}\n{}\n", None, "more than 3 messages");
     }

@@ -1,14 +1,13 @@
-//! The headers and the body of a request → what its messages say.
+//! The headers and the body of a request → the content of its messages.
 
 use std::sync::Arc;
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::body::{Body, Read};
+use super::body::{Body, Extras};
 use super::file::{Content as FileContent, File, name_in};
 use super::format::{Format, media_types};
 use super::webhook::{Form, Webhook};
-use crate::http::answer::Answer;
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::{MediaType, is_media_type};
 use crate::http::memory::Share;
@@ -17,7 +16,7 @@ use crate::message::content::Content;
 use crate::message::draft::Draft;
 use crate::message::limits::{ELEMENTS, Limits};
 
-/// What the headers say of the body.
+/// How to read a body, by its headers.
 pub struct Reader {
     what: What,
     charset: &'static Encoding,
@@ -29,10 +28,11 @@ pub struct Reader {
 /// Where the files of a request can be uploaded.
 #[derive(Debug, Clone)]
 pub enum Uploads<'a> {
-    /// It was not looked for a service yet: what may hold a file is not taken.
+    /// It is not known yet whether there is a service: a body that may hold a file is refused.
     Unknown,
+    /// There is no service.
     Nowhere,
-    /// To a service. What is told of a file beside its media type:
+    /// To a service. A file is named by
     Somewhere {
         /// the header Content-Disposition,
         disposition: Option<&'a [u8]>,
@@ -41,50 +41,49 @@ pub enum Uploads<'a> {
     },
 }
 
-/// What a body is.
+/// The kind of a body.
 enum What {
     /// Messages, in one of this module's formats.
     Messages(&'static Format),
-    /// A file: its name, and its media type.
+    /// A file: its name and its media type.
     File(Option<String>, Vec<u8>),
-    /// What another program posts, and how it is written.
+    /// A webhook's payload, and its syntax.
     Webhook(Webhook, Form),
 }
 
-/// A message of which all is checked but the addresses, which only the event loop can resolve.
+/// A message whose recipients are not resolved yet. Everything else is checked. Only the event loop can resolve
+/// addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unaddressed {
-    /// As written, each spelling once; absent where the path names the recipient. The messages of several files share them.
+    /// The recipients as written, each spelling once. Absent if the path names the recipient. The messages of several
+    /// files share them.
     pub to: Option<Arc<[String]>>,
+    /// The checked values.
     pub content: Content,
 }
 
-/// What a body means.
+/// The content of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
+    /// The messages, in order.
     pub messages: Vec<Unaddressed>,
-    /// Whether it was an array or NDJSON, which is answered with an array.
-    pub many: bool,
-    /// How another program expects to be answered where all is well.
-    pub answer: Option<Answer>,
-    /// Where there are any, each message links to the file in the same place.
-    pub files: Vec<File>,
+    pub extras: Extras,
 }
 
 impl Reader {
-    /// `webhook`: it comes from another program, to be made a message by a template. `uploads`: where there is somewhere,
-    /// a body of another media type is a file, and so may be parts of a form.
+    /// `webhook`: the request comes from another program, and a template makes its message. `uploads`: if there is a
+    /// service, a body of another media type is a file, and parts of a form may be files.
     ///
     /// # Errors
-    /// 415, listing what is supported, where there is no media type or another one, or the charset
-    /// or content coding is not supported; 400 for parameters that cannot be read.
+    /// 415 if the media type, the charset or the content coding is absent or not supported, with the supported ones;
+    /// 400 for malformed parameters.
     pub fn new(
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
         webhook: Option<Webhook>,
         uploads: Uploads,
     ) -> Result<Reader, Problem> {
-        // A parameter that cannot be read (400) is told behind a coding that is not supported (415).
+        // A coding that is not supported (415) is reported before a malformed parameter (400).
         let codings = content_coding::parse(content_encoding)?;
         let media_type = content_type.map(MediaType::of);
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
@@ -122,7 +121,7 @@ impl Reader {
         })
     }
 
-    /// Whether a body may take longer to read than the event loop can wait: a millisecond.
+    /// Whether reading a body may take longer than a millisecond: the event loop cannot wait longer.
     pub fn is_slow(&self, body: &[u8]) -> bool {
         !self.codings.is_empty()
             || match &self.what {
@@ -132,7 +131,7 @@ impl Reader {
             }
     }
 
-    /// Reads and checks a whole body, which is small or the only one. `receipt` asks for delivery receipts.
+    /// Reads and checks a body that is small, or the only one that is read. `receipt` asks for delivery receipts.
     ///
     /// # Errors
     /// As [`Reader::read_within`].
@@ -140,10 +139,10 @@ impl Reader {
         self.read_within(body, receipt, limits, &Share::alone(body.len()))
     }
 
-    /// The same with memory that others want, too: what the messages take is taken from it when this is done.
+    /// The same, with memory that other requests share. Afterwards, the memory of the messages stays taken.
     ///
     /// # Errors
-    /// 413, 400 and 422, in this order of what is looked at; 503 where others have taken the memory.
+    /// 413, 400 and 422, checked in this order; 503 if other requests have taken the memory.
     pub fn read_within(
         self,
         body: &[u8],
@@ -169,14 +168,13 @@ impl Reader {
             elements: 0,
             fault: None,
         };
-        let mut answer = None;
-        let mut read = match self.what {
+        let mut extras = match self.what {
             What::Messages(format) => {
-                let read = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
-                if !read.files.is_empty() && !self.takes_files {
+                let extras = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
+                if !extras.files.is_empty() && !self.takes_files {
                     return Err(nowhere_to_upload());
                 }
-                read
+                extras
             }
             What::File(name, media_type) => {
                 if body.bytes.is_empty() {
@@ -187,66 +185,65 @@ impl Reader {
                     files: 1,
                     ..Draft::default()
                 })?;
-                Read {
-                    many: false,
+                Extras {
                     files: vec![File::new(name.as_deref(), Some(&media_type), content)],
+                    ..Extras::default()
                 }
             }
             What::Webhook(webhook, form) => {
-                let made = webhook.read(&body, form, limits)?;
-                answer = made.answer;
-                for draft in made.drafts {
-                    messages.add(draft)?;
+                let (draft, answer) = webhook.read(&body, form, limits)?;
+                draft.map(|draft| messages.add(draft)).transpose()?;
+                Extras {
+                    answer,
+                    ..Extras::default()
                 }
-                Read::default()
             }
         };
         if let Some((index, fault)) = messages.fault {
-            return Err(match read.many {
+            return Err(match extras.many {
                 true => fault.of_message(index),
                 false => fault,
             });
         }
         let mut kept = messages.taken;
         if !self.codings.is_empty() {
-            // The body as it came does not hold them.
-            for file in &mut read.files {
+            // The received body does not hold the bytes of the files.
+            for file in &mut extras.files {
                 kept += file.unpack(body.bytes, memory)?;
             }
         }
         memory.give_back((memory.taken() - held_before).saturating_sub(kept));
         Ok(Payload {
             messages: messages.checked,
-            many: read.many,
-            answer,
-            files: read.files,
+            extras,
         })
     }
 }
 
-/// The messages of a body, each checked when it is read. If one has a fault, none are kept.
+/// The messages of a body. Each is checked when it is read. If one has a fault, none is kept.
 struct Messages<'a> {
     receipt: bool,
     limits: &'a Limits,
     memory: &'a Share,
     checked: Vec<Unaddressed>,
-    /// How many were read.
+    /// The number of messages that were read.
     count: usize,
-    /// What those that are kept have together: bytes of memory, elements of XHTML.
+    /// The bytes of memory, and the XHTML elements, of the kept messages together.
     taken: usize,
     elements: usize,
-    /// The fault to be answered, and the index of its message.
+    /// The fault to report, and the index of its message.
     fault: Option<(usize, Problem)>,
 }
 
-/// What a recipient takes beside its text, as written and as the address that is made of it.
+/// The bytes that a recipient takes in addition to its text, as written and as an address.
 const RECIPIENT: usize = 112;
 
 impl Messages<'_> {
-    /// Checks a message. A fault of it is kept until all messages are read: a later one may be answered before it.
+    /// Checks a message. Its fault is kept until all messages are read, because the fault of a later message may have
+    /// to be reported first.
     ///
     /// # Errors
-    /// Where the messages are too much together.
+    /// If all messages together need too much memory, or have too many XHTML elements.
     fn add(&mut self, mut draft: Draft) -> Result<(), Problem> {
         self.count += 1;
         let to = draft.to.take();
@@ -285,7 +282,7 @@ impl Messages<'_> {
             return Err(self.limits.too_many_elements());
         }
         let message = Unaddressed { to, content };
-        // A vector that has grown has room for twice as many.
+        // A vector that has grown may have room for twice as many.
         self.take(2 * size_of::<Unaddressed>() + message.content.memory())?;
         self.checked.push(message);
         Ok(())
@@ -297,7 +294,7 @@ impl Messages<'_> {
         Ok(())
     }
 
-    /// Keeps a fault, unless another one is answered before it: 413 before all others, then the first.
+    /// Keeps a fault, unless a known one is reported first: by its kind, or else because it was found first.
     fn note(&mut self, problem: Problem) {
         self.checked = Vec::new();
         let is_before = |(_, known): &(usize, Problem)| problem.kind < known.kind;

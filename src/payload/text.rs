@@ -1,23 +1,23 @@
 //! `text/plain` → draft.
 
-use super::body::{Body, Read, Take};
+use super::body::{Body, Extras, Sink};
 use crate::http::charset;
 use crate::http::problem::Problem;
 use crate::message::draft::Draft;
-use crate::message::field::BODY;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 
-/// Takes the text as the `body` of one message.
+/// Reads the text as the `body` of one message.
 ///
 /// # Errors
-/// 413 where it is larger than any message; 400 for bytes that are not valid in the charset.
-pub fn read(body: &Body, limits: &Limits, take: &mut Take) -> Result<Read, Problem> {
-    // No charset takes more than four bytes for a character of one.
+/// 413 if it is larger than any message; 400 for bytes that are not valid in the charset.
+pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
+    // No charset needs more than four bytes for a character that has one byte in UTF-8.
     if body.bytes.len() > limits.size.saturating_mul(4) {
         return Err(limits.too_large());
     }
     let mut draft = Draft::default();
-    draft.values[BODY] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
+    draft.values[Field::Body] = Some(charset::decode(body.charset, body.bytes)?.into_owned());
     take(draft)?;
-    Ok(Read::default())
+    Ok(Extras::default())
 }

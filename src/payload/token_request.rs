@@ -1,4 +1,4 @@
-//! What the page asks for about an account's sending tokens: a JSON object.
+//! The page's request about an account's sending tokens: a JSON object.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ pub enum Member {
     Texts(Vec<String>),
 }
 
-/// The members that there are, and what each is.
+/// The known members, and their types.
 const MEMBERS: [(&str, &str); 7] = [
     ("action", "text"),
     ("id", "text"),
@@ -22,10 +22,10 @@ const MEMBERS: [(&str, &str); 7] = [
     ("rate", "whole number"),
 ];
 
-/// Reads the members; numbers are given as text. A member that is `null` is absent.
+/// Reads the members. A number becomes text; `null` is an absent member.
 ///
 /// # Errors
-/// 422 for bytes that are no JSON object, and for a member that is unknown or of another type.
+/// 422 unless the bytes are a JSON object, and for a member that is unknown or has another type.
 pub fn read(body: &[u8]) -> Result<Vec<(&'static str, Member)>, Problem> {
     let object: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
         let detail = format!(
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_comes_is_422_and_names_a_member() {
+    fn other_bodies_are_refused_and_the_member_is_named() {
         let deep = "[".repeat(60_000);
         for (body, field) in [
             (&b""[..], "action"),

@@ -1,4 +1,4 @@
-//! What another program's webhook posts → draft, by a template.
+//! A webhook's payload → draft, made by a template.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use encoding_rs::{UTF_16BE, UTF_16LE};
 use minijinja::value::{Value, ValueKind};
 use sha2::{Digest, Sha256};
 
-use super::body::{Body, Drafts};
+use super::body::Body;
 use super::json::not_json;
 use super::{form, multipart};
 use crate::http::answer::Answer;
@@ -18,24 +18,24 @@ use crate::http::problem::{Problem, ProblemKind, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
-use crate::message::field::{BODY, FIELDS, LONGEST_ID, Takes, named};
+use crate::message::field::{FIELDS, Field, LONGEST_ID, TooLong};
 use crate::message::limits::Limits;
 use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
 use crate::template::tree;
 
-/// What Content-Type says of a payload. What it is, its body says.
+/// The syntax of a payload by its Content-Type. The payload itself may show another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
     Urlencoded,
     Multipart,
-    /// Nothing, or a type of none of these.
-    Unsaid,
+    /// No media type, or another one.
+    Unknown,
 }
 
 impl Form {
-    /// Of a media type.
+    /// The syntax of a media type.
     pub fn of(essence: Option<&[u8]>) -> Form {
         let essence = essence.unwrap_or_default().to_ascii_lowercase();
         match essence.as_slice() {
@@ -43,22 +43,22 @@ impl Form {
             b"application/x-www-form-urlencoded" => Form::Urlencoded,
             b"multipart/form-data" => Form::Multipart,
             other if other.starts_with(b"application/") && other.ends_with(b"+json") => Form::Json,
-            _ => Form::Unsaid,
+            _ => Form::Unknown,
         }
     }
 }
 
-/// Fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; Discord; Uptime Kuma.
+/// The fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; of Discord; of Uptime Kuma.
 const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
 
-/// A payload within these bounds is read and rendered within a millisecond by a template that comes with the module:
-/// bytes; commas, for the values between them; and opening brackets, since templates do most of their work for each
-/// object and list.
+/// A payload within these bounds is read and rendered within a millisecond by a built-in template. Bytes; commas, which
+/// stand between values; and opening brackets, since templates do most of their work for each object and list.
 const QUICK: usize = 6 * 1024;
 const QUICK_COMMAS: usize = 300;
 const QUICK_BRACKETS: usize = 40;
 
-/// What a field of a form takes beside its name and value: in a map of lists, and in the values made of it.
+/// The bytes that a field of a form takes in addition to its name and value: in a map of lists, and in the values made
+/// from it.
 const PAIR: usize = 450;
 
 /// A request in the format of another program.
@@ -71,7 +71,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// `name` is the template's, `now` when it is (RFC 3339).
+    /// `name` is the name of the template, `now` the current time (RFC 3339).
     pub fn new(
         templates: Arc<Templates>,
         name: String,
@@ -88,8 +88,8 @@ impl Webhook {
         }
     }
 
-    /// Whether it may take longer than the event loop can wait. An administrator's own template may take as
-    /// long as its fuel lasts.
+    /// Whether it may take longer than the event loop can wait. An administrator's template may take as long as its
+    /// fuel lasts.
     pub fn is_slow(&self, body: &[u8]) -> bool {
         body.len() > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
@@ -97,12 +97,18 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload, and makes a message of it; none where the template says that the event makes none.
+    /// Reads the payload. Returns the message, unless the template decides that the event makes no message, and the
+    /// answer that the program expects for success.
     ///
     /// # Errors
-    /// 415 for a body that is neither JSON nor a form; 400 for one that cannot be read, and for the parameters of the
-    /// query; 422 for a payload of which nothing can be shown, 503 for a broken template.
-    pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Drafts, Problem> {
+    /// 415 for a body that is neither JSON nor a form; 400 for a malformed body, and for unknown or repeated parameters
+    /// of the query; 422 for a payload with nothing to show; 503 for a broken template.
+    pub fn read(
+        self,
+        body: &Body,
+        form: Form,
+        limits: &Limits,
+    ) -> Result<(Option<Draft>, Option<Answer>), Problem> {
         let (payload, read_as) = payload(body, form)?;
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
@@ -116,16 +122,11 @@ impl Webhook {
             now: self.now,
         };
         let rendered = self.templates.render(&self.name, call)?;
-        let says_something = FIELDS
-            .iter()
-            .zip(&rendered.draft.values)
-            .any(|(field, value)| field.suffices && value.is_some());
-        let drafts = match (rendered.is_silent, says_something) {
-            (true, _) => Vec::new(),
-            (false, true) => vec![fitted(rendered.draft, limits)],
-            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => {
-                Vec::new()
-            }
+        let says_something = rendered.draft.values.iter().any(|(row, _)| row.suffices);
+        let draft = match (rendered.is_silent, says_something) {
+            (true, _) => None,
+            (false, true) => Some(fitted(rendered.draft, limits)),
+            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => None,
             (false, false) => {
                 self.templates.count_as_failed(&self.name);
                 return Err(Problem::meaning(format!(
@@ -135,14 +136,11 @@ impl Webhook {
                 )));
             }
         };
-        Ok(Drafts {
-            drafts,
-            answer: rendered.answer.as_deref().map(Answer::expected),
-        })
+        Ok((draft, rendered.answer.as_deref().map(Answer::expected)))
     }
 }
 
-/// ` with the members …`, as an answer names them.
+/// The end of a detail: ` with the members …`.
 fn members(payload: &Value) -> String {
     if payload.kind() != ValueKind::Map {
         return format!(" and is no object but a {}", payload.kind());
@@ -154,7 +152,7 @@ fn members(payload: &Value) -> String {
     }
 }
 
-/// A payload, and the words for how it was read.
+/// The payload, and a description of how it was read.
 fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
     let bytes = body
         .bytes
@@ -185,7 +183,8 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         let text = charset::decode(body.charset, body.bytes)?;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         if form == Form::Json || is_json(text) {
-            match json(text, body.memory).or_else(|problem| mended_json(text, body.memory, problem))
+            match json(text, body.memory)
+                .or_else(|problem| repaired_json(text, body.memory, problem))
             {
                 Ok(payload) => return Ok((payload, "as JSON")),
                 // A field of a form may begin with a bracket: [x]=1.
@@ -206,12 +205,12 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         return Ok((fields.payload()?, "as a form"));
     }
     Err(Problem::unsupported(
-        "the body is neither JSON nor a form, which it must be with ?as=, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
+        "with ?as= the body must be JSON or a form, whatever its Content-Type; these are supported: application/json, multipart/form-data, application/x-www-form-urlencoded",
     ))
 }
 
 /// # Errors
-/// 400 for what is not JSON, with its memory given back; 413 and 503 where there is not enough memory.
+/// 400 for malformed JSON, whose memory is given back; 413 or 503 if there is not enough memory.
 fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
     let before = memory.taken();
     tree::read(text, memory, |error| {
@@ -220,17 +219,17 @@ fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
     })
 }
 
-/// Reads JSON in which texts are not escaped.
+/// Reads JSON whose texts are not escaped.
 ///
 /// # Errors
-/// `problem` where it is still not JSON; 413 and 503 where there is not enough memory.
-fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
+/// `problem` if it is still malformed; 413 or 503 if there is not enough memory.
+fn repaired_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Problem> {
     if problem.kind != ProblemKind::BadRequest {
         return Err(problem);
     }
-    let bytes = mended_len(text);
+    let bytes = repaired_len(text);
     memory.take(bytes)?;
-    let read = json(&mended(text), memory);
+    let read = json(&repaired(text), memory);
     memory.give_back(bytes);
     read.map_err(|other| match other.kind {
         ProblemKind::BadRequest => problem,
@@ -238,11 +237,11 @@ fn mended_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, Pr
     })
 }
 
-/// A control character as JSON escapes it.
+/// The bytes of an escaped control character.
 const ESCAPED_CONTROL: usize = r"\u0000".len();
 
-/// As many bytes a mended text has at most.
-fn mended_len(text: &str) -> usize {
+/// The most bytes of a repaired text.
+fn repaired_len(text: &str) -> usize {
     let longer = text.bytes().map(|byte| match byte {
         b'"' => 1,
         byte if byte.is_ascii_control() => ESCAPED_CONTROL - 1,
@@ -251,10 +250,10 @@ fn mended_len(text: &str) -> usize {
     text.len() + longer.sum::<usize>()
 }
 
-/// JSON that a user has written around texts which nobody escaped: a quote that no string can end with, and control
-/// characters, are escaped. `"tags": "size:19" rack"` is a text with a quote in it.
-fn mended(text: &str) -> String {
-    let mut mended = String::with_capacity(mended_len(text));
+/// Repairs JSON that a user has written around unescaped texts. Control characters are escaped, and quotes that cannot
+/// end a string: `"tags": "size:19" rack"` has a text with a quote in it.
+fn repaired(text: &str) -> String {
+    let mut repaired = String::with_capacity(repaired_len(text));
     let (mut in_string, mut is_escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {
@@ -263,21 +262,21 @@ fn mended(text: &str) -> String {
                 let behind = text[at + 1..].trim_ascii_start();
                 in_string = !(behind.is_empty() || behind.starts_with([',', ':', '}', ']']));
                 if in_string {
-                    mended.push('\\');
+                    repaired.push('\\');
                 }
             }
             c if in_string && c.is_ascii_control() => {
                 // Writing to a string cannot fail.
-                let _ = write!(mended, "\\u{:04x}", u32::from(c));
+                let _ = write!(repaired, "\\u{:04x}", u32::from(c));
                 is_escaped = false;
                 continue;
             }
             _ => {}
         }
         is_escaped = in_string && c == '\\' && !is_escaped;
-        mended.push(c);
+        repaired.push(c);
     }
-    mended
+    repaired
 }
 
 fn is_json_bytes(start: &[u8]) -> bool {
@@ -288,7 +287,7 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
-/// The boundary that Content-Type names, or else the one that the first line of the body has.
+/// The boundary from Content-Type, or else from the first line of the body.
 fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
     let line = start
         .split(|&byte| byte == b'\n')
@@ -300,14 +299,14 @@ fn boundary<'a>(body: &Body<'a>, start: &'a [u8]) -> Option<&'a [u8]> {
         .filter(|boundary| !boundary.is_empty())
 }
 
-/// Whether it begins as multipart/form-data does (RFC 7578).
+/// Whether it begins like multipart/form-data (RFC 7578).
 fn is_multipart(start: &[u8]) -> bool {
     let head = start.get(..1024).unwrap_or(start).to_ascii_lowercase();
     head.starts_with(b"--")
         && memchr::memmem::find(&head, b"\ncontent-disposition: form-data").is_some()
 }
 
-/// Whether it begins as a form does: a name, of what needs no escape, and `=`.
+/// Whether it begins like a form: with a name of characters that need no escape, and `=`.
 fn is_form(start: &[u8]) -> bool {
     let name = start
         .iter()
@@ -321,7 +320,7 @@ fn is_form(start: &[u8]) -> bool {
     })
 }
 
-/// The payload in a field of a form that begins with it and does not escape it.
+/// The payload in a form whose first field holds it without escapes.
 fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
     let begins = |name: &str| {
         let rest = body.bytes.strip_prefix(name.as_bytes());
@@ -336,7 +335,7 @@ fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
 }
 
 /// # Errors
-/// 413 and 503 where there is not enough memory.
+/// 413 or 503 if there is not enough memory.
 fn json_if_any(text: &str, memory: &Share) -> Result<Option<Value>, Problem> {
     match json(text, memory) {
         Ok(payload) => Ok(Some(payload)),
@@ -385,7 +384,7 @@ impl<'a> Fields<'a> {
                 None => {}
             }
         }
-        // A list, where a form has a field more than once.
+        // A repeated field becomes a list.
         let value = |mut values: Vec<String>| match values.len() {
             1 => values.pop().map(Value::from).unwrap_or_default(),
             _ => Value::from_iter(values),
@@ -396,38 +395,39 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Cuts what is too long for a message.
+/// Shortens the values that are too long for a message.
 fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
-    // What stands around the texts: addresses, names of elements, and the markers of those below.
+    // Room for addresses, names of elements, and the marks of cut texts.
     let mut room = limits.size - (limits.size / 4).min(8 * 1024);
-    let html = named("html").unwrap_or(BODY);
-    for (at, (field, value)) in FIELDS.iter().zip(&mut draft.values).enumerate() {
-        let Some(text) = value else { continue };
-        match field.takes {
-            Takes::Reference | Takes::AttributeText if text.len() > LONGEST_ID => {
-                // Another text has another hash, and the same one the same.
+    for (row, text) in draft.values.iter_mut() {
+        match row.if_too_long {
+            TooLong::Hash if text.len() > LONGEST_ID => {
                 *text = format!("{:x}", Sha256::digest(text.as_bytes()));
             }
-            Takes::Text if at != BODY => cut(text, limits.size / 8),
-            _ => {}
+            TooLong::Cut => cut(text, limits.size / 8),
+            TooLong::CutToRest | TooLong::LeaveOut => continue,
+            TooLong::Hash | TooLong::Refuse => (),
         }
-        if at != BODY && at != html {
-            room = room.saturating_sub(escaped_len(text));
+        room = room.saturating_sub(escaped_len(text));
+    }
+    for (row, text) in draft.values.iter_mut() {
+        if row.if_too_long == TooLong::CutToRest {
+            cut(text, room);
+            room -= escaped_len(text).min(room);
         }
     }
-    if let Some(body) = &mut draft.values[BODY] {
-        cut(body, room);
-        room -= escaped_len(body).min(room);
-    }
-    // The body says the same.
-    let is_too_long = |html: &String| html.len() > room;
-    if draft.values[BODY].is_some() && draft.values[html].as_ref().is_some_and(is_too_long) {
-        draft.values[html] = None;
+    if draft.values[Field::Body].is_some() {
+        for row in FIELDS
+            .iter()
+            .filter(|row| row.if_too_long == TooLong::LeaveOut)
+        {
+            draft.values[row.field].take_if(|text| text.len() > room);
+        }
     }
     draft
 }
 
-/// Cuts a text to so many bytes, escaped, with `…` at its end.
+/// Cuts a text to `room` escaped bytes, with `…` at its end.
 fn cut(text: &mut String, room: usize) {
     if escaped_len(text) <= room {
         return;

@@ -1,22 +1,24 @@
-//! What a template sees.
+//! The variables of a template.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, Value};
 
-/// A request, as a template is given it.
+/// The parts of a request that a template sees.
 #[derive(Debug)]
 pub struct Call {
+    /// The parsed payload.
     pub payload: Value,
+    /// The headers, without credentials.
     pub headers: Headers,
-    /// The parameters of the URL's query that have no meaning for this module.
+    /// The parameters of the URL's query without a meaning for this module.
     pub query: Vec<(String, String)>,
-    /// When it is (RFC 3339).
+    /// The current time (RFC 3339).
     pub now: String,
 }
 
-/// When it is, to the second.
+/// The current time, in whole seconds.
 pub fn now() -> String {
     let now = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(now)
@@ -24,12 +26,12 @@ pub fn now() -> String {
         .to_string()
 }
 
-/// A request's headers, without those that hold credentials. A template may spell their names as it likes:
-/// `headers["X-GitHub-Event"]` or `headers.x_github_event`.
-#[derive(Debug, Clone, Default)]
+/// The headers of a request, without credentials. A template may write their names as `headers["X-GitHub-Event"]` or as
+/// `headers.x_github_event`.
+#[derive(Debug, Default)]
 pub struct Headers(Vec<(String, String)>);
 
-/// Prefixes of the names of headers that hold credentials, or what only who has them can make.
+/// Prefixes of the names of headers with credentials, or with signatures that are made with them.
 const CREDENTIALS: [&str; 7] = [
     "authorization",
     "proxy-authorization",
@@ -41,7 +43,7 @@ const CREDENTIALS: [&str; 7] = [
 ];
 
 impl Headers {
-    /// Takes names in any case, with `_` for `-` or not.
+    /// Takes names in any case, with `-` or `_`.
     pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Headers {
         let named = headers
             .into_iter()
@@ -57,14 +59,14 @@ impl Headers {
         )
     }
 
-    /// Names in lower case, and values.
+    /// The names in lower case, and the values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.0.iter();
         pairs.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// How a header's name is compared.
+/// The normal form of a header's name, for comparisons.
 pub(super) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
@@ -86,7 +88,7 @@ impl Object for Headers {
     }
 }
 
-/// The variables of a template. The payload's members are among them, behind those that are always there.
+/// The variables of a template. The payload's members are variables too, unless a variable has the same name.
 #[derive(Debug)]
 pub(super) struct Variables {
     payload: Value,
@@ -96,7 +98,7 @@ pub(super) struct Variables {
     template: Value,
 }
 
-/// The variable that names the template which the message is made of.
+/// The variable with the name of the requested template.
 pub(super) const TEMPLATE: &str = "_template";
 
 impl Variables {
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_found_however_they_are_spelled_and_credentials_are_not() {
+    fn headers_are_found_in_every_spelling_and_credentials_are_not() {
         let named = [
             "X_GitHub_Event",
             "authorization",

@@ -1,4 +1,4 @@
-//! A template and what it sees → the fields of a message, and the answer that the program expects.
+//! A template and its variables → the fields of a message, and the answer that the program expects.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,45 +14,46 @@ use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
-use crate::message::field::{BODY, FIELDS, Takes, named};
+use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
 
-/// What one template may cost: so many steps, or 64 times as many bytes that it makes.
+/// The cost limit of one rendering: so many steps, or 64 times so many bytes of output.
 const FUEL: u64 = 200_000;
-/// How deep templates may nest, so that the stack of a thread holds them.
+/// The deepest nesting of templates, so that the stack of a thread is large enough.
 const DEPTH: usize = 100;
-/// The template that takes the blocks out of another.
+/// The name of the template that collects the blocks of another.
 const MESSAGE: &str = "_message";
 const ANSWER: &str = "answer";
 const SILENT: &str = "_silent";
 const PARAMETERS: &str = "parameters";
 const PATHS: &str = "paths";
 
-/// The templates that there are.
+/// The known templates.
 pub struct Templates {
     environment: Environment<'static>,
     folder: Option<Folder>,
     renderings: Mutex<BTreeMap<String, Renderings>>,
 }
 
-/// How often a template was rendered.
+/// The number of renderings of a template.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Renderings {
+    /// Renderings without an error.
     pub rendered: u64,
-    /// The template is broken, or what was posted does not fit it.
+    /// The template is broken, or the payload does not fit it.
     pub failed: u64,
 }
 
-/// What a template made of a payload.
+/// The result of rendering a template.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// Without recipients; every text is one that XML can carry.
+    /// The message without recipients. Its texts have only characters that XML can carry.
     pub draft: Draft,
-    /// What it prints for the program that posted, where it says anything to that.
+    /// The answer for the program that posted, if the template has one.
     pub answer: Option<String>,
-    /// It says that this event makes no message.
+    /// The template decided that this event makes no message.
     pub is_silent: bool,
-    /// It printed the value of an expression, if only an empty one, where a text of the message stands.
+    /// The template printed the value of an expression, perhaps an empty one, in a text of the message.
     pub has_tried: bool,
 }
 
@@ -60,17 +61,17 @@ pub struct Rendered {
 #[derive(Default)]
 struct Tried(bool);
 
-/// What a program appends to the URL that it is given, by the blocks of a template.
+/// The texts that a program appends to its URL, as its template declares them.
 #[derive(Debug, Default)]
 pub struct Appended {
-    /// Names of parameters, behind a further `?`.
+    /// Names of parameters after a further `?`.
     pub parameters: Vec<String>,
     /// Last elements of the path.
     paths: Vec<String>,
 }
 
 impl Appended {
-    /// A recipient without the element that the program appended, which is added to `elements`.
+    /// Cuts the appended element off a recipient, and adds it to `elements`.
     pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
         let (before, last) = recipient.rsplit_once('/').unwrap_or(("", &recipient));
         if !self.paths.iter().any(|known| known == last) {
@@ -83,15 +84,15 @@ impl Appended {
 }
 
 impl Templates {
-    /// Those that come with the module, and the administrator's own in a folder, which go first.
+    /// The built-in templates, and the administrator's templates in a folder. The latter take precedence.
     pub fn new(folder: Option<Folder>) -> Templates {
         let mut environment = Environment::new();
-        // A member that is missing or of another type is left out.
+        // A missing member, or one of another type, prints nothing.
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(DEPTH);
-        // For the columns of what is wrong.
+        // For the columns of errors.
         environment.set_debug(true);
         environment.set_formatter(|out, state, value| {
             state.get_or_insert_extension(Tried::default()).0 = true;
@@ -129,14 +130,14 @@ impl Templates {
         }
     }
 
-    /// Whether a template is the administrator's own, of which nobody knows how long it takes.
+    /// Whether a template is an administrator's. Such a template may take long.
     pub fn is_own(&self, name: &str) -> bool {
         let file = self.folder.as_ref().and_then(|folder| folder.file(name));
         file.is_some_and(|file| file.exists())
     }
 
-    /// Whether a template that tries to print nothing has decided so: the administrator's own, but not an unchanged copy
-    /// of one that comes with the module.
+    /// Whether an empty output is a decision of the template. It is for an administrator's template, unless that is an
+    /// unchanged copy of a built-in one.
     pub fn decides(&self, name: &str) -> bool {
         self.is_own(name) && self.source(name).ok().as_deref() != built_in(name)
     }
@@ -145,7 +146,7 @@ impl Templates {
         is_name(name) && (built_in(name).is_some() || self.is_own(name))
     }
 
-    /// The name of each template, and whether it is the administrator's own.
+    /// The name of each template, and whether it is an administrator's.
     pub fn list(&self) -> Vec<(String, bool)> {
         let own = self.folder.as_ref().map(Folder::names).unwrap_or_default();
         let built_in = BUILT_IN.iter().map(|(name, _)| (*name).to_owned());
@@ -156,7 +157,7 @@ impl Templates {
         all
     }
 
-    /// What is wrong with those that are broken.
+    /// The names and errors of broken templates.
     pub fn faults(&self) -> Vec<(String, Problem)> {
         let names = self.list().into_iter().map(|(name, _)| name);
         let faults = names.filter_map(|name| self.template(&name).err().map(|fault| (name, fault)));
@@ -166,13 +167,13 @@ impl Templates {
     /// The source of a template.
     ///
     /// # Errors
-    /// 422 where there is none of this name, 503 where it is broken.
+    /// 422 if there is no template with this name; 503 if it is broken.
     pub fn source(&self, name: &str) -> Result<String, Problem> {
         Ok(self.template(name)?.source().to_owned())
     }
 
     /// # Errors
-    /// 422 where there is no template of this name, 503 where it is broken.
+    /// 422 if there is no template with this name; 503 if it is broken.
     fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
         if !self.is_known(name) {
             let names: Vec<_> = self.list().into_iter().map(|(name, _)| name).collect();
@@ -187,11 +188,11 @@ impl Templates {
         template.map_err(|error| fault::problem(name, &error))
     }
 
-    /// Makes a message of what was posted.
+    /// Makes a message from a payload.
     ///
     /// # Errors
-    /// 400 for a parameter of the query that the template does not know; 422 for a payload that does not
-    /// fit, and where there is no template of this name; 503 where it is broken.
+    /// 400 for a parameter of the query that the template does not know; 422 for a payload that does not fit, and if
+    /// there is no template with this name; 503 if the template is broken.
     pub fn render(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
         let rendered = self.render_uncounted(name, call);
         if rendered.is_ok() || self.is_known(name) {
@@ -213,7 +214,7 @@ impl Templates {
         count.failed += 1;
     }
 
-    /// How often each template was rendered since this was asked last.
+    /// The number of renderings of each template since the last call.
     pub fn take_renderings(&self) -> BTreeMap<String, Renderings> {
         std::mem::take(&mut self.renderings())
     }
@@ -235,10 +236,10 @@ impl Templates {
         let rendered = rendered.map_err(fault)?;
         let state = rendered.state();
         let mut draft = Draft::default();
-        for (field, place) in FIELDS.iter().zip(&mut draft.values) {
-            *place = state.get_temp(field.name).as_ref().and_then(legal);
+        for row in FIELDS {
+            draft.values[row.field] = state.get_temp(row.name).as_ref().and_then(legal);
         }
-        draft.values[BODY] = legal(&Value::from(rendered.output()));
+        draft.values[Field::Body] = legal(&Value::from(rendered.output()));
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
         let is_silent = state.get_temp(SILENT).is_some();
@@ -251,7 +252,7 @@ impl Templates {
         })
     }
 
-    /// What the program of a template appends to its URL; nothing where there is no such template.
+    /// The texts that the program of a template appends to its URL. Empty if there is no such template.
     pub fn appended(&self, name: &str) -> Appended {
         let template = self.template(name);
         let words = |block| {
@@ -267,18 +268,19 @@ impl Templates {
         }
     }
 
-    /// The format that an appended element names: Discord takes Slack's and GitHub's payloads below its URL.
+    /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
+    /// another format.
     pub fn format_of<'a>(&self, appended: &Appended, elements: &'a [String]) -> Option<&'a String> {
         let mut elements = elements.iter();
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The words of a block that declares something.
+    /// The words of a declaring block (`parameters` or `paths`).
     fn words(&self, template: &minijinja::Template, block: &str) -> Result<Vec<String>, Problem> {
         let name = template.name();
         let declared = template.new_state().render_block(block);
         let declared = match declared {
-            // An own template takes the place of one that comes with the module, for the same program.
+            // An administrator's template that replaces a built-in one is for the same program.
             Err(error) if error.kind() == ErrorKind::UnknownBlock => match built_in(name) {
                 Some(source) if self.is_own(name) => self
                     .environment
@@ -292,7 +294,7 @@ impl Templates {
         Ok(declared.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Only parameters that a program itself adds are known.
+    /// Refuses parameters that the template does not declare.
     fn check(&self, template: &minijinja::Template, call: &Call) -> Result<(), Problem> {
         let declared = self.words(template, PARAMETERS)?;
         let unknown = call
@@ -302,22 +304,22 @@ impl Templates {
         match unknown {
             None => Ok(()),
             Some((parameter, _)) => Err(Problem::syntax(format!(
-                "the query has a parameter {}, which is not known here; these are: as, to, token",
+                "the query has a parameter {}, which is not known here; known parameters are: as, to, token",
                 quote(parameter)
             ))),
         }
     }
 }
 
-/// A template that extends the one that is asked for: each block that is named as a field is kept, and
-/// not printed where it stands.
+/// The source of a template that extends the requested one. It keeps the output of each block with the name of a field,
+/// instead of printing it in place.
 fn message() -> String {
-    let fields = FIELDS.iter().filter(|field| {
-        !matches!(field.takes, Takes::Addresses) && field.name != FIELDS[BODY].name
-    });
+    let fields = FIELDS
+        .iter()
+        .filter(|row| !matches!(row.field, Field::To | Field::Body));
     let blocks = fields.map(|field| {
-        let escape = match field.takes {
-            Takes::Xhtml => "html",
+        let escape = match field.field_type {
+            FieldType::Xhtml => "html",
             _ => "none",
         };
         (field.name, escape)
@@ -339,29 +341,29 @@ fn tried(state: &State) -> bool {
     state.get_extension().is_some_and(|Tried(tried)| *tried)
 }
 
-/// `_keep(name, tried, value)`: keeps what a block printed. `tried` is what held before the block, and holds behind one that
-/// is no text of the message.
+/// `_keep(name, tried, value)`: keeps the output of a block. `tried` is the state before the block. It is restored
+/// after a block that is not a text of the message.
 fn keep(state: &mut State, name: &str, tried: bool, value: Value) {
-    let is_text = named(name).is_some_and(|field| FIELDS[field].suffices);
+    let is_text = Field::named(name).is_some_and(|field| field.row().suffices);
     if !is_text {
         state.get_or_insert_extension(Tried::default()).0 = tried;
     }
     state.set_temp(name, value);
 }
 
-/// `silent()`: this event makes no message, and the program is answered that all is well.
+/// `silent()`: this event makes no message, and the request succeeds.
 fn silent(state: &mut State) -> Value {
     state.set_temp(SILENT, Value::from(true));
     Value::from("")
 }
 
-/// `fail(text)`: the payload is not what the template is for.
+/// `fail(text)`: the template does not suit the payload.
 fn fail(text: Cow<'_, str>) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, text.into_owned()))
 }
 
-/// Text that XML can carry, trimmed; `None` where nothing is left. No sender of a webhook can correct a control
-/// character, so it is replaced.
+/// The trimmed text, or `None` if it is empty. Characters that XML cannot carry are replaced, because the sender of a
+/// webhook cannot correct them.
 fn legal(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim();
     let legal = |c| if is_xml(c) { c } else { '\u{FFFD}' };

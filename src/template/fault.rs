@@ -1,11 +1,11 @@
-//! What goes wrong in a template → a problem that names its line and column.
+//! An error in a template → a problem with its line and column.
 
 use minijinja::{Error, ErrorKind};
 
 use crate::http::problem::{Problem, ProblemKind};
 
-/// A fault of the template itself is 503, whatever was posted; of a payload that does not fit it, 422.
-/// `name` is the template that was asked for.
+/// A fault of the template itself is 503; a payload that does not fit the template is 422. `name` is the requested
+/// template.
 pub fn problem(name: &str, error: &Error) -> Problem {
     let error = innermost(error);
     let what = error.detail().map_or_else(|| kind(error), str::to_owned);
@@ -38,7 +38,7 @@ pub fn problem(name: &str, error: &Error) -> Problem {
     problem
 }
 
-/// The error that others are told because of.
+/// The error that caused the others.
 fn innermost(error: &Error) -> &Error {
     let mut deepest = error;
     let mut source = std::error::Error::source(error);
@@ -51,7 +51,7 @@ fn innermost(error: &Error) -> &Error {
     deepest
 }
 
-/// The words for an error without any of its own.
+/// The text of an error without a detail.
 fn kind(error: &Error) -> String {
     match error.kind() {
         ErrorKind::UndefinedError => "the payload has no such value".to_owned(),
@@ -59,7 +59,7 @@ fn kind(error: &Error) -> String {
     }
 }
 
-/// Line and column, from 1, the column in characters.
+/// Line and column, both counted from 1, the column in characters.
 fn place(error: &Error) -> Option<(usize, usize)> {
     let line = error.line()?;
     let start = error.range().map(|range| range.start);

@@ -1,6 +1,5 @@
-//! The filters that Jinja lacks and chat needs. Each takes its work out of the rendering's fuel before it does it.
+//! The filters for chat messages that Jinja does not have. Each filter takes fuel for its work before it begins.
 
-mod emoji;
 mod html;
 mod link;
 mod markdown;
@@ -49,10 +48,10 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("duration", time::duration);
 }
 
-/// The bytes that a filter reads of a text at most, and that a conversion writes. A message has no room for more.
+/// The most bytes that a filter reads of a text, and that a conversion writes. A message has no room for more.
 const LONGEST: usize = 96 * 1024;
 
-/// So many bytes are converted for one fuel.
+/// The bytes that are converted for one unit of fuel.
 const CONVERTED: usize = 4;
 
 fn converted(
@@ -70,10 +69,10 @@ fn converted(
     Ok(converted)
 }
 
-/// More spaces than these are no indentation.
+/// The widest indentation.
 const DEEPEST_INDENT: i64 = 8;
 
-/// `tojson(indent)` of minijinja, which takes no fuel for the indentation before it has written it.
+/// Replaces minijinja's `tojson(indent)`, which takes fuel for the indentation only after writing it.
 fn tojson(
     state: &State,
     value: &Value,
@@ -96,10 +95,10 @@ fn tojson(
     Ok(json)
 }
 
-/// What a list takes, be it of one item, in fuel: all fuel makes lists of 2 MB.
+/// The fuel that a list takes, whatever its length: the fuel of a rendering is enough for lists of 2 MB.
 const LIST: usize = 16;
 
-/// `batch(count, fill_with)` of minijinja, which takes no fuel for the lists that it makes.
+/// Replaces minijinja's `batch(count, fill_with)`, which takes no fuel for the lists that it makes.
 fn batch(
     state: &State,
     value: Value,
@@ -112,7 +111,7 @@ fn batch(
     minijinja::filters::batch(state, items, count, fill_with)
 }
 
-/// `slice(count, fill_with)` of minijinja, likewise.
+/// Replaces minijinja's `slice(count, fill_with)` likewise.
 fn slice(
     state: &State,
     value: Value,
@@ -127,7 +126,7 @@ fn consume(state: &State, fuel: usize) -> Result<(), Error> {
     state.consume_fuel(u64::try_from(fuel).unwrap_or(u64::MAX))
 }
 
-/// As many bytes of a text, or up to three less.
+/// The first `limit` bytes of a text, or up to three less.
 fn beginning(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
@@ -136,14 +135,14 @@ fn beginning(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// More items than this of a list in the place of a text are not shown.
+/// The most items of a list that are shown as a text.
 const MOST_ITEMS: usize = 100;
 
-/// The text of a value: a text, a number, true or false, or a list of these, cut to [`LONGEST`]; nothing of anything
-/// else, so that no filter fails by a member of another type than the template expects.
+/// The text of a value: a string, a number, a boolean, or a list of these, cut to [`LONGEST`]. Other values have an
+/// empty text, so that no filter fails if a member has an unexpected type.
 ///
 /// # Errors
-/// The rendering has no fuel left to write the text.
+/// If no fuel is left for the text.
 fn text_of<'a>(state: &State, value: &'a Value) -> Result<Cow<'a, str>, Error> {
     if let Some(text) = value.as_str() {
         return Ok(Cow::Borrowed(text));
@@ -179,7 +178,7 @@ fn text_of<'a>(state: &State, value: &'a Value) -> Result<Cow<'a, str>, Error> {
     }
 }
 
-/// Text that takes no more than [`LONGEST`] bytes.
+/// A writer that keeps at most [`LONGEST`] bytes.
 struct Shown(String);
 
 impl Write for Shown {

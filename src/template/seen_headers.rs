@@ -1,23 +1,23 @@
-//! Which headers of a request a template reads, by its source.
+//! Finds the headers of a request that a template reads, by its source.
 
 use std::collections::BTreeSet;
 
 use super::context::{Headers, normal};
 use super::engine::Templates;
 
-/// Names of headers, or all of them.
+/// Some headers by name, or all headers.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Names(BTreeSet<String>),
     All,
 }
 
-/// Words of a tag that are followed by the name of another template.
+/// Words in a tag before the name of another template.
 const OTHERS: [&str; 4] = ["extends", "include", "import", "from"];
 
 impl Templates {
-    /// The headers of a request that the template of this name, or one that it names, reads: a line each, in order. Those of
-    /// `headers` alone are considered. Empty where there is no such template.
+    /// The headers among `headers` that the template with this name reads, or another template that it names: one a
+    /// line, in order. Empty if there is no such template.
     pub fn seen_headers(&self, name: &str, headers: &Headers) -> String {
         let (mut seen, mut done) = (Seen::Names(BTreeSet::new()), BTreeSet::new());
         let mut names = vec![name.to_owned()];
@@ -42,7 +42,8 @@ impl Templates {
 }
 
 impl Seen {
-    /// Adds what a source reads; `others` takes the names of further templates. What cannot be told may be any header.
+    /// Adds the headers that a source reads, and to `others` the names of further templates. If the name of a header is
+    /// not known, all headers are added.
     fn add(&mut self, source: &str, others: &mut Vec<String>) {
         for (at, word) in source.match_indices("headers") {
             let before = source[..at].chars().next_back();
@@ -80,7 +81,7 @@ fn attribute(text: &str) -> Option<&str> {
         let text = text.trim_start();
         let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
         let (name, rest) = text.split_at(end.unwrap_or(text.len()));
-        // A method, such as `headers.items()`, may read all.
+        // A method such as `headers.items()` may read all headers.
         let is_call = rest.trim_start().starts_with('(');
         return Some(name).filter(|name| !name.is_empty() && !is_call);
     }
@@ -88,7 +89,7 @@ fn attribute(text: &str) -> Option<&str> {
     rest.trim_start().starts_with(']').then_some(name)
 }
 
-/// A string without escapes, and what follows it.
+/// A string without escapes, and the rest.
 fn literal(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let (name, rest) = text[1..].split_once(quote)?;
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_all_headers() {
+    fn a_computed_name_may_be_any_header() {
         for source in [
             "{% for name in headers %}{% endfor %}",
             "{{ headers|length }}",
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_that_a_template_names_are_looked_at() {
+    fn templates_that_a_template_names_are_searched() {
         let source = "{% extends 'a' %}{%- include \"b\" -%}{%import 'c' as d%}{% from 'e' import f %}{% included %}";
         assert_eq!(seen(source).1, ["a", "b", "c", "e"]);
         let templates = Templates::new(None);

@@ -1,5 +1,4 @@
-//! The sources of templates: those that come with the module, and the administrator's own, which are
-//! read again when their file changes.
+//! The sources of templates: built-in ones, and an administrator's files, which are read again when they change.
 
 use std::fs;
 use std::io::Read;
@@ -8,28 +7,28 @@ use std::path::{Path, PathBuf};
 
 use minijinja::{Error, ErrorKind, TemplateSource};
 
-/// Name and source of each template that comes with the module, by name.
+/// The name and source of each built-in template, sorted by name. `build.rs` writes the list.
 pub static BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
-/// Templates that come with the module are known with this before their name, too, so that one of the
-/// administrator's can extend the one whose place it takes.
+/// A prefix that always means the built-in template: an administrator's template can extend the built-in one that it
+/// replaces.
 const COMES_WITH_IT: &str = "built-in/";
 
-/// The source of a template that comes with the module.
+/// The source of a built-in template.
 pub fn built_in(name: &str) -> Option<&'static str> {
     let name = name.strip_prefix(COMES_WITH_IT).unwrap_or(name);
     let at = BUILT_IN.binary_search_by_key(&name, |(name, _)| name);
     at.ok().map(|at| BUILT_IN[at].1)
 }
 
-/// As many bytes a template of the administrator's has at most.
+/// The most bytes of an administrator's template.
 const LONGEST: u64 = 256 * 1024;
 
-/// The administrator's own templates: `NAME.j2` in a folder.
+/// The administrator's templates: `NAME.j2` in a folder.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
-/// What is looked at to know whether a file has changed.
+/// The properties of a file that show whether it has changed.
 #[derive(PartialEq, Eq)]
 struct Version {
     inode: u64,
@@ -39,7 +38,7 @@ struct Version {
 }
 
 impl Version {
-    /// `None` where there is no such file.
+    /// `None` if there is no such file.
     fn of(path: &Path) -> Option<Version> {
         let file = fs::metadata(path).ok()?;
         Some(Version {
@@ -52,17 +51,18 @@ impl Version {
 }
 
 impl Folder {
+    /// The folder at this path, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Folder {
         Folder(path.into())
     }
 
-    /// The file of a template, whether or not it is there. `None` where the name is none of a template:
-    /// letters, digits, dots, hyphens and underscores.
+    /// The path of a template's file, which may not exist. `None` if it cannot be the name of a template: letters,
+    /// digits, dots, hyphens and underscores.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
         is_name(name).then(|| self.0.join(format!("{name}.j2")))
     }
 
-    /// The names of the templates that are there, in order.
+    /// The names of the existing templates, in order.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
@@ -76,10 +76,10 @@ impl Folder {
         names
     }
 
-    /// The source of a template: the file's where there is one, else that which comes with the module.
+    /// The source of a template: the file, or else the built-in one.
     ///
     /// # Errors
-    /// Where the file cannot be read, is too large, or is not UTF-8.
+    /// If the file cannot be read, is too large, or is not UTF-8.
     pub fn load(&self, name: &str) -> Result<Option<TemplateSource>, Error> {
         let Some(path) = self.file(name) else {
             return Ok(built_in(name).map(TemplateSource::new));
@@ -95,7 +95,7 @@ impl Folder {
     }
 }
 
-/// Whether a text can be the name of a template; that of a sending token's format is of the same form.
+/// Whether a text can be the name of a template. The format of a sending token has the same syntax.
 pub fn is_name(name: &str) -> bool {
     name.len() <= 100
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())

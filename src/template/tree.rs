@@ -1,5 +1,5 @@
-//! JSON → the tree of values that a template sees, which takes many times the bytes of the text: each is counted before
-//! it is built.
+//! JSON → the tree of values that a template sees. A tree takes many times the memory of the text, so each value is
+//! counted before it is built.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,20 +11,20 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 
-/// What an array or an object takes when it is empty.
+/// The bytes of an empty array or object.
 const CONTAINER: usize = 80;
-/// What an item of an array takes, and a member of an object, in a vector that has doubled.
+/// The bytes of an item of an array, and of a member of an object, in a vector that has doubled.
 const ITEM: usize = 48;
 const MEMBER: usize = 96;
-/// What a text takes beside its bytes, and up to how many bytes it is kept in the value itself.
+/// The bytes of a text in addition to its own, and the length up to which it is kept in the value itself.
 const TEXT: usize = 32;
 const SHORT: usize = 22;
 
-/// Reads whatever another program posts.
+/// Parses a payload.
 ///
 /// # Errors
-/// What `not_json` makes of JSON that is malformed, and of a number beyond a double; 413 where it takes more memory than
-/// there is for the request.
+/// For malformed JSON, and for a number beyond a double, the problem that `not_json` makes; 413 or 503 if there is not
+/// enough memory.
 pub fn read(
     text: &str,
     memory: &Share,
@@ -122,14 +122,14 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 }
 
-/// The members of an object, by name. A map of the standard library takes some ten times the bytes for few of them.
+/// The members of an object, sorted by name. A map of the standard library takes ten times the memory for few members.
 #[derive(Debug)]
 struct Members(Vec<(Value, Value)>);
 
 impl Members {
-    /// Of two with one name, the last one counts.
+    /// If a name is repeated, the last member counts.
     fn of(mut all: Vec<(Value, Value)>) -> Members {
-        // Most programs write the names in order, each once.
+        // Most programs write sorted and different names.
         if !all.is_sorted_by(|(a, _), (b, _)| a.as_str() < b.as_str()) {
             all.reverse();
             all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_the_json_that_was_read() {
+    fn a_tree_holds_the_values_of_the_json() {
         let memory = Share::alone(1000);
         for (json, sorted) in [
             (

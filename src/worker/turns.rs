@@ -1,21 +1,22 @@
-//! Turns: the accounts that have work in a queue are served one after the other.
+//! Turns: the accounts with work in a queue are served in turn.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Gives each piece of work a round, which is its rank in a [`Worker`](super::Worker)'s queue. A round has one piece of
-/// each account, so one account's many pieces do not delay the first piece of another.
+/// Gives each piece of work a round: its rank in the queue of a [`Worker`](super::Worker). A round has one piece of
+/// each account, so that many pieces of one account do not delay the first piece of another.
 #[derive(Default)]
 pub struct Turns {
-    /// The round of the piece that was begun last.
+    /// The round of the piece that has begun last.
     current: Arc<AtomicU32>,
-    /// The round of each account's last piece.
+    /// The round of the last piece of each account.
     last: HashMap<String, u32>,
 }
 
 /// The turn of a piece of work.
 pub struct Turn {
+    /// The rank of the piece in the queue.
     pub round: u32,
     current: Arc<AtomicU32>,
 }
@@ -24,7 +25,7 @@ impl Turns {
     /// The turn of an account's next piece of work.
     pub fn next(&mut self, account: &str) -> Turn {
         let current = self.current.load(Ordering::Relaxed);
-        // Accounts whose pieces were all begun have no advantage and no disadvantage.
+        // An account whose pieces have all begun starts again in the current round.
         self.last.retain(|_, round| *round >= current);
         let last = self.last.get(account);
         Turn {
@@ -33,14 +34,14 @@ impl Turns {
         }
     }
 
-    /// The piece was queued.
+    /// Notes that the piece was queued.
     pub fn take(&mut self, account: &str, round: u32) {
         self.last.insert(account.to_owned(), round);
     }
 }
 
 impl Turn {
-    /// The piece is begun.
+    /// Notes that the piece begins.
     pub fn begin(&self) {
         self.current.fetch_max(self.round, Ordering::Relaxed);
     }
@@ -57,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn the_accounts_are_served_in_turn() {
+    fn accounts_are_served_in_turn() {
         let mut turns = Turns::default();
         let many: Vec<_> = (0..5).map(|_| queue(&mut turns, "a")).collect();
         let rounds: Vec<_> = many.iter().map(|turn| turn.round).collect();
         assert_eq!(rounds, [0, 1, 2, 3, 4]);
         assert_eq!(queue(&mut turns, "b").round, 0);
         many[2].begin();
-        // Those who come later begin where the others are, and pass nobody who waits.
+        // Accounts that come later start in the current round, and overtake no waiting piece.
         assert_eq!(queue(&mut turns, "c").round, 2);
         assert_eq!(queue(&mut turns, "b").round, 2);
         assert_eq!(queue(&mut turns, "a").round, 5);

@@ -25,7 +25,7 @@ fn multipart(parts: &str) -> Request {
     )
 }
 
-/// A part of a form, `head` being the rest of its Content-Disposition and further headers.
+/// A part of a form. `head` is the rest of its Content-Disposition, and further headers.
 fn part(head: &str, content: &str) -> String {
     format!("--B\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
 }
@@ -222,18 +222,18 @@ impl Floor for str {
     }
 }
 
-/// Members of an object that a template reads, one of its sample payloads around them, and whether its text comes out again.
+/// A member that a template reads, the sample payload around it, and whether the message shows its text.
 pub struct Sample {
     pub template: &'static str,
     headers: Vec<(String, String)>,
     payload: Value,
-    /// The pointer to a string.
+    /// The JSON pointer to a string.
     pub place: String,
     pub is_shown: bool,
 }
 
 impl Sample {
-    /// The payload with this text in the place.
+    /// The payload with this text at the pointer.
     pub fn with(&self, text: &str) -> Request {
         let mut payload = self.payload.clone();
         if let Some(place) = payload.pointer_mut(&self.place) {

@@ -1,7 +1,7 @@
-//! What a request may cost, whatever is in it: memory, and the time for which it holds the event loop and the thread.
+//! Limits of the cost of every request: memory, and the time for which it blocks the event loop and the thread.
 //!
-//! The inputs are those of `fuzz/corpus/cost`, and families of repeated pieces in every place of every format. They are
-//! measured in the release build: `cargo test --release --test cost`.
+//! The requests come from `fuzz/corpus/cost`, and from families of repeated pieces in every place of every format. They
+//! are measured in the release build: `cargo test --release --test cost`.
 
 mod families;
 mod numbered;
@@ -26,7 +26,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The templates of `tests/cost/templates`.
 const FILTERS: [&str; 4] = ["html-text", "markdown-text", "slack-text", "filters"];
 
-/// What costs too much, by family: how many of it, and the worst.
+/// The requests that cost too much, by family: their number, and the worst.
 #[derive(Default)]
 struct Faults {
     requests: usize,
@@ -55,7 +55,7 @@ impl Faults {
     }
 
     #[track_caller]
-    fn are_none(self, at_least: usize) {
+    fn assert_empty(self, at_least: usize) {
         assert!(self.requests >= at_least, "only {} requests", self.requests);
         let lines = self
             .families
@@ -72,7 +72,7 @@ impl Faults {
     }
 }
 
-/// Every `step`th piece, from another one on for each size, so that together they are more than each.
+/// Every `step`th piece. Each size starts at another piece, so that together they use more pieces.
 fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
     let mut faults = Faults::default();
     for piece in PIECES.iter().skip(size % step).step_by(step) {
@@ -89,11 +89,8 @@ fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
-fn what_was_found_before() {
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
+fn requests_that_once_cost_too_much() {
     let mut faults = Faults::default();
     let files = fs::read_dir(Path::new(ROOT).join("fuzz/corpus/cost")).expect("a folder");
     let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
@@ -103,55 +100,40 @@ fn what_was_found_before() {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         faults.of(&name, "", &request);
     }
-    faults.are_none(files.len());
+    faults.assert_empty(files.len());
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_that_may_be_read_on_the_event_loop() {
-    frames_of(7_500, 1, None).are_none(10_000);
+    frames_of(7_500, 1, None).assert_empty(10_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_that_fill_a_message() {
-    frames_of(60_001, 3, None).are_none(3_000);
+    frames_of(60_001, 3, None).assert_empty(3_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_of_256_kb() {
-    frames_of(250_000, 11, None).are_none(800);
+    frames_of(250_000, 11, None).assert_empty(800);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_in_a_content_coding() {
-    frames_of(60_000, 7, Some("gzip")).are_none(1_000);
-    frames_of(60_001, 7, Some("deflate")).are_none(1_000);
+    frames_of(60_000, 7, Some("gzip")).assert_empty(1_000);
+    frames_of(60_001, 7, Some("deflate")).assert_empty(1_000);
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn repeated_pieces_in_headers_and_addresses() {
     let mut faults = Faults::default();
     for piece in PIECES {
-        // Prosody takes a head of 10 KB, and an address is no longer than 3 KB.
+        // Prosody accepts a head of 10 KB, and an address has at most 3 KB.
         for size in [3_000, 10_000] {
             let text = repeat(piece, size);
             for (name, cost) in parts::costs(&text) {
@@ -159,15 +141,13 @@ fn repeated_pieces_in_headers_and_addresses() {
             }
         }
     }
-    faults.are_none(4_000);
+    faults.assert_empty(4_000);
 }
 
-/// Each text that a template shows, on the event loop and beside it; the texts that it does not show, now and then.
+/// Tests each text that a template shows, small enough for the event loop and larger; of the texts that it does not
+/// show, only some.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn markup_in_the_texts_of_every_template() {
     let mut faults = Faults::default();
     for (at, sample) in samples().iter().enumerate() {
@@ -191,18 +171,15 @@ fn markup_in_the_texts_of_every_template() {
             }
         }
     }
-    faults.are_none(20_000);
+    faults.assert_empty(20_000);
 }
 
-/// What an administrator's template may make of any request, however small: 64 bytes for each of its steps, and a copy. The
-/// template `filters` makes as much as it can.
+/// The most memory of an administrator's template for any request: 64 bytes for each step, and a copy. The template
+/// `filters` tries to reach it.
 const RENDERING: u64 = 2 * 64 * 200_000;
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn texts_in_every_filter() {
     let mut faults = Faults::default();
     for template in FILTERS {
@@ -216,13 +193,13 @@ fn texts_in_every_filter() {
             faults.add(template, piece, request.bytes(), &cost);
         }
     }
-    faults.are_none(700);
+    faults.assert_empty(700);
 }
 
-/// The template chooses the factor, not the payload: only the fuel of a rendering is a bound.
+/// The template chooses the factor, not the payload, so only the fuel limits it.
 #[test]
-fn what_a_template_multiplies_is_bounded_by_its_fuel() {
-    // 64 bytes for each of 200,000 steps, twice: a text is copied when it is done.
+fn fuel_limits_the_output_of_a_template() {
+    // 64 bytes for each of 200,000 steps, twice, because the finished text is copied.
     let most = 2 * 64 * 200_000 + 4_000_000;
     for times in [0, 4, 64, 1000, 1_000_000] {
         for size in [100, 7_500, 60_000, 1_000_000] {
@@ -263,7 +240,7 @@ fn templates_that_try_the_filters_make_messages() {
 }
 
 #[test]
-fn what_costs_too_much_is_a_fault() {
+fn too_much_cost_is_a_fault() {
     let cost = Cost {
         memory: 2_097_152 + 20 * 1000,
         elements: 2_100,

@@ -1,12 +1,12 @@
-//! Families whose pieces differ: numbered keys, messages, recipients, parts. Each is measured plain and compressed, and has
-//! a status: what is no larger than a request may be is read.
+//! Families with different pieces: numbered keys, messages, recipients, parts. Each is measured plain and compressed,
+//! and has an expected status.
 
 use std::fmt::Write as _;
 
 use super::recipe::Request;
 use super::way::cost;
 
-/// How a body is read: its media type, and the template.
+/// The media type of a body, and the template.
 #[derive(Clone, Copy)]
 struct Way {
     media_type: &'static str,
@@ -42,7 +42,7 @@ const DISCORD_MULTIPART: Way = Way {
     ..MULTIPART
 };
 
-/// Holds a body against the rules: as it is, and compressed.
+/// Checks a body against the rules, plain and compressed.
 #[track_caller]
 fn holds(name: &str, way: Way, body: &str, expected: u16) {
     let mut request = Request::new(way.media_type, body);
@@ -62,7 +62,7 @@ fn holds(name: &str, way: Way, body: &str, expected: u16) {
     }
 }
 
-/// Pieces up to so many bytes, between `before` and `after`.
+/// A body of at most `bytes` bytes: pieces between `before` and `after`.
 fn repeated(before: &str, piece: impl Fn(usize) -> String, after: &str, bytes: usize) -> String {
     let mut body = before.to_owned();
     for number in 0.. {
@@ -93,10 +93,7 @@ fn family(
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn values_of_json_that_are_no_messages() {
     let zeros = |_| "0,".to_owned();
     family("zeros", JSON, "[", zeros, "0]", [422; 3]);
@@ -122,10 +119,7 @@ fn values_of_json_that_are_no_messages() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn messages_of_json() {
     let small = |_| "{\"body\":\"1\"},".to_owned();
     family(
@@ -163,10 +157,7 @@ fn messages_of_json() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn recipients() {
     let to = |number| format!("\"{number:x}\",");
     family(
@@ -200,10 +191,7 @@ fn recipients() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn markup() {
     let html = |_| "<p/>".to_owned();
     family(
@@ -235,10 +223,7 @@ fn markup() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn forms_for_templates() {
     let pair = |number| format!("{number:x}=&");
     family("pairs", SLACK_FORM, "", pair, "text=x", [200, 413, 413]);
@@ -256,10 +241,7 @@ fn forms_for_templates() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn trees_for_templates() {
     let before = "{\"text\":\"x\",\"z\":[";
     let maps = |_| "{\"\":0},".to_owned();
@@ -306,10 +288,7 @@ fn trees_for_templates() {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "only the release build is as fast as what is served"
-)]
+#[cfg_attr(debug_assertions, ignore = "needs the release build")]
 fn files_of_a_form() {
     for (field, len) in [
         ("to", 150_000),

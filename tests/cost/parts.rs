@@ -1,4 +1,4 @@
-//! What is read of a request beside its body, all of it on the event loop: headers, query, path, addresses.
+//! The parts of a request besides its body: headers, query, path, addresses. All are read on the event loop.
 
 use post_msg::credentials::authorization::Presented;
 use post_msg::http::answer::{Asked, refusal};
@@ -54,7 +54,7 @@ const PARTS: &[Part] = &[
     }),
     ("query", |text| {
         let query = Query::parse(text.as_bytes());
-        query.says();
+        query.meaning();
         Presented::of(None, &query.tokens);
     }),
     ("path", |text| {
@@ -77,7 +77,7 @@ const PARTS: &[Part] = &[
     }),
 ];
 
-/// What each costs with this text.
+/// The cost of each part with this text.
 pub fn costs(text: &str) -> Vec<(&'static str, Cost)> {
     let cost = |&(name, part): &Part| {
         (

@@ -1,8 +1,8 @@
-//! Small pieces that cost more than their bytes when they are repeated, if anything does.
+//! Small pieces that may be expensive when they are repeated.
 
-/// What could cost more than its bytes: in markup, framing, encodings and addresses.
+/// Pieces of markup, framing, encodings and addresses.
 pub const PIECES: &[&str] = &[
-    // Plain, and what is escaped.
+    // Plain text, and characters that are escaped.
     "a",
     " ",
     "\n",
@@ -185,7 +185,7 @@ pub const PIECES: &[&str] = &[
     "2024-01-01T00:00:00Z ",
 ];
 
-/// What may take a form of its own in a converter.
+/// Markup that a converter may treat specially.
 pub const MARKUP: &[&str] = &[
     ">",
     "> a\n",
@@ -226,7 +226,7 @@ pub const MARKUP: &[&str] = &[
     "🦀",
 ];
 
-/// A piece as often as to fill a size.
+/// A piece, repeated up to a size.
 pub fn repeat(piece: &str, size: usize) -> String {
     piece.repeat(size / piece.len() + 1)
 }

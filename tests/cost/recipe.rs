@@ -10,23 +10,23 @@
 //! "}
 //! ```
 //!
-//! A head as of HTTP, an empty line, and pieces of the body, one a line. `N*PIECE` is the piece N times, and `N^` repeats all
-//! that stands above it. In a piece, `\n`, `\r`, `\\` and `\xFF` are bytes, and `\#` is the number of the repetition. The line
-//! ends between pieces are not part of the body. The header `as` names a template; `packed` says that the body is written as
-//! its content coding has it: otherwise it is compressed here.
+//! A head as in HTTP, an empty line, and the pieces of the body, one a line. `N*PIECE` is the piece N times, and `N^`
+//! repeats everything above it. In a piece, `\n`, `\r`, `\\` and `\xFF` are bytes, and `\#` is the number of the
+//! repetition. The line ends between pieces are not part of the body. The header `as` names a template. With the header
+//! `packed`, the body is written compressed already; otherwise it is compressed here.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
-/// A request: what counts of its head, and its body as it is posted.
+/// A request: the important headers, and the body as posted.
 #[derive(Debug, Default, Clone)]
 pub struct Request {
     /// Names as written.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// The bytes of the body without its content coding, which the limit of bodies bounds.
+    /// The bytes of the decoded body.
     pub unpacked: usize,
 }
 
@@ -53,7 +53,7 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The bytes that its cost is held against.
+    /// The bytes to which its cost is compared.
     pub fn bytes(&self) -> usize {
         self.body.len().max(self.unpacked)
     }
@@ -79,7 +79,7 @@ impl Request {
         self.with("Content-Encoding", coding)
     }
 
-    /// Reads a recipe. The body has `most` bytes at most: the rest is left out.
+    /// Reads a recipe. The body is cut to `most` bytes.
     pub fn read(recipe: &[u8], most: usize) -> Request {
         let mut lines = recipe.split(|&byte| byte == b'\n');
         let mut headers = Vec::new();
@@ -113,7 +113,7 @@ impl Request {
     }
 }
 
-/// The repetitions that a line begins with, the sign behind them, and what follows.
+/// The number of repetitions at the beginning of a line, the sign after it, and the rest.
 fn repetitions(line: &[u8]) -> Option<(usize, u8, &[u8])> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = line.split_at_checked(digits)?;

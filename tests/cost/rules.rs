@@ -1,8 +1,9 @@
-//! What work may cost, and how that is measured.
+//! The limits of the cost of work, and their measurement.
 //!
-//! Memory is what the thread allocates at once, at most, by a counting allocator. A block that grows counts old and new at
-//! once. Time is the CPU time of the thread, so that other processes do not count, the least of several runs, and in
-//! milliseconds of a machine on which [`reference`] takes one: neither instructions nor steps can be counted everywhere.
+//! Memory is the peak allocation of the thread, measured by a counting allocator. A block that grows counts its old and
+//! new size. Time is the CPU time of the thread, so that other processes do not count: the least of several runs. Its
+//! unit is a millisecond of a machine on which [`reference`] takes one, because not every machine can count
+//! instructions.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,27 +12,27 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Bytes of memory for each byte of a request, and for any request.
+/// The limit of memory in bytes: for each byte of a request, and for any request.
 const MEMORY: (f64, f64) = (20.0, 2_097_152.0);
-/// Milliseconds for which the event loop may be held in one go.
+/// Milliseconds for which one step may block the event loop.
 const ON_LOOP: f64 = 1.0;
-/// Milliseconds for which the thread may be held: for any request, for each of its bytes, and at most.
+/// Milliseconds for which a request may block the thread: for any request, for each of its bytes, and at most.
 const ON_THREAD: (f64, f64, f64) = (50.0, 0.000_5, 1000.0);
-/// Elements of a stanza, each of which is three tables in Lua.
+/// Elements of a stanza. Each is three tables in Lua.
 const ELEMENTS: f64 = 2_100.0;
-/// A time is too long where it is so many times as long as it may be: caches and the clock's rate are shared.
+/// The tolerance of times, as a factor: caches and the clock's rate are shared.
 const MARGIN: f64 = 2.0;
-/// So often a time that is too long is taken again.
+/// The number of new measurements if a time is too long.
 const RUNS: usize = 5;
 
-/// What a piece of work cost.
+/// The cost of a piece of work.
 #[derive(Debug, Default, Clone)]
 pub struct Cost {
-    /// Bytes that were allocated at once, at most.
+    /// The peak allocation in bytes.
     pub memory: u64,
-    /// Milliseconds for which the event loop was held in one go, at most, and by what.
+    /// The longest step on the event loop in milliseconds, and its name.
     pub on_loop: (f64, &'static str),
-    /// Milliseconds for which a thread, which reads or frees, was held in one go, at most.
+    /// The longest step on a thread, which reads or frees, in milliseconds.
     pub on_thread: f64,
     /// Elements of the largest stanza.
     pub elements: usize,
@@ -40,7 +41,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Runs a step that nothing interrupts on the event loop.
+    /// Runs an uninterrupted step on the event loop.
     pub fn hold<T>(&mut self, what: &'static str, step: impl FnOnce() -> T) -> T {
         let (result, time) = timed(step);
         if time > self.on_loop.0 {
@@ -49,14 +50,14 @@ impl Cost {
         result
     }
 
-    /// Runs what a thread does for a large body.
+    /// Runs a step of a thread for a large body.
     pub fn on_thread<T>(&mut self, step: impl FnOnce() -> T) -> T {
         let (result, time) = timed(step);
         self.on_thread = self.on_thread.max(time);
         result
     }
 
-    /// What is more than a request of so many bytes may cost: how many times, and what.
+    /// The costs above the limits for a request of so many bytes: the factor, and a description.
     pub fn faults(&self, bytes: usize) -> Vec<(f64, String)> {
         let bytes = bytes as f64;
         let memory = self.memory as f64;
@@ -89,14 +90,14 @@ impl Cost {
             .collect()
     }
 
-    /// Whether another run could be short enough.
+    /// Whether another run may be short enough.
     fn may_be_noise(&self, bytes: usize) -> bool {
         let mut faults = self.faults(bytes).into_iter();
         faults.any(|(times, fault)| times < 4.0 && fault.contains(" ms "))
     }
 }
 
-/// What work for so many bytes costs: of several runs the least, as long as a time is more than it may be.
+/// The cost of work for so many bytes. If a time is above its limit, the work runs again, and the least time counts.
 pub fn least(bytes: usize, work: impl Fn(&mut Cost)) -> Cost {
     let run = || {
         let mut cost = Cost::default();
@@ -117,7 +118,7 @@ pub fn least(bytes: usize, work: impl Fn(&mut Cost)) -> Cost {
     least
 }
 
-/// The result of work, and the bytes that it allocated at once, at most.
+/// The result of work, and its peak allocation in bytes.
 pub fn measured<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let result = RefCell::new(None);
     let info = allocation_counter::measure(|| {
@@ -140,7 +141,7 @@ fn clock() -> Duration {
     Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }
 
-/// Milliseconds of this machine and build that [`reference`] takes.
+/// The milliseconds that [`reference`] takes on this machine and in this build.
 static MILLISECOND: LazyLock<f64> = LazyLock::new(|| {
     let run = |_| {
         let start = clock();
@@ -150,8 +151,8 @@ static MILLISECOND: LazyLock<f64> = LazyLock::new(|| {
     (0..20).map(run).fold(f64::INFINITY, f64::min)
 });
 
-/// Work that is of the kind that reading is: strings are made, compared and freed. It takes a millisecond on the machine
-/// that the limits of `src/payload/format.rs` were found on.
+/// Work that is similar to reading: strings are made, compared and freed. It takes a millisecond on the machine on
+/// which the limits of `src/payload/format.rs` were measured.
 fn reference() -> usize {
     let pairs = (0..REFERENCE).map(|number: u32| (number.reverse_bits().to_string(), number));
     pairs.collect::<BTreeMap<_, _>>().len()
@@ -159,7 +160,7 @@ fn reference() -> usize {
 
 const REFERENCE: u32 = 7800;
 
-/// How long a millisecond is here, for who reads what was measured.
+/// The length of a millisecond here, for readers of the measurements.
 pub fn millisecond() -> f64 {
     *MILLISECOND
 }

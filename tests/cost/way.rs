@@ -1,5 +1,5 @@
-//! The way of a request, from its bytes to its stanzas, with the cost of each step. `Reader::is_slow` decides what runs on the
-//! event loop and what on a thread, as in `src/lua/composer.rs`.
+//! Processes a request, from its bytes to its stanzas, and measures the cost of each step. `Reader::is_slow` decides
+//! whether a step runs on the event loop or on a thread, as in the composer of the binding.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -29,7 +29,7 @@ pub const LIMITS: Limits = Limits {
     body: 10 << 20,
 };
 
-/// A server whose normal form is lower case.
+/// A server with lower case as normal form.
 pub struct AnyAddress;
 
 impl Server for AnyAddress {
@@ -50,14 +50,14 @@ impl Server for AnyAddress {
     }
 }
 
-/// The templates that come with the module, and those of an administrator in `tests/cost/templates`, which try the filters.
+/// The built-in templates, and the templates of `tests/cost/templates`, which use all filters.
 pub static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| {
     let folder = Folder::new(Path::new(super::ROOT).join("tests/cost/templates"));
     assert!(!folder.names().is_empty());
     Arc::new(Templates::new(Some(folder)))
 });
 
-/// What a request costs: the least of three runs where it is more than it may be.
+/// The cost of a request. If it is above the limits, the least of three runs.
 pub fn cost(request: &Request) -> Cost {
     LazyLock::force(&TEMPLATES);
     rules::least(request.bytes(), |cost| {
@@ -130,7 +130,7 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
             None => break,
         }
     }
-    // A large batch is freed on a thread (`src/lua/batch.rs`).
+    // A large batch is freed on a thread (see the batch of the binding).
     if is_slow {
         cost.on_thread(|| drop(batch.take_contents()));
     }
@@ -138,7 +138,7 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How many elements there are.
+/// The number of elements.
 fn elements(element: &Element) -> usize {
     let children = element.children().iter().map(|child| match child {
         Child::Element(element) => elements(element),
@@ -147,7 +147,7 @@ fn elements(element: &Element) -> usize {
     1 + children.sum::<usize>()
 }
 
-/// The messages that a request makes, as XML, one after the other; nothing where it is refused.
+/// The messages of a request as XML, in order. Empty if it is refused.
 pub fn output(request: &Request) -> String {
     let bytes = |name| request.header(name).map(str::as_bytes);
     let webhook = request.header("as").map(|name| {

@@ -72,7 +72,9 @@ fn faults(sources: &Sources) -> Vec<String> {
         }
         let code = code_of(source);
         if room(module) != "binding" && code.contains("mlua") {
-            faults.push(format!("{module} knows mlua, which only the room binding may"));
+            faults.push(format!(
+                "{module} knows mlua, which only the room binding may"
+            ));
         }
         let imported = paths_of(&code)
             .iter()
@@ -105,7 +107,7 @@ fn room(module: &str) -> &str {
     module.split("::").next().unwrap_or(module)
 }
 
-/// The rows of the table of rooms: a name in the first column, what it may import in the last.
+/// The rows of the table of rooms: the name in the first column, and the allowed imports in the last.
 fn map_of(lib: &str) -> Vec<(String, Vec<String>)> {
     let rows = lib
         .lines()
@@ -126,14 +128,14 @@ fn map_of(lib: &str) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-/// A source without comments, and without what is there for its tests only, which comes last.
+/// A source without comments and without its tests, which come last.
 fn code_of(source: &str) -> String {
     let lines = source.lines().take_while(|line| *line != "#[cfg(test)]");
     let code = lines.map(|line| line.split("//").next().unwrap_or_default());
     code.collect::<Vec<_>>().join("\n")
 }
 
-/// Every path that is imported or written out.
+/// Every path in an import or in code.
 fn paths_of(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut rest = code;
@@ -203,7 +205,7 @@ fn target(path: &str, module: &str, modules: &BTreeMap<String, &String>) -> Opti
     (!place.is_empty()).then(|| place.join("::"))
 }
 
-/// The shortest way from a module back to itself that is found first.
+/// The shortest way from a module back to itself.
 fn circle(module: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<String>> {
     let mut ways = vec![vec![module.to_owned()]];
     let mut seen = BTreeSet::new();
@@ -223,7 +225,7 @@ fn circle(module: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<
     None
 }
 
-// Each rule is seen to fail.
+// Each rule has a test that sees it fail.
 
 const MAP: &str = "//! | room | what | imports |\n//! |---|---|---|\n\
     //! | [`lua`] | x | `payload`, `http` |\n//! | [`payload`] | x | `http` |\n//! | [`http`] | x | nothing |\n";
@@ -249,14 +251,14 @@ fn found(files: &[(&str, &str)], says: Option<&str>) {
 }
 
 #[test]
-fn imports_that_go_down_are_no_fault() {
+fn imports_of_lower_rooms_are_allowed() {
     let file = "// crate::lua is above\nuse std::{fs, io};\nuse crate::http;\n#[cfg(test)]\nmod tests {\n    use crate::lua;\n}\n";
     found(&[("payload/json.rs", file)], None);
     found(&[("payload.rs", "mod json;\nuse json::read;\n")], None);
 }
 
 #[test]
-fn imports_against_the_map_are_found_however_they_are_written() {
+fn imports_against_the_map_are_found_in_every_notation() {
     for import in [
         "use crate::lua;",
         "use crate::{http, lua::x};",

@@ -18,7 +18,7 @@ fn secret(password: &str) -> Secret {
     Secret::new(password)
 }
 
-/// What a backend with SCRAM-SHA-1 holds of a password.
+/// The credentials of a password in a backend with SCRAM-SHA-1.
 fn held(password: &str, iterations: u32) -> ScramCredentials {
     let salt = b"salt".to_vec();
     let mut salted = [0; 20];
@@ -98,7 +98,7 @@ fn end(passwords: &mut Passwords, ticket: Ticket) {
 }
 
 #[test]
-fn a_password_fits_what_the_backend_holds_or_not() {
+fn a_password_matches_the_backends_credentials_or_not() {
     let mut passwords = passwords();
     assert!(verdict(&mut passwords, "secret", held("secret", 10)));
     assert!(!verdict(&mut passwords, "Secret", held("secret", 10)));
@@ -169,7 +169,7 @@ fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
 }
 
 #[test]
-fn what_a_backend_does_not_show_is_asked_again() {
+fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
     let (mut passwords, now) = (passwords(), Instant::now());
     let pending = tested(&mut passwords, "secret", Held::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
@@ -209,7 +209,7 @@ fn attempts_are_counted_once_each_and_for_a_minute() {
 }
 
 #[test]
-fn what_turns_out_right_or_unknown_was_no_failed_attempt() {
+fn right_and_unknown_passwords_are_not_counted() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for verdict in [None, Some(true)].repeat(5) {
         let pending = tested(&mut passwords, "secret", Held::Unknown, now);
@@ -290,7 +290,7 @@ fn order(passwords: &mut Passwords, count: usize) -> Vec<Ticket> {
 }
 
 #[test]
-fn the_password_of_an_account_that_does_not_exist_takes_the_same_place_in_the_queue() {
+fn the_password_of_an_unknown_account_takes_the_same_place_in_the_queue() {
     let mut passwords = Passwords::new(3, 1, 20).expect("a thread");
     let busy = guess(
         &mut passwords,
@@ -333,7 +333,7 @@ fn a_client_that_fails_for_many_accounts_comes_after_an_owner_elsewhere() {
 }
 
 #[test]
-fn too_many_at_once_are_busy_and_were_no_failed_attempts() {
+fn too_many_attempts_at_once_are_busy_and_not_counted() {
     let mut passwords = Passwords::new(9, 1, 2).expect("a thread");
     let (now, slow) = (Instant::now(), held("secret", 200_000));
     let mut pending = Vec::new();

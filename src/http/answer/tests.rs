@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::http::problem::ProblemKind;
 
-fn told(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
+fn refused(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
     let asked = Asked {
         accept: accept.map(str::as_bytes),
         content_type: content_type.map(str::as_bytes),
@@ -23,7 +23,7 @@ fn gone() -> Problem {
 }
 
 #[test]
-fn a_problem_has_the_form_that_was_asked_for() {
+fn a_problem_has_the_media_type_that_accept_names() {
     let problem = Problem::meaning("x");
     let (text, json) = ("text/plain", "application/json");
     for (accept, content_type, is_json) in [
@@ -49,7 +49,7 @@ fn a_problem_has_the_form_that_was_asked_for() {
         ),
         (None, None, false),
     ] {
-        let media_type = told(&problem, accept, content_type).media_type;
+        let media_type = refused(&problem, accept, content_type).media_type;
         assert_eq!(
             media_type == "application/problem+json",
             is_json,
@@ -64,16 +64,16 @@ fn problem_json_has_the_members_that_apply() {
     let accept = Some("application/json");
     let problem = Problem::meaning("d").field("body").offset(3);
     assert_eq!(
-        parsed(&told(&problem, accept, None)),
+        parsed(&refused(&problem, accept, None)),
         json!({"status": 422, "title": "Unprocessable Content", "detail": "d", "field": "body", "offset": 3})
     );
     let problem = Problem::syntax("d").line(2, 5);
     assert_eq!(
-        parsed(&told(&problem, accept, None)),
+        parsed(&refused(&problem, accept, None)),
         json!({"status": 400, "title": "Bad Request", "detail": "d", "line": 2, "column": 5})
     );
     assert_eq!(
-        parsed(&told(&gone(), accept, None)),
+        parsed(&refused(&gone(), accept, None)),
         json!({"status": 410, "title": "Gone", "detail": "a@b: gone", "condition": "gone"})
     );
 }
@@ -84,7 +84,7 @@ fn a_problem_in_text_is_one_line_without_markup() {
         "<b>\r\n\u{1B}[31m\u{85}\u{202E}\u{2028}\u{200F}\u{2069}</b>".to_owned()
             + &"x".repeat(5000),
     );
-    let answer = told(&problem, None, None);
+    let answer = refused(&problem, None, None);
     assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
     assert!(
         !answer
@@ -93,7 +93,7 @@ fn a_problem_in_text_is_one_line_without_markup() {
             .contains(|c: char| is_invisible(c) || c == '<' || c == '>')
     );
     assert!(answer.body.chars().count() < 1010);
-    let answer = told(&problem, Some("application/json"), None);
+    let answer = refused(&problem, Some("application/json"), None);
     assert!(!answer.body.contains(['<', '\n']));
 }
 
@@ -146,7 +146,7 @@ fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
 }
 
 #[test]
-fn one_that_was_sent_is_told_in_json_only_where_it_is_asked_for() {
+fn a_sent_message_is_answered_in_json_only_if_accept_names_it() {
     for (status, word) in [(201, "sent"), (202, "sent"), (200, "delivered")] {
         let answer = report(false, false, vec![("a@b", Ok(status))]);
         assert_eq!((answer.status, answer.body.as_str()), (status, ""));
@@ -163,7 +163,7 @@ fn one_that_was_sent_is_told_in_json_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn one_that_failed_is_answered_with_its_problem() {
+fn a_failed_message_is_answered_with_its_problem() {
     let answer = report(false, false, vec![("a@b", Err(gone()))]);
     assert_eq!((answer.status, answer.body.as_str()), (410, "a@b: gone\n"));
     let answer = report(true, false, vec![("a@b", Err(gone()))]);
@@ -195,7 +195,7 @@ fn an_array_is_answered_with_an_array_in_its_order() {
 }
 
 #[test]
-fn different_outcomes_are_207_each_with_its_own() {
+fn different_outcomes_are_answered_207() {
     let outcomes = || {
         vec![
             ("a@b", Err(gone())),
@@ -228,7 +228,7 @@ fn different_outcomes_are_207_each_with_its_own() {
 }
 
 #[test]
-fn several_that_all_failed_alike_have_their_status() {
+fn messages_that_all_failed_with_one_status_are_answered_with_it() {
     for json in [true, false] {
         let answer = report(json, true, vec![("a@b", Err(gone())), ("c@d", Err(gone()))]);
         assert_eq!(answer.status, 410, "{answer:?}");
@@ -236,7 +236,7 @@ fn several_that_all_failed_alike_have_their_status() {
 }
 
 #[test]
-fn details_of_many_failures_are_bounded_and_each_outcome_still_says_why() {
+fn details_of_many_failures_are_bounded_and_each_outcome_has_a_reason() {
     for json in [true, false] {
         let mut report = Report::new(json);
         let count = 5000;

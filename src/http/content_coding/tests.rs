@@ -29,7 +29,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     compress(Gzip, data, 6)
 }
 
-/// As a body without anything beside it is undone.
+/// Decodes a body that shares its memory with no other.
 fn undone<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, Problem> {
     undo(codings, body, limit, &Share::alone(body.len()))
 }
@@ -64,7 +64,7 @@ fn codings_are_read_in_their_order_and_in_any_case() {
 }
 
 #[test]
-fn other_codings_are_answered_with_those_that_are_supported() {
+fn an_unknown_coding_is_answered_with_the_supported_ones() {
     for value in [
         "br", "zstd", "compress", "gzip, br", "br, gzip", "gzip;q=1", "g zip", "\"gzip\"", "ü",
     ] {
@@ -85,7 +85,7 @@ fn without_a_coding_the_body_is_borrowed() {
 }
 
 #[test]
-fn several_members_of_gzip_are_one_body() {
+fn the_members_of_a_gzip_stream_are_one_body() {
     let members = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
     assert_eq!(
         undone(&[Gzip], &members, LIMIT).as_deref(),
@@ -107,7 +107,7 @@ fn gzip_may_have_a_name_a_comment_and_an_extra_field() {
 }
 
 #[test]
-fn what_is_cut_off_anywhere_is_refused() {
+fn a_stream_that_is_cut_off_anywhere_is_refused() {
     for coding in [Gzip, Deflate] {
         let whole = compress(coding, &b"packed ".repeat(50), 6);
         for length in 0..whole.len() {
@@ -125,7 +125,7 @@ fn what_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn what_is_damaged_is_refused() {
+fn a_damaged_stream_is_refused() {
     let whole = gzip(&b"packed ".repeat(50));
     for place in [
         0,
@@ -156,7 +156,7 @@ fn what_is_damaged_is_refused() {
 }
 
 #[test]
-fn what_is_not_of_the_coding_is_refused() {
+fn bytes_of_another_coding_are_refused() {
     let text = b"not packed at all";
     refused(&[Gzip], text, LIMIT, 400, "not gzip");
     refused(&[Deflate], text, LIMIT, 400, "not valid deflate");
@@ -170,7 +170,7 @@ fn what_is_not_of_the_coding_is_refused() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_refused() {
+fn bytes_after_the_end_are_refused() {
     for tail in [
         &b"garbage"[..],
         b"\0",
@@ -193,7 +193,7 @@ fn bytes_behind_the_end_are_refused() {
         &[gzip(b"x"), b"yz".to_vec()].concat(),
         LIMIT,
         400,
-        "behind the end",
+        "after the end",
     );
 }
 
@@ -223,7 +223,7 @@ fn the_limit_is_the_last_size_that_passes_at_every_stage() {
 }
 
 #[test]
-fn the_output_is_never_held_beyond_the_limit() {
+fn the_output_never_takes_more_memory_than_the_limit() {
     let body = gzip(&vec![b'0'; 20_000_000]);
     let memory = Share::alone(body.len());
     let mut output = Output {
@@ -238,9 +238,9 @@ fn the_output_is_never_held_beyond_the_limit() {
 }
 
 #[test]
-fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
+fn decoded_bytes_take_memory_until_the_next_coding_is_decoded() {
     static MEMORY: Memory = Memory::new();
-    // Small enough for the time limit in a build that is not optimised.
+    // Small enough for the time limit in a debug build.
     let data = vec![b'0'; 10 << 20];
     let body = gzip(&gzip(&data[..5 << 20]));
     let memory = Share::of(&MEMORY, "a", body.len(), 64 << 20);
@@ -262,7 +262,7 @@ fn what_is_unpacked_takes_memory_and_what_is_undone_again_gives_it_back() {
 }
 
 #[test]
-fn members_of_gzip_without_number_are_refused() {
+fn too_many_members_of_gzip_are_refused() {
     let empty = gzip(b"");
     assert!(undone(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
     refused(
@@ -302,7 +302,7 @@ proptest! {
         prop_assert_eq!(undone.as_deref(), Ok(&data[..]));
     }
 
-    // Deflate's Adler-32 is too weak for that: texts of few letters have it in common.
+    // Deflate's Adler-32 is too weak for this: different texts of few letters may have the same sum.
     #[test]
     fn a_damaged_gzip_stream_never_yields_another_text(
         data in "[a-c]{0,200}", place in any::<proptest::sample::Index>(), bit in 0..8u32
@@ -317,7 +317,7 @@ proptest! {
 }
 
 #[test]
-fn blocks_that_hold_nothing_are_given_up_in_time() {
+fn decoding_empty_blocks_ends_at_the_time_limit() {
     // Empty blocks with the fixed code, 10 bits each: eight of them are ten bytes.
     let block = [0b00000010, 0b00001000, 0b00100000, 0b10000000, 0b00000000u8];
     let mut body = vec![0x78, 0x9c];

@@ -1,9 +1,9 @@
-//! What is wrong with a source, and where.
+//! Explanations of the parser's errors, and their places.
 
-use super::quoted::quoted;
-use super::space::unify_line_ends;
+use crate::http::problem::shortened;
+use crate::message::text::unify_line_ends;
 
-/// What the client should read for an error of the parser, and the offset to show with it.
+/// The explanation of a parser's error for the client, and the offset to report with it.
 pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize, String) {
     use roxmltree::Error::*;
     let rest = &source[offset..];
@@ -11,25 +11,25 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
         || "the end comes inside a tag, a comment or a CDATA section: complete it".to_owned();
     let (offset, detail) = match error {
         UnexpectedCloseTag(open, _, _) if rest.is_empty() => {
-            let open = quoted(open);
+            let open = shortened(open);
             (offset, format!("<{open}> is not closed: write </{open}>, or <{open}/> where nothing is in it"))
         }
         UnexpectedCloseTag(open, close, _) => {
-            let (open, close) = (quoted(open), quoted(close));
+            let (open, close) = (shortened(open), shortened(close));
             (offset, format!("</{close}> stands where </{open}> must come first; an empty element is written <{open}/>"))
         }
         UnknownEntityReference(name, _) => {
-            let name = quoted(name);
+            let name = shortened(name);
             let right = "write the character itself or its number, such as &#160; for &nbsp;";
             (offset, format!("&{name}; is not known in XML: {right}"))
         }
         MalformedEntityReference(_) => (offset, "a bare & : write &amp;".to_owned()),
         UnknownNamespace(prefix, _) => {
-            let prefix = quoted(prefix);
+            let prefix = shortened(prefix);
             (offset, format!("the prefix {prefix} is not declared: leave it out, or add xmlns:{prefix}='…'"))
         }
         DuplicatedAttribute(name, _) | DuplicatedNamespace(name, _) => {
-            (offset, format!("the attribute {} is given twice: leave one out", quoted(name)))
+            (offset, format!("the attribute {} is given twice: leave one out", shortened(name)))
         }
         InvalidChar(_, b'<', _) | InvalidChar2(_, b'<', _) => (offset, "a bare < inside a tag: write &lt; in a value, and end each tag with >".to_owned()),
         InvalidChar(b'=', _, _) | InvalidChar2("a quote", _, _) => {
@@ -40,7 +40,7 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
         InvalidComment(_) => (offset, "a comment holds -- or ends with -: leave it out".to_owned()),
         UnexpectedDeclaration(_) => (offset, "an XML declaration can only be the very beginning: leave it out".to_owned()),
         UnknownToken(_) if rest.starts_with("<!") => {
-            (offset, "document types and other declarations are not taken: leave <!…> out".to_owned())
+            (offset, "document types and other declarations are not allowed: leave <!…> out".to_owned())
         }
         UnexpectedEndOfStream | UnclosedRootNode => (source.len(), ended()),
  InvalidString(..) if rest.is_empty() => (source.len(), ended()),
@@ -49,7 +49,7 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
     (offset, format!("the XHTML is not well-formed: {detail}"))
 }
 
-/// The offset that the parser means, which counts lines by LF.
+/// The offset of a place that the parser reports. The parser counts lines by LF.
 pub fn offset_of(text: &str, place: roxmltree::TextPos) -> usize {
     let (row, column) = (place.row as usize - 1, place.col as usize - 1);
     let start: usize = text.split_inclusive('\n').take(row).map(str::len).sum();

@@ -3,17 +3,17 @@
 /// A part of a [`super::Fragment`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// An element in the namespace of XHTML; the names are those of the profile.
+    /// An element in the namespace of XHTML, with names of the profile.
     Element {
         name: &'static str,
         attributes: Vec<(&'static str, String)>,
         children: Vec<Node>,
     },
-    /// Text, not escaped; its line ends are LF. Two texts never follow each other.
+    /// Text, not escaped, with LF as line end. Two texts never follow each other.
     Text(String),
 }
 
-/// How many elements there are.
+/// The number of elements.
 pub fn elements(nodes: &[Node]) -> usize {
     let elements = nodes.iter().map(|node| match node {
         Node::Element { children, .. } => 1 + elements(children),
@@ -22,7 +22,7 @@ pub fn elements(nodes: &[Node]) -> usize {
     elements.sum()
 }
 
-/// About how many bytes they have in memory.
+/// About how many bytes the nodes take in memory.
 pub fn memory(nodes: &[Node]) -> usize {
     let nodes = nodes.iter().map(|node| {
         let own = match node {

@@ -1,7 +1,7 @@
-//! From the profile to plain text.
+//! A fragment → plain text.
 
 use super::node::Node;
-use super::space::is_space;
+use crate::message::text::is_space;
 
 /// The nodes as plain text: see [`super::Fragment::to_text`].
 pub fn plain_text(nodes: &[Node]) -> String {
@@ -13,15 +13,15 @@ pub fn plain_text(nodes: &[Node]) -> String {
 #[derive(Default)]
 struct Writer {
     text: String,
-    /// The line has more on it than the mark of a list item.
+    /// The line has text after the mark of a list item.
     begun: bool,
-    /// White space was read, and is written when something follows on the line.
+    /// White space was read. It is written once text follows on the line.
     space: bool,
     preformatted: bool,
 }
 
 impl Writer {
-    /// `list` is the name of the list whose items these are.
+    /// `list` is the name of the list element around these nodes.
     fn nodes(&mut self, nodes: &[Node], list: Option<&str>) {
         let mut number = 0;
         for node in nodes {
@@ -75,7 +75,7 @@ impl Writer {
                 let start = self.text.len();
                 self.nodes(children, None);
                 let text = self.text[start..].trim();
-                // mailto:a@example.com says no more than a@example.com.
+                // `mailto:a@example.com` adds nothing to `a@example.com`.
                 let differs = |href: &&str| {
                     *href != text && href.split_once(':').is_none_or(|(_, rest)| rest != text)
                 };
@@ -120,7 +120,7 @@ impl Writer {
         self.space = false;
     }
 
-    /// A block begins on a line of its own, or behind the mark of its list item.
+    /// A block begins on a line of its own, or after the mark of its list item.
     fn begin_block(&mut self) {
         if self.begun {
             self.break_line();
@@ -128,7 +128,7 @@ impl Writer {
         self.space = false;
     }
 
-    /// A list item begins on a line of its own, even behind an item that is empty.
+    /// A list item begins on a line of its own, even after an empty item.
     fn end_line(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.break_line();

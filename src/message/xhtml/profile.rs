@@ -1,8 +1,10 @@
-//! From the parsed tree to the profile.
+//! The parsed tree → a fragment within the profile.
 
 use super::node::Node;
-use super::space::{is_space, unify_line_ends};
 use super::style::reduce_style;
+use crate::http::media_type::is_media_type;
+use crate::http::problem::is_invisible;
+use crate::message::text::{is_space, unify_line_ends};
 
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 
@@ -14,7 +16,7 @@ const ELEMENTS: [&str; 32] = [
     "q", "samp", "span", "strong", "ul", "var",
 ];
 
-/// Elements whose content is nothing to read, in any namespace: they go with all that is in them.
+/// Elements without readable content, in any namespace. They are dropped with their content.
 #[rustfmt::skip]
 const DROPPED: [&str; 28] = [
     "applet", "audio", "base", "button", "canvas", "datalist", "embed", "frame", "frameset",
@@ -22,7 +24,7 @@ const DROPPED: [&str; 28] = [
     "script", "select", "style", "svg", "template", "textarea", "title", "video", "xml",
 ];
 
-/// The one `<body/>` that all of the source is in.
+/// The `<body/>` around all of the source, if there is one.
 pub fn lone_body<'a, 'input>(
     root: roxmltree::Node<'a, 'input>,
 ) -> Option<roxmltree::Node<'a, 'input>> {
@@ -36,7 +38,7 @@ pub fn lone_body<'a, 'input>(
     content.next().is_none().then_some(body)
 }
 
-/// The nodes of the profile that an element's content becomes.
+/// Appends the nodes of an element's content, reduced to the profile.
 pub fn reduce_children(parent: roxmltree::Node, into: &mut Vec<Node>) {
     for child in parent.children() {
         if child.is_element() {
@@ -48,7 +50,7 @@ pub fn reduce_children(parent: roxmltree::Node, into: &mut Vec<Node>) {
 }
 
 fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
-    // XHTML's names are lower case; <SCRIPT> is no way around that, and <P> is meant well.
+    // The names of XHTML are in lower case. Ignoring case drops <SCRIPT>, and keeps <P>.
     let is = |name: &&&str| source.tag_name().name().eq_ignore_ascii_case(name);
     if DROPPED.iter().any(|name| is(&name)) {
         return;
@@ -66,7 +68,7 @@ fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
     let mut children = Vec::new();
     reduce_children(source, &mut children);
     children.shrink_to_fit();
-    // These two are empty by definition: what a client wrote into one comes behind it.
+    // These two are empty by definition, so their content moves behind them.
     let behind = if matches!(name, "br" | "img") {
         std::mem::take(&mut children)
     } else {
@@ -115,12 +117,12 @@ fn reduce_attributes(element: &str, source: roxmltree::Node) -> Vec<(&'static st
             .filter(|value| is_address(value, &["http", "https"]))
             .map(str::to_owned),
         "type" => written(name)
-            .filter(|value| is_media_type(value))
+            .filter(|value| is_media_type(value.as_bytes()))
             .map(str::to_owned),
         "height" | "width" => written(name)
             .filter(|value| is_length(value))
             .map(str::to_owned),
-        // Required of every picture.
+        // Every picture needs one.
         "alt" => {
             Some(unify_line_ends(written(name).unwrap_or_default()).replace(['\n', '\t'], " "))
         }
@@ -134,14 +136,13 @@ fn reduce_attributes(element: &str, source: roxmltree::Node) -> Vec<(&'static st
         .collect()
 }
 
-/// Whether it is an absolute URI or IRI of one of these schemes, with nothing in it to mislead a reader.
+/// Whether it is an absolute URI or IRI with one of these schemes, without characters that mislead a reader.
 fn is_address(value: &str, schemes: &[&str]) -> bool {
     let odd = |char: char| {
-        char.is_control()
+        // IRIs may not hold direction marks: they change the order in which the rest is shown (RFC 3987, section 4.1).
+        is_invisible(char)
             || char.is_whitespace()
-            || matches!(char, '<' | '>' | '"' | '\\' | '`')
-            // Forbidden in IRIs: they change the order in which the rest is shown (RFC 3987, section 4.1).
-            || matches!(char, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+            || matches!(char, '<' | '>' | '"' | '\\' | '`' | '\u{FEFF}')
     };
     let Some((scheme, rest)) = value.split_once(':') else {
         return false;
@@ -156,19 +157,6 @@ fn is_address(value: &str, schemes: &[&str]) -> bool {
         _ => !rest.is_empty(),
     };
     known && complete && !value.contains(odd)
-}
-
-/// RFC 6838, section 4.2; parameters are not for links.
-fn is_media_type(value: &str) -> bool {
-    let name = |name: &str| {
-        !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
-    };
-    value
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| name(kind) && name(subtype))
 }
 
 /// Pixels or a percentage.

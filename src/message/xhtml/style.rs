@@ -7,7 +7,7 @@ const PROPERTIES: [&str; 10] = [
     "margin-left", "margin-right", "text-align", "text-decoration",
 ];
 
-/// The declarations that pass, each as `name: value`, joined by `; `.
+/// The allowed declarations, each as `name: value`, joined by `; `.
 pub fn reduce_style(style: &str) -> String {
     let declarations = style.split(';').filter_map(|declaration| {
         let (name, value) = declaration.split_once(':')?;
@@ -20,8 +20,8 @@ pub fn reduce_style(style: &str) -> String {
     declarations.collect::<Vec<_>>().join("; ")
 }
 
-/// Words, numbers and colours; quotes where a font is named. What would take a function, an escape,
-/// a comment or an address takes a character that is not allowed here.
+/// Allows words, numbers and colours, and quotes around the name of a font. Functions, escapes, comments and addresses
+/// need characters that are not allowed.
 fn is_style_value(property: &str, value: &str) -> bool {
     let plain = |char: char| char.is_alphanumeric() || " #%,.+-_".contains(char);
     let lower = value.to_ascii_lowercase();
@@ -29,7 +29,7 @@ fn is_style_value(property: &str, value: &str) -> bool {
         return false;
     }
     match property {
-        // A font in quotes may have one kind of quotes in each name: nothing is left open.
+        // A name in quotes may not have other quotes inside, so that no quote is left open.
         "font-family" => value.split(',').all(|font| {
             let font = font.trim();
             let inner = ['\'', '"']
@@ -47,7 +47,7 @@ fn is_style_value(property: &str, value: &str) -> bool {
             }
             None => value.chars().all(plain),
         },
-        // A negative margin would put the text over someone else's.
+        // A negative margin would move the text over other messages.
         "margin-left" | "margin-right" => !value.contains('-') && value.chars().all(plain),
         _ => value.chars().all(plain),
     }

@@ -1,25 +1,23 @@
-//! What is looked at before the parser: what it would not notice, or not survive.
+//! Checks before the parser runs: its cost, and faults that it does not notice.
 
-use super::quoted::quoted;
-use super::space::is_space;
-use crate::http::problem::Problem;
-use crate::message::text::is_xml;
+use crate::http::problem::{Problem, shortened};
+use crate::message::text::{is_space, is_xml};
 
-/// Elements within each other, in the source. The parser and the functions below recurse that far.
+/// The deepest nesting of elements in the source. The parser and the functions of this room recurse this deep.
 pub const MAX_DEPTH: usize = 100;
-/// The parser compares every attribute of an element with every other one.
+/// The most attributes of an element. The parser compares each with every other.
 pub const MAX_ATTRIBUTES: usize = 100;
-/// The parser copies the declarations in scope for each element that adds one.
+/// The most namespaces in scope. The parser copies them for each element that declares one.
 pub const MAX_NAMESPACES: usize = 32;
-/// Elements in the source. Each becomes a table of the stanza, for each recipient.
+/// The most elements in the source. For each recipient, each becomes a Lua table.
 pub const MAX_ELEMENTS: usize = 2_000;
-/// `<` and `=` in the source: the parser makes room for as many nodes and attributes, before it
-/// reads any. The elements that are allowed need fewer.
+/// The most `<` and `=` in the source. The parser reserves memory for as many nodes and attributes before it reads
+/// them. The allowed elements need fewer.
 pub const MAX_MARKUP: usize = 20_000;
-/// CDATA sections times bytes of the source: the parser copies the text before a section to append it.
+/// The most CDATA sections × bytes of the source: for each section, the parser copies the text before it.
 pub const MAX_CDATA_WORK: usize = 1 << 28;
 
-/// Refuses what would cost the parser more memory or time than any message is worth.
+/// Refuses a source for which the parser would need too much memory or time.
 pub fn bound(source: &str) -> Result<(), Problem> {
     let markup = source
         .bytes()
@@ -27,9 +25,7 @@ pub fn bound(source: &str) -> Result<(), Problem> {
         .count();
     let cdata = source.matches("<![CDATA[").count();
     let detail = if markup > MAX_MARKUP {
-        format!(
-            "the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs can be taken"
-        )
+        format!("the XHTML holds too much markup: up to {MAX_MARKUP} `<` and `=` signs are allowed")
     } else if cdata > 1 && cdata.saturating_mul(source.len()) > MAX_CDATA_WORK {
         "the XHTML holds too many CDATA sections: write &lt; and &amp; instead".to_owned()
     } else {
@@ -38,7 +34,7 @@ pub fn bound(source: &str) -> Result<(), Problem> {
     Err(Problem::too_large(detail).field("html"))
 }
 
-/// Where an XML declaration at the very beginning ends, or 0.
+/// The end of an XML declaration at the very beginning, or 0.
 pub fn end_of_declaration(source: &str) -> usize {
     let declared = source
         .strip_prefix("<?xml")
@@ -47,11 +43,11 @@ pub fn end_of_declaration(source: &str) -> usize {
     end.map_or(0, |end| end + 2)
 }
 
-/// Refuses illegal characters, elements that close the wrapper, and excesses.
+/// Refuses illegal characters, elements that close the wrapper, and too many or too deeply nested elements.
 ///
-/// roxmltree recurses for every level, so the depth must be known before it runs; and it reads
-/// references to surrogates as U+FFFD. This follows the markup only as far as it is well-formed:
-/// where it is not, it stops, and the parser stops there too and says why.
+/// roxmltree recurses for every level, so the depth must be known before it runs. It also reads references to
+/// surrogates as U+FFFD. This check stops at the first markup that is not well-formed: the parser stops there too, and
+/// reports why.
 pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
     if let Some((offset, char)) = source.char_indices().find(|(_, char)| !is_xml(*char)) {
         return Err((
@@ -88,7 +84,7 @@ pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
                     at,
                     format!(
                         "{} closes an element that was not opened: leave it out",
-                        quoted(tag)
+                        shortened(tag)
                     ),
                 ));
             }
@@ -141,7 +137,7 @@ fn tag(text: &str) -> Option<(&str, usize)> {
     None
 }
 
-/// Refuses numeric references to what is no character of XML 1.0 (its section 4.1).
+/// Refuses numeric references to characters that XML 1.0 does not allow (section 4.1).
 fn references(source: &str, start: usize, end: usize) -> Result<(), (usize, String)> {
     for (index, _) in source[start..end].match_indices("&#") {
         let reference = &source[start + index..end];
@@ -157,10 +153,10 @@ fn references(source: &str, start: usize, end: usize) -> Result<(), (usize, Stri
             .ok()
             .and_then(char::from_u32);
         if length > 0 && rest.starts_with(';') && !char.is_some_and(is_xml) {
-            let reference = quoted(&reference[..=reference.len() - rest.len()]);
+            let reference = shortened(&reference[..=reference.len() - rest.len()]);
             return Err((
                 start + index,
-                format!("{reference} is no character that XML allows: leave it out"),
+                format!("{reference} is not a character that XML allows: leave it out"),
             ));
         }
     }

@@ -1,7 +1,7 @@
-use super::space::unify_line_ends;
 use super::survey::*;
 use super::*;
 use crate::http::problem::Place;
+use crate::message::text::unify_line_ends;
 use proptest::prelude::*;
 
 fn escape(text: &str) -> String {
@@ -84,7 +84,7 @@ fn the_elements_of_the_profile_stay() {
 }
 
 #[test]
-fn unknown_elements_give_way_to_their_content() {
+fn unknown_elements_are_replaced_by_their_content() {
     reduces("<p>x <blink>y</blink> z</p>", "<p>x y z</p>");
     reduces(
         "<foo><bar><p>x <em>y</em></p></bar></foo>",
@@ -94,7 +94,7 @@ fn unknown_elements_give_way_to_their_content() {
 }
 
 #[test]
-fn what_is_nothing_to_read_goes_with_its_content() {
+fn elements_without_readable_content_are_dropped() {
     reduces(
         "<p>b</p><script>alert(1)</script><SCRIPT>2</SCRIPT><p>a</p>",
         "<p>b</p><p>a</p>",
@@ -115,7 +115,7 @@ fn what_is_nothing_to_read_goes_with_its_content() {
 }
 
 #[test]
-fn elements_of_other_namespaces_do_not_stay() {
+fn elements_of_other_namespaces_are_replaced_by_their_content() {
     reduces(
         "<p>x</p><svg xmlns='http://www.w3.org/2000/svg'><script>1</script><text>t</text></svg>",
         "<p>x</p>",
@@ -129,7 +129,7 @@ fn elements_of_other_namespaces_do_not_stay() {
 }
 
 #[test]
-fn a_prefix_or_upper_case_for_xhtml_is_read_as_it_is_meant() {
+fn a_prefix_or_upper_case_for_xhtml_is_understood() {
     reduces(
         "<h:p xmlns:h='http://www.w3.org/1999/xhtml'>x</h:p>",
         "<p>x</p>",
@@ -141,7 +141,7 @@ fn a_prefix_or_upper_case_for_xhtml_is_read_as_it_is_meant() {
 }
 
 #[test]
-fn a_body_around_it_all_is_the_wrapper() {
+fn a_body_around_everything_is_the_wrapper() {
     reduces("<body><p>x</p></body>", "<p>x</p>");
     reduces(
         " <!-- c -->\n<body xmlns='http://www.w3.org/1999/xhtml' style='color:red' xml:lang='en'> x</body>\n",
@@ -233,7 +233,7 @@ fn links_of_other_schemes_lose_the_address_and_keep_the_text() {
 }
 
 #[test]
-fn a_picture_without_an_acceptable_address_gives_its_alternative_text() {
+fn a_picture_without_an_acceptable_address_is_replaced_by_its_alternative_text() {
     reduces(
         "<img width='2%' src='https://e/x.png' alt='a' height='1' onerror='x' longdesc='https://e'/>",
         "<img src='https://e/x.png' alt='a' height='1' width='2%'/>",
@@ -250,7 +250,7 @@ fn a_picture_without_an_acceptable_address_gives_its_alternative_text() {
 }
 
 #[test]
-fn what_is_written_into_an_empty_element_comes_behind_it() {
+fn the_content_of_an_empty_element_moves_behind_it() {
     reduces(
         "<br>a</br><img src='https://e/' alt='i'>b</img>c",
         "<br/>a<img src='https://e/' alt='i'/>bc",
@@ -309,7 +309,7 @@ fn styles_keep_the_properties_of_the_profile() {
 }
 
 #[test]
-fn nothing_leaves_the_wrapper() {
+fn no_markup_closes_the_wrapper() {
     refused(
         "x</body></html><presence/><body>",
         1,
@@ -324,7 +324,7 @@ fn nothing_leaves_the_wrapper() {
 }
 
 #[test]
-fn what_is_not_well_formed_is_refused_with_its_place_and_what_would_be_right() {
+fn malformed_xhtml_is_refused_with_its_place_and_a_correction() {
     refused("<p>x", 1, 5, "</p>");
     refused("a<br>b", 1, 7, "<br/>");
     refused("<p><em>x</p></em>", 1, 9, "</em>");
@@ -385,7 +385,7 @@ fn a_hundred_levels_are_read_and_one_more_is_refused() {
 }
 
 #[test]
-fn so_many_attributes_and_namespaces_are_read_and_one_more_is_refused() {
+fn too_many_attributes_or_namespaces_are_refused() {
     let element = |name: &str, count: usize| {
         let attributes: String = (0..count).map(|n| format!(" {name}{n}='{n}'")).collect();
         format!("<p{attributes}>x</p>")
@@ -407,7 +407,7 @@ fn so_many_attributes_and_namespaces_are_read_and_one_more_is_refused() {
 }
 
 #[test]
-fn what_would_cost_too_much_is_refused_at_once() {
+fn markup_that_costs_too_much_is_refused_at_once() {
     let siblings = |count: usize| "<p xmlns:a='b'/>".repeat(count);
     let attributes: String = (0..100_000)
         .map(|number| format!(" a{number}=''"))
@@ -443,7 +443,7 @@ fn what_would_cost_too_much_is_refused_at_once() {
 }
 
 #[test]
-fn a_fragment_is_empty_when_there_is_nothing_to_see() {
+fn a_fragment_that_shows_nothing_is_empty() {
     for empty in [
         "",
         " \n",
@@ -484,7 +484,7 @@ fn as_text_list_items_are_marked() {
 }
 
 #[test]
-fn as_text_links_and_pictures_show_what_they_stand_for() {
+fn as_text_links_and_pictures_show_their_addresses() {
     reads(
         "see <a href='https://e/'>the <em>page</em></a>.",
         "see the page <https://e/>.",
@@ -501,7 +501,7 @@ fn as_text_links_and_pictures_show_what_they_stand_for() {
     reads("<a href='https://e/'><img src='x'/></a>", "<https://e/>");
 }
 
-/// Whatever comes out is a fragment of the profile: well-formed, and the same when reduced again.
+/// Checks that a reduced fragment is well-formed, within the profile, and stays the same when it is reduced again.
 #[track_caller]
 fn holds(source: &str) {
     match reduce(source) {
@@ -580,7 +580,7 @@ proptest! {
     }
 }
 
-/// Well-formed markup, of the profile and beside it.
+/// Well-formed markup, within the profile and outside.
 fn tree() -> impl Strategy<Value = String> {
     let text = prop::sample::select(
         &[

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use super::*;
 use crate::payload::reader::{Reader, Uploads};
 
-/// A server that counts how often it is asked for a normal form.
+/// A server that counts the requests for normal forms.
 #[derive(Default)]
 struct Counting(Cell<usize>);
 
@@ -107,7 +107,7 @@ fn the_memory_of_a_short_answer_is_not_counted() {
 }
 
 #[test]
-fn what_an_answer_would_repeat_is_bounded_before_anything_is_sent() {
+fn the_length_of_an_answer_is_checked_before_anything_is_sent() {
     let to = to(100, "rooms.example.com");
     let (from, id) = (
         format!("me@example.com/{}", "r".repeat(900)),
@@ -127,7 +127,7 @@ fn what_an_answer_would_repeat_is_bounded_before_anything_is_sent() {
 }
 
 #[test]
-fn messages_that_share_their_recipients_resolve_them_once() {
+fn shared_recipients_are_resolved_once() {
     let in_url = Ok(vec!["user@example.com".to_owned(), "user".to_owned()]);
     let mut batch = Batch::new("me@example.com".to_owned(), in_url, LIMITS, None);
     let body = "{\"body\":\"a\"}\n{\"body\":\"b\",\"to\":\"u@h\"}\n".repeat(2000);
@@ -154,7 +154,7 @@ fn messages_that_share_their_recipients_resolve_them_once() {
 }
 
 #[test]
-fn what_a_request_makes_the_server_hold_is_bounded_before_anything_is_sent() {
+fn the_bytes_of_all_stanzas_are_checked_before_anything_is_sent() {
     let text = "x".repeat(196_000);
     let resolved = |messages: usize, recipients: usize| {
         let to = to(recipients, "example.com");
@@ -172,7 +172,7 @@ fn what_a_request_makes_the_server_hold_is_bounded_before_anything_is_sent() {
 }
 
 #[test]
-fn what_is_taken_out_leaves_nothing_to_send() {
+fn after_its_contents_are_taken_a_batch_is_empty() {
     let body = format!("[{{\"to\":{},\"body\":\"a\"}}]", to(3, "example.com"));
     let mut batch = batch("me@example.com", &body);
     batch.resolve(&Counting::default(), || true).unwrap();

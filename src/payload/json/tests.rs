@@ -6,7 +6,7 @@ use crate::http::problem::Place;
 use crate::message::limits::EXAMPLE as LIMITS;
 use crate::payload::body::drafts_of;
 
-/// Reads UTF-8, at most `limit` messages of it.
+/// Reads at most `limit` messages in UTF-8.
 fn read(text: &str, limit: usize) -> Result<(Vec<Draft>, bool), Problem> {
     let limits = Limits {
         batch: limit,
@@ -33,19 +33,9 @@ fn one(text: &str) -> Draft {
 
 #[track_caller]
 fn malformed_at(text: &str, line: usize, column: usize) {
-    let problem = read(text, 10).expect_err(text);
-    let told = (problem.status(), problem.place);
-    assert_eq!(
-        told,
-        (400, Some(Place::Line { line, column })),
-        "{text:?}: {problem}"
-    );
-    assert!(
-        problem
-            .detail
-            .contains(&format!("line {line}, column {column}")),
-        "{problem}"
-    );
+    read(text, 10)
+        .expect_err(text)
+        .assert_malformed_at(line, column);
 }
 
 #[track_caller]
@@ -66,7 +56,7 @@ fn meaningless(text: &str, field: Option<&str>, says: &str) {
 }
 
 #[test]
-fn fields_land_where_they_are_named() {
+fn each_field_gets_its_value() {
     let draft = one(
         r#"{"to":"a","type":"chat","body":"\u00fc\n\ud83e\udd80","subject":"2","html":"3","thread":"4","id":"5",
             "lang":"6","oob_url":"7","state":"8","replace":"9","x":{"body":[1,null]}}"#,
@@ -122,7 +112,7 @@ fn a_field_of_the_wrong_type_is_named() {
 }
 
 #[test]
-fn a_key_is_given_once() {
+fn a_repeated_key_is_refused() {
     meaningless(r#"{"body":"a","body":"a"}"#, Some("body"), "twice");
     meaningless(r#"{"body":null,"b\u006fdy":"a"}"#, Some("body"), "twice");
     meaningless(r#"{"to":"a","to":"b"}"#, Some("to"), "twice");
@@ -156,7 +146,7 @@ fn an_error_in_an_array_names_the_message() {
 }
 
 #[test]
-fn an_array_holds_no_more_than_the_limit() {
+fn an_array_with_more_messages_than_the_limit_is_refused() {
     let (drafts, many) = read(r#"[{"body":"a"},{},{}]"#, 3).unwrap();
     assert_eq!((drafts.len(), many), (3, true));
     meaningless("[{},{},{},{}]", None, "more than 3 messages");
@@ -167,7 +157,7 @@ fn an_array_holds_no_more_than_the_limit() {
 }
 
 #[test]
-fn what_is_not_json_is_told_with_its_place() {
+fn malformed_json_is_reported_with_its_place() {
     malformed_at("", 1, 1);
     malformed_at("{", 1, 2);
     malformed_at("{\"body\": ", 1, 10);
@@ -184,7 +174,7 @@ fn what_is_not_json_is_told_with_its_place() {
 }
 
 #[test]
-fn a_lone_surrogate_is_malformed_wherever_it_stands() {
+fn a_lone_surrogate_is_malformed_everywhere() {
     for text in [
         r#"{"body":"\ud800"}"#,
         r#"{"x":"\udc00"}"#,
@@ -220,7 +210,7 @@ fn deep_nesting_is_malformed() {
 }
 
 #[test]
-fn unknown_members_hold_whatever_json_may() {
+fn unknown_members_may_hold_any_json() {
     let digits = "9".repeat(400);
     let numbers = [&digits, "-1e999", "1E+400", &format!("0.{digits}e400")];
     for (open, close) in [("", ""), ("[", "]"), ("{\"a\":", "}")] {
@@ -256,7 +246,7 @@ fn a_number_beyond_a_double_is_a_number() {
 }
 
 #[test]
-fn malformed_is_told_before_meaningless() {
+fn malformed_json_is_reported_before_wrong_fields() {
     malformed_at("{\"body\":1,\"body\":2", 1, 19);
     malformed_at("[1,{\"body\":2},", 1, 15);
     malformed_at("1 2", 1, 3);

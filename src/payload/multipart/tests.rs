@@ -7,15 +7,15 @@ use crate::payload::body::drafts_of;
 
 fn read(boundary: &str, charset: &'static Encoding, bytes: &[u8]) -> Result<Draft, Problem> {
     let body = (bytes, charset, Some(boundary.as_bytes()));
-    let read = |body: &Body, take: &mut Take| super::read(body, &LIMITS, take);
+    let read = |body: &Body, take: &mut Sink| super::read(body, &LIMITS, take);
     drafts_of(body, read).map(|(mut drafts, _)| drafts.remove(0).known())
 }
 
 fn text<'a>(draft: &'a Draft, field: &str) -> Option<&'a str> {
-    draft.values[field::named(field)?].as_deref()
+    draft.values[Field::named(field)?].as_deref()
 }
 
-/// A part in whose headers, if there are more, CR LF stands between them.
+/// A part. Several headers are separated by CR LF.
 fn part(headers: &str, content: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("--BOUND\r\n{headers}\r\n\r\n");
     [head.as_bytes(), content.as_ref(), b"\r\n"].concat()
@@ -65,7 +65,7 @@ fn status(form: &[u8], status: u16) {
 }
 
 #[test]
-fn fields_land_where_they_are_named() {
+fn each_field_gets_its_value() {
     let form = [
         &named("to", "a"),
         &named("type", "chat"),
@@ -82,7 +82,7 @@ fn fields_land_where_they_are_named() {
 }
 
 #[test]
-fn what_stands_around_the_parts_is_ignored() {
+fn text_around_the_parts_is_ignored() {
     let form = [&named("body", "x"), END].concat();
     body(
         &[
@@ -153,7 +153,7 @@ fn part_headers_are_read_in_every_form() {
 }
 
 #[test]
-fn unknown_parts_are_ignored_whatever_is_in_them() {
+fn unknown_parts_are_ignored_whatever_they_hold() {
     let unknown = [
         part(
             "Content-Disposition: form-data; name=\"file\"\r\nContent-Type: application/octet-stream",
@@ -219,7 +219,7 @@ fn the_form_may_name_a_charset_for_all_parts() {
 }
 
 #[test]
-fn broken_framing_is_told_with_its_place() {
+fn broken_framing_is_reported_with_its_place() {
     let whole = [&named("body", "never"), END].concat();
     refused(b"", 0);
     refused(&whole.escape_ascii().to_string().into_bytes(), 0);
@@ -244,7 +244,7 @@ fn broken_framing_is_told_with_its_place() {
 }
 
 #[test]
-fn a_part_may_end_with_its_headers() {
+fn a_part_may_end_after_its_headers() {
     body(format!("--BOUND\r\n{BODY}\r\n\r\n--BOUND--").as_bytes(), "");
 }
 
@@ -287,7 +287,7 @@ fn bytes_that_do_not_decode_are_refused_at_their_place() {
 }
 
 #[test]
-fn a_field_that_is_no_text_is_refused() {
+fn a_field_without_text_is_refused() {
     for header in [
         "Content-Transfer-Encoding: base64",
         "Content-Transfer-Encoding: quoted-printable",

@@ -3,7 +3,7 @@ use encoding_rs::UTF_8;
 use super::*;
 use crate::http::memory::Share;
 use crate::message::content::Content;
-use crate::message::field::named;
+use crate::message::field::Field;
 use crate::message::kind::Kind;
 use crate::message::limits::EXAMPLE as LIMITS;
 
@@ -21,13 +21,13 @@ fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
 }
 
 #[test]
-fn json_is_read_by_whatever_name_it_comes() {
+fn json_is_read_under_every_media_type() {
     let json = br#" {"a": [1, null, "x"]}"#;
     let read_as = r#"{"a":[1,null,"x"]}"#.to_owned();
-    for form in [Form::Json, Form::Urlencoded, Form::Multipart, Form::Unsaid] {
+    for form in [Form::Json, Form::Urlencoded, Form::Multipart, Form::Unknown] {
         assert_eq!(read(json, form), Ok(read_as.clone()), "{form:?}");
     }
-    assert_eq!(read(b"[1]", Form::Unsaid), Ok("[1]".to_owned()));
+    assert_eq!(read(b"[1]", Form::Unknown), Ok("[1]".to_owned()));
     assert_eq!(read(b"\"x\"", Form::Json), Ok("\"x\"".to_owned()));
     assert_eq!(
         read(
@@ -36,30 +36,30 @@ fn json_is_read_by_whatever_name_it_comes() {
         ),
         Ok(r#"{"a":"size:19\" x\ny","b":"c\"d"}"#.to_owned())
     );
-    assert_eq!(read(b"hello", Form::Unsaid), Err(415));
+    assert_eq!(read(b"hello", Form::Unknown), Err(415));
     assert_eq!(read(b"{\"a\": 1", Form::Urlencoded), Err(400));
     assert_eq!(read(b" \n", Form::Json), Ok("{}".to_owned()));
     assert_eq!(
-        read(b"\xEF\xBB\xBF{\"a\":1}", Form::Unsaid),
+        read(b"\xEF\xBB\xBF{\"a\":1}", Form::Unknown),
         Ok(r#"{"a":1}"#.to_owned())
     );
     assert_eq!(read(b"\xFF", Form::Json), Err(400));
 }
 
 #[test]
-fn what_is_read_twice_takes_its_memory_once() {
+fn json_that_is_read_twice_takes_its_memory_once() {
     let lists = "[],".repeat(8000);
     let json = format!(r#"{{"a": [{lists}0], "b": "x" y"}}"#);
     assert!(read(json.as_bytes(), Form::Json).is_ok());
     let form = format!(r#"x={{"a": [{lists}0]"#);
     assert!(read(form.as_bytes(), Form::Urlencoded).is_ok());
-    // Each control character takes six bytes as JSON escapes it.
+    // JSON escapes each control character in six bytes.
     let text = format!("\"{}", "\u{1}".repeat(1 << 20));
     let taken = |bytes| {
         let memory = Share::alone(1 << 20);
         memory.take(bytes).expect("enough memory");
         let problem = Problem::syntax("malformed");
-        mended_json(&text, &memory, problem)
+        repaired_json(&text, &memory, problem)
             .expect_err("no JSON")
             .status()
     };
@@ -90,7 +90,7 @@ fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     assert_eq!(form(r#"x={"a":1}"#), ok(r#"{"a":1}"#));
     assert_eq!(form("[x]=1"), ok(r#"{"[x]":"1"}"#));
     assert_eq!(form("hello"), Err(415));
-    for other in [Form::Json, Form::Unsaid] {
+    for other in [Form::Json, Form::Unknown] {
         assert_eq!(
             read(b"text=a+b", other),
             ok(r#"{"text":"a b"}"#),
@@ -100,7 +100,7 @@ fn fields_of_a_form_are_members_and_json_in_one_is_the_payload() {
     }
     let parts = "--limit\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\r\n{\"a\": 1}\r\n\
         --limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n\u{1}\r\n--limit--\r\n";
-    for declared in [Form::Multipart, Form::Json, Form::Urlencoded, Form::Unsaid] {
+    for declared in [Form::Multipart, Form::Json, Form::Urlencoded, Form::Unknown] {
         assert_eq!(read(parts.as_bytes(), declared), ok(r#"{"a":1}"#));
     }
 }
@@ -111,11 +111,11 @@ fn media_types_are_known_in_any_case() {
     assert_eq!(form("Application/JSON"), Form::Json);
     assert_eq!(form("application/vnd.x+json"), Form::Json);
     assert_eq!(form("multipart/form-data"), Form::Multipart);
-    assert_eq!(form("applications/json"), Form::Unsaid);
-    assert_eq!(Form::of(None), Form::Unsaid);
+    assert_eq!(form("applications/json"), Form::Unknown);
+    assert_eq!(Form::of(None), Form::Unknown);
 }
 
-/// The length of what is sent from and to addresses of a usual length.
+/// The length of the stanza with addresses of usual length.
 fn sent(draft: Draft) -> usize {
     let content = Content::of(fitted(draft, &LIMITS), false, &LIMITS).expect("a message");
     let element = content.element("sender@example.com", "recipient@example.com", Kind::Chat);
@@ -123,7 +123,7 @@ fn sent(draft: Draft) -> usize {
 }
 
 #[test]
-fn what_is_too_long_is_cut_to_fit() {
+fn a_message_that_is_too_long_is_cut_to_fit() {
     for text in ["x", "&", "ü", "🦀", "'\n"] {
         let text = text.repeat(5000);
         for fields in [
@@ -134,7 +134,7 @@ fn what_is_too_long_is_cut_to_fit() {
             let mut draft = Draft::default();
             for (name, value) in fields {
                 let value = if name == "lang" { "en" } else { value };
-                draft.values[named(name).unwrap()] = Some(value.to_owned());
+                draft.values[Field::named(name).unwrap()] = Some(value.to_owned());
             }
             let length = sent(draft);
             assert!(
@@ -146,7 +146,7 @@ fn what_is_too_long_is_cut_to_fit() {
 }
 
 #[test]
-fn what_fits_stays_as_it_is() {
+fn a_message_that_fits_is_unchanged() {
     let draft = Draft::of(&[
         ("body", "a & b"),
         ("html", "<p>a &amp; b</p>"),
@@ -170,7 +170,7 @@ fn a_cut_is_at_a_character() {
 }
 
 #[test]
-fn what_is_large_or_dense_or_not_known_is_slow() {
+fn large_and_dense_payloads_are_slow() {
     let webhook = || {
         let templates = Arc::new(Templates::new(None));
         let (headers, query) = (Headers::default(), Query::default());
@@ -189,7 +189,7 @@ fn an_id_or_thread_that_is_too_long_is_replaced_by_its_hash() {
     for field in ["id", "replace", "thread"] {
         let made = |text: &str| {
             let draft = fitted(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
-            draft.values[named(field).expect(field)]
+            draft.values[Field::named(field).expect(field)]
                 .clone()
                 .expect(field)
         };

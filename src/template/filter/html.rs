@@ -7,31 +7,31 @@ use html5gum::{Error, Span, Tokenizer};
 
 use super::writer::Writer;
 
-/// The text of HTML, with the addresses of its links and pictures. `limit` bounds the bytes of the text.
+/// The text of HTML, with the addresses of its links and pictures. The text has at most `limit` bytes.
 pub fn to_text(html: &str, limit: usize) -> String {
     let mut writer = Writer::new(limit);
     Html::default().read(html, &mut writer);
     writer.finish()
 }
 
-/// Elements whose text no browser shows.
+/// Elements whose text browsers do not show.
 const HIDDEN: [&str; 6] = [
     "script", "style", "template", "title", "noembed", "noframes",
 ];
 
-/// What HTML leaves open between one piece of it and the next.
+/// The state between two pieces of HTML.
 #[derive(Default)]
 pub struct Html {
     tag: Tag,
-    /// The hidden element that is open.
+    /// The open hidden element.
     hidden: Option<&'static str>,
     is_preformatted: bool,
-    /// The line end behind `<pre>` is no part of the text.
+    /// A line end right after `<pre>` is not part of the text.
     is_pre_start: bool,
     is_comment_open: bool,
 }
 
-/// The start tag that is being read.
+/// The current start tag.
 #[derive(Default)]
 struct Tag {
     name: String,
@@ -60,7 +60,7 @@ impl Html {
         self.hidden.is_some()
     }
 
-    /// Ends hidden and preformatted elements that have no end tag.
+    /// Ends hidden and preformatted elements without an end tag.
     pub fn end_block(&mut self, writer: &mut Writer) {
         self.hidden = None;
         self.end("pre", writer);
@@ -76,7 +76,7 @@ impl Html {
             }
             CallbackEvent::AttributeName { name } => {
                 let at = ATTRIBUTES.iter().position(|known| known.as_bytes() == name);
-                // The first of several counts.
+                // If an attribute is repeated, the first counts.
                 let at = at.filter(|at| self.tag.values[*at].is_none());
                 self.tag.attribute = at;
                 if let Some(at) = at {
@@ -107,7 +107,7 @@ impl Html {
                 }
             }
             CallbackEvent::Error(Error::EofInComment) => self.is_comment_open = true,
-            // A comment without an end is text.
+            // An unfinished comment is text.
             CallbackEvent::Comment { value } if self.is_comment_open => {
                 self.is_comment_open = false;
                 writer.write_words(&String::from_utf8_lossy(value));
@@ -125,7 +125,7 @@ impl Html {
             "br" => writer.line_break(),
             "hr" => writer.rule(),
             "a" => {
-                // Links do not nest.
+                // Links cannot be nested.
                 writer.end_link();
                 if let Some(href) = href {
                     writer.start_link(href.trim(), false);
@@ -188,7 +188,7 @@ impl Html {
     }
 }
 
-/// The mark of an element's style.
+/// The mark of an element's style in chat.
 fn mark(name: &str) -> Option<char> {
     match name {
         "b" | "strong" => Some('*'),
@@ -203,7 +203,7 @@ fn hidden(name: &str) -> Option<&'static str> {
     HIDDEN.into_iter().find(|hidden| *hidden == name)
 }
 
-/// Begins a line or paragraph where an element begins or ends one.
+/// Begins a line or paragraph at the beginning or end of a block element.
 fn block(name: &str, writer: &mut Writer) {
     match name {
         "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "table" | "dl" | "details" | "figure" => {
@@ -223,7 +223,7 @@ mod tests {
     use super::to_text;
 
     #[test]
-    fn html_reads_as_text() {
+    fn html_becomes_text() {
         for (html, text) in [
             (
                 "<p>a  b\nc</p><p>d &amp; &eacute;&#33;</p>",
@@ -265,9 +265,9 @@ mod tests {
         }
     }
 
-    /// In a time that grows with the length; a text of one length takes seconds where it grows with its square.
+    /// The time must grow linearly with the length. If it grew with the square, this text would take seconds.
     #[test]
-    fn tags_without_an_end_are_read_in_time() {
+    fn unfinished_tags_are_read_in_linear_time() {
         let start = std::time::Instant::now();
         for piece in [
             "<a href=\"",

@@ -1,4 +1,4 @@
-//! Links as payloads have them → links that a client can open.
+//! Links in payloads → links that a client can open.
 
 use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Error, State};
@@ -6,15 +6,15 @@ use minijinja::{Error, State};
 use super::{CONVERTED, consume};
 use crate::message::uri::Uri;
 
-/// Longer values are text: no client opens such a link.
+/// The longest link in bytes. Longer values are text.
 const LONGEST: usize = 8 * 1024;
-/// A domain name is no longer, and its letters are no fewer in ASCII (RFC 1035, section 2.3.4).
+/// The longest domain name in bytes (RFC 1035, section 2.3.4). Its ASCII form is at least as long.
 const LONGEST_HOST: usize = 253;
-/// Candidates that are looked at.
+/// The most candidates that are checked.
 const MOST: usize = 100;
 
-/// `link(…)`: the first usable link among the value and the arguments, of which each may be a list; otherwise the first
-/// text, as it is.
+/// `link(…)`: the first usable link among the value and the arguments (each may be a list), or else the first text,
+/// unchanged.
 pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
     if let Some(link) = first(state, value, &others, usable)? {
         return Ok(link);
@@ -25,19 +25,19 @@ pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String,
     Ok(text?.unwrap_or_default())
 }
 
-/// `url(…)`: the same for links of http and https alone; nothing where there is none.
+/// `url(…)`: the same for links of http and https only. The result may be empty.
 pub fn url(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
     let url = first(state, value, &others, |text| {
-        // A field that takes one link has no place for a second one.
+        // A field with one link has no room for a second one.
         usable(text).map(|links| links.split(' ').next().unwrap_or_default().to_owned())
     });
     Ok(url?.unwrap_or_default())
 }
 
-/// The first candidate of which `make` makes something.
+/// The first candidate for which `make` returns a value.
 ///
 /// # Errors
-/// The rendering has no fuel left.
+/// If no fuel is left.
 fn first(
     state: &State,
     value: &Value,
@@ -67,8 +67,8 @@ fn first(
     Ok(None)
 }
 
-/// What stands in the place of a link: without the brackets of Slack or Markdown around it. A scheme alone is nothing:
-/// Uptime Kuma has `https://` for a monitor without a URL.
+/// A candidate without the brackets of Slack or Markdown. A scheme alone is empty: Uptime Kuma posts `https://` for a
+/// monitor without a URL.
 fn meant(text: &str) -> &str {
     let text = text.trim();
     let slack = text
@@ -92,13 +92,13 @@ fn meant(text: &str) -> &str {
     }
 }
 
-/// A link of http or https (RFC 9110, section 4.2), or several with a space between them, with whatever RFC 3986 does not
-/// allow percent-encoded.
+/// A link of http or https (RFC 9110, section 4.2), or several separated by spaces. Characters that RFC 3986 does not
+/// allow are percent-encoded.
 fn usable(text: &str) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
-    // Most are links already.
+    // Most candidates are valid links.
     let (_, behind) = scheme(text)?;
     let authority = &behind[..authority_len(behind)];
     if !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@') {
@@ -119,7 +119,7 @@ fn usable(text: &str) -> Option<String> {
     (!links.is_empty()).then(|| links.join(" "))
 }
 
-/// The scheme of http or https, and what follows it.
+/// The scheme `http` or `https`, and the rest.
 fn scheme(link: &str) -> Option<(&'static str, &str)> {
     ["https://", "http://"].into_iter().find_map(|scheme| {
         let begin = link.get(..scheme.len())?;
@@ -150,7 +150,7 @@ fn encoded(link: &str) -> Option<String> {
         false => uri.push_str(&idna::domain_to_ascii(host).ok()?),
     }
     uri.push_str(port);
-    // A browser takes a backslash there for a slash.
+    // Browsers read a backslash here as a slash.
     let tail = match tail.strip_prefix('\\') {
         Some(behind) => {
             uri.push('/');
@@ -186,8 +186,8 @@ fn authority_len(rest: &str) -> usize {
     rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len())
 }
 
-/// What follows `//`, without a user name and password. A password may have a slash that should be encoded: the port is
-/// no number then.
+/// The text after `//`, without a user name and password. A password may have a slash that should be encoded. Then the
+/// port is not a number.
 fn without_user(rest: &str) -> &str {
     let authority = &rest[..authority_len(rest)];
     if let Some(at) = authority.rfind('@') {
@@ -203,7 +203,7 @@ fn without_user(rest: &str) -> &str {
     }
 }
 
-/// A text that is no link, without the user names and passwords of the links in it.
+/// A text that is not a link. User names and passwords in its links are removed.
 fn shown(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_place_of_a_link_is_usable() {
+    fn a_link_from_a_payload_becomes_usable() {
         for (text, expected) in [
             ("https://example.com/a?b=c#d", "https://example.com/a?b=c#d"),
             ("HTTP://Example.com", "HTTP://Example.com"),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_link_is_shown_as_the_text_that_it_is() {
+    fn a_text_that_is_not_a_link_is_unchanged() {
         for (text, expected) in [
             ("wiki.example.com/x", "wiki.example.com/x"),
             ("mailto:me@example.com", "mailto:me@example.com"),
@@ -315,8 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_encoded_if_it_is_no_longer_than_a_domain_name() {
-        // The ASCII form of a label takes the square of its distinct letters.
+    fn only_a_host_of_legal_length_is_encoded() {
+        // Encoding a label takes time that grows with the square of its distinct letters.
         let host = |letters| -> String { ('\u{4E00}'..).take(letters).collect() };
         let short = format!("https://{}.example.com/", host(10));
         assert!(one(&short).starts_with("https://xn--"));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_for_a_value_grows_with_its_size_only() {
+    fn the_time_for_a_value_grows_linearly() {
         for text in [" ", "://", "https://", "http://a ", "a@", ":", "%", "ü"] {
             let text = "https://a".to_owned() + &text.repeat(100_000);
             let begin = std::time::Instant::now();
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_candidates_the_first_usable_one_is_taken() {
+    fn the_first_usable_candidate_is_taken() {
         let value = |text: &str| Value::from(text);
         let list = Value::from_iter([value(""), value("job/7/"), value("https://a.example/")]);
         assert_eq!(link(&list, Rest(Vec::new())), "https://a.example/");

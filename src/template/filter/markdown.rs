@@ -6,21 +6,21 @@ use super::html::{self, Html};
 use super::pieces::pieces;
 use super::writer::Writer;
 
-/// CommonMark with GitHub's tables, task lists and strikethrough, and the HTML in it. Links keep their address. `limit`
-/// bounds the bytes of the text.
+/// The text of CommonMark with GitHub's tables, task lists and strikethrough, and with HTML. Links keep their address.
+/// The text has at most `limit` bytes.
 pub fn to_text(markdown: &str, limit: usize) -> String {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let text = read(markdown, options, true, limit);
     match text.is_empty() {
-        // Definitions of links, or marks without a text: what is written is the text.
+        // Only definitions of links, or marks without a text: the source is the text.
         true => html::to_text(markdown, limit),
         false => text,
     }
 }
 
-/// Characters that stand for `<` and `&` in Discord's Markdown, which has no HTML and no entities. Both are no
-/// characters of any text.
+/// Characters that replace `<` and `&` in Discord's Markdown, which has no HTML and no entities. Neither is a character
+/// of any text (they are noncharacters of Unicode).
 const HIDDEN: [(char, &str); 2] = [('<', "\u{FDD0}"), ('&', "\u{FDD1}")];
 
 /// Discord's Markdown. <https://support.discord.com/hc/en-us/articles/210298617>
@@ -30,7 +30,7 @@ pub fn discord_to_text(markdown: &str, limit: usize) -> String {
         if at > 0 {
             hidden.push('\n');
         }
-        // Small print, and a quotation that has no end.
+        // Small print (`-# `), and a quotation up to the end (`>>> `).
         let line = line.strip_prefix("-# ").unwrap_or(line);
         let line = line
             .strip_prefix(">>")
@@ -62,7 +62,7 @@ pub fn discord_to_text(markdown: &str, limit: usize) -> String {
     text.chars().map(shown).collect()
 }
 
-/// `is_spaced`: an empty line stands before a list.
+/// `is_spaced`: an empty line comes before a list.
 fn read(markdown: &str, options: Options, is_spaced: bool, limit: usize) -> String {
     let mut text = Text {
         writer: Writer::new(limit),
@@ -86,7 +86,7 @@ fn read(markdown: &str, options: Options, is_spaced: bool, limit: usize) -> Stri
 struct Text {
     writer: Writer,
     html: Html,
-    /// The lines of a block of HTML.
+    /// The current block of HTML.
     block: String,
     lists: usize,
     is_code: bool,
@@ -179,7 +179,7 @@ impl Text {
     }
 }
 
-/// The elements of HTML, obsolete ones too, that stand within a line.
+/// The inline elements of HTML, including obsolete ones.
 const ELEMENTS: &str = " a abbr acronym applet area article aside audio b base basefont bdi bdo big blink blockquote br \
     button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed \
     fieldset figcaption figure font footer form frame frameset g h1 h2 h3 h4 h5 h6 head header hr html i iframe img input \
@@ -188,7 +188,7 @@ const ELEMENTS: &str = " a abbr acronym applet area article aside audio b base b
     strike strong style sub summary sup svg table tbody td template textarea tfoot th thead time title tr track tt u ul \
     use var video wbr ";
 
-/// Whether what stands in angle brackets is HTML: not the `<service>` that a reader has to fill in.
+/// Whether a text in angle brackets is HTML, and not a placeholder such as `<service>`.
 fn is_html(tag: &str) -> bool {
     let inner = tag.trim_start_matches(['<', '/']);
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric());
@@ -203,7 +203,7 @@ mod tests {
     use super::{discord_to_text, html, to_text};
 
     #[test]
-    fn what_is_marked_up_reads_as_text() {
+    fn markdown_becomes_text() {
         for (markdown, text) in [
             (
                 "# Title\n\nSome *text* with `code`.\nNext line.",
@@ -309,9 +309,9 @@ mod tests {
         }
     }
 
-    /// Nesting multiplies neither the work nor the text.
+    /// Nesting does not multiply the work or the text.
     #[test]
-    fn what_is_nested_and_long_costs_no_more_than_other_text() {
+    fn long_nested_markdown_costs_as_little_as_other_text() {
         let quoted = ">".repeat(60_000) + "a\n" + &"a\n".repeat(60_000);
         for markdown in [
             quoted,
@@ -326,7 +326,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A word stays, whatever stands around it, and the text is not much longer than the Markdown.
+        /// A word stays, whatever is around it, and the text is not much longer than the Markdown.
         #[test]
         fn no_word_is_lost(
             pieces in proptest::collection::vec(
@@ -346,7 +346,7 @@ mod tests {
                 (true, html::to_text(&(markdown.clone() + "<p>last"), 100_000)),
             ] {
                 proptest::prop_assert!(text.contains("last") || markdown.contains("[x]"), "{html} {text}");
-                // What stands behind a fence names a language, and in brackets, a definition.
+                // A word after a fence names a language, and a word in brackets may define a link.
                 let may_lose = ["```", "~~~", "["].iter().any(|mark| markdown.contains(mark));
                 let words = |text: &str| text.matches("word").count();
                 proptest::prop_assert!(words(&text) >= words(&markdown) || may_lose, "{html} {text}");

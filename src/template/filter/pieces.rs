@@ -1,12 +1,14 @@
-//! Long Markdown → pieces that are parsed one after the other.
+//! Long Markdown → pieces that are parsed one by one.
 
-/// The bytes of a piece at most, and of the beginning that continues the piece before. The parser takes up to 160 bytes
+/// The most bytes of a piece, and of the beginning that continues the previous piece. The parser takes up to 160 bytes
 /// of memory for a byte of Markdown.
 const LONGEST: usize = 8 * 1024;
-/// Deeper quotations and lists are read as if they had this depth: the parser looks at each of them in each line.
+/// The deepest quotations and lists; deeper ones are read with this depth. The parser checks each open one in each
+/// line.
 const DEEPEST: usize = 8;
 
-/// The pieces of Markdown. A long text is cut at an empty line if it can be; code and comments go on in the next piece.
+/// The pieces of Markdown. A long text is cut at an empty line if possible. Code and comments continue in the next
+/// piece.
 pub fn pieces(markdown: &str) -> impl Iterator<Item = String> + '_ {
     let mut rest = markdown;
     let mut fence: Option<&str> = None;
@@ -58,7 +60,7 @@ pub fn pieces(markdown: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The fence that a line of Markdown consists of, or begins with: of backticks or tildes.
+/// The fence (backticks or tildes) at the beginning of a line.
 fn fence_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let mark = line.chars().next().filter(|c| ['`', '~'].contains(c))?;
@@ -68,7 +70,7 @@ fn fence_of(line: &str) -> Option<&str> {
     is_fence.then_some(fence)
 }
 
-/// Adds a line without the quotations and list items that are nested too deeply in it.
+/// Appends a line without the quotations and list items that are nested too deeply.
 fn push_flat(line: &str, piece: &mut String) {
     let mut inner = line;
     let mut kept = "";
@@ -90,7 +92,7 @@ fn push_flat(line: &str, piece: &mut String) {
     piece.push_str(line);
 }
 
-/// What stands behind the marker of a quotation or of an item.
+/// The text after the marker of a quotation or of a list item.
 fn marked(line: &str) -> Option<&str> {
     let line = line.trim_start_matches([' ', '\t']);
     if let Some(behind) = line.strip_prefix('>') {
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_deeply_is_flat() {
+    fn deep_nesting_is_flattened() {
         let text = format!(
             "{}a\n{}b\n{}\n",
             "> ".repeat(20),
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_at_empty_lines_and_code_and_comments_go_on() {
+    fn a_long_text_is_cut_at_empty_lines_and_code_and_comments_continue() {
         let paragraph = "word ".repeat(100);
         let long = format!("{paragraph}\n\n").repeat(100);
         let cut: Vec<_> = pieces(&long).collect();

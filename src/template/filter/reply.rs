@@ -1,13 +1,14 @@
-//! Answers that quote what they answer.
+//! Replies that quote the original text.
 
-/// The quotation that stands before an answer is shortened to so many characters of its first line.
+/// A quotation before a reply is shortened to so many characters of its first line.
 const KEPT: usize = 80;
 
-/// Markdown without what it only quotes: a quotation before words of its own keeps its first line, one behind them goes, with
-/// the line in which a mail program names its author. A text that is nothing else, code, and GitHub's alerts stay.
+/// Removes quotations from Markdown. A quotation before the reply keeps its first line. A quotation after the reply is
+/// removed, with the line in which a mail program names its author. Text that is only a quotation, code, and GitHub's
+/// alerts stay.
 pub fn own_words(markdown: &str) -> String {
     let mut kept = String::new();
-    // Where the words of its own end in `kept`.
+    // The end of the reply's own words in `kept`.
     let mut end = 0;
     let mut is_code = false;
     let mut lines = markdown.lines().peekable();
@@ -45,7 +46,7 @@ fn is_quoted(line: &str) -> bool {
     line.trim_start_matches(' ').starts_with('>') && !line.starts_with("    ")
 }
 
-/// The line in which a mail program says whose words follow, in any language: `On Sun, 22 Nov 2026 at 7:00 bob wrote:`.
+/// Whether a line names the author of a quotation, in any language: `On Sun, 22 Nov 2026 at 7:00 bob wrote:`.
 fn is_attribution(line: &str) -> bool {
     let Some(line) = line.trim().strip_suffix(':') else {
         return false;
@@ -59,7 +60,7 @@ mod tests {
     use super::own_words;
 
     #[test]
-    fn the_words_of_an_answer_are_kept() {
+    fn the_words_of_a_reply_are_kept() {
         for (markdown, words) in [
             ("Yes.", "Yes."),
             ("> Is it?\n\nYes.", "> Is it?\n\nYes."),

@@ -1,9 +1,7 @@
-//! Slack's markup → text. Its `*bold*`, `_italic_`, `~strike~` and `` `code` `` are those of chat clients, too
-//! (XEP-0393), and stay.
+//! Slack's markup → text. Its `*bold*`, `_italic_`, `~strike~` and `` `code` `` stay: chat clients know them too
+//! (XEP-0393).
 
-use super::emoji;
-
-/// References in angle brackets, escaped characters and emoji by their shortcodes are undone. Other angle brackets stay.
+/// Replaces references in angle brackets, escaped characters, and shortcodes of emoji. Other angle brackets stay.
 pub fn to_text(mrkdwn: &str, _: usize) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
     let mut rest = mrkdwn;
@@ -24,7 +22,7 @@ pub fn to_text(mrkdwn: &str, _: usize) -> String {
     text
 }
 
-/// Target and label of the reference whose `<` stands before `text`, and what stands behind it.
+/// The target and label of a reference, and the text after it. `text` begins after the `<`.
 fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
     let end = text.find(['<', '>', '\n'])?;
     let behind = text[end..].strip_prefix('>')?;
@@ -45,7 +43,7 @@ fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
     is_reference.then_some((target, label, behind))
 }
 
-/// What a reference stands for: somebody, a channel, everybody, a date, or a link.
+/// The text of a reference: a user, a channel, a group, a date, or a link.
 fn refer(target: &str, label: &str, text: &mut String) {
     let (sign, name) = match target.split_at_checked(1) {
         Some(("@", id)) => ("@", id),
@@ -73,18 +71,18 @@ fn refer(target: &str, label: &str, text: &mut String) {
     unescape(if label.is_empty() { name } else { label }, text);
 }
 
-/// Text without references.
+/// Appends text without references.
 fn plain(escaped: &str, text: &mut String) {
     let mut rest = escaped;
     while let Some((before, behind)) = rest.split_once(':') {
         unescape(before, text);
         let emoji = behind.split_once(':').and_then(|(name, behind)| {
-            let emoji = (!name.is_empty()).then(|| emoji::named(name))?;
+            let emoji = (!name.is_empty()).then(|| emojis::get_by_shortcode(name))?;
             Some((emoji?, behind))
         });
         match emoji {
             Some((emoji, behind)) => {
-                text.push_str(emoji);
+                text.push_str(emoji.as_str());
                 rest = behind;
             }
             None => {
@@ -116,7 +114,7 @@ mod tests {
     use super::to_text;
 
     #[test]
-    fn references_are_shown_as_a_reader_would_see_them() {
+    fn references_become_readable_text() {
         for (mrkdwn, text) in [
             (
                 "<https://example.com/?a=1&amp;b|the page>",
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn many_brackets_that_do_not_close_stay_as_they_are() {
+    fn many_open_brackets_are_unchanged() {
         let open = "<".repeat(1_000_000);
         assert_eq!(to_text(&open, 0), open);
     }

@@ -1,4 +1,4 @@
-//! Text: cut, joined, looked at.
+//! Filters for texts and lists.
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
@@ -8,7 +8,7 @@ use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::template::tree;
 
-/// `text`: the text of a value, nothing of one that has none.
+/// `text`: the text of a value. It is empty if the value has none.
 pub fn text(state: &State, value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.clone()),
@@ -16,8 +16,8 @@ pub fn text(state: &State, value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// `take(n)`: the first `n` items of a list. A list that is written as JSON in a text is read; an object whose keys are
-/// numbers is the list of its members, as PHP writes it. Any other value is a list of itself, and no value an empty one.
+/// `take(n)`: the first `n` items of a list. A string with a JSON array is parsed. An object whose keys are numbers is
+/// the list of its members, as PHP writes it. Another value is a list of one item, and no value is an empty list.
 pub fn take(state: &State, value: &Value, most: usize) -> Result<Vec<Value>, Error> {
     let length = value.len().unwrap_or_default().min(most);
     let one = |value: Value| vec![value].into_iter().take(most).collect();
@@ -52,20 +52,20 @@ pub fn take(state: &State, value: &Value, most: usize) -> Result<Vec<Value>, Err
     })
 }
 
-/// The array or object that a text is, if it is no longer than a filter reads.
+/// The array or object in a JSON text, unless it is longer than [`LONGEST`].
 fn read(state: &State, text: &str) -> Result<Option<Value>, Error> {
     if !text.starts_with(['[', '{']) || text.len() > LONGEST {
         return Ok(None);
     }
-    // A value may begin with each byte.
+    // Each byte may begin a value.
     consume(state, text.len())?;
     let memory = Share::alone(text.len());
     let read = tree::read(text, &memory, |error| Problem::syntax(error.to_string()));
     Ok(read.ok())
 }
 
-/// `int(default)`: the whole number that a value is or has as its text; the default, or 0, of anything else (as in Jinja,
-/// where minijinja fails).
+/// `int(default)`: the whole number of a value or of its text; otherwise the default or 0, as in Jinja (minijinja
+/// fails).
 pub fn int(state: &State, value: &Value, default: Option<i64>) -> Result<i64, Error> {
     let text = text_of(state, value)?;
     let text = text.trim();
@@ -75,7 +75,7 @@ pub fn int(state: &State, value: &Value, default: Option<i64>) -> Result<i64, Er
     Ok(number.or(default).unwrap_or(0))
 }
 
-/// `shorten(n)`: at most `n` characters, the last of them `…` where something was cut.
+/// `shorten(n)`: at most `n` characters. The last one is `…` if the text was cut.
 pub fn shorten(state: &State, value: &Value, most: usize) -> Result<String, Error> {
     let text = text_of(state, value)?;
     if text.chars().nth(most).is_none() {
@@ -85,7 +85,7 @@ pub fn shorten(state: &State, value: &Value, most: usize) -> Result<String, Erro
     Ok(kept.trim_end().to_owned() + "…")
 }
 
-/// `one_line`: each run of white space is one space.
+/// `one_line`: each run of white space becomes one space.
 pub fn one_line(state: &State, value: &Value) -> Result<String, Error> {
     let text = text_of(state, value)?;
     let mut line = String::new();
@@ -98,11 +98,10 @@ pub fn one_line(state: &State, value: &Value) -> Result<String, Error> {
     Ok(line)
 }
 
-/// `emoji`: the character that a shortcode such as `tada` stands for, else nothing.
+/// `emoji`: the emoji of a shortcode such as `tada`, or an empty text.
 pub fn emoji(state: &State, value: &Value) -> Result<String, Error> {
     let text = text_of(state, value)?;
     let shortcode = text.trim_matches(':');
-    Ok(super::emoji::named(shortcode)
-        .unwrap_or_default()
-        .to_owned())
+    let emoji = emojis::get_by_shortcode(shortcode);
+    Ok(emoji.map_or_else(String::new, |emoji| emoji.as_str().to_owned()))
 }

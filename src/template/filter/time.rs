@@ -1,4 +1,4 @@
-//! Points in time and how long something lasts.
+//! Filters for times and durations.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -7,16 +7,16 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::{consume, text_of};
 
-/// A conversion may be 255 bytes wide.
+/// One conversion may be 255 bytes wide.
 const LONGEST_FORMAT: usize = 200;
-/// The fuel for a zone, whose rules stand in a file.
+/// The fuel for a time zone, whose rules are read from a file.
 const ZONE: usize = 100;
 
-/// `time(format, zone)`: RFC 3339 text, or the seconds or milliseconds since 1970, as strftime formats it. `zone` is
-/// a name of the IANA's, UTC where it is absent. What is no time stays as it is.
+/// `time(format, zone)`: formats an RFC 3339 text, or seconds or milliseconds since 1970, as strftime does. `zone` is
+/// an IANA name, by default UTC. A value that is not a time is unchanged.
 ///
 /// # Errors
-/// Where the format is none, the system does not know the zone, or the rendering has no fuel left.
+/// If the format is invalid, the system does not know the zone, or no fuel is left.
 pub fn time(
     state: &State,
     value: &Value,
@@ -44,11 +44,11 @@ pub fn time(
     jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone)).map_err(wrong)
 }
 
-/// `duration`: so many seconds, in the two largest units: `1 h 2 min`. With an argument, from one point in time to
-/// another. What is no time is an empty text.
+/// `duration`: formats seconds in the two largest units: `1 h 2 min`. With an argument, it formats the time between the
+/// two. It is empty for other values.
 ///
 /// # Errors
-/// Where the rendering has no fuel left.
+/// If no fuel is left.
 pub fn duration(state: &State, value: &Value, end: Option<&Value>) -> Result<String, Error> {
     let seconds = match end {
         Some(end) => match (timestamp(state, value)?, timestamp(state, end)?) {
@@ -78,7 +78,7 @@ pub fn duration(state: &State, value: &Value, end: Option<&Value>) -> Result<Str
     })
 }
 
-/// The number that a value is, also where it is written as text.
+/// The number of a value or of its text.
 fn seconds(state: &State, value: &Value) -> Result<Option<f64>, Error> {
     let number = match value.kind() {
         ValueKind::Number => f64::try_from(value.clone()).ok(),
@@ -87,7 +87,7 @@ fn seconds(state: &State, value: &Value) -> Result<Option<f64>, Error> {
     Ok(number.filter(|number| number.is_finite() && number.abs() < 1e15))
 }
 
-/// Later than this, in seconds, is a number of milliseconds.
+/// A larger number counts milliseconds, not seconds.
 const MILLISECONDS: f64 = 1e11;
 
 fn timestamp(state: &State, value: &Value) -> Result<Option<Timestamp>, Error> {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_as_it_is_asked_for() {
+    fn a_time_is_formatted_as_requested() {
         let environment = minijinja::Environment::new();
         let state = environment.empty_state();
         let time = |value: Value, zone| time(&state, &value, "%Y-%m-%d %H:%M", zone).ok();
@@ -129,7 +129,7 @@ mod tests {
     fn a_duration_has_its_two_largest_units() {
         let environment = minijinja::Environment::new();
         let state = environment.empty_state();
-        let told = |value: Value| duration(&state, &value, None).expect("a duration");
+        let text_of = |value: Value| duration(&state, &value, None).expect("a duration");
         for (seconds, text) in [
             (0, "0 s"),
             (59, "59 s"),
@@ -138,9 +138,9 @@ mod tests {
             (90_000, "1 d 1 h"),
             (-60, "-1 min"),
         ] {
-            assert_eq!(told(Value::from(seconds)), text, "{seconds}");
+            assert_eq!(text_of(Value::from(seconds)), text, "{seconds}");
         }
-        assert_eq!(told(Value::from("soon")), "");
+        assert_eq!(text_of(Value::from("soon")), "");
         let (start, end) = ("2026-11-22T06:00:00Z", "2026-11-22T06:12:01Z");
         let between = duration(&state, &Value::from(start), Some(&Value::from(end)));
         assert_eq!(between.ok().as_deref(), Some("12 min 1 s"));

@@ -1,25 +1,25 @@
-//! Plain text with the styling of chat clients (XEP-0393), as marked-up text is read.
+//! Writes plain text with the styling of chat clients (XEP-0393) while marked-up text is read.
 
-/// Deeper quotations and lists are shown as if they had this depth.
+/// The deepest quotations and lists. Deeper ones are shown with this depth.
 const DEEPEST: usize = 8;
 
 /// Takes words, blocks, styles and links in order. Breaks, spaces and marks are written only when text follows them.
 pub struct Writer {
     text: String,
-    /// The text ends with `…` when it reaches so many bytes.
+    /// The text is cut at so many bytes, and ends with `…`.
     limit: usize,
     is_full: bool,
-    /// How many line ends stand before the next text.
+    /// The number of line ends before the next text.
     breaks: usize,
     space: bool,
-    /// The next text begins a further cell of a row.
+    /// The next text begins another cell of a row.
     cell: bool,
     /// The marker of a list item, before its text.
     marker: Option<String>,
     quotes: usize,
-    /// The number of quotations around the text written last.
+    /// The number of quotations around the last text.
     written_quotes: usize,
-    /// The next number of each open list; `None` in a list without numbers.
+    /// The next number of each open list, or `None` for a list without numbers.
     lists: Vec<Option<u64>>,
     /// The open styles, each mark once.
     styles: Vec<Style>,
@@ -28,11 +28,11 @@ pub struct Writer {
 
 struct Style {
     mark: char,
-    /// How many elements with this mark are open.
+    /// The number of open elements with this mark.
     depth: usize,
-    /// Where the styled text begins, if its mark is written.
+    /// The start of the styled text, once its mark is written.
     start: Option<usize>,
-    /// A mark within a word would be no styling.
+    /// A mark inside a word is not a styling.
     is_plain: bool,
 }
 
@@ -76,7 +76,7 @@ impl Writer {
         self.text
     }
 
-    /// Text of one line.
+    /// Appends text without line ends.
     pub fn write(&mut self, text: &str) {
         let inner = text.trim_matches(' ');
         self.space |= text.starts_with(' ');
@@ -88,7 +88,7 @@ impl Writer {
         self.space = text.ends_with(' ');
     }
 
-    /// Text in which every white space is one space, as in HTML.
+    /// Appends text in which each run of white space counts as one space, as in HTML.
     pub fn write_words(&mut self, text: &str) {
         let is_space = |c: char| c.is_ascii_whitespace();
         self.space |= text.starts_with(is_space);
@@ -99,11 +99,11 @@ impl Writer {
         self.space = text.ends_with(is_space) || self.space && text.trim().is_empty();
     }
 
-    /// Text that keeps its spaces and lines.
+    /// Appends text with its spaces and line ends.
     pub fn write_lines(&mut self, text: &str) {
         for (at, line) in text.split('\n').enumerate() {
             if at > 0 {
-                // Not more than two empty lines, so that a line end costs no line of prefixes.
+                // At most two empty lines, because each line end may cost a line of prefixes.
                 self.breaks = (self.breaks + 1).min(3);
             }
             if !line.is_empty() {
@@ -134,17 +134,17 @@ impl Writer {
         self.paragraph();
     }
 
-    /// What follows begins a line.
+    /// The next text begins a line.
     pub fn line(&mut self) {
         self.breaks = self.breaks.max(1);
     }
 
-    /// What follows begins a line, below an empty one if the line is empty already.
+    /// The next text begins a line. If the line is empty already, an empty line comes before it.
     pub fn line_break(&mut self) {
         self.breaks = (self.breaks + 1).min(2);
     }
 
-    /// What follows stands below an empty line, or in a list, on a line of its own.
+    /// The next text comes after an empty line; in a list, it begins a line.
     pub fn paragraph(&mut self) {
         self.breaks = match self.lists.is_empty() {
             true => self.breaks.max(2),
@@ -198,7 +198,7 @@ impl Writer {
         self.marker = Some(marker);
     }
 
-    /// Whether an item of a list has no text so far.
+    /// Whether the current list item has no text yet.
     pub fn is_at_marker(&self) -> bool {
         self.marker.is_some()
     }
@@ -227,13 +227,13 @@ impl Writer {
         }
     }
 
-    /// Ends the styled text of a style, which may go on in the next line.
+    /// Ends the styled text of a style. The style may continue in the next line.
     fn close_style(&mut self, at: usize) {
         let Style { mark, start, .. } = self.styles[at];
         self.styles[at].start = None;
         let Some(start) = start else { return };
         let styled = self.text.get(start..).unwrap_or_default();
-        // Text with the mark in it would end the styling too early. Struck text stays recognisable.
+        // A mark inside the text would end the styling too early. Struck text stays recognisable.
         if styled.is_empty() || mark != '~' && styled.contains(mark) {
             self.text.remove(start - mark.len_utf8());
             let starts = self
@@ -264,7 +264,7 @@ impl Writer {
         };
         let label = self.text.get(link.start..).unwrap_or_default().trim();
         let (_, target) = link.url.split_once(':').unwrap_or_default();
-        // The address of a picture that is a link is of less use than that of the link.
+        // For a picture inside a link, the address of the link is more useful than that of the picture.
         let is_inner = link.is_image && !self.links.is_empty();
         if label.is_empty() {
             self.push(&link.url);
@@ -275,7 +275,7 @@ impl Writer {
         }
     }
 
-    /// Ends the styles and links that are open.
+    /// Ends the open styles and links.
     pub fn end_inline(&mut self) {
         while !self.links.is_empty() {
             self.end_link();
@@ -286,7 +286,7 @@ impl Writer {
         self.styles.clear();
     }
 
-    /// Writes what stands before the next text.
+    /// Writes line ends, prefixes and marks before the next text.
     fn flush(&mut self) {
         let (breaks, cell, space) = (self.breaks, self.cell, self.space);
         (self.breaks, self.cell, self.space) = (0, false, false);

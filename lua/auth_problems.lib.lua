@@ -1,0 +1,56 @@
+-- Problems of credentials: why a request has no sender.
+
+local config = module.import "config";
+local problems = module.import "problems";
+local server = module.import "prosody";
+local show = module.import "display".show;
+
+local auth_problems = {};
+
+-- The schemes of credentials that this host accepts (RFC 9110, section 11.6.1).
+local function challenges() --> string
+	local mechanisms, schemes = config.auth_mechanisms, {};
+	-- A sending token is accepted as the password of Basic, so it needs no Bearer.
+	if mechanisms:contains("Basic") or mechanisms:contains("Token") then
+		schemes[#schemes + 1] = ("Basic realm=\"%s\", charset=\"UTF-8\""):format(module.host);
+	end
+	local has_tokens = mechanisms:contains("Bearer") and server.tokenauth(module.host);
+	if has_tokens or not mechanisms:contains("Basic") then
+		schemes[#schemes + 1] = ("Bearer realm=\"%s\""):format(module.host);
+	end
+	return table.concat(schemes, ", ");
+end
+
+-- The kind is one with the status 401.
+function auth_problems.unauthorized(kind, detail) --> problem
+	return problems.new(kind, detail, { headers = { www_authenticate = challenges() } });
+end
+
+function auth_problems.wrong_password() --> problem
+	return auth_problems.unauthorized("unauthorized", "the address or password is wrong; or it is no account of this server, or a disabled one");
+end
+
+function auth_problems.unreadable_account() --> problem
+	return problems.new("unavailable", "it cannot be told now whether the account is there; try again");
+end
+
+function auth_problems.throttled(seconds) --> problem
+	return problems.new("throttled", ("too many failed attempts; try again in %d seconds"):format(seconds), { retry_after = seconds });
+end
+
+-- The rules of fail2ban for Prosody know this log line. A long account would push the IP address out of the line.
+function auth_problems.log_failure(problem, account, ip) --> problem
+	problem.log = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(show(account), ip);
+	return problem;
+end
+
+-- Counts a wrong token for the client's address. `account` is the account that the token claims, or a word for the log; `id` that of
+-- a sending token, if it is known.
+function auth_problems.wrong_token(exchange, account, id) --> problem
+	local seconds = exchange.native:refuse_token();
+	if seconds then return auth_problems.throttled(seconds); end
+	local problem = auth_problems.unauthorized("unauthorized", (id and "token "..id or "the token").." is not valid, or not valid any more");
+	return auth_problems.log_failure(problem, account, exchange.ip);
+end
+
+return auth_problems;
