@@ -1,26 +1,48 @@
 -- mod_post_msg: sends XMPP messages that are posted over HTTP.
 --
--- This file has the routes and the lifecycle of the module, nothing else. The other files, from the top down; each imports only
--- files below it, on its first lines, and has a table of functions (`make check` finds a circle):
+-- This file has the routes and the lifecycle of the module, nothing else. The other files, from the top down; each imports only files
+-- below it, on its first lines, and returns a table of functions (`make check` compares the files with this map):
 --
---   handler          the way of a request: framing, origin, credentials, answer
---   page_files       the page at GET /msg, and the description of what is served
---   dry_run          what a request would send: POST /msg/@try
---   token_requests   the tokens of an account over HTTP: POST /msg/@tokens
---   commands         the same tokens in a chat client (XEP-0050); command_texts: its texts
---   account_tokens   what an account does with its own tokens
---   host_tokens      the tokens of this host, in a token_store; token_spec: what a token may be; token_rows: how one is shown;
---                    token_rates: how many messages one may send
---   auth             credentials → sender; passwords, sender_tokens, bearer_tokens: one kind of credentials each; senders, accounts:
---                    who may send
---   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
---   uploads          files → an upload service (XEP-0363)
---   delivery         a message → Prosody → its outcome; rooms: the same for rooms (XEP-0045)
---   compose          a request → its messages, by the native half
---   scheduler        waits, and long work in slices
---   host, native     the native half: src/binding.rs; feed: long texts for it, in pieces
---   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check, prosodyctl_tokens, prosodyctl_templates:
---                    its parts
+--   handler                   the handlers of HTTP requests: framing, origin, credentials, answer
+--   dry_run                   shows what a request would send: POST /msg/@try
+--   sending                   sends the messages of a request, and waits for their outcomes
+--   delivery                  routes a message, and takes its bounce or receipt
+--   token_requests            manages an account's sending tokens over HTTP: POST /msg/@tokens
+--   commands, command_texts   manages them in a chat client (XEP-0050)
+--   account_tokens            what an account may do with its own sending tokens
+--   compose                   reads a request: its messages
+--   auth                      credentials → sender
+--   sender_tokens, passwords, bearer_tokens  one kind of credentials each
+--   idempotency               answers a repeated request as the first time
+--   key_store, key_index, key_owners  what is stored for that
+--   uploads                   uploads the files of a request (XEP-0363)
+--   upload_slot, upload_service, upload_request  finds the service; gets a slot; puts the file there
+--   rooms                     sends a message to a room (XEP-0045), through the sender's occupant
+--   room_events               takes what rooms send to occupants
+--   occupant, occupants       a sender in a room; all of them, and their limits
+--   nicknames, room_messages  the nicknames and the messages of occupants
+--   outcome_list, outcomes    what became of the messages of a request; of all messages
+--   feed                      hands a long text to the native half, in pieces
+--   host_tokens               the sending tokens of this host
+--   framing, long_answer, page_files, json_answer  reads and answers HTTP
+--   scheduler                 waits of requests
+--   turns                     turns of the event loop, which work in slices takes
+--   connections               what Prosody leaves undone on connections of clients
+--   host, templates           the native half's view of this host
+--   prosodyctl                the command `prosodyctl mod_post_msg`, in a process of its own
+--   prosodyctl_tokens, prosodyctl_templates, check, command_line, prosodyctl_hosts  its parts
+--   token_store, token_index, token_uses, token_rates  sending tokens: where they are stored, and how much they may send
+--   token_spec, token_rows    what a sending token may be, and how it is shown
+--   auth_problems, senders, accounts  why a request has no sender; who may send
+--   sessions, host_events, guard  what Prosody needs for a sender; events of other hosts; calls of other modules
+--   new_servers, rates        limits of what an account may do in a minute
+--   config, settings          the settings of this host; all settings
+--   native, loader            the native half: src/binding.rs
+--   store                     a store of this module, whose functions raise no errors
+--   request_log, metrics, counters  what is logged and counted
+--   problems                  why a request is refused, or a message has failed
+--   prosody                   what is private to Prosody
+--   display, queue, workers, expiring_cache, loopback  small tools
 
 -- Loads a file of this module once on each host. A file that imports itself, through others, is a defect.
 local imported = {};

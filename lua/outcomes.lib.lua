@@ -8,6 +8,7 @@ local sha256 = require "util.hashes".sha256;
 local counters = module.import "counters";
 local expiring_cache = module.import "expiring_cache";
 local scheduler = module.import "scheduler";
+local turns = module.import "turns";
 
 local longest_key = 256; -- bytes; longer keys are hashed
 local answered_for = 60 * 60; -- seconds
@@ -74,7 +75,7 @@ local function settle(outcome, status, problem)
 end
 
 local function forget_answered()
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		return answered:expired_key();
 	end, function (key)
 		answered:set(key, nil);
