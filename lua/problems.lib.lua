@@ -23,6 +23,7 @@ local kinds = {
 	absent = { status = 404 };
 	unprocessable = { status = 422 };
 	broken_template = { status = 503; field = "as" };
+	unkept = { detail = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again" }; -- with its status
 	token_limit = { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
 	unknown_token = { status = 404; field = "id"; detail = "the account has no token with this id" };
 	-- What became of a message.

@@ -215,7 +215,7 @@ impl UserData for Request {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // query() → the format that it names, or nil; all that it says of the message, as a text
         methods.add_method("query", |_, this, ()| {
-            Ok((this.query.format.clone(), this.query.says()))
+            Ok((this.query.format.clone(), this.query.meaning()))
         });
         // wait() → seconds to wait for a receipt (Prefer), or nil
         methods.add_method("wait", |_, this, ()| {
