@@ -83,14 +83,18 @@ local function check_count(command, plain) --> true; or nil and a sentence
 	return true;
 end
 
--- The words of a command line from the index `first` on. Values are under the option's name, with "_" for "-"; a repeated option has a
--- list.
-function command_line.parse(command, words, first) --> words that are no options, { option → value }; or nil and a sentence
-	local plain, given = {}, {};
+local function new_values(command) --> { option → value }, with an empty list for each option that can be repeated
+	local given = {};
 	for _, option in ipairs(command.options or {}) do
 		if option.repeated then given[option.name] = {}; end
 	end
-	local index = first;
+	return given;
+end
+
+-- The words of a command line from the index `first` on. Values are under the option's name, with "_" for "-"; a repeated option has a
+-- list.
+function command_line.parse(command, words, first) --> words that are no options, { option → value }; or nil and a sentence
+	local plain, given, index = {}, new_values(command), first;
 	while words[index] do
 		local word = words[index];
 		local name, value = split_option(word);

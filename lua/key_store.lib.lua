@@ -60,15 +60,19 @@ local function read(day, name, time) --> entry or nil; or nil and an error
 	return nil, not entry and err or nil;
 end
 
+-- A key of the last 24 hours was made today or yesterday; or on a later day, if the clock was set back since.
+local function possible_days(time) --> list
+	local today = day_of(time);
+	local days = { today, today - 1 };
+	for _, day in ipairs(index:days_after(today)) do days[#days + 1] = day; end
+	return days;
+end
+
 local function find(name) --> entry or nil; or nil and an error
 	local time = os.time();
 	local in_memory = unstored:get(name);
 	if is_valid(in_memory, time) then return in_memory; end
-	local today = day_of(time);
-	local days = index:days_after(today);
-	table.insert(days, 1, today - 1);
-	table.insert(days, 1, today);
-	for _, day in ipairs(days) do
+	for _, day in ipairs(possible_days(time)) do
 		local entry, err = read(day, name, time);
 		if entry or err then return entry, err; end
 	end
@@ -176,19 +180,33 @@ local function forget_account(event)
 	end);
 end
 
+-- Whether an account has as many keys as it may have. `name` is the name of a key of the account.
+local function is_full(name) --> boolean
+	return index:count_of(account_hash_of(name)) >= most_keys;
+end
+
+-- How long no further key can be kept.
+local function blocked_for() --> seconds; nil if a key can be kept now
+	return unstored:count() >= most_unstored and not keeps_nothing and stored_again_every or nil;
+end
+
+local function count() --> number of all keys, approximately
+	return index:count();
+end
+
+-- A reload of the module hands over the entries that are not stored.
+local function save() --> entries
+	return unstored;
+end
+
+local function restore(entries)
+	for name, entry in entries:items() do keep(name, entry); end
+end
+
 module:hook_global("user-deleted", forget_account);
 scheduler.add_timer(0, function () tidy(); return tidied_every; end);
 
 return {
-	name_of = name_of; find = find_of_sender; keep = keep_of_sender;
-	-- Whether an account has as many keys as it may have.
-	is_full = function (name) return index:count_of(account_hash_of(name)) >= most_keys; end;
-	-- Seconds until another key can be kept; nil if it can be kept now.
-	blocked_for = function () return unstored:count() >= most_unstored and not keeps_nothing and stored_again_every or nil; end;
-	count = function () return index:count(); end;
-	-- A reload hands over the entries that are not stored.
-	save = function () return unstored; end;
-	restore = function (entries)
-		for name, entry in entries:items() do keep(name, entry); end
-	end;
+	name_of = name_of; find = find_of_sender; keep = keep_of_sender; is_full = is_full; blocked_for = blocked_for; count = count;
+	save = save; restore = restore;
 };

@@ -29,6 +29,4 @@ function hosts.tokens(host) --> store of tokens, or nil if the host does not hav
 	return token_store.new(module:context(host), { new_token = loader.load().new_token; limit = hosts.settings(host).token_limit });
 end
 
-hosts.has_account = server.has_account; --> boolean
-
 return hosts;

@@ -4,6 +4,7 @@ local jid_split = require "util.jid".prepped_split;
 
 local fail = module.import "command_line".fail;
 local hosts = module.import "prosodyctl_hosts";
+local server = module.import "prosody";
 local token_rows = module.import "token_rows";
 local token_spec = module.import "token_spec";
 
@@ -24,7 +25,7 @@ local function add(words, given) --> exit status
 	local account, sentence = find_account(words[1]);
 	if not account then
 		return fail("%s", sentence);
-	elseif not hosts.has_account(account.host, account.username) then
+	elseif not server.has_account(account.host, account.username) then
 		return fail("There is no account %s", account.address);
 	end
 	local entry, problem = token_spec.read(given, os.time());

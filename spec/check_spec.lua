@@ -48,7 +48,7 @@ describe("prosodyctl mod_post_msg check", function ()
 
 	lazy_teardown(world.stop);
 
-	it("finds nothing where there is nothing", function ()
+	it("finds nothing in a right configuration", function ()
 		local out, status = check();
 		assert.equal("No problems were found.\n", out);
 		assert.equal(0, status);
@@ -58,7 +58,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert_finds("http_ports = {}", nil, "problem: Prosody serves no HTTP", "https_ports = { 5281 }");
 	end);
 
-	it("finds plain HTTP that is served to others", function ()
+	it("finds plain HTTP that is served to other machines", function ()
 		local port = world.server.http_port;
 		local out, status = check('http_interfaces = { "*" }');
 		assert.equal(1, status);
@@ -73,7 +73,7 @@ describe("prosodyctl mod_post_msg check", function ()
 			"problem: example.com and second.example have the same URL, http://second.example/send,", "set http_host");
 	end);
 
-	it("finds a URL by which the host is not reached", function ()
+	it("finds an external URL with another name than the host's", function ()
 		local function with(url, more)
 			return 'http_external_url = "' .. url .. '"\n' .. (more or "");
 		end
@@ -83,7 +83,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal(0, select(2, check(nil, with("https://chat.example.com/", 'http_host = "chat.example.com"'))));
 	end);
 
-	it("finds a proxy whose word on addresses is not taken", function ()
+	it("finds a proxy that is not trusted", function ()
 		local url = 'http_external_url = "https://example.com/"';
 		assert_finds('http_interfaces = "*"\npost_msg_require_encryption = true', url,
 			"problem: example.com: http_external_url is that of a proxy, and trusted_proxies is not set",
@@ -93,7 +93,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal(0, select(2, check('http_interfaces = "*"\npost_msg_require_encryption = true\ntrusted_proxies = { "192.0.2.1" }', url)));
 	end);
 
-	it("finds settings of the wrong kind, all of them, and those that are none", function ()
+	it("finds all settings of the wrong kind, and unknown settings", function ()
 		local out, status = check("post_msg_size_limit = 'much'\npost_msg_acess = {}", "post_msg_nick = 7");
 		assert.equal(1, status);
 		for _, part in ipairs {
@@ -115,14 +115,14 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal(0, select(2, check(nil, 'post_msg_templates = "my-templates"')));
 	end);
 
-	it("says that there are no rooms, which is no problem", function ()
+	it("notes that there are no rooms", function ()
 		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub('Component "rooms[^\n]*', "")));
 		local out, status = run();
 		assert.equal(0, status);
 		assert.matches("^note: There are no rooms on this server: ", out);
 	end);
 
-	it("says that metrics are not collected, which is no problem", function ()
+	it("notes that metrics are not collected", function ()
 		local out, status = check("modules_enabled = { 'http_openmetrics', 'saslauth', 'http' }");
 		assert.equal(0, status);
 		assert.is_truthy(out:find('note: http_openmetrics shows nothing', 1, true), out);
@@ -131,7 +131,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.equal("No problems were found.\n", out);
 	end);
 
-	it("knows hosts on which the module is enabled for all", function ()
+	it("finds hosts if the module is enabled for all hosts", function ()
 		assert.equal("No problems were found.\n", (check("modules_enabled = { 'post_msg', 'saslauth', 'http' }")));
 	end);
 
@@ -181,7 +181,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		os.remove(helpers .. "/mod_post_msg.lua");
 	end);
 
-	it("takes no other words", function ()
+	it("accepts no other words", function ()
 		local _, err, status = world.prosodyctl({ "mod_post_msg", "check", "all" });
 		assert.matches("^Usage: prosodyctl mod_post_msg check\n", err);
 		assert.equal(1, status);

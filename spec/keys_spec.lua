@@ -46,7 +46,7 @@ describe("an idempotency key", function ()
 		world.stop();
 	end);
 
-	it("is another request with another header that its template reads, and the same with others", function ()
+	it("counts as used for another request if a header that the template reads differs, and as the same if another header differs", function ()
 		local count = 0;
 		local function send(key, format, headers)
 			local all = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = key };
@@ -76,7 +76,7 @@ describe("an idempotency key", function ()
 		world.collect();
 	end);
 
-	it("keeps of a large answer its status, and a sentence in the form that is asked for", function ()
+	it("keeps the status of a large answer, and a sentence in the requested form", function ()
 		local to = {};
 		for index = 1, 1000 do to[index] = ('{"to":"swallow%d@echo.example.com","body":"x"}'):format(index); end
 		local batch = "[" .. table.concat(to, ",") .. "]";
@@ -103,7 +103,7 @@ describe("an idempotency key", function ()
 		for _, size in ipairs(kept()) do assert.is_true(size < 20000, size .. " bytes"); end
 	end);
 
-	it("of a deleted account is not that of a new one of its name, and is deleted from the store", function ()
+	it("of a deleted account is not valid for a new account of the same name, and is deleted from the store", function ()
 		for _, host in ipairs { "example.com", "second.example" } do
 			local usermanager = [[local users = require "core.usermanager"; return (assert(users.%s))]];
 			local headers = { ["Authorization"] = "Basic " .. mime.b64("gone@" .. host .. ":pw-of-gone"), ["Idempotency-Key"] = "mine" };
@@ -119,7 +119,7 @@ describe("an idempotency key", function ()
 			assert.equal(201, (post("/msg/user", "of the second", headers)));
 			assert.matches("of the second", world.receive(user));
 
-			-- Beside the server, which is not told.
+			-- By prosodyctl, without an event in the server.
 			headers["Idempotency-Key"] = "beside";
 			assert.equal(201, (post("/msg/user", "secret of the second", headers)));
 			world.receive(user);
@@ -132,7 +132,7 @@ describe("an idempotency key", function ()
 		end
 	end);
 
-	it("lets a hundred requests of an account wait after their clients have gone, and ends the wait of more", function ()
+	it("lets a hundred requests of an account wait after their clients have gone, and ends the wait of further ones", function ()
 		local function headers(number)
 			return { ["Idempotency-Key"] = "gone-" .. number, ["Prefer"] = "wait=60" };
 		end

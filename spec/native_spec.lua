@@ -599,11 +599,11 @@ describe("a recipient's parser", function ()
 			local sent = fields();
 			local stanza, problem = compose({ headers = { content_type = "application/json" } }, written(sent));
 			if not stanza then error(problem.detail); end
-			local read = parse(tostring(stanza));
+			local received = parse(tostring(stanza));
 			for _, name in ipairs { "body", "subject", "thread" } do
-				assert.equal(sent[name], child_text(read, name));
+				assert.equal(sent[name], child_text(received, name));
 			end
-			assert.equal(sent.id, read.attr.id);
+			assert.equal(sent.id, received.attr.id);
 			assert.equal(sent.lang, read.attr["xml:lang"]);
 			local x, replace;
 			for _, child in ipairs(read) do

@@ -73,19 +73,19 @@ describe("the page", function ()
 		assert.is_truthy(curl:find("--form-string 'body=With a file' \\\n    -F 'file=@\"" .. base_name .. "\"'", 1, true), curl);
 	end);
 
-	it("tells what became of each recipient", function ()
+	it("shows the outcome for each recipient", function ()
 		browse("send_to_several");
 		assert.equal(1, #received());
 	end);
 
-	it("tells why signing in fails, in the field", function () browse("wrong_password"); end);
+	it("shows in the field why signing in fails", function () browse("wrong_password"); end);
 
-	it("tells what is wrong, where it is wrong, and what to do", function ()
+	it("shows what is wrong in its field, and what to do", function ()
 		browse("wrong_field");
 		assert.same({}, received());
 	end);
 
-	it("makes a token, which sends, and does not manage tokens; revoked, it does not send", function ()
+	it("makes a token, which sends, and cannot manage tokens; after it is revoked, it does not send", function ()
 		local token = browse("make_token", "A \"label\" & <b>");
 		assert.is_truthy(token:match("^pmsg_%x+_[%w_-]+$"), token);
 		local curl = browse("send", "", token, "By token", "");
@@ -98,7 +98,7 @@ describe("the page", function ()
 		assert.equal(401, (world.curl("TOKEN='" .. token .. "'\n" .. curl)));
 	end);
 
-	it("shows what the formats make, without sending it", function ()
+	it("shows the messages of the formats, without sending them", function ()
 		local shown = browse("formats");
 		assert.equal("🔥 FIRING: DiskFull\ndb1.example.com:9100 · warning\n/srv of db1 is almost full\nhttps://runbooks.example.com/disk\n"
 			.. "http://prometheus.example.com:9090/graph", shown.alertmanager);
@@ -116,7 +116,7 @@ describe("the page", function ()
 		assert.is_truthy(received()[1]:find("<body>By keyboard</body>", 1, true));
 	end);
 
-	it("is the only one that posts with a remembered password: forms of other sites are refused", function ()
+	it("is the only page that posts with a remembered password: forms of other sites are rejected", function ()
 		local shown = browse("other_site");
 		assert.equal(3, #shown);
 		for _, text in ipairs(shown) do assert.matches("^a page of another site may not post here", text); end
@@ -130,12 +130,12 @@ describe("the page", function ()
 	-- axe-core, the console and the width are looked at in each place.
 	local said = {};
 	for _, look in ipairs { { "en", 360, "light" }, { "en", 1400, "dark" }, { "de", 360, "dark" }, { "de", 1400, "light" } } do
-		it(("hinders nobody in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()
+		it(("is accessible in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()
 			said[look[1]] = browse("looks", look[1], tostring(look[2]), look[3]);
 		end);
 	end
 
-	it("says nothing in English to whoever reads German, but names", function ()
+	it("is completely in German for a German browser, except names", function ()
 		assert.equal(#said.en, #said.de);
 		for i, text in ipairs(said.en) do
 			if text == said.de[i] then assert.is_truthy(text == "Format" or text:find("^[a-z-]+$"), text); end

@@ -216,10 +216,10 @@ describe("post-msg", function ()
 		end);
 
 		it("with a type", function ()
-			for option, told in pairs { ["-l"] = "headline", ["--headline"] = "headline", ["--message-type=normal"] = "normal",
+			for option, type in pairs { ["-l"] = "headline", ["--headline"] = "headline", ["--message-type=normal"] = "normal",
 				["--message-type chat -l"] = "headline", ["--message-type=chat"] = "chat" } do
 				assert_sent("post-msg --url $URL " .. option .. " user@example.com");
-				assert.matches("type='" .. told .. "'", told == "normal" and select(2, receive()):gsub("^<message ", "%0type='normal' ")
+				assert.matches("type='" .. type .. "'", type == "normal" and select(2, receive()):gsub("^<message ", "%0type='normal' ")
 					or select(2, receive()), nil, true);
 			end
 		end);
@@ -233,7 +233,7 @@ describe("post-msg", function ()
 			assert_fails(1, "cannot read missing", "post-msg --url $URL -m missing user@example.com");
 		end);
 
-		it("each line, interactively, as it comes; the exit status tells of the last failure", function ()
+		it("each line, interactively, at once; the exit status is that of the last failure", function ()
 			assert_sent("post-msg --url $URL -i user@example.com", "one\n\n  two \\n\nthree");
 			for _, text in ipairs { "one", "  two \\n", "three" } do assert.equal(text, (receive())); end
 			os.execute("mkfifo '" .. home .. "/lines'");
@@ -271,7 +271,7 @@ describe("post-msg", function ()
 	end);
 
 	describe("as sendxmpp", function ()
-		it("takes -t, -e, -v and -d, and tells with -v what was sent, but nothing secret", function ()
+		it("accepts -t, -e, -v and -d, and prints with -v what was sent, but nothing secret", function ()
 			assert_sent("post-msg --url $URL -t user@example.com");
 			assert_sent("post-msg --url $URL --tls --ssl -e user@example.com");
 			receive();
@@ -310,7 +310,7 @@ describe("post-msg", function ()
 			end
 		end);
 
-		it("refuses what it cannot do, or makes no sense: 64", function ()
+		it("rejects options that it does not support or that contradict each other: 64", function ()
 			for line, part in pairs {
 				["-w"] = "stanzas"; ["--raw"] = "stanzas"; ["--sso user"] = "sending token"; ["--nonsense user"] = "no option --nonsense";
 				["-s"] = "needs a value"; ["user --wait"] = "needs a value"; ["-s x"] = "no recipient"; ["--message-type=error user"] = "message-type";
@@ -323,7 +323,7 @@ describe("post-msg", function ()
 			end
 		end);
 
-		it("tells how it is used, and its version", function ()
+		it("prints its usage and its version", function ()
 			for _, option in ipairs { "-h", "--help", "--usage", "user --help" } do
 				local status, _, output = run("post-msg " .. option);
 				assert.equal(0, status);
@@ -401,7 +401,7 @@ describe("post-msg", function ()
 			assert_fails(1, "no credentials", "post-msg --url $URL user@example.com");
 		end);
 
-		it("are refused where others could read them", function ()
+		it("are rejected if other users can read the file", function ()
 			for _, mode in ipairs { "644", "640", "620", "604", "610" } do
 				write("secret", "me@example.com mypassword\n", mode);
 				assert_fails(1, "must not be accessible by others", "post-msg -f secret --url $URL user@example.com");
@@ -418,7 +418,7 @@ describe("post-msg", function ()
 			assert_fails(1, "cannot read missing", "post-msg -f missing --url $URL user@example.com");
 		end);
 
-		it("that are none are told with their line", function ()
+		it("that are malformed are reported with their line", function ()
 			for text, part in pairs { ["# x\nnonsense\n"] = "syntax error in line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
 				["machine localhost nonsense x\n"] = "line 1" } do
 				write("secret", text);
@@ -454,7 +454,7 @@ describe("post-msg", function ()
 	end);
 
 	describe("the exit status", function ()
-		it("is 1 where the server refuses, with its sentence", function ()
+		it("is 1 if the server rejects the message, with the server's sentence", function ()
 			assert_fails(1, "post-msg: nobody@example.com: service-unavailable", "post-msg --url $URL nobody@example.com");
 			assert_fails(1, "post-msg: there is nothing to send", "post-msg --url $URL user@example.com", "");
 			assert_fails(1, "U+001B", "post-msg --url $URL user@example.com", "\27[1m");
@@ -463,7 +463,7 @@ describe("post-msg", function ()
 			assert_fails(1, "is mod_post_msg there?", "post-msg --url ${URL%msg}elsewhere user@example.com");
 		end);
 
-		it("is 1 where not all recipients get it, and tells of each", function ()
+		it("is 1 if not all recipients get it, with a line for each", function ()
 			assert_fails(1, "nobody@example.com: service-unavailable", "post-msg --url $URL user@example.com nobody@example.com");
 			assert.equal("Hello", (receive()));
 		end);
@@ -521,7 +521,7 @@ describe("post-msg", function ()
 			return run_aside(("post-msg --url http://localhost:%d/msg %s"):format(port, options), input);
 		end
 
-		it("sends once where the first answer is lost", function ()
+		it("sends once if the first answer is lost", function ()
 			run_through("--retry 2 user@example.com");
 			local request, connection = request_at(listener);
 			assert.equal(201, world.http(request).status);
@@ -536,7 +536,7 @@ describe("post-msg", function ()
 			assert_nothing_sent();
 		end);
 
-		it("goes on while the first request is under way", function ()
+		it("goes on while the first request is in progress", function ()
 			run_through("--retry 9 --wait 20 other@example.com");
 			local request, connection = request_at(listener);
 			local first = wire.send(request);
@@ -554,7 +554,7 @@ describe("post-msg", function ()
 			assert.equal(0, status, errors);
 		end);
 
-		it("gives up after that many, and does not repeat what is refused", function ()
+		it("gives up after this number, and does not repeat rejected requests", function ()
 			run_through("--retry 1 user@example.com");
 			for _ = 1, 2 do select(2, request_at(listener)):close(); end
 			local status, errors = ends();
@@ -567,7 +567,7 @@ describe("post-msg", function ()
 			assert.equal(1, (ends()));
 		end);
 
-		it("waits for as long as Retry-After says", function ()
+		it("waits for the time of Retry-After", function ()
 			write(".post-msgrc", "me@example.com " .. make_token("--rate", "1"));
 			assert_sent("post-msg --url $URL user@example.com");
 			receive();
@@ -596,7 +596,7 @@ describe("post-msg", function ()
 			assert.equal("two", (receive()));
 		end);
 
-		it("is what makes a key", function ()
+		it("makes a key, and no other option does", function ()
 			run_through("user@example.com");
 			local request, connection = request_at(listener);
 			assert.is_nil(request:lower():find("idempotency-key", 1, true));
@@ -606,7 +606,7 @@ describe("post-msg", function ()
 		end);
 	end);
 
-	it("does what docs/command.md says", function ()
+	it("runs the examples of docs/command.md", function ()
 		enter_room();
 		write("report.txt", "3 disks, all well.");
 		write("graph.png", png);
@@ -615,10 +615,10 @@ describe("post-msg", function ()
 		for _, block in ipairs((pages.code("docs/command.md"))) do
 			if block.spec == "spec/post_msg_command_spec.lua" then
 				local code, expected = block.text:match("^(.-\n)(# .*)$");
-				local status, told = expected:match("^# (%d+) ([^\n]*)\n");
+				local status, sentence = expected:match("^# (%d+) ([^\n]*)\n");
 				local got, errors = run("export POST_MSG_URL=$URL\n" .. code, "");
 				assert.equal(tonumber(status or 0), got, errors);
-				local function assert_told(text, found)
+				local function assert_shown(text, found)
 					local first, rest = text:match("^(.-)…(.*)$");
 					if first then
 						assert.equal("", rest);
@@ -626,8 +626,8 @@ describe("post-msg", function ()
 					end
 					assert.equal(first or text, (found:gsub("\n$", "")));
 				end
-				assert_told(told or "", errors);
-				for address, text in expected:gmatch("# → (%S+): ([^\n]+)") do assert_told(text, (receive(address))); end
+				assert_shown(sentence or "", errors);
+				for address, text in expected:gmatch("# → (%S+): ([^\n]+)") do assert_shown(text, (receive(address))); end
 				assert_nothing_sent();
 				count = count + 1;
 			end
@@ -635,7 +635,7 @@ describe("post-msg", function ()
 		assert.equal(7, count);
 	end);
 
-	it("has no options but those that its manual page and --help tell", function ()
+	it("has exactly the options of its manual page and --help", function ()
 		local _, _, help = run("post-msg --help");
 		local manual = pages.read("command/post-msg.1");
 		local known = pages.read("command/post-msg"):match("\n\tcase %$name in\n\ts|subject%) subject=(.-)\n\tesac\n");
@@ -654,7 +654,7 @@ describe("post-msg", function ()
 		assert.is_true(count > 20, count .. " options");
 	end);
 
-	it("trusts no certificate but of an authority, that of -a, or any with -n", function ()
+	it("trusts the certificate of an authority, the certificate of -a, or any with -n", function ()
 		assert(output_of(("cd '%s' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
 			.. "-addext subjectAltName=IP:127.0.0.1 -keyout https.key -out https.crt 2>&1 && echo made"):format(home)):find("made\n"));
 		local https_port = wire.free_port();

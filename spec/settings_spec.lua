@@ -1,4 +1,4 @@
--- The settings that the module declares are those of docs/running.md's table. No Prosody is needed.
+-- The table in docs/running.md has the settings that the module declares. No Prosody is needed.
 
 local pages = require "spec.support.pages";
 
@@ -36,7 +36,7 @@ describe("the settings table of docs/running.md", function ()
 		assert.is_nil(next_row(), "a row of a setting that is not declared");
 	end);
 
-	it("and every setting that is declared says all that the table needs", function ()
+	it("needs a sentence, a kind, and a default or its replacement of each setting", function ()
 		for _, setting in ipairs(declared()) do
 			assert.is_string(setting.says, setting.name);
 			assert.is_string(setting.kind.called, setting.name);

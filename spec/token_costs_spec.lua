@@ -1,5 +1,5 @@
--- What a sending token may cost the server: its recipients, its lists, what is remembered of it; also of tokens that an earlier
--- version stored, with more recipients than a new one may have.
+-- The cost of a sending token for the server: recipients, lists, caches. An earlier version stored tokens with more recipients than a
+-- new token may have.
 
 local json = require "dkjson";
 local mime = require "mime";
@@ -68,7 +68,7 @@ describe("a token", function ()
 		world.stop();
 	end);
 
-	it("has at most 100 recipients, of 16 KiB in all, however it is made", function ()
+	it("has at most 100 recipients, 16 KiB in all, in every way of making it", function ()
 		local function recipients(count, length)
 			local to = {};
 			for index = 1, count do to[index] = ("%s%04d@example.com"):format(("u"):rep((length or 17) - 16), index); end
@@ -99,7 +99,7 @@ describe("a token", function ()
 		assert.equal(200, (manage { action = "revoke", id = made.id }));
 	end);
 
-	it("has a label, a recipient or a secret without controls and direction marks, however it is made", function ()
+	it("has no controls and direction marks in label, recipients and secret, in every way of making it", function ()
 		for _, label in ipairs { "a\226\128\174b", "a\194\155b", "a\226\129\166b", "a\226\128\168b", "a\127b" } do
 			local status, problem = manage { action = "add", label = label };
 			assert.equal(422, status);
@@ -115,7 +115,7 @@ describe("a token", function ()
 		end
 	end);
 
-	it("is made by JSON alone: whatever bytes come are 422, with what is wrong", function ()
+	it("is made from JSON only: other bytes are 422, with the field that is wrong", function ()
 		for body, field in pairs {
 			['{"action":"add","\255":1}'] = "action", ['{"action":"add","' .. ("x"):rep(50000) .. '":1}'] = ("x"):rep(60),
 			[("["):rep(60000)] = "action", [("{\"a\":"):rep(10000)] = "action", ['{"action":"add","label":"\255"}'] = "action",
@@ -129,7 +129,7 @@ describe("a token", function ()
 		end
 	end);
 
-	it("with a rate is held to it message by message, also beyond the counts that are kept", function ()
+	it("with a rate counts each message, also beyond the number of separate counts", function ()
 		local _, made = manage { action = "add", rate = 150 };
 		local requests = {};
 		for index = 1, 151 do
@@ -159,7 +159,7 @@ describe("tokens of an earlier version, with 1,000 recipients each,", function (
 		world.stop();
 	end);
 
-	it("are listed in many turns of the event loop, in little", function ()
+	it("are listed in many turns of the event loop, in a short answer", function ()
 		local turns, found = turns_during(function ()
 			local status, found, text = manage { action = "list" };
 			assert.equal(200, status);
@@ -193,14 +193,14 @@ describe("tokens of an earlier version, with 1,000 recipients each,", function (
 		assert.is_nil(out:find("\194\155", 1, true) or out:find("\226\128\174", 1, true));
 	end);
 
-	it("are revoked with a look at one of them", function ()
+	it("are revoked with one look-up", function ()
 		local turns = turns_during(function ()
 			assert.equal(200, (manage { action = "revoke", id = ("%016x"):format(100) }));
 		end);
 		assert.equal(0, turns);
 	end);
 
-	it("hold their recipients once, under however many addresses they are used", function ()
+	it("hold their recipients in memory once, for any number of sender addresses", function ()
 		local token = ctl("add", me):match("(pmsg_%S+)");
 		local id = token:match("_(%x+)_");
 		world.lua(([[local store = require "core.storagemanager".open("example.com", "post_msg_tokens");

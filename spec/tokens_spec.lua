@@ -1,4 +1,4 @@
--- Sending tokens, end to end: made by prosodyctl and by a chat client, used in each way, held to their limits, ended.
+-- Sending tokens, end to end: made by prosodyctl and by a chat client, used in each way, limited, and revoked or expired.
 
 local lfs = require "lfs";
 local mime = require "mime";
@@ -9,13 +9,13 @@ local world = require "spec.support.world";
 
 local recheck = 1; -- seconds: post_msg_credential_recheck
 
--- Every token that was made, and every answer: no token may be told anywhere.
-local tokens, told = {}, {};
+-- Every token that was made, and the text of every answer: no answer may contain a token.
+local tokens, answer_texts = {}, {};
 
 local function remember(...)
 	for _, answer in ipairs { ... } do
-		table.insert(told, answer.body);
-		for name, value in pairs(answer.headers) do table.insert(told, name .. ": " .. value); end
+		table.insert(answer_texts, answer.body);
+		for name, value in pairs(answer.headers) do table.insert(answer_texts, name .. ": " .. value); end
 	end
 	return ...;
 end
@@ -51,7 +51,7 @@ local function basic(address, password) return "Basic " .. (mime.b64(address .. 
 
 local json_body = { ["Content-Type"] = "application/json" };
 
--- Nothing reached anybody.
+-- No account has received a message.
 local function assert_nothing_arrived()
 	local arrived, trouble = world.collect();
 	assert.same({}, trouble);
@@ -119,7 +119,7 @@ describe("sending tokens", function ()
 
 	lazy_teardown(world.stop);
 
-	it("are taken as Bearer, as the password of Basic, and in the URL", function ()
+	it("are accepted as Bearer, as the password of Basic, and in the URL", function ()
 		local token = make("me@example.com");
 		local escaped = token:gsub("[_p]", function (c) return ("%%%02X"):format(c:byte()); end);
 		for _, sent in ipairs {
@@ -134,7 +134,7 @@ describe("sending tokens", function ()
 		assert.is_truthy(world.receive("user@example.com"):find("from='me@example.com/cron'", 1, true));
 	end);
 
-	it("do not go with other credentials: 400", function ()
+	it("are rejected beside other credentials: 400", function ()
 		local token, second = make("me@example.com"), make("me@example.com");
 		local password = basic("me@example.com", world.password["me@example.com"]);
 		for _, sent in ipairs {
@@ -145,7 +145,7 @@ describe("sending tokens", function ()
 		end
 	end);
 
-	it("are of one account of one host", function ()
+	it("are valid for one account of one host", function ()
 		local token = make("carol@second.example");
 		assert_refused(401, post("/msg/user", with(token)));
 		assert_refused(401, post("/msg/user", basic("carol@second.example", token)));
@@ -156,7 +156,7 @@ describe("sending tokens", function ()
 		assert_refused(401, post("/msg/user", basic("@@", token)));
 	end);
 
-	it("are stored as a hash, and told nowhere", function ()
+	it("are stored as a hash, and shown nowhere", function ()
 		local token, id = make("me@example.com", "--label", "kept");
 		local secret = token:match("^pmsg_%x+_(.*)$");
 		local seen = false;
@@ -167,7 +167,7 @@ describe("sending tokens", function ()
 		assert.is_truthy(seen);
 	end);
 
-	it("are stored where no other user of the machine can read", function ()
+	it("are stored in files that no other user of the machine can read", function ()
 		local _, id = make("me@example.com");
 		local seen = false;
 		for path in pairs(stored()) do
@@ -188,7 +188,7 @@ describe("sending tokens", function ()
 			token, token_id = make("me@example.com", "--to", "User@Example.com", "--to", "rooms.example.com", "--to=echo.example.com");
 		end);
 
-		it("go to these however they are written", function ()
+		it("send to them in every notation", function ()
 			for _, path in ipairs {
 				"/msg/user", "/msg/user@example.com", "/msg/USER@Example.com", "/msg/%75ser%40example%2Ecom", "/msg/xmpp:user@example.com",
 				"/msg/XMPP:u%2573er@example.com",
@@ -203,7 +203,7 @@ describe("sending tokens", function ()
 			assert.equal(404, post("/msg/no-such-room@rooms.example.com", with(token)).status);
 		end);
 
-		it("go to no other: 403 that names it, and nothing is sent", function ()
+		it("send to no other recipient: 403 names it, and nothing is sent", function ()
 			for _, path in ipairs {
 				"/msg/other", "/msg/other@example.com", "/msg/OTHER@Example.com", "/msg/%6fther%40example%2Ecom", "/msg/xmpp:other@example.com",
 				"/msg/other@example.com/r", "/msg/example.com", "/msg/xmpp:user", "/msg/user@sub.example.com", "/msg/user@example.com.evil",
@@ -230,7 +230,7 @@ describe("sending tokens", function ()
 		end);
 	end);
 
-	it("with a room go to it and to its occupants, and to no other room", function ()
+	it("with a room send to it and to its occupants, and to no other room", function ()
 		local function enter(room)
 			world.send("user@example.com", ("<presence to='%s@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>"):format(room));
 			world.receive_presence("user@example.com");
@@ -247,14 +247,14 @@ describe("sending tokens", function ()
 		assert_refused(403, post("/msg", with(token), '{"to": ["team@rooms.example.com", "other@rooms.example.com"], "body": "x"}', json_body));
 	end);
 
-	it("of a domain go to its addresses, and not to those of its subdomains", function ()
+	it("with a domain send to its addresses, and not to addresses of its subdomains", function ()
 		local token = make("me@example.com", "--to", "example.com");
 		assert.equal(201, post("/msg/other", with(token)).status);
 		world.receive("other@example.com");
 		assert_refused(403, post("/msg/swallow@echo.example.com", with(token)));
 	end);
 
-	it("of one format post nothing else: 403", function ()
+	it("with a format send no other format: 403", function ()
 		local token = make("me@example.com", "--as", "alertmanager");
 		assert_refused(403, post("/msg/user", with(token)), "as=alertmanager");
 		assert_refused(403, post("/msg/user?as=github", with(token)));
@@ -262,7 +262,7 @@ describe("sending tokens", function ()
 		assert_nothing_arrived();
 	end);
 
-	it("of so many messages a minute send no more: 429, and when", function ()
+	it("with a rate send no further messages within the minute: 429 says when", function ()
 		local token = make("busy@example.com", "--rate", "4");
 		local batch = '[{"to": ["user", "other"], "body": "1"}, {"to": "user", "body": "2"}]';
 		local key = { ["Idempotency-Key"] = "rate-1" };
@@ -281,7 +281,7 @@ describe("sending tokens", function ()
 		assert.equal(422, post("/msg/", with(make("busy@example.com", "--rate", "1"))).status);
 	end);
 
-	it("that are over are none: 401, also on an open connection", function ()
+	it("are invalid after they expire: 401, also on an open connection", function ()
 		local token, id = make("me@example.com", "--expires", "2s");
 		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
 		assert.equal(201, again());
@@ -291,14 +291,14 @@ describe("sending tokens", function ()
 		for path, text in pairs(stored()) do assert.is_nil(text:find(id, 1, true), path); end
 	end);
 
-	it("that are over are none where they are remembered for long, too", function ()
+	it("are invalid after they expire even if they are cached for long", function ()
 		local token = make("me@long.example", "--expires", "2s");
 		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
 		assert.equal(201, again());
 		wire.await("the end of the token", function () return again() == 401; end);
 	end);
 
-	it("that were revoked beside the server are none within the interval, and at once by a client", function ()
+	it("are invalid within the recheck interval after prosodyctl revokes them, and at once after a client does", function ()
 		local token, id = make("me@example.com");
 		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
 		assert.equal(201, again());
@@ -319,7 +319,7 @@ describe("sending tokens", function ()
 		world.hang_up("open");
 	end);
 
-	it("die with their account, also where the name is made anew, by the server or beside it", function ()
+	it("end with their account, even if an account of the same name is created again", function ()
 		local token, id = make("gone@example.com");
 		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
 		assert.equal(201, again());
@@ -336,7 +336,7 @@ describe("sending tokens", function ()
 		wire.await("the end of the token", function () return again() == 401; end);
 	end);
 
-	it("of a disabled account are none, at once, until it is enabled (Prosody 13)", function ()
+	it("of a disabled account are invalid at once, until it is enabled (Prosody 13)", function ()
 		if not is_13() then return; end
 		local token = make("off@example.com");
 		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
@@ -347,7 +347,7 @@ describe("sending tokens", function ()
 		assert.equal(201, again());
 	end);
 
-	it("that are wrong are throttled by client, and right ones are not", function ()
+	it("that are wrong are throttled by client address, and valid tokens are not", function ()
 		local token, unused = make("me@limit.example"), make("me@limit.example");
 		local revoked, id = make("me@limit.example");
 		local function from(client, credentials, path)
@@ -380,7 +380,7 @@ describe("sending tokens", function ()
 		assert.equal(201, from("192.0.2.4", with(token)).status);
 	end);
 
-	it("that are made up are throttled too, whatever their ids, from all addresses of one network", function ()
+	it("that are invented are throttled too, with any ids, from all addresses of one network", function ()
 		local made_up = {}; -- right by their form
 		for token in output_of([[python3 -c 'from base64 import *; from hashlib import *
 for i in range(61):
@@ -401,7 +401,7 @@ for i in range(61):
 		}).status);
 	end);
 
-	it("that are remembered cost no look-up in the store", function ()
+	it("that are cached need no look-up in the store", function ()
 		local token = make("me@long.example");
 		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
 		assert.equal(201, again());
@@ -417,7 +417,7 @@ for i in range(61):
 		assert.equal(0, world.lua(reads .. "class.get = prosody.spec_get; return prosody.spec_reads"));
 	end);
 
-	it("may be all that is taken, or not be taken at all", function ()
+	it("can be the only accepted credentials, or not be accepted", function ()
 		local token = make("me@only.example");
 		local function as(credentials, its_host)
 			return post("/msg/swallow@echo.example.com", credentials, nil, { ["Host"] = its_host });
@@ -433,7 +433,7 @@ for i in range(61):
 		assert.equal(201, as(basic("me", "pw-of-none"), "none.example").status);
 	end);
 
-	it("are refused over plain HTTP where that is asked for, however they come", function ()
+	it("are rejected over plain HTTP if encryption is required, in every form", function ()
 		local token = make("me@https.example");
 		local function from(client, path, credentials)
 			return post(path, credentials, nil, { ["Host"] = "https.example", ["X-Forwarded-For"] = client }).status;
@@ -446,7 +446,7 @@ for i in range(61):
 	end);
 
 	describe("of prosodyctl", function ()
-		it("are listed with all that they may, and when they were used", function ()
+		it("are listed with their limits, and when they were used", function ()
 			local token, id = make("other@example.com", "--to", "user@example.com", "--to", "example.com", "--as", "github", "--expires", "90d",
 				"--rate", "5", "--label", "Büro & Söhne");
 			local _, plain = make("other@example.com");
@@ -471,7 +471,7 @@ for i in range(61):
 			world.login("me@example.com", "user@example.com", "other@example.com");
 		end);
 
-		it("are not made of what cannot be, with a sentence and a status", function ()
+		it("are not made from wrong words: a sentence and an exit status", function ()
 			for words, sentence in pairs {
 				[{ "add" }] = "Say for which account"; [{ "add", "example.com" }] = "no address of an account";
 				[{ "add", "me@example.com/r" }] = "no address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
@@ -499,7 +499,7 @@ for i in range(61):
 			assert.is_truthy(out:find("--expires", 1, true));
 		end);
 
-		it("are not made without the native half, which is told in a sentence", function ()
+		it("are not made without the native half: a sentence says so", function ()
 			local library = world.plugin_file("post_msg.so");
 			world.plugin_file("post_msg.so", library:sub(1, -2));
 			local _, err, status = ctl("add", "me@example.com");
@@ -509,7 +509,7 @@ for i in range(61):
 			assert.is_nil(err:find("raceback", 1, true), err);
 		end);
 
-		it("are at most so many", function ()
+		it("are limited in number for each account", function ()
 			local made;
 			for _ = 1, 13 do
 				local out, err, status = ctl("add", "user@example.com");
@@ -566,7 +566,7 @@ for i in range(61):
 			assert.equal("error", world.command(me, "post_msg#token-revoke", { id = id }).notes[1][1]);
 		end);
 
-		it("are not made of what cannot be", function ()
+		it("are not made from wrong fields", function ()
 			for _, wrong in ipairs { { days = "0" }, { days = "1.5" }, { days = "x" }, { rate = "-1" }, { to = { "user@example.com/r" } },
 				{ to = { "user@example.com", "@@" } }, { as = "a b" }, { label = ("x"):rep(201) } } do
 				local answer = world.command(me, "post_msg#token-add", wrong, "de");
@@ -578,7 +578,7 @@ for i in range(61):
 			end
 		end);
 
-		it("of another account are not seen and not revoked", function ()
+		it("of another account are not listed and not revoked", function ()
 			local token, id = make("me@example.com");
 			for _, item in ipairs(world.command(me, "post_msg#token-list").items) do assert.is_true(item.id ~= id); end
 			assert.equal("error", world.command(me, "post_msg#token-revoke", { id = id }).notes[1][1]);
@@ -586,8 +586,8 @@ for i in range(61):
 		end);
 	end);
 
-	it("are in no line of the log, no answer, no header of one, and nothing of this was an error", function ()
-		local log, answers = world.log(), table.concat(told, "\n");
+	it("are in no log line, no answer and no header, and the log has no error", function ()
+		local log, answers = world.log(), table.concat(answer_texts, "\n");
 		assert.is_truthy(log:find("\tdebug\t", 1, true));
 		assert.is_true(#tokens > 20);
 		for _, token in ipairs(tokens) do
