@@ -12,24 +12,32 @@ local function conclude(exchange, ok, result, problem) --> batch; or nil, proble
 	return nil, problems.new("defect");
 end
 
-local function read_once(exchange, options) --> batch; or nil, problem
-	local native, sender = exchange.native, exchange.sender;
-	return conclude(exchange, pcall(native.read, native, {
-		sender = sender.address; allowed = sender.allowed; body = exchange.body; wants_receipt = options.wants_receipt;
-		path = options.path; takes_files = options.takes_files;
-	}));
+local function try_read(exchange, parts) --> batch; or nil, problem
+	local native = exchange.native;
+	return conclude(exchange, pcall(native.read, native, parts));
 end
 
--- Reads a request; its sender has to be known. `options.wants_receipt`; `options.path`: another path than the request's;
--- `options.takes_files`: whether a body that is in none of the formats is a file. By default, whether files can be uploaded is asked
--- only for a body that may be one.
-local function read(exchange, options) --> batch; or nil, problem
-	local batch, problem = read_once(exchange, options);
-	if not batch and problem.kind == "unsupported" and not exchange.format and options.takes_files == nil then
-		options.takes_files = uploads.takes_files(exchange.sender);
-		batch, problem = read_once(exchange, options);
+local function parts_of(exchange, wants_receipt) --> what `read` of the native request takes
+	local sender = exchange.sender;
+	return { sender = sender.address; allowed = sender.allowed; body = exchange.body; wants_receipt = wants_receipt };
+end
+
+-- Reads a request whose sender is known. Whether files can be uploaded is asked only for a body that may be one.
+local function read(exchange, wants_receipt) --> batch; or nil, problem
+	local parts = parts_of(exchange, wants_receipt);
+	local batch, problem = try_read(exchange, parts);
+	if not batch and problem.kind == "unsupported" and not exchange.format then
+		parts.takes_files = uploads.takes_files(exchange.sender);
+		batch, problem = try_read(exchange, parts);
 	end
 	return batch, problem;
+end
+
+-- Reads a request as if it was posted to another path, and no files could be uploaded.
+local function read_dry(exchange, path) --> batch; or nil, problem
+	local parts = parts_of(exchange, false);
+	parts.path, parts.takes_files = path, false;
+	return try_read(exchange, parts);
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.
@@ -49,4 +57,4 @@ local function resolve(exchange, batch) --> how many messages it makes; or nil, 
 	return nil, problems.new("unloaded");
 end
 
-return { read = read; resolve = resolve };
+return { read = read; read_dry = read_dry; resolve = resolve };

@@ -14,7 +14,7 @@ local most_shown = 100; -- messages
 local most_bytes_shown = 64 * 1024; -- of all messages; the message that goes beyond it is the last
 
 local function read(exchange) --> batch; or nil, problem
-	local batch, problem = compose.read(exchange, { path = base; takes_files = false });
+	local batch, problem = compose.read_dry(exchange, base);
 	if problem and problem.kind == "unsupported" and not exchange.format and uploads.takes_files(exchange.sender) then
 		problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
 	end

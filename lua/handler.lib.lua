@@ -3,6 +3,7 @@
 -- What belongs to one request is in one table, the exchange:
 --   request, response   Prosody's
 --   headers, ip         of the request
+--   path, query         as they were in the request line
 --   body                until it is not needed any more; false if it is larger than Prosody reads
 --   id                  its name in the log (X-Request-Id)
 --   native              the request in the native half (src/binding/request.rs)
@@ -35,11 +36,10 @@ local function new_exchange(event) --> exchange
 	local request, response = event.request, event.response;
 	local exchange = {
 		request = request; response = response; headers = request.headers; ip = request.ip; body = request.body;
-		id = log.id_of(request, response);
+		path = request.url.path; query = request.url.query; id = log.id_of(request, response);
+		sender = nil; -- room for it and the other fields: a table that grows costs time
 	};
-	exchange.native = host:request {
-		path = request.url.path; query = request.url.query; headers = request.headers; ip = request.ip; id = exchange.id;
-	};
+	exchange.native = host:request(exchange);
 	if request.body then request.body = nil; end -- Prosody keeps the request as long as its connection is open
 	return exchange;
 end
@@ -135,7 +135,7 @@ end
 
 local function check_format(exchange) --> true; or nil, problem
 	local sender = exchange.sender;
-	if exchange.request.url.query then
+	if exchange.query then
 		exchange.format, exchange.parameters = exchange.native:query();
 	end
 	if sender.as and sender.as ~= exchange.format then

@@ -36,7 +36,7 @@ end
 -- What a request has to have in common with a repeated one, except the body.
 local function head_of(exchange) --> string
 	local headers, parameters = exchange.headers, exchange.parameters;
-	local path, media_type, coding = exchange.request.url.path, headers.content_type or "", headers.content_encoding or "";
+	local path, media_type, coding = exchange.path, headers.content_type or "", headers.content_encoding or "";
 	if parameters and parameters ~= "" then path = path.."?"..parameters; end
 	local seen = exchange.format and exchange.native:seen_headers();
 	if seen and seen ~= "" then path = path.."\n"..seen; end
@@ -57,8 +57,7 @@ end
 
 -- What is kept instead of an answer that is too large: a sentence, in the form that the client asked for.
 local function replacement(answer, exchange) --> answer
-	local problem = problems.new("unkept");
-	problem.status = answer.status_code;
+	local problem = problems.of_status(answer.status_code, "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again");
 	local kept = { status_code = problem.status; headers = { preference_applied = answer.headers.preference_applied } };
 	if problem.status >= 400 then
 		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal(problem, true);

@@ -42,8 +42,6 @@ local kinds = {
 	unavailable = { status = 503; retry_after = 5 };
 	tokens_unavailable = { status = 503; retry_after = 5; detail = "the tokens cannot be read or written now; try again" };
 	unsent = { status = 503 };
-	-- What a client gets that asks again for an answer that was too large; it has the status of that answer.
-	unkept = { detail = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again" };
 	defect = { status = 500; detail = "a defect of mod_post_msg; the server's log tells more" };
 };
 

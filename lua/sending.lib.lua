@@ -15,7 +15,7 @@ local count_message = metrics.counter("messages");
 -- The outcome of a message in metrics and log, by its status.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
--- The sending of a request: { exchange, sender, batch, total, wait, options, outcomes, report, … }.
+-- The sending of a request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
 local sending = {};
 sending.__index = sending;
 
@@ -30,8 +30,7 @@ local function new(exchange, batch, wait) --> sending
 	local sender, format = exchange.sender, exchange.format;
 	return setmetatable({
 		exchange = exchange; sender = sender; batch = batch; wait = wait;
-		-- A program that posts in a format of its own cannot correct what is refused.
-		options = { wait = wait; unattended = format ~= nil };
+		unattended = format ~= nil; -- a program that posts in a format of its own cannot correct what is refused
 		is_json = exchange.headers.accept ~= nil and exchange.native:wants_json();
 		outcomes = new_list(sender.account);
 		reported = 0; failed = 0; unreached = 0; sent = 0;
@@ -90,7 +89,7 @@ function sending:send_all() --> true; or nil, problem
 			return nil, problems.new("unsent", ("the module was unloaded when %d messages of the request were sent, the rest was not"):format(self.sent));
 		end
 		self.begun = true;
-		local outcome = delivery.send(self.sender, stanza, self.options);
+		local outcome = delivery.send(self.sender, stanza, self);
 		if not outcome.problem or not outcome.problem.unsent then self.sent = self.sent + 1; end
 		if (outcome.status or outcome.problem) and not outcomes[1] then
 			self:record(outcome);
@@ -183,7 +182,7 @@ end
 -- `exchange.kept_answer` is for a client that asks again.
 local function send(exchange) --> answer; or nil, problem
 	local wait = wait_of(exchange);
-	local batch, problem = compose.read(exchange, { wants_receipt = wait ~= nil });
+	local batch, problem = compose.read(exchange, wait ~= nil);
 	if not batch then return nil, problem; end
 	local work = new(exchange, batch, wait);
 	local ok;
