@@ -171,7 +171,7 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 		world.stop();
 	end);
 
-	it("are chosen by the name of the host", function ()
+	it("are selected by the name of the host", function ()
 		assert.equal(201, (post("example.com", "user", me, "-d here")));
 		assert.equal("here", body_of(world.receive(user)));
 		assert.equal(401, (post("example.org", "user", me, "-d here")));
@@ -203,7 +203,7 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 		remote.logout("carol@stranger.example");
 	end);
 
-	it("do without each other: one is killed while both are posted to", function ()
+	it("are independent: one is killed while both get requests", function ()
 		local count = 200;
 		-- The living one is posted to once only, the other one as the page says.
 		local again = page:match("curl %-%-fail (%-%-retry .-) \\\n");
@@ -235,7 +235,7 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 		remote.logout(carol);
 	end);
 
-	it("tell who asks when the recipient's server is dead; the same key arrives when it is back, once", function ()
+	it("report that the recipient's server is down; with the same key, the message arrives once when it is up again", function ()
 		assert.equal(201, (post("example.com", carol, me, "-d before")));
 		remote.login(carol);
 		assert.equal("before", body_of(remote.receive(carol)));
@@ -364,7 +364,7 @@ describe("two servers of one domain and one database", function ()
 		fetch(second);
 	end);
 
-	covered_it("a password changed on one is refused on the other soon, and the new one is taken at once", function ()
+	covered_it("a password changed on one is refused on the other soon, and the new one is accepted at once", function ()
 		assert.equal(201, second.http(world.request("/msg/user", "old")).status);
 		assert.is_true(world.lua("return require 'core.usermanager'.set_password('me', 'another', 'example.com') and true"));
 		local old = world.basic(me);
@@ -394,7 +394,7 @@ describe("two servers of one domain and one database", function ()
 		fetch(second);
 	end);
 
-	covered_it("while the database is away, keys, tokens and passwords are 503 and send nothing; the same goes through when it is back", function ()
+	covered_it("while the database is down, requests with keys, tokens and passwords get 503 and send nothing; afterwards they succeed", function ()
 		local token = make_token(world);
 		assert.equal(201, world.http(world.request("/msg/user", "remembered")).status);
 		database.stop(folder);
@@ -416,7 +416,7 @@ describe("two servers of one domain and one database", function ()
 		assert.same(1, fetch(second)["away"]);
 	end);
 
-	covered_it("one takes over behind HAProxy when the other is killed: what was answered is not sent again, the rest arrives", function ()
+	covered_it("one takes over behind HAProxy when the other is killed: answered messages are not sent again, and the others arrive", function ()
 		-- As above: PostgreSQL alone may be there.
 		if not programs.find("haproxy") then pending("not covered: haproxy"); end
 		local count = 200;

@@ -545,7 +545,7 @@ for i in range(61):
 			assert.equal("Days until it expires", world.command(me, "post_msg#token-add").labels.days);
 		end);
 
-		it("are made, used, listed and revoked", function ()
+		it("are created, used, listed and revoked", function ()
 			local made = world.command(me, "post_msg#token-add", { label = "Grafana <1>", to = { "User@example.com" }, days = "90", rate = "100" });
 			local token, id = made.values.token, made.values.id;
 			table.insert(tokens, token);
