@@ -228,13 +228,13 @@ fn circle(module: &str, edges: &BTreeMap<&str, BTreeSet<String>>) -> Option<Vec<
 // Each rule has a test that sees it fail.
 
 const MAP: &str = "//! | room | what | imports |\n//! |---|---|---|\n\
-    //! | [`lua`] | x | `payload`, `http` |\n//! | [`payload`] | x | `http` |\n//! | [`http`] | x | nothing |\n";
+    //! | [`binding`] | x | `payload`, `http` |\n//! | [`payload`] | x | `http` |\n//! | [`http`] | x | nothing |\n";
 
 #[track_caller]
 fn found(files: &[(&str, &str)], says: Option<&str>) {
     let mut sources: Sources = [
         ("lib.rs", MAP),
-        ("lua.rs", "use mlua::Lua;"),
+        ("binding.rs", "use mlua::Lua;"),
         ("payload.rs", "pub mod json;"),
         ("http.rs", ""),
     ]
@@ -252,7 +252,7 @@ fn found(files: &[(&str, &str)], says: Option<&str>) {
 
 #[test]
 fn imports_of_lower_rooms_are_allowed() {
-    let file = "// crate::lua is above\nuse std::{fs, io};\nuse crate::http;\n#[cfg(test)]\nmod tests {\n    use crate::lua;\n}\n";
+    let file = "// crate::binding is above\nuse std::{fs, io};\nuse crate::http;\n#[cfg(test)]\nmod tests {\n    use crate::binding;\n}\n";
     found(&[("payload/json.rs", file)], None);
     found(&[("payload.rs", "mod json;\nuse json::read;\n")], None);
 }
@@ -260,18 +260,18 @@ fn imports_of_lower_rooms_are_allowed() {
 #[test]
 fn imports_against_the_map_are_found_in_every_notation() {
     for import in [
-        "use crate::lua;",
-        "use crate::{http, lua::x};",
-        "fn f() { crate::lua::x() }",
-        "use super::super::lua;",
-        "pub use crate::lua::{\n    a, b,\n};",
+        "use crate::binding;",
+        "use crate::{http, binding::x};",
+        "fn f() { crate::binding::x() }",
+        "use super::super::binding;",
+        "pub use crate::binding::{\n    a, b,\n};",
     ] {
-        let says = "payload::json imports lua, against the map";
+        let says = "payload::json imports binding, against the map";
         found(&[("payload/json.rs", import)], Some(says));
     }
     found(
-        &[("lib.rs", &MAP.replace("x | nothing", "x | `lua`"))],
-        Some("http imports lua, which is not below"),
+        &[("lib.rs", &MAP.replace("x | nothing", "x | `binding`"))],
+        Some("http imports binding, which is not below"),
     );
 }
 
