@@ -96,7 +96,7 @@ demo: deps
 
 # Every test. A package that deps installs may change which Lua Prosody runs on, so another make does the rest, its parts side by side.
 test: deps
-	$(MAKE) --jobs=4 --keep-going --output-sync=target test-everywhere test-deb test-cost test-native check
+	$(MAKE) --no-print-directory --jobs=4 --keep-going test-everywhere test-deb test-cost test-native check
 
 # For those who work on it: the native tests, and the cases on this machine's Prosody with the library that is built fastest.
 test-quick: build-panic
@@ -107,11 +107,11 @@ test-quick: build-panic
 NICE = nice -n 15
 
 test-native:
-	$(NICE) $(CARGO) test $(CARGO_LUA)
+	$(NICE) $(CARGO) test $(CARGO_LUA) --quiet
 
 # What a request costs is measured in the build that is served.
 test-cost:
-	$(NICE) $(CARGO) test --release $(CARGO_LUA) --test cost
+	$(NICE) $(CARGO) test --release $(CARGO_LUA) --test cost --quiet
 
 SPECS = PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic spec/run
 
@@ -138,7 +138,7 @@ build-panic:
 check:
 	$(CARGO) fmt --check
 	$(NICE) $(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
-	$(NICE) $(CARGO) test $(CARGO_LUA) --test rooms --test readme
+	$(NICE) $(CARGO) test $(CARGO_LUA) --test rooms --test readme --quiet
 	luacheck -q lua spec benches
 	shellcheck command/post-msg
 	mandoc -T lint -W warning command/post-msg.1

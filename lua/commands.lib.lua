@@ -16,18 +16,22 @@ local xmlns_forms = "jabber:x:data";
 -- One run of a command is a table { username, text, form }: whose tokens, the texts in the client's language, and the form that the
 -- client has filled in, if it has. Each function below takes it, and returns what mod_adhoc takes.
 
+local function with_status(status, answer)
+	answer.status = status;
+	return answer;
+end
+
+local function complete(answer)
+	return with_status("completed", answer);
+end
+
 local function refuse(sentence)
-	return { status = "completed"; error = { message = sentence } };
+	return complete { error = { message = sentence } };
 end
 
 local function refuse_problem(run, problem)
 	local sentences = run.text.problems;
 	return refuse(sentences[problem.field] or sentences[problem.kind] or sentences.unavailable);
-end
-
-local function complete(result)
-	result.status = "completed";
-	return result;
 end
 
 local function field(run, name, type, members)
@@ -134,7 +138,7 @@ end
 
 -- `data` and `state` are of mod_adhoc; `state` is what this function returned last as its second value.
 local function run_command(command, data, state) --> what mod_adhoc takes
-	if data.action == "cancel" then return { status = "canceled" }; end
+	if data.action == "cancel" then return with_status("canceled", {}); end
 	local username, host = jid_split(data.from);
 	local run = { username = username; text = texts.of(data.stanza or current_stanza); form = data.form };
 	if not is_permitted(username, host) then
@@ -146,8 +150,8 @@ local function run_command(command, data, state) --> what mod_adhoc takes
 	end
 	local answer = command.show(run);
 	if not answer.form then return answer; end
-	answer.status, answer.actions = "executing", { "complete"; default = "complete" };
-	return answer, "shown";
+	answer.actions = { "complete"; default = "complete" };
+	return with_status("executing", answer), "shown";
 end
 
 -- mod_adhoc knows one name of each command, in English.

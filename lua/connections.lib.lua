@@ -5,9 +5,9 @@ local timer = require "util.timer";
 
 local server = module.import "prosody";
 
--- Reads what Prosody has already received of a connection, after a request on it was suspended, which pauses the connection. Otherwise
--- the next requests of a client that does not wait for answers would stay there until the client sends more. The second timer comes
--- after what was read so far, by which another request may be suspended: then no more is read.
+-- Reads what a connection has already received, after a request on it was suspended: a suspended request pauses its connection. Without
+-- this, the next requests of a client that does not wait for answers would be read only when the client sends more. There are two timers
+-- so that Prosody handles first what it has read. This may suspend another request, and then `read_received` reads nothing.
 local function read_rest(conn)
 	if not server.has_received(conn) then return; end
 	timer.add_task(0, function ()
@@ -15,8 +15,8 @@ local function read_rest(conn)
 	end);
 end
 
--- Prosody looks at its timers only when no connection has anything to read. A flood of requests delays all that waits for a timer:
--- clients that are slowed down, timeouts, requests that wait. If a timer is late by this, connections wait until it has had its turn.
+-- Prosody looks at its timers only when no connection has anything to read. A flood of requests delays everything that waits for a
+-- timer: clients that are slowed down, timeouts, requests that wait. If a timer is late by this, connections wait for it.
 local late = 0.05; -- seconds
 local timer_set; -- when, or nil
 

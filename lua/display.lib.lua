@@ -1,12 +1,13 @@
--- Text of others in log lines, in answers and on terminals: one short line, without controls and direction marks.
+-- Prepares text that comes from others for log lines, answers and terminals: one short line, without control characters and marks of
+-- the writing direction.
 
 local is_utf8 = require "util.encodings".utf8.valid;
 
-local longest = 200; -- characters, where the caller sets no other limit
+local longest = 200; -- characters, if the caller sets no other limit
 
 local replacement = "\239\191\189"; -- U+FFFD
 
--- Lua patterns know bytes only, so that each has a range of last bytes.
+-- Patterns of characters that are replaced by a space. Lua patterns match bytes, so a range of characters is one of their last bytes.
 local invisible = {
 	"%c"; -- U+0000 to U+001F, U+007F
 	"\194[\128-\159]"; -- U+0080 to U+009F
@@ -17,8 +18,8 @@ local invisible = {
 
 local function show(text, most) --> string
 	most = most or longest;
-	if #text <= most and not text:find("[^\32-\126]") then return text; end -- most texts
-	-- A character has 4 bytes at most; its last bytes may be cut off.
+	if #text <= most and not text:find("[^\32-\126]") then return text; end -- as most texts are
+	-- A character has at most 4 bytes. The cut may leave the first bytes of a character: they are removed too.
 	local is_cut = #text > most * 4;
 	if is_cut then text = text:sub(1, most * 4):gsub("[\192-\255][\128-\191]*$", ""); end
 	if not is_utf8(text) then text = text:gsub("[\128-\255]+", replacement); end

@@ -25,9 +25,10 @@ function expiring_cache:get(key) --> value; or nil, the expired value if it is s
 end
 
 -- Entries are in the order in which they were set, so the oldest one expires first.
-function expiring_cache:expired_key() --> the key of the oldest entry, if it has expired
+function expiring_cache:expired_key() --> the key of the oldest entry if it has expired; or nil
 	local key, entry = self.entries:tail();
-	return key ~= nil and self:has_expired(entry) and key or nil;
+	if key ~= nil and self:has_expired(entry) then return key; end
+	return nil;
 end
 
 -- The value nil deletes the entry.

@@ -57,10 +57,9 @@ end
 
 -- What is kept instead of an answer that is too large: a sentence, in the form that the client asked for.
 local function replacement(answer, exchange) --> answer
-	local status = answer.status_code;
-	local problem = problems.new("unkept", nil, { status = status });
-	local kept = { status_code = status; headers = { preference_applied = answer.headers.preference_applied } };
-	if status >= 400 then
+	local problem = problems.of_status(answer.status_code, "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again");
+	local kept = { status_code = problem.status; headers = { preference_applied = answer.headers.preference_applied } };
+	if problem.status >= 400 then
 		kept.status_code, kept.headers.content_type, kept.body = exchange.native:refusal(problem, true);
 	elseif exchange.native:wants_json() then
 		kept.headers.content_type, kept.body = "application/json", json.encode { detail = problem.detail };

@@ -9,6 +9,7 @@ local key_index = module.import "key_index";
 local key_owners = module.import "key_owners";
 local open_store = module.import "store".open;
 local scheduler = module.import "scheduler";
+local turns = module.import "turns";
 
 local kept_for = 24 * 60 * 60; -- seconds
 local most_keys = 100000; -- of an account
@@ -96,7 +97,7 @@ end
 -- Stores what the store did not take, until it takes all.
 local function store_again()
 	local has_failed;
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		local name = unstored:tail();
 		if not name then
 			is_storing_again = false;
@@ -139,7 +140,7 @@ end
 local function each_entry(handle, finish)
 	local names, state, name = store:users();
 	if not names then return; end
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		name = names(state, name);
 		if not name and finish then finish(); end
 		return name;

@@ -1,26 +1,51 @@
 -- mod_post_msg: sends XMPP messages that are posted over HTTP.
 --
--- This file has the routes and the lifecycle of the module, nothing else. The other files, from the top down; each imports only
--- files below it, on its first lines, and has a table of functions (`make check` finds a circle):
+-- This file has the routes and the lifecycle of the module, nothing else. The other files, from the top down: each imports only
+-- files below it, on its first lines, and returns a table of functions. `make check` compares this map with the imports.
 --
---   handler          the way of a request: framing, origin, credentials, answer
---   page_files       the page at GET /msg, and the description of what is served
---   dry_run          what a request would send: POST /msg/@try
---   token_requests   the tokens of an account over HTTP: POST /msg/@tokens
---   commands         the same tokens in a chat client (XEP-0050); command_texts: its texts
---   account_tokens   what an account does with its own tokens
---   host_tokens      the tokens of this host, in a token_store; token_spec: what a token may be; token_rows: how one is shown;
---                    token_rates: how many messages one may send
---   auth             credentials → sender; passwords, sender_tokens, bearer_tokens: one kind of credentials each; senders, accounts:
---                    who may send
---   idempotency      a repeated request is answered as the first time; key_store: what is kept for that
---   uploads          files → an upload service (XEP-0363)
---   delivery         a message → Prosody → its outcome; rooms: the same for rooms (XEP-0045)
---   compose          a request → its messages, by the native half
---   scheduler        waits, and long work in slices
---   host, native     the native half: src/binding.rs; feed: long texts for it, in pieces
---   prosodyctl       the command `prosodyctl mod_post_msg`, in a process of its own; check, prosodyctl_tokens, prosodyctl_templates:
---                    its parts
+-- HTTP requests
+--   handler                                  a request from Prosody's HTTP server to its answer
+--   dry_run, commands, token_requests        what the page and chat clients (XEP-0050) ask for
+--   page_files, json_answer                  files of the page; its answers
+--   framing, long_answer, connections        the request's body; answers in pieces; connections while requests wait
+--
+-- Messages
+--   sending                                  all messages of a request, and the answer
+--   compose                                  reads the messages of a request, by the native half
+--   delivery, new_servers                    routes a message, takes its bounce or receipt
+--   rooms, occupant, room_events             the same for rooms (XEP-0045)
+--   occupants, nicknames, room_messages      who is in which room, and what is said there
+--   outcome_list, outcomes                   what became of messages
+--   uploads, upload_request, upload_slot, upload_service   files to an upload service (XEP-0363)
+--   sessions, host_events                    a session for a sender; events of hosts
+--   idempotency, key_store, key_index, key_owners   answers of repeated requests
+--
+-- Credentials
+--   account_tokens                           an account's own sending tokens
+--   auth                                     credentials to their sender
+--   sender_tokens, bearer_tokens, passwords  each kind of credentials
+--   auth_problems, senders, accounts         why there is no sender; who may send; which accounts exist
+--   host_tokens                              the sending tokens of this host
+--
+-- The command prosodyctl, in a process of its own
+--   prosodyctl, prosodyctl_tokens, prosodyctl_templates, prosodyctl_hosts
+--   check, command_line                      its command `check`; usage and options
+--
+-- Sending tokens
+--   token_store, token_index, token_uses     where they are stored
+--   token_spec, token_rows, token_rates      what one may be; how one is shown; how many messages one may send
+--   command_texts                            texts of the forms, in each language
+--
+-- What all of them use
+--   feed, scheduler, turns                   waits, and long work in slices of the event loop
+--   host, templates, native                  the native half: src/binding.rs
+--   config, settings, loader                 the settings of this host; what can be set; finds the native half
+--   request_log, metrics, counters           what administrators see; what the tests count
+--   guard, workers, store                    calls that may raise errors; concurrent work; storage
+--   problems                                 why a request is refused or a message failed
+--   expiring_cache, rates, queue             data structures
+--   loopback, display                        addresses of this machine; texts of others on one line
+--   prosody                                  everything that is private to Prosody
 
 -- Loads a file of this module once on each host. A file that imports itself, through others, is a defect.
 local imported = {};

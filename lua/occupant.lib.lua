@@ -14,9 +14,9 @@ local nicknames = module.import "nicknames";
 local occupants = module.import "occupants";
 local outcomes = module.import "outcomes";
 local problems = module.import "problems";
-local scheduler = module.import "scheduler";
 local sessions = module.import "sessions";
 local show = module.import "display".show;
+local turns = module.import "turns";
 
 local hosts = prosody.hosts;
 
@@ -73,7 +73,7 @@ function occupant:close(problem)
 	nicknames.set(self, nil);
 	self:stop_timer("leave_timer");
 	self:stop_timer("expiry_timer");
-	scheduler.in_slices(function () return self.messages:oldest(); end, function (outcome)
+	turns.in_slices(function () return self.messages:oldest(); end, function (outcome)
 		self:settle(outcome, nil, problem);
 	end, self.account);
 end
@@ -190,7 +190,7 @@ end
 function occupant:speak()
 	if self.speaking then return; end
 	self.speaking = true;
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		local outcome = self.joined and self.messages:take_next();
 		if not outcome then self.speaking = nil; end
 		return outcome or nil;
@@ -235,7 +235,7 @@ function occupant:expire_messages()
 end
 
 function occupant:fail_overdue(problem)
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		local outcome = self.messages:oldest();
 		if outcome and outcome.deadline <= now() then return outcome; end
 		self.expiry_timer = nil;

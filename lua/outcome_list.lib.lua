@@ -6,6 +6,7 @@ local counters = module.import "counters";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local settle = module.import "outcomes".settle;
+local turns = module.import "turns";
 
 -- Outcomes that the requests of an account may wait for. Each takes memory until it is settled, which a recipient can delay.
 local most_awaited = 20000;
@@ -55,7 +56,7 @@ end
 -- Stops waiting for receipts. The newest outcome is settled first: among outcomes with one key it is found at once.
 function list:give_up()
 	local index = #self + 1;
-	scheduler.in_slices(function ()
+	turns.in_slices(function ()
 		index = index - 1;
 		return self[index];
 	end, function (outcome)

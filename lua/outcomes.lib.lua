@@ -2,12 +2,13 @@
 -- recipient (delivery.lib.lua), the sender, and the seconds to wait for a receipt, or nil. It has a `status` or a `problem` as soon
 -- as one is known.
 
-local cache = require "util.cache";
 local jid_bare = require "util.jid".bare;
 local sha256 = require "util.hashes".sha256;
 
 local counters = module.import "counters";
+local expiring_cache = module.import "expiring_cache";
 local scheduler = module.import "scheduler";
+local turns = module.import "turns";
 
 local longest_key = 256; -- bytes; longer keys are hashed
 local answered_for = 60 * 60; -- seconds
@@ -17,7 +18,7 @@ local answered_for = 60 * 60; -- seconds
 local tracked = {};
 
 -- Answered messages whose bounce or receipt may still arrive: it must reach no client of the sender.
-local answered = cache.new(10000); -- key, or its hash → the time of the answer
+local answered = expiring_cache.new(10000, answered_for); -- key, or its hash → true
 
 -- No address contains a line end.
 local function key_of(id, sender, to) --> string
@@ -50,7 +51,7 @@ local function find(id, sender, from) --> outcome or nil
 end
 
 local function is_answered(id, sender, from) --> boolean
-	return answered:get(short(key_of(id, sender, from))) ~= nil or answered:get(short(key_of(id, sender, jid_bare(from)))) ~= nil;
+	return answered:get(short(key_of(id, sender, from))) or answered:get(short(key_of(id, sender, jid_bare(from)))) or false;
 end
 
 -- Stops tracking a message that is answered.
@@ -59,7 +60,7 @@ local function close(outcome)
 	if not key then return; end
 	untrack(outcome);
 	if outcome.wait or sender.resource then
-		answered:set(short(key), os.time());
+		answered:set(short(key), true);
 	end
 end
 
@@ -74,10 +75,8 @@ local function settle(outcome, status, problem)
 end
 
 local function forget_answered()
-	local expired = os.time() - answered_for;
-	scheduler.in_slices(function ()
-		local key, time = answered:tail();
-		return key and time <= expired and key or nil;
+	turns.in_slices(function ()
+		return answered:expired_key();
 	end, function (key)
 		answered:set(key, nil);
 	end);

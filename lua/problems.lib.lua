@@ -3,7 +3,8 @@
 
 local display = module.import "display";
 
--- In the order of section 1 of the contract, in which the handler looks for them.
+-- The first group is in the order in which the handler looks for them, and in which a request with several problems has one reported:
+-- method, framing, credentials, media type, size, syntax, meaning.
 local kinds = {
 	method_not_allowed = { status = 405; detail = "messages are sent with POST" };
 	bad_framing = { status = 400 };
@@ -17,17 +18,16 @@ local kinds = {
 	unauthorized = { status = 401 };
 	forbidden = { status = 403 };
 	throttled = { status = 429 };
-	malformed = { status = 400 };
+	absent = { status = 404 };
 	unsupported = { status = 415 };
 	too_large = { status = 413 };
-	absent = { status = 404 };
+	malformed = { status = 400 };
 	unprocessable = { status = 422 };
 	broken_template = { status = 503; field = "as" };
-	unkept = { detail = "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again" }; -- with its status
 	token_limit = { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
 	unknown_token = { status = 404; field = "id"; detail = "the account has no token with this id" };
-	-- What became of a message.
 	conflict = { status = 409 };
+	-- Failures of messages.
 	not_found = { status = 404; condition = "item-not-found" };
 	gone = { status = 410; condition = "gone" };
 	removed = { status = 403; condition = "forbidden" };
@@ -35,7 +35,7 @@ local kinds = {
 	foreign_error = { status = 502; condition = "internal-server-error" };
 	gateway_timeout = { status = 504 };
 	remote_timeout = { status = 504; condition = "remote-server-timeout" };
-	-- What is over in a moment.
+	-- Temporary conditions.
 	unloaded = { status = 503; detail = "the module was unloaded meanwhile; try again" };
 	busy = { status = 503; retry_after = 1 };
 	overloaded = { status = 503; condition = "resource-constraint" };
@@ -56,6 +56,11 @@ function problems.new(kind, detail, members) --> problem
 	problem.detail = detail or problem.detail;
 	for name, value in pairs(members or {}) do problem[name] = value; end
 	return problem;
+end
+
+-- A problem that has the status of an earlier answer, or of another server's answer.
+function problems.of_status(status, detail) --> problem
+	return { kind = "status"; status = status; detail = detail };
 end
 
 -- Stanza errors → statuses (RFC 6120, section 8.3.3).

@@ -86,5 +86,4 @@ end
 
 return {
 	add_timer = add_timer; await = await; breathe = breathe; count = count; flush = flush; sleep = sleep; stop = stop; suspend = suspend;
-	in_slices = turns.in_slices;
 };

@@ -12,7 +12,7 @@ local server = module.import "prosody";
 local is_empty, pop, push = queue.is_empty, queue.pop, queue.push;
 
 local slice = 0.001; -- seconds of work in a turn
-local patience_of_timers = 0.02; -- seconds after which Prosody must look at its timers
+local timer_interval = 0.02; -- seconds after which a timer begins a turn
 local nobody = ""; -- the account of work without one, such as of a request whose sender is not known yet
 
 local stopped = false;
@@ -20,19 +20,19 @@ local stopped = false;
 -- All hosts share this, and a reload hands it on.
 local loop = module:shared("/*/post_msg/loop");
 loop.slice_end = loop.slice_end or 0; -- the time at which the current slice ends
-loop.timers_looked_at = loop.timers_looked_at or 0; -- the last time at which Prosody looked at its timers for this module
+loop.timers_looked_at = loop.timers_looked_at or 0; -- the last time at which a timer began a turn
 loop.ready = loop.ready or {}; -- account → queue of functions, each of which continues some work
 loop.accounts = loop.accounts or queue.new(); -- accounts with work, each once
 -- loop.next: what begins the next turn, if one is due: the core whose tick does, "timer", or "now" while a tick is handled
 
 local run_turn;
 
--- Makes the next turn due. A turn begins at a tick of the native half, which is something to read: Prosody looks at its timers only when
--- no connection has anything to read, and waits a millisecond for a timer that is due at once. From time to time a timer begins a turn,
--- so that Prosody looks at the others too. After the module was unloaded, nothing reads ticks.
+-- Makes the next turn due. Usually it begins at a tick of the native half, for which Prosody reads a file descriptor: a timer would cost
+-- a millisecond, and Prosody looks at timers only when there is nothing to read. But every 20 ms a timer begins the turn, so that Prosody
+-- looks at all timers then. After the module was unloaded, nothing reads its ticks, and only timers are left.
 local function request_turn()
 	if loop.next then return; end
-	if stopped or now() - loop.timers_looked_at > patience_of_timers then
+	if stopped or now() - loop.timers_looked_at > timer_interval then
 		loop.next = "timer";
 		timer.add_task(0, function ()
 			loop.timers_looked_at = now();
@@ -45,7 +45,7 @@ local function request_turn()
 	end
 end
 
--- Calls a function in a turn of its account (or nil).
+-- Calls a function in a turn of an account (nil for work without one).
 local function enqueue(account, continue)
 	account = account or nobody;
 	local work = loop.ready[account];
@@ -85,8 +85,8 @@ local function is_slice_over() --> boolean
 	return now() >= loop.slice_end;
 end
 
--- Handles each item that `next_item` returns, until it returns nil, in slices. It does not belong to a request. What takes a quarter of
--- a slice is done at once.
+-- Handles each item that `next_item` returns, in slices, until it returns nil. No request is suspended for that. The items that a quarter
+-- of a slice is enough for are handled at once.
 local function in_slices(next_item, handle, account)
 	local function handle_until(time) --> whether there are more items
 		repeat
@@ -125,7 +125,7 @@ end
 local function on_tick()
 	local ended, calls = core:ended(), tick_calls;
 	tick_calls = {};
-	-- The next turn begins here, unless it is due at a tick of another host.
+	-- The next turn begins here, unless it is to begin at a tick of another host.
 	local is_due = loop.next == nil or loop.next == core;
 	if is_due then loop.next = "now"; end
 	for _, ticket in ipairs(ended) do

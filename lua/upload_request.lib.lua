@@ -75,7 +75,7 @@ function upload:result() --> true; or nil, problem
 	elseif status == 0 then
 		return nil, problems.new("bad_gateway", ("%s: the upload service cannot be reached by HTTP (%s)"):format(jid, show(tostring(self.body))));
 	elseif status < 200 or status >= 300 then
-		return nil, problems.new("bad_gateway", ("%s: the upload was answered %d"):format(jid, status), { status = status_of[status] });
+		return nil, problems.of_status(status_of[status] or 502, ("%s: the upload was answered %d"):format(jid, status));
 	end
 	return true;
 end

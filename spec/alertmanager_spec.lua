@@ -133,7 +133,7 @@ describe("Alertmanager", function ()
 
 	local thread;
 
-	it("tells a room and a person that an alert fires", function ()
+	it("sends a firing alert to a room and to a person", function ()
 		fire { { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } };
 		local text, raw = both();
 		assert.is_truthy(text:find("FIRING", 1, true) and text:find("DiskFull", 1, true), text);
@@ -144,7 +144,7 @@ describe("Alertmanager", function ()
 		assert.is_truthy(thread and thread:find("DiskFull", 1, true), raw);
 	end);
 
-	it("tells of what amtool adds", function ()
+	it("sends an alert that amtool adds", function ()
 		assert.equal("", output_of(("%s --alertmanager.url=%s alert add Watchdog instance=db9.example.com --annotation=summary='By hand' 2>&1")
 			:format(amtool, url(""))));
 		local text = both();
@@ -152,7 +152,7 @@ describe("Alertmanager", function ()
 		nothing_more();
 	end);
 
-	it("tells in the same thread that it is resolved", function ()
+	it("sends the resolution in the same thread", function ()
 		fire({ { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } }, now(-1));
 		local text, raw = both();
 		assert.is_truthy(text:find("RESOLVED", 1, true) and text:find("DiskFull", 1, true), text);
@@ -161,7 +161,7 @@ describe("Alertmanager", function ()
 		nothing_more();
 	end);
 
-	it("tells of fifty alerts in one message", function ()
+	it("sends fifty alerts in one message", function ()
 		local alerts = {};
 		for number = 1, 50 do alerts[number] = { "HostDown", ("web%d.example.com"):format(number), "does not answer" }; end
 		fire(alerts);
@@ -172,7 +172,7 @@ describe("Alertmanager", function ()
 		nothing_more();
 	end);
 
-	it("loses and doubles nothing while Prosody is killed and started", function ()
+	it("loses no alert and repeats none while Prosody is killed and restarted", function ()
 		local failed = failures();
 		world.kill();
 		fire { { "BackupFailed", "db2.example.com", "the backup of tonight failed" } };

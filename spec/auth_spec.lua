@@ -153,9 +153,9 @@ describe("credentials", function ()
 		world.start({ hosts = hosts, extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' });
 	end);
 
-	describe("of an account that changes", function ()
+	describe("after a change of the account", function ()
 		for _, host in ipairs { "example.com", "plain.example", "test.example" } do
-			it("through the running server end at once (" .. host .. ")", function ()
+			it("end at once if the running server makes it (" .. host .. ")", function ()
 				local address, old = account("changed", host);
 				local new = new_password();
 				assert_ends(address, old, 0, function ()
@@ -164,7 +164,7 @@ describe("credentials", function ()
 				assert.equal(201, post(basic(address, new), { ["Host"] = host }).status);
 			end);
 
-			it("is deleted through the running server and ends at once (" .. host .. ")", function ()
+			it("end at once if the running server deletes the account (" .. host .. ")", function ()
 				local address, password = account("deleted", host);
 				assert_ends(address, password, 0, function ()
 					usermanager(("delete_user('deleted', %q)"):format(host));
@@ -173,7 +173,7 @@ describe("credentials", function ()
 		end
 
 		for _, host in ipairs { "example.com", "plain.example" } do
-			it("beside the server, by prosodyctl passwd, end within the interval (" .. host .. ")", function ()
+			it("end within the interval if prosodyctl passwd makes it beside the server (" .. host .. ")", function ()
 				local address, old = account("beside", host);
 				local new = new_password();
 				local again = new_password();
@@ -189,14 +189,14 @@ describe("credentials", function ()
 			end);
 		end
 
-		it("beside the server, by prosodyctl deluser, end within the interval", function ()
+		it("end within the interval if prosodyctl deluser deletes the account beside the server", function ()
 			local address, password = account("removed");
 			assert_ends(address, password, recheck, function ()
 				world.prosodyctl({ "deluser", address });
 			end);
 		end);
 
-		it("beside a backend that tells nothing to compare end within the interval", function ()
+		it("end within the interval with a backend without stored credentials", function ()
 			local address, old = account("beside", "test.example");
 			local new = new_password();
 			assert_ends(address, old, recheck, function ()
@@ -205,7 +205,7 @@ describe("credentials", function ()
 			end);
 		end);
 
-		it("is disabled and enabled through the running server, and ends and works at once", function ()
+		it("are rejected and accepted at once if the running server disables and enables the account", function ()
 			if not is_13() then return; end -- Prosody 0.12 cannot
 			local address, password = account("disabled");
 			for _ = 1, 2 do
@@ -215,7 +215,7 @@ describe("credentials", function ()
 			end
 		end);
 
-		it("is disabled beside the server and ends within the interval", function ()
+		it("end within the interval if the account is disabled beside the server", function ()
 			if not is_13() then return; end
 			local address, password = account("marked");
 			assert_ends(address, password, recheck, function ()
@@ -228,7 +228,7 @@ describe("credentials", function ()
 			end);
 		end);
 
-		it("is deleted and made anew with another password: the old one stays dead", function ()
+		it("stay invalid if the account is deleted and created again with another password", function ()
 			local address, old = account("renewed");
 			local new = new_password();
 			assert_ends(address, old, 0, function ()
@@ -238,7 +238,7 @@ describe("credentials", function ()
 			assert.equal(201, post(basic(address, new)).status);
 		end);
 
-		it("gets its old password back, which works at once", function ()
+		it("work at once if the account gets its old password back", function ()
 			local address, old = account("back");
 			assert.equal(201, post(basic(address, old)).status);
 			usermanager(("set_password('back', %q, 'example.com', nil)"):format(new_password()));
@@ -247,7 +247,7 @@ describe("credentials", function ()
 			assert.equal(201, post(basic(address, old)).status);
 		end);
 
-		it("with a resource ends at once too", function ()
+		it("end at once with a resource too", function ()
 			local address, old = account("resource");
 			assert.equal(201, post(basic(address .. "/cron", old)).status);
 			assert.equal(201, post(basic(address, old)).status);
@@ -257,7 +257,7 @@ describe("credentials", function ()
 		end);
 	end);
 
-	it("are not asked of a backend more than once in an interval", function ()
+	it("are verified by a backend at most once in an interval", function ()
 		local address, password = account("counted", "test.example");
 		local function tests()
 			return world.lua("return prosody.hosts['test.example'].users.tests");
@@ -269,7 +269,7 @@ describe("credentials", function ()
 		assert.is_true(asked >= 1 and asked <= most, ("asked %d times, at most %d expected"):format(asked, most));
 	end);
 
-	it("are asked for every time with an interval of 0", function ()
+	it("are verified each time with an interval of 0", function ()
 		local host = { ["Host"] = "always.example" };
 		local address, password = account("counted", "always.example");
 		local before = world.lua("return prosody.hosts['always.example'].users.tests");
@@ -281,7 +281,7 @@ describe("credentials", function ()
 		end);
 	end);
 
-	it("that come a hundred times at once for the first time all pass, and are derived once", function ()
+	it("in a hundred first requests at once are all accepted, and are derived once", function ()
 		-- More than the queue holds: only what is derived for all lets all pass.
 		local address, password = account("many", "slow.example");
 		local all = {};
@@ -289,14 +289,14 @@ describe("credentials", function ()
 		for _, answer in ipairs(wire.answers(wire.send_all(all))) do assert.equal(201, remember(answer).status); end
 	end);
 
-	it("that come sixty-four times at once for the first time all pass", function ()
+	it("in sixty-four first requests at once are all accepted", function ()
 		local address, password = account("many");
 		local all = {};
 		for i = 1, 64 do all[i] = request(basic(address, password)); end
 		for _, answer in ipairs(wire.answers(wire.send_all(all))) do assert.equal(201, remember(answer).status); end
 	end);
 
-	it("that are wrong come a hundred times at once: all are refused, and the right ones among them pass", function ()
+	it("that are wrong in a hundred requests at once are all rejected, and the right ones among them are accepted", function ()
 		local address, password = account("mixed");
 		local all = {};
 		for i = 1, 100 do
@@ -307,7 +307,7 @@ describe("credentials", function ()
 		end
 	end);
 
-	it("of too many accounts at once: 503 with Retry-After, and an owner passes", function ()
+	it("of too many accounts at once: 503 with Retry-After, and an owner with a cached password is accepted", function ()
 		world.lua(([[
 			local store = require "core.storagemanager".open("slow.example", "accounts");
 			for i = 1, 150 do
@@ -370,7 +370,7 @@ describe("credentials", function ()
 			assert.equal(allowed, lines_of(mark, address, client));
 		end
 
-		it("too often are answered 429, each failure before is one line in the log", function ()
+		it("too often are answered 429, and each failure before that is one line in the log", function ()
 			attack("fresh@limit.example", "192.0.2.1");
 		end);
 
@@ -454,7 +454,7 @@ describe("credentials", function ()
 			assert.same({ [401] = allowed, [429] = 40 - allowed }, counts);
 		end);
 
-		it("are not those without credentials, nor with right ones", function ()
+		it("are not counted for requests without credentials or with right ones", function ()
 			local address, password = account("calm", "limit.example");
 			for _ = 1, allowed + 2 do
 				assert.equal(401, post(false, { ["Host"] = "limit.example", ["X-Forwarded-For"] = "192.0.2.7" }).status);
@@ -543,7 +543,7 @@ describe("credentials", function ()
 		end);
 	end);
 
-	describe("that are right, but not enough", function ()
+	describe("that are right, but lack a permission", function ()
 		it("for post_msg_access: 403", function ()
 			local function as(address, password)
 				return post(basic(address, password), { ["Host"] = "access.example" }).status;
@@ -592,7 +592,7 @@ describe("credentials", function ()
 		end);
 	end);
 
-	it("survive a restart of the module, and what it remembered does not", function ()
+	it("are verified again after a restart of the module, which empties its cache", function ()
 		local address, password = account("second", "second.example");
 		assert.equal(201, post(basic(address, password)).status);
 		assert(world.module("reload"));
@@ -600,7 +600,7 @@ describe("credentials", function ()
 		assert.equal(401, post(basic(address, "guess-0Fs")).status);
 	end);
 
-	it("that nobody can read are refused, and told to nobody", function ()
+	it("that cannot be parsed are rejected, and never shown", function ()
 		for _, value in ipairs {
 			"Basic", "Basic !!!", "Basic " .. secret((mime.b64("no-colon-2Dk"))), "Bearer", bearer("b2RkLXRva2VuLTdNYw"),
 			"Digest username=" .. secret("odd-5Wp"), secret("odd-6Yb"),
@@ -613,7 +613,7 @@ describe("credentials", function ()
 		end
 	end);
 
-	it("are in no line of the log, no answer, no header of one, and nothing of this was an error", function ()
+	it("never appear in the log, an answer or its headers, and the log has no error", function ()
 		local log = world.log();
 		assert.is_truthy(log:find("\tdebug\t", 1, true));
 		local answers = table.concat(told, "\n");

@@ -112,7 +112,7 @@ describe("batches at once", function ()
 		assert.is_true(most <= 10, most .. " messages in a callback");
 	end);
 
-	it("have turns by account: one batch is as fast whether another account sends one or many", function ()
+	it("take turns by account: one batch is as fast whether another account sends one or many", function ()
 		counted();
 		local requests = {};
 		for i = 1, 20 do requests[i] = request(lines(500, "sink@echo.example.com")); end
@@ -148,7 +148,7 @@ describe("batches at once", function ()
 		assert.equal(202, post(lines(1, "sink@echo.example.com"), { ["Prefer"] = "wait=1" }).status);
 	end);
 
-	it("leave the rest unsent when the sender's host is deactivated, say so for each message, and a key keeps that", function ()
+	it("leave the rest unsent when the sender's host is deactivated, report it for each message, and a key keeps that answer", function ()
 		counted();
 		world.lua [[
 			local events, count = prosody.hosts["second.example"].events, 0;
@@ -267,7 +267,7 @@ describe("a long answer", function ()
 		assert.equal("n10000", outcomes[10000].id);
 	end);
 
-	it("with problems arrives whole: different ones, and of one kind, in JSON and in text", function ()
+	it("with different problems, or with equal ones, arrives whole in JSON and in text", function ()
 		for _, form in ipairs { json_type, "text/plain" } do
 			local to = { "bounce.gone@echo.example.com/" .. long, "bounce.conflict@echo.example.com/" .. long };
 			local answer = read_slowly(lines(3000, to[1], to[2]), { ["Accept"] = form });
@@ -290,7 +290,7 @@ describe("a long answer", function ()
 		end
 	end);
 
-	it("whose client hangs up amid it is no error", function ()
+	it("whose client hangs up before its end causes no error", function ()
 		local sent = wire.send(request(lines(10000, "sink@echo.example.com/" .. long), { ["Accept"] = json_type }));
 		assert(sent.connection:receive(100000));
 		sent:hang_up();
@@ -307,7 +307,7 @@ describe("a long answer", function ()
 		assert.is_truthy(again.body:find("too large to be kept", 1, true), again.body);
 	end);
 
-	it("that nobody reads takes memory of its account, until its connection ends", function ()
+	it("that the client does not read counts against the memory of its account, until its connection ends", function ()
 		local drop = world.lua([[
 			prosody.hosts["example.com"].events.add_handler("pre-message/bare", function () return true; end, 1000);
 			return true]]);

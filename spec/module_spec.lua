@@ -87,7 +87,7 @@ describe("the module", function ()
 		world.login(user);
 	end);
 
-	it("is reloaded while messages flow, and loses none", function ()
+	it("can be reloaded while messages flow, and loses none", function ()
 		world.flow(world.request("/msg/user", "number 00000000"));
 		for _ = 1, 10 do
 			world.flow_on(5);
@@ -97,7 +97,7 @@ describe("the module", function ()
 		assert_nothing_lost(world.flow_stop(), { ["503"] = true });
 	end);
 
-	it("is unloaded and loaded while messages flow, and loses none that it accepted", function ()
+	it("can be unloaded and loaded while messages flow, and loses no accepted message", function ()
 		world.flow(world.request("/msg/user", "number 00000000"));
 		for _ = 1, 5 do
 			world.flow_on(5);
@@ -128,7 +128,7 @@ describe("the module", function ()
 		assert(world.module("load"));
 	end);
 
-	it("sets free the threads and file descriptors of the one that was, when it is reloaded", function ()
+	it("frees the threads and file descriptors of the old instance when it is reloaded", function ()
 		local function held()
 			world.lua("collectgarbage() collectgarbage()");
 			local pipe = assert(io.popen(("cd /proc/$(cat '%s/prosody.pid') && ls fd task | wc -l"):format(world.server.dir)));
@@ -146,7 +146,7 @@ describe("the module", function ()
 		wire.await("as few as before", function () return held() <= before; end);
 	end);
 
-	it("is garbage once it is reloaded, also amid a batch", function ()
+	it("can be garbage-collected once it is reloaded, even during a batch", function ()
 		assert_delivers();
 		local batch = wire.send(world.request("/msg", '[{"to": "user", "body": "one"}, {"to": "user", "body": "two"}]', {
 			["Content-Type"] = "application/json"; ["Prefer"] = "wait=60";
@@ -161,7 +161,7 @@ describe("the module", function ()
 		end);
 	end);
 
-	it("takes up a new build of post_msg.so when it is reloaded", function ()
+	it("loads a new build of post_msg.so when it is reloaded", function ()
 		local build = world.plugin_file("post_msg.so");
 		local sentence = sentence_in(build);
 		for _, mark in ipairs { "1", "2" } do
@@ -189,7 +189,7 @@ describe("the module", function ()
 		assert.same(known, unknown);
 	end);
 
-	it("writes no error into Prosody's log in all this", function ()
+	it("causes no error in Prosody's log", function ()
 		assert.same({}, world.errors());
 	end);
 end);
@@ -248,7 +248,7 @@ describe("a setting of the wrong kind", function ()
 	end);
 end);
 
-describe("a defect of the native half", function ()
+describe("a panic of the native library", function ()
 	lazy_setup(function ()
 		local hosts = world.defaults().hosts;
 		world.start({
@@ -258,7 +258,7 @@ describe("a defect of the native half", function ()
 		world.login(user);
 	end);
 
-	it("is one 500 and one line in the log, and the next request works", function ()
+	it("is one 500 and one line in the log, and the next request succeeds", function ()
 		local mark = world.log_mark();
 		local answer = world.http(world.request("/msg/user", "x", { ["Content-Type"] = "application/x-panic" }));
 		assert.equal(500, answer.status);

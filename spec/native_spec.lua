@@ -14,8 +14,8 @@ end
 
 local lua_version = lua_of_library();
 if lua_version ~= _VERSION:match("%d+%.%d+") then
-	describe("the native half, on Lua " .. lua_version .. ",", function ()
-		it("does all that is told in this file", function ()
+	describe("the native library, on Lua " .. lua_version .. ",", function ()
+		it("passes every test of this file", function ()
 			local file = debug.getinfo(1, "S").source:sub(2);
 			local busted = assert(io.popen(("lua%s \"$(command -v busted)\" '%s' 2>&1 && echo passed"):format(lua_version, file)));
 			local output = busted:read("*a");
@@ -137,7 +137,7 @@ local function compose_text(to, text, by)
 end
 
 describe("large bodies", function ()
-	it("of one account take no more memory than they leave to others: another is refused for now, until one is sent", function ()
+	it("of one account leave memory to other accounts: one more gets 503 until another is sent", function ()
 		local own = new();
 		local large = "[" .. ("{\"to\":\"user\",\"body\":\"" .. ("x"):rep(1000) .. "\"},"):rep(9998) .. "{\"to\":\"user\",\"body\":\"x\"}]";
 		local function compose_large(from) --> batch; or nil and a problem
@@ -215,7 +215,7 @@ describe("the stanza that compose makes", function ()
 		assert.same(st.clone(built()), stanza);
 	end);
 
-	it("has the smallest form where nothing but a text is sent", function ()
+	it("has no optional elements if only a text is sent", function ()
 		local stanza = compose_text("user", "hello");
 		assert_made_alike(stanza);
 		local id = stanza.attr.id;
@@ -224,7 +224,7 @@ describe("the stanza that compose makes", function ()
 		assert.same(st.clone(expected), stanza);
 	end);
 
-	it("answers to the functions of util.stanza", function ()
+	it("works with the functions of util.stanza", function ()
 		local stanza = compose_json(all, true);
 		assert.equal("b & <c>", stanza:get_child_text("body"));
 		assert.equal("s", stanza:get_child_text("subject"));
@@ -240,7 +240,7 @@ describe("the stanza that compose makes", function ()
 		assert.same({ "subject", "body", "thread", "html", "x", "paused", "replace", "request" }, names);
 	end);
 
-	it("is cloned, changed and stored like any other", function ()
+	it("can be cloned, changed and stored like any other stanza", function ()
 		local stanza = compose_json(all);
 		local before = tostring(stanza);
 		local clone = st.clone(stanza);
@@ -265,7 +265,7 @@ describe("the stanza that compose makes", function ()
 		assert.equal("hello", other:get_child_text("body"));
 	end);
 
-	it("is said in a room of this server unless it has a type", function ()
+	it("has the type groupchat in a room of this server unless it has a type", function ()
 		assert.equal("groupchat", compose_text("a@rooms.example.com", "x").attr.type);
 		assert.equal("chat", compose_text("a@rooms.example.com/nick", "x").attr.type);
 		assert.equal("chat", compose_json({ to = "a@rooms.example.com"; body = "x"; type = "chat" }).attr.type);
@@ -417,7 +417,7 @@ describe("an address", function ()
 		return to ~= nil;
 	end
 
-	it("is what util.jid.prep makes of it, or refused, for 15,000 that are generated", function ()
+	it("is normalised by util.jid.prep or rejected, for 15,000 generated ones", function ()
 		local taken, refused, changed = 0, 0, 0;
 		for _ = 1, 15000 do
 			local written = address();
@@ -449,7 +449,7 @@ describe("an address", function ()
 		end
 	end);
 
-	it("is exactly the one in an xmpp: URI", function ()
+	it("is read exactly from an xmpp: URI", function ()
 		local taken = 0;
 		for _ = 1, 3000 do
 			local localpart, domain, resource = part(3):gsub("[@/]", ""), part(2):gsub("[@/]", ""), part(3);
@@ -470,7 +470,7 @@ describe("an address", function ()
 		assert.is_true(taken > 500, taken .. " were taken");
 	end);
 
-	it("is refused in a URI with anything else in it", function ()
+	it("is rejected in a URI with other components", function ()
 		for _, uri in ipairs { "xmpp:", "xmpp:?", "xmpp://a@example.com", "xmpp://example.com/a@example.com", "xmpp:a@example.com?message",
 			"xmpp:a@example.com?message;body=x", "xmpp:a@example.com#x", "xmpp:a%40b@example.com", "xmpp:a@b%2Fc", "xmpp:a%zz@example.com",
 			"xmpp:a%@example.com", "xmpp:a%FF@example.com", "mailto:a@example.com", "sip:a@example.com", "http://example.com/", "a:b@example.com" } do
@@ -478,7 +478,7 @@ describe("an address", function ()
 		end
 	end);
 
-	it("is what prep makes of it for every character alone in every part", function ()
+	it("is normalised like prep for every single character in every part", function ()
 		for code = 0, 0x2FFF do
 			local char = utf8_of(code);
 			if code < 0xD800 then
@@ -495,7 +495,7 @@ describe("an address", function ()
 		end
 	end);
 
-	it("that prep would not leave as it is the second time is refused", function ()
+	it("that prep would change a second time is rejected", function ()
 		local found = 0;
 		for _, written in ipairs { "a@example.com..", "a@b...", "a@example.com../c" } do
 			local prepared = jid.prep(written);
@@ -505,7 +505,7 @@ describe("an address", function ()
 		assert.is_true(found > 0);
 	end);
 
-	it("is named once, whatever the forms in which it is repeated", function ()
+	it("is listed once, however its repetitions are written", function ()
 		local batch = assert(read_json { to = { "user", "USER@example.com", "other", "xmpp:user@Example.com", "other@example.com." }; body = "x" });
 		local stanzas = stanzas_of(batch);
 		assert.equal(2, #stanzas);
@@ -594,7 +594,7 @@ describe("a recipient's parser", function ()
 		};
 	end
 
-	it("gets the same text back for every field, of 3,000 messages", function ()
+	it("reads the same text for every field of 3,000 messages", function ()
 		for _ = 1, 3000 do
 			local sent = fields();
 			local stanza, problem = compose({ headers = { content_type = "application/json" } }, written(sent));
@@ -615,7 +615,7 @@ describe("a recipient's parser", function ()
 		end
 	end);
 
-	it("reads every XHTML that is let through", function ()
+	it("can parse all XHTML that is accepted", function ()
 		for _ = 1, 1000 do
 			local markup = {};
 			for i = 1, random(8) do
@@ -637,7 +637,7 @@ describe("a recipient's parser", function ()
 		end
 	end);
 
-	it("never gets a character that XML cannot carry", function ()
+	it("never receives a character that is illegal in XML", function ()
 		for code = 0, 0x10FFFF, 1 do
 			local illegal = code < 0x20 and code ~= 9 and code ~= 10 and code ~= 13 or code == 0xFFFE or code == 0xFFFF;
 			if illegal or code < 0x300 or code % 257 == 0 and (code < 0xD800 or code > 0xDFFF) then
@@ -655,7 +655,7 @@ describe("a recipient's parser", function ()
 		end
 	end);
 
-	it("gets no more bytes than the limit, which counts what tostring writes", function ()
+	it("receives at most as many bytes as the limit, which counts the output of tostring", function ()
 		for _ = 1, 60 do
 			local sent = fields();
 			local stanza = compose_json(sent);
@@ -673,7 +673,7 @@ describe("a problem", function ()
 		return problem;
 	end
 
-	it("is a table with status, detail and what applies of field and place", function ()
+	it("is a table with status, detail and, if they apply, field and position", function ()
 		local problem = problem_of("text/plain", "ab\27");
 		assert.equal("string", type(problem.detail));
 		problem.detail = nil;
@@ -697,7 +697,7 @@ describe("a problem", function ()
 		return request({ headers = { accept = accept; content_type = content_type } }):refusal(problem, true);
 	end
 
-	it("is told in text or as problem+json", function ()
+	it("can be written as text or as problem+json", function ()
 		local problem = { status = 422; detail = "`type` is wrong"; field = "type"; offset = 3; condition = "gone" };
 		local status, media_type, body = refusal(problem, nil, "text/plain");
 		assert.equal(422, status);
@@ -725,14 +725,14 @@ describe("a problem", function ()
 		assert.is_nil(json.decode((select(3, asking:refusal(problem, true)))).request_id);
 	end);
 
-	it("has a line and a column in JSON where it has them", function ()
+	it("has a line and a column in JSON if they are known", function ()
 		local _, _, body = refusal({ status = 400; detail = "x"; line = 2; column = 5 }, "application/json", nil);
 		local told = json.decode(body);
 		assert.same({ 2, 5 }, { told.line, told.column });
 		assert.is_nil(told.offset);
 	end);
 
-	it("is one line without markup, whatever is in it", function ()
+	it("is one line without markup, whatever it quotes", function ()
 		local _, _, body = refusal({ status = 404; detail = "<b>\r\n\0\27[31m</b>\255" }, nil, nil);
 		assert.matches("^[^%c<>]+\n$", body);
 	end);
@@ -747,7 +747,7 @@ describe("a report", function ()
 		return report:finish(many);
 	end
 
-	it("of one that was sent is empty, or an object where JSON is asked for", function ()
+	it("of one sent message is empty, or an object if JSON is accepted", function ()
 		local status, media_type, body = finish(false, { { "i", me, "a@b", 201 } }, false);
 		assert.same({ 201, "" }, { status, body });
 		assert.is_nil(media_type);
@@ -760,7 +760,7 @@ describe("a report", function ()
 		end
 	end);
 
-	it("of one that failed is its problem", function ()
+	it("of one failed message is its problem", function ()
 		local status, media_type, body = finish(false, { { "i", me, "a@b", gone } }, false);
 		assert.same({ 410, "text/plain; charset=utf-8", "a@b: gone\n" }, { status, media_type, body });
 		status, media_type, body = finish(true, { { "i", me, "a@b", gone } }, false);
@@ -768,7 +768,7 @@ describe("a report", function ()
 		assert.equal("gone", json.decode(body).condition);
 	end);
 
-	it("of several that were sent is an array in their order", function ()
+	it("of several sent messages is an array in their order", function ()
 		local outcomes = { { "i", me, "a@b", 201 }, { "j", me, "c@d", 201 } };
 		local status, _, body = finish(true, outcomes, true);
 		local told = json.decode(body);
@@ -787,12 +787,12 @@ describe("a report", function ()
 		assert.matches("^a@b[^\n]+\n[^\n]*gone[^\n]*\n$", body);
 	end);
 
-	it("of an array of one is an array", function ()
+	it("of an array with one message is an array", function ()
 		local _, _, body = finish(true, { { "i", me, "a@b", 201 } }, true);
 		assert.equal("i", json.decode(body)[1].id);
 	end);
 
-	it("of several that all failed alike has their status", function ()
+	it("of several messages that failed with the same status has that status", function ()
 		assert.equal(410, (finish(true, { { "i", me, "a@b", gone }, { "i", me, "c@d", gone } }, true)));
 		assert.equal(410, (finish(false, { { "i", me, "a@b", gone }, { "i", me, "c@d", gone } }, true)));
 	end);
@@ -847,7 +847,7 @@ describe("a password", function ()
 end);
 
 describe("headers", function ()
-	it("of Prefer tell how long to wait", function ()
+	it("of Prefer set how long to wait", function ()
 		local function wait(prefer) return request({ headers = { prefer = prefer } }):wait(); end
 		assert.equal(10, wait("respond-async, Wait=10"));
 		assert.equal(0, wait("wait=0"));
@@ -857,7 +857,7 @@ describe("headers", function ()
 		end
 	end);
 
-	it("of Accept tell whether JSON is wanted", function ()
+	it("of Accept choose JSON or text", function ()
 		local function wants_json(accept) return request({ headers = { accept = accept } }):wants_json(); end
 		assert.is_true(wants_json("text/html, Application/JSON;q=0.5"));
 		assert.is_false(wants_json(nil));
@@ -872,7 +872,7 @@ describe("headers", function ()
 		end
 	end);
 
-	it("of Authorization tell who it is", function ()
+	it("of Authorization identify the sender", function ()
 		local credentials = require "mime".b64;
 		local function identify(authorization, query)
 			return { request({ headers = { authorization = authorization }; query = query }):identify() };
@@ -897,7 +897,7 @@ describe("headers", function ()
 		assert.same({ "several" }, identify("Bearer " .. token, "token=" .. native.new_token()));
 	end);
 
-	it("of Authorization name an address that is kept only once the password is right", function ()
+	it("of Authorization have an address that is cached only after its password was right", function ()
 		local preps = 0;
 		local by = new { prep = function (address)
 			preps = preps + 1;
@@ -946,7 +946,7 @@ describe("a host that is closed", function ()
 		end
 	end
 
-	it("has no threads and no file descriptors, though Lua's collector has not run", function ()
+	it("has no threads and no file descriptors, even before garbage collection", function ()
 		local before = held();
 		collectgarbage("stop");
 		local closed = new();
@@ -958,7 +958,7 @@ describe("a host that is closed", function ()
 		collectgarbage("restart");
 	end);
 
-	it("refuses requests with 503, and has nothing to tell", function ()
+	it("rejects requests with 503, and has no results", function ()
 		local closed = new();
 		closed:close();
 		closed:close();
@@ -976,7 +976,7 @@ describe("a host that is closed", function ()
 end);
 
 describe("a batch", function ()
-	it("of many messages is freed on a thread of its own, which it would hold the event loop for", function ()
+	it("of many messages is freed on another thread, to spare the event loop", function ()
 		local own = new();
 		local function threads() return tonumber(read_file("/proc/self/status"):match("\nThreads:%s*(%d+)")); end
 		local messages = {};
@@ -989,7 +989,7 @@ describe("a batch", function ()
 		assert.is_nil(batch:next());
 	end);
 
-	it("makes its stanzas in order", function ()
+	it("builds its stanzas in order", function ()
 		local batch = read_json { { to = { "a", "b" }; body = "1"; id = "i" }, { to = "c"; subject = "2" } };
 		local stanzas = stanzas_of(batch);
 		local to = {};
@@ -1001,7 +1001,7 @@ describe("a batch", function ()
 		assert.is_true(batch:is_many());
 	end);
 
-	it("makes none where one message is wrong", function ()
+	it("builds no stanza if one message is wrong", function ()
 		local batch = read_json { { to = "a"; body = "1" }, { to = "@"; body = "2" } };
 		local stanzas, problem = stanzas_of(batch);
 		assert.is_nil(stanzas);
@@ -1009,7 +1009,7 @@ describe("a batch", function ()
 		assert.matches("message 2", problem.detail);
 	end);
 
-	it("reads what takes time beside the event loop", function ()
+	it("parses large bodies outside the event loop", function ()
 		local long = ("0123456789"):rep(15000);
 		local function read_text(text) return read({ path = "/msg/user"; headers = { content_type = "text/plain" } }, text); end
 		local batch = read_text(long);

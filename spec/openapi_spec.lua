@@ -13,7 +13,7 @@ if programs.output_of("'" .. python .. "' -c 'import openapi_python_client, open
 	return;
 end
 
-describe("the description of what is served", function ()
+describe("the OpenAPI description", function ()
 	local folder;
 
 	setup(function ()
@@ -27,7 +27,7 @@ describe("the description of what is served", function ()
 		world.stop();
 	end);
 
-	it("validates, its examples are answered as it says, and a client that is generated from it sends", function ()
+	it("is valid, its examples get the described answers, and a client that is generated from it sends a message", function ()
 		local token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com" }):match("([^\n]*)\n$");
 		local file = assert(io.open(folder .. "/openapi.json", "w"));
 		file:write(world.http("GET /msg/openapi.json HTTP/1.1\r\nHost: example.com\r\n\r\n").body);

@@ -111,7 +111,7 @@ describe("the page", function ()
 		assert.same({}, received());
 	end);
 
-	it("is used with the keyboard alone", function ()
+	it("can be used with the keyboard alone", function ()
 		browse("keyboard");
 		assert.is_truthy(received()[1]:find("<body>By keyboard</body>", 1, true));
 	end);
@@ -125,7 +125,7 @@ describe("the page", function ()
 		assert.same({ "By the own page", "By the own page", "By the own page" }, bodies);
 	end);
 
-	it("keeps no credentials", function () browse("nothing_is_kept"); end);
+	it("stores no credentials", function () browse("nothing_is_kept"); end);
 
 	-- axe-core, the console and the width are looked at in each place.
 	local said = {};
@@ -142,7 +142,7 @@ describe("the page", function ()
 		end
 	end);
 
-	it("is where http_paths moves it", function ()
+	it("works at the path that http_paths sets", function ()
 		world.start({ extra = 'http_paths = { post_msg = "/a/b" }' });
 		world.login(user);
 		path = "/a/b";

@@ -342,7 +342,7 @@ describe("post-msg", function ()
 			assert.matches("from='" .. from .. "'", select(2, receive()), nil, true);
 		end
 
-		it("are a line of sendxmpp's", function ()
+		it("may be a line in sendxmpp's format", function ()
 			assert_sends("# mine\n\n  # and\nme@example.com\tmypassword", "me@example.com");
 			assert_sends("me@example.com:5223 mypassword\r\n", "me@example.com");
 			assert_sends("me@example.com;127.0.0.1:5223 mypassword\n", "me@example.com");
@@ -352,7 +352,7 @@ describe("post-msg", function ()
 			assert_sends("me@example.com " .. make_token(), "me@example.com/x", "-r x");
 		end);
 
-		it("are lines of names", function ()
+		it("may be lines of names and values", function ()
 			assert_sends("username: me\njserver: example.com\nport: 5222\npassword: mypassword\n", "me@example.com");
 			assert_sends("username: me@example.com\npassword: mypassword\n", "me@example.com");
 			assert_sends("# x\nusername: odd\njserver: talk.example.com\ntls: 1\ncomponent: example.com\npassword: " .. odd_password, "odd@example.com");
@@ -361,7 +361,7 @@ describe("post-msg", function ()
 			receive();
 		end);
 
-		it("are a netrc", function ()
+		it("may be in a netrc", function ()
 			assert_sends("machine localhost login me@example.com password mypassword\n", "me@example.com");
 			assert_sends("machine localhost\n\tlogin me\n\tpassword\n\tmypassword\n", "me@example.com");
 			assert_sends("# x\nmachine example.com login me@example.com password wrong\nmacdef init\nmachine localhost login a password b\n\n"
@@ -374,7 +374,7 @@ describe("post-msg", function ()
 			assert_fails(1, "no entry for example.com", "post-msg -f secret -j example.com user");
 		end);
 
-		it("are in a file of any name, for a user of any name", function ()
+		it("may be in a file of any name, for a user of any name", function ()
 			write("user=x", "me@example.com mypassword\n");
 			assert_sent("post-msg -f user=x --url $URL user@example.com", "evil@attacker.example token");
 			receive();
@@ -382,7 +382,7 @@ describe("post-msg", function ()
 			assert_fails(1, "password is wrong", [[post-msg -f secret --url $URL -u 'd\27art' user@example.com]]);
 		end);
 
-		it("are a token", function ()
+		it("may be a token", function ()
 			local token = make_token("--to", user);
 			assert_sends(token .. "\n", "me@example.com");
 			assert_sends(token .. "\n", "me@example.com/x", "-u me@example.com -r x");
@@ -390,7 +390,7 @@ describe("post-msg", function ()
 			assert_fails(64, "the server is unknown", "post-msg -f secret user@example.com");
 		end);
 
-		it("are in ~/.post-msgrc, or in ~/.sendxmpprc", function ()
+		it("are read from ~/.post-msgrc or ~/.sendxmpprc", function ()
 			write(".sendxmpprc", "user@example.com p4ss-of-user\n");
 			assert_sent("post-msg --url $URL user@example.com");
 			assert.matches("from='me@example.com'", select(2, receive()), nil, true);
@@ -426,7 +426,7 @@ describe("post-msg", function ()
 			end
 		end);
 
-		it("are on no command line and in no environment while a request is held", function ()
+		it("appear in no command line and in no environment during a request", function ()
 			local token = make_token();
 			for _, secret in ipairs { "mypassword", token } do
 				for text, options in pairs {
@@ -478,7 +478,7 @@ describe("post-msg", function ()
 			assert_fails(75, "connect", ("post-msg --url http://127.0.0.1:%d/msg user@example.com"):format(wire.free_port()));
 		end);
 
-		it("is 0 with a receipt, and without one in time", function ()
+		it("is 0 with a receipt, and after the wait without one", function ()
 			assert_sent("post-msg --url $URL --wait 01 user@example.com");
 			assert.matches("urn:xmpp:receipts", select(2, receive()), nil, true);
 			run_aside("post-msg --url $URL --wait=20 -v user@example.com");
@@ -490,7 +490,7 @@ describe("post-msg", function ()
 	end);
 
 	describe("the server", function ()
-		it("is at port 5281 of the host, with HTTPS", function ()
+		it("is reached at port 5281 of the host, with HTTPS", function ()
 			for _, line in ipairs { "-j 127.0.0.1", "-j 127.0.0.1:5222" } do
 				write("secret", "pmsg_x\n");
 				assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret " .. line .. " user@example.com");
@@ -582,7 +582,7 @@ describe("post-msg", function ()
 			wire.await("the end of the session", function () return #processes(session) == 0; end);
 		end);
 
-		it("has a key of its own for each line of --interactive", function ()
+		it("uses a new key for each line of --interactive", function ()
 			run_through("--retry 1 -i user@example.com", "one\ntwo");
 			local keys = {};
 			for i = 1, 2 do

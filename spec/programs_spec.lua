@@ -57,7 +57,7 @@ describe("libraries of other programs", function ()
 		world.stop();
 	end);
 
-	it("post as they do elsewhere, are content with the answer, and the message arrives", function ()
+	it("post unchanged, accept the answer, and the message arrives", function ()
 		local output = programs.output_of(("env -u http_proxy -u HTTP_PROXY -u all_proxy -u ALL_PROXY %s '%s/spec/support/senders.py' %d %d %s 2>&1")
 			:format(python, here, world.server.http_port, proxy, token));
 		local results = json.decode(output) or error(output);

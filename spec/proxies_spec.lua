@@ -126,11 +126,11 @@ describe("behind a proxy", function ()
 		world.stop();
 	end);
 
-	it("Prosody says where it is from outside", function ()
+	it("Prosody logs its external URL", function ()
 		assert.is_truthy(world.log():find("Serving 'post_msg' at https://example.com/msg\n", 1, true));
 	end);
 
-	it("Prosody reads a body that it refuses to its end: a proxy that cannot send it all may lose the answer", function ()
+	it("Prosody reads a rejected body to its end, because a proxy that cannot send all of it may lose the answer", function ()
 		local connection = wire.send(world.request("/msg/user", "", { ["Content-Length"] = limit + 1 })).connection;
 		assert.is_truthy(assert(connection:receive("*l")):find("^HTTP/1.1 413 "));
 		assert.equal(limit + 1, assert(connection:send(read("over"))));
@@ -167,7 +167,7 @@ describe("behind a proxy", function ()
 				assert.is_true(last.secure);
 			end);
 
-			it("wrong passwords count for the client that sends them, whatever X-Forwarded-For it makes up", function ()
+			it("wrong passwords count for the client that sends them, whatever X-Forwarded-For it forges", function ()
 				local mark = world.log_mark();
 				for attempt = 1, 10 do
 					local answer = post(client, ("-H 'X-Forwarded-For: 192.0.2.%d' -d guess"):format(attempt), nil, "guess");
@@ -188,7 +188,7 @@ describe("behind a proxy", function ()
 				arrives("From elsewhere");
 			end);
 
-			it("a body of http_max_content_size goes through", function ()
+			it("a body of http_max_content_size is accepted", function ()
 				assert.equal(201, post(client, ("-H 'Content-Type: application/json' --data-binary @%s/under"):format(folder)).status);
 				arrives("just under");
 			end);
@@ -226,7 +226,7 @@ describe("behind a proxy", function ()
 				assert.is_true(connections <= 5, connections .. " connections");
 			end);
 
-			it("credentials without TLS are refused, not redirected, and come nowhere near Prosody", function ()
+			it("credentials without TLS are rejected by the proxy, and never redirected or forwarded", function ()
 				local before = seen().count;
 				for _, url in ipairs { "http://example.com/msg/user", "http://example.com/msg", "http://example.com/msg/user?token=pmsg_1" } do
 					local answer = post(client, "-H 'X-Forwarded-Proto: https' -d 'In the clear'", url);
@@ -246,7 +246,7 @@ describe("behind a proxy", function ()
 				end
 			end);
 
-			it("post_msg_require_encryption takes credentials from afar over the proxy's TLS", function ()
+			it("post_msg_require_encryption accepts remote credentials over the proxy's TLS", function ()
 				local afar = own_address();
 				if not afar then
 					print("not covered: a client that is not on the loopback interface, of which this machine has no other");
@@ -261,7 +261,7 @@ describe("behind a proxy", function ()
 				arrives("From afar");
 			end);
 
-			it("nothing else arrived, and nothing of this was an error", function ()
+			it("nothing else arrived, and the log has no error", function ()
 				local messages, trouble = world.collect();
 				assert.same({}, trouble);
 				assert.same({}, messages["user@example.com"]);

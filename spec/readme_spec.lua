@@ -299,12 +299,12 @@ describe("README.markdown and docs/", function ()
 		end);
 	end
 
-	it("have every curl line where it is run", function ()
+	it("have every curl line in a block that is run", function ()
 		assert.same({}, escaped);
 		assert.is_true(count > 40, count .. " blocks to run");
 	end);
 
-	it("show lines of the log as they are", function ()
+	it("show log lines exactly", function ()
 		local library = world.plugin_file("post_msg.so");
 		try_library(nil);
 		try_library(library:sub(1, -2));
@@ -344,7 +344,7 @@ print({found[1] for found in re.finditer(rule, open(sys.argv[2], encoding="utf-8
 		assert.same(there, told);
 	end);
 
-	it("name targets of make that there are", function ()
+	it("name existing targets of make", function ()
 		local rules = "\n" .. pages.read("Makefile");
 		for target in pages.read("docs/development.md"):gmatch("\n| `make ([^` ]+)") do
 			assert.is_truthy(rules:find("\n" .. target .. ":", 1, true), "the Makefile has no rule for " .. target);

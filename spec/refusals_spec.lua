@@ -20,6 +20,17 @@ local function timed(request, connection)
 	return world.http(request, 1, connection), socket.gettime() - began;
 end
 
+-- The same, several times, since a busy machine may hold up some. A delay of the server holds up all. > the least of the seconds
+local function quickest(status, ...)
+	local least = math.huge;
+	for _ = 1, 5 do
+		local answer, seconds = timed(...);
+		assert.equal(status, answer.status);
+		least = math.min(least, seconds);
+	end
+	return least;
+end
+
 -- Many requests of a client at once, each on a connection of its own. > the answers, how many ended their connection
 local function flood(request, count)
 	local all = {};
@@ -43,7 +54,7 @@ end
 
 teardown(world.stop);
 
-describe("clients that are refused too often", function ()
+describe("clients with too many rejected requests", function ()
 	lazy_setup(function ()
 		world.start();
 		assert.equal(201, timed(message("192.0.2.1")).status);
@@ -51,7 +62,7 @@ describe("clients that are refused too often", function ()
 
 	after_each(function () assert.same({}, world.errors()); end);
 
-	it("wait for their answers, whatever is refused, a second at most each", function ()
+	it("get each answer with a delay of at most a second, whatever is rejected", function ()
 		for number, request in ipairs { get("2001:db8:1:1::7"), message("2001:db8:1:2::7", false), message("2001:db8:1:3::7", "Basic x"),
 			message("2001:db8:1:4::7", "Bearer x") } do
 			local began = socket.gettime();
@@ -61,19 +72,18 @@ describe("clients that are refused too often", function ()
 			assert.is_true(closed > 0 and closed <= at_once, closed .. " connections closed");
 			assert.is_true(seconds > 0.2, ("%d: all were answered after %.3f s"):format(number, seconds));
 			-- Another address of the same network is the same client.
-			local wait = until_closed((request:gsub("::7", "::8")), at_once / 2);
+			local wait = math.huge;
+			for _ = 1, 3 do wait = math.min(wait, until_closed((request:gsub("::7", "::8")), at_once / 2)); end
 			assert.is_true(wait < 2, ("the answer took %.3f s"):format(wait));
 		end
 	end);
 
-	it("do not wait with a right request, nor long for a challenge", function ()
+	it("get no delay for a right request, and a short one for a challenge", function ()
 		flood(get("192.0.2.2"), 2 * at_once);
-		local answer, seconds = timed(message("192.0.2.2"));
-		assert.equal(201, answer.status);
+		local seconds = quickest(201, message("192.0.2.2"));
 		assert.is_true(seconds < 0.9, ("a right request took %.3f s"):format(seconds));
-		answer, seconds = timed(message("192.0.2.2", false));
-		assert.equal(401, answer.status);
-		assert.is_truthy(answer.headers["www-authenticate"]);
+		assert.is_truthy(world.http(message("192.0.2.2", false)).headers["www-authenticate"]);
+		seconds = quickest(401, message("192.0.2.2", false));
 		assert.is_true(seconds < 2, ("a challenge took %.3f s"):format(seconds));
 		-- The connection on which it waits ends with the answer, so that nobody else waits on it.
 		until_closed(get("192.0.2.2"), 2 * at_once, "proxy");
@@ -83,21 +93,19 @@ describe("clients that are refused too often", function ()
 		world.hang_up("proxy");
 	end);
 
-	it("delay nobody else, on no connection of a proxy", function ()
+	it("delay no other client, even on a shared connection of a proxy", function ()
 		local crowd = {};
 		for i = 1, 30 do crowd[i] = get("192.0.2.3"):rep(at_once); end
 		for _, sent in ipairs(wire.send_all(crowd)) do sent:answer(); end -- or the end of the connection
-		local answer, seconds = timed(message("192.0.2.4", false), "proxy");
-		assert.equal(401, answer.status);
+		local seconds = quickest(401, message("192.0.2.4", false), "proxy");
 		assert.is_true(seconds < 0.9, ("a challenge took %.3f s"):format(seconds));
 		for _ = 1, at_once / 2 do assert.equal(405, timed(get("192.0.2.4"), "proxy").status); end
-		answer, seconds = timed(message("192.0.2.5"), "proxy");
-		assert.equal(201, answer.status);
+		seconds = quickest(201, message("192.0.2.5"), "proxy");
 		assert.is_true(seconds < 0.9, ("a right request took %.3f s"):format(seconds));
 		world.hang_up("proxy");
 	end);
 
-	it("have nothing read that they send behind the request on which the connection ends", function ()
+	it("have nothing read after the request that ends their connection", function ()
 		flood(get("192.0.2.8"), 2 * at_once);
 		-- All requests of other connections are answered: what is counted is of the next one.
 		world.lua([[
@@ -119,13 +127,13 @@ describe("clients that are refused too often", function ()
 		assert.is_true(bytes > 0 and bytes <= 3 * 8192, bytes .. " bytes were read"); -- Prosody reads 8192 at a time
 	end);
 
-	it("are all answered, where too many wait as well", function ()
+	it("all get an answer, even if too many answers are delayed", function ()
 		local answers = flood(get("192.0.2.6"), 500);
 		for _, answer in ipairs(answers) do assert.equal(405, answer.status); end
 		assert.equal(201, timed(message("192.0.2.6")).status);
 	end);
 
-	it("and wait when the module is reloaded get their answers", function ()
+	it("get their delayed answers when the module is reloaded", function ()
 		flood(get("192.0.2.7"), 2 * at_once);
 		local waiting = {};
 		for i = 1, 20 do waiting[i] = wire.send(get("192.0.2.7")); end

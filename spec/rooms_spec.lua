@@ -153,7 +153,7 @@ for _, place in ipairs {
 } do
 	local watcher = place.watcher;
 	describe(place.name, function ()
-		it("hears a message once, and the answer is 201", function ()
+		it("gets a message once, and the answer is 201", function ()
 			local room = new_room(watcher, place.service);
 			local answer = post(room, "hello, room", nil, { id = "said-1" });
 			assert.equal(201, answer.status, answer.body);
@@ -166,7 +166,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("is joined once for many messages, at once or in a row, and left when nothing was said for a while", function ()
+		it("is joined once for many messages, at once or in a row, and left after a time without messages", function ()
 			local room = new_room(watcher, place.service);
 			local all, count = {}, 30;
 			for i = 1, count do all[i] = speak(room, "number " .. i); end
@@ -189,7 +189,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("does not tell the sender's clients what else is said in it, nor who comes and goes", function ()
+		it("sends the sender's clients no other messages and no presence", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "hello").status);
 			assert_said(watcher, room .. "/me", "hello");
@@ -207,7 +207,7 @@ for _, place in ipairs {
 			forget(watcher);
 		end);
 
-		it("sends no history, which would be taken for what was said now", function ()
+		it("sends no history, which would look like new messages", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "old words", nil, { id = "old-1" }).status);
 			assert_said(watcher, room .. "/me", "old words");
@@ -240,7 +240,7 @@ for _, place in ipairs {
 			assert_said(watcher, room .. "/me", "with voice");
 		end);
 
-		it("in which others have the nickname answers 409, and hears a webhook under another nickname, which the log says", function ()
+		it("with the nickname in use answers 409, and gets a webhook's message under another nickname, which is logged", function ()
 			local room = new_room(watcher, place.service);
 			for number, nick in ipairs { "me", "me-2", "me-3", "me-4" } do
 				local somebody = { world = world, address = other .. "/" .. number };
@@ -269,7 +269,7 @@ for _, place in ipairs {
 			assert_said(watcher, room .. "/me", "free again");
 		end);
 
-		it("that is spoken to from two hosts by accounts of one name hears both, also after a reload of one host", function ()
+		it("gets the messages of accounts of the same name on two hosts, also after a reload of one host", function ()
 			local room = new_room(watcher, place.service);
 			local of_third = { ["Host"] = "third.example", ["Authorization"] = "Basic " .. mime.b64("me:pw-of-third") };
 			local mark = world.log_mark();
@@ -287,7 +287,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("has a member who writes to the sender's nickname: an error says that nobody reads it, and the sender stays", function ()
+		it("returns an error to a member who writes to the sender's nickname, and the sender stays", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "hello").status);
 			assert_said(watcher, room .. "/me", "hello");
@@ -302,7 +302,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("has a member who writes to the address that the sender has there: the account gets it", function ()
+		it("delivers to the account what a member writes to the sender's address", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "hello").status);
 			assert_said(watcher, room .. "/me", "hello");
@@ -316,7 +316,7 @@ for _, place in ipairs {
 			for _, client in ipairs { me, me .. "/desk" } do world.collect_presences(client); end
 		end);
 
-		it("that does not exist: 404, and none is made", function ()
+		it("that does not exist: 404, and no room is created", function ()
 			for _ = 1, 2 do
 				local room = new_name() .. "@" .. place.service;
 				for _ = 1, 2 do
@@ -340,7 +340,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("that throws the sender out: it comes back with the next message, unless it is banned", function ()
+		it("that kicks the sender is joined again for the next message, unless the sender is banned", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "first").status);
 			forget(watcher);
@@ -352,7 +352,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("that is destroyed while the sender is in it, then it is missing", function ()
+		it("that is destroyed while the sender is in it is then missing", function ()
 			local room = new_room(watcher, place.service);
 			assert.equal(201, post(room, "first").status);
 			forget(watcher);
@@ -363,7 +363,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("shows a new subject to the sender before it is answered 201, and refuses one that may not be set: 403", function ()
+		it("reflects a new subject before the answer 201, and rejects one from a sender without the right: 403", function ()
 			local room = new_room(watcher, place.service, { changesubject = "1" });
 			local answer = post(room, nil, nil, { subject = "new subject" });
 			assert.equal(201, answer.status, answer.body);
@@ -400,7 +400,7 @@ describe("rooms of this server", function ()
 		assert_said(here, room .. "/me", "no type");
 	end);
 
-	it("are recipients like any other with another type", function ()
+	it("are ordinary recipients with another type", function ()
 		local room = new_room(here, service);
 		for _, kind in ipairs { "chat", "normal", "headline" } do
 			local answer = post(room, "never", nil, { type = kind });
@@ -410,13 +410,13 @@ describe("rooms of this server", function ()
 		assert.same({}, world.collect_presences(user));
 	end);
 
-	it("that know the sender no more are joined once more, and no more than that", function ()
+	it("that have lost the sender are joined again once", function ()
 		local answer = post("bounce.not-acceptable@echo.example.com", "never");
 		assert.equal(422, answer.status, answer.body);
 		assert.equal("not-acceptable", json.decode(answer.body).condition);
 	end);
 
-	it("in which the sender may only have the nickname that it has registered hear it under that one", function ()
+	it("get messages under the nickname that the sender has registered there", function ()
 		local room = new_room(here, "locked.example.com");
 		administer(here, room, "jid='me@example.com' affiliation='member'");
 		world.send(me, ("<iq type='set' id='r1' to='%s'><query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>"):format(room)
@@ -429,13 +429,13 @@ describe("rooms of this server", function ()
 		assert_undisturbed();
 	end);
 
-	it("in which another occupant sends an error or a copy with the message's id: only the room's own word counts", function ()
+	it("with an occupant who sends an error or a copy with the message's id: only the room's own stanza counts", function ()
 		local answer = post("occupant.forbidden@echo.example.com", "never");
 		assert.equal(403, answer.status, answer.body);
 		assert.equal("forbidden", json.decode(answer.body).condition);
 	end);
 
-	it("are at most 200 at once for an account: idle ones are left for others, and 503 where all are waited for", function ()
+	it("are at most 200 at once for an account: idle ones are left for new ones, and if none is idle, 503", function ()
 		local reflecting, silent = {}, {};
 		for i = 1, 250 do reflecting[i] = json.encode { to = "reflect." .. i .. "@echo.example.com", type = "groupchat", body = "hi" }; end
 		for i = 1, 250 do silent[i] = json.encode { to = "silent" .. i .. "@echo.example.com", type = "groupchat", body = "hi" }; end
@@ -453,7 +453,7 @@ describe("rooms of this server", function ()
 		assert.same({ [503] = 50, [504] = 200 }, count);
 	end);
 
-	it("with a module that raises an error in one of their events: 502, one line in the log, and the next message is heard", function ()
+	it("with a module that raises an error in one of their events: 502, one line in the log, and the next message arrives", function ()
 		local room = new_room(here, service);
 		for _, event in ipairs { "muc-occupant-pre-join", "muc-room-pre-create", "muc-occupant-groupchat", "muc-broadcast-message" } do
 			local to = event == "muc-room-pre-create" and new_name() .. "@" .. service or room;
@@ -478,7 +478,7 @@ describe("rooms of this server", function ()
 		assert_undisturbed();
 	end);
 
-	it("are followed at the same cost however many messages they have not reflected", function ()
+	it("cost the same work for each stanza, however many messages they have not reflected", function ()
 		local count, lines = 5000, {};
 		for i = 1, count do lines[i] = json.encode { to = "awaited@echo.example.com", type = "groupchat", body = "number " .. i }; end
 		world.lua([[prosody.spec_counted, prosody.spec_occupant = 0, nil;
@@ -502,12 +502,12 @@ describe("rooms of this server", function ()
 		assert_undisturbed();
 	end);
 
-	it("where nobody may make one: 404 or 403, and none is made", function ()
+	it("that nobody may create: 404 or 403, and no room is created", function ()
 		local answer = post(new_name() .. "@closed.example.com", "never");
 		assert.is_true(answer.status == 404 or answer.status == 403, answer.body);
 	end);
 
-	it("know the sender by post_msg_nick", function ()
+	it("show the sender with the nickname of post_msg_nick", function ()
 		local room = new_room(here, service);
 		local answer = post(room, "beep", { ["Host"] = "robot.example", ["Authorization"] = "Basic " .. mime.b64("me:pw-of-robot") });
 		assert.equal(201, answer.status, answer.body);
@@ -524,7 +524,7 @@ describe("rooms of this server", function ()
 		assert_said(here, room .. "/me", "three");
 	end);
 
-	it("in which the sender's own client is already hear it all the same", function ()
+	it("accept the message if the sender's own client is already in them", function ()
 		local room = new_room(here, service);
 		enter({ world = world, address = me .. "/desk" }, room, "me");
 		forget({ world = world, address = me .. "/desk" });
@@ -537,7 +537,7 @@ describe("rooms of this server", function ()
 		world.collect();
 	end);
 
-	it("are left when the module is unloaded, and whoever waits for one gets 503", function ()
+	it("are left when the module is unloaded, and waiting requests get 503", function ()
 		local room = new_room(here, service);
 		assert.equal(201, post(room, "before").status);
 		assert_said(here, room .. "/me", "before");
@@ -559,13 +559,13 @@ describe("rooms of this server", function ()
 		assert_undisturbed();
 	end);
 
-	it("hear a message with an Idempotency-Key once", function ()
+	it("get a message with an Idempotency-Key once", function ()
 		local room = new_room(here, service);
 		for _ = 1, 3 do assert.equal(201, post(room, "once", { ["Idempotency-Key"] = "room-1" }).status); end
 		assert_said(here, room .. "/me", "once");
 	end);
 
-	it("hear a batch in order", function ()
+	it("get a batch in order", function ()
 		local room = new_room(here, service);
 		local lines = {};
 		for i = 1, 200 do lines[i] = json.encode { to = room, type = "groupchat", body = "number " .. i }; end

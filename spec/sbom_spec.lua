@@ -12,7 +12,7 @@ local function sbom()
 		:format(os.getenv("PYTHON") or "/usr/bin/python3", here));
 end
 
-describe("the list of what is in the library", function ()
+describe("the software bill of materials", function ()
 	local text, components;
 
 	setup(function ()
@@ -27,7 +27,7 @@ describe("the list of what is in the library", function ()
 		assert.equal(text, sbom());
 	end);
 
-	it("names every crate of which the library holds code that can fail", function ()
+	it("names every crate with code in the library that can fail", function ()
 		local count, pipe = 0, assert(io.popen(("grep -aoE '/cargo/registry/src/[^/]+/[^/]+' '%s' | sort -u"):format(library)));
 		for path in pipe:lines() do
 			local crate = path:match("[^/]+$");
@@ -38,7 +38,7 @@ describe("the list of what is in the library", function ()
 		assert.is_true(count > 20, count .. " crates");
 	end);
 
-	it("names what took part in the build only as excluded", function ()
+	it("marks the crates of the build as excluded", function ()
 		local scopes = {};
 		for _, component in pairs(components) do
 			scopes[component.name] = component.scope;

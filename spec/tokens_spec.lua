@@ -305,9 +305,12 @@ describe("sending tokens", function ()
 		local _, err, status = ctl("revoke", id);
 		assert.equal(0, status);
 		assert.is_truthy(err:find(id, 1, true));
-		local began = socket.gettime();
-		wire.await("the end of the token", function () return again() == 401; end);
-		assert.is_true(socket.gettime() - began < recheck + 1);
+		local revoked = socket.gettime();
+		repeat
+			local began = socket.gettime();
+			local answered = again();
+			assert.is_true(answered == 401 or began < revoked + recheck, "answered " .. answered);
+		until answered == 401;
 		_, err, status = ctl("revoke", id);
 		assert.is_true(status ~= 0 and err:find("no token", 1, true) ~= nil);
 
@@ -542,7 +545,7 @@ for i in range(61):
 			assert.equal("Days until it expires", world.command(me, "post_msg#token-add").labels.days);
 		end);
 
-		it("are made, used, listed and revoked", function ()
+		it("are created, used, listed and revoked", function ()
 			local made = world.command(me, "post_msg#token-add", { label = "Grafana <1>", to = { "User@example.com" }, days = "90", rate = "100" });
 			local token, id = made.values.token, made.values.id;
 			table.insert(tokens, token);

@@ -87,7 +87,7 @@ describe("a file", function ()
 		assert.equal("image/png", media_type);
 	end);
 
-	it("is not held any more when it is uploaded", function ()
+	it("is freed from memory once it is uploaded", function ()
 		local function held() return world.lua("collectgarbage() collectgarbage() return collectgarbage('count')"); end
 		local before = held();
 		for _ = 1, 10 do
@@ -97,7 +97,7 @@ describe("a file", function ()
 		wire.await("memory", function () return held() < before + 2000; end);
 	end);
 
-	it("is called as the query, or Content-Disposition, says", function ()
+	it("is named by the query or by Content-Disposition", function ()
 		for _, case in ipairs {
 			{ "/msg/user?filename=graph%201.png", nil, "/graph%201.png" },
 			{ "/msg/user", "attachment; filename=\"cpu.png\"", "/cpu.png" },
@@ -112,14 +112,14 @@ describe("a file", function ()
 		end
 	end);
 
-	it("has no limit but the service's for its media type", function ()
+	it("has only the service's limit for its media type", function ()
 		for _, media_type in ipairs { "application/pdf", "video/mp4", "text/html; charset=utf-8", "application/x-thing" } do
 			assert.equal(201, upload("/msg/user", "content", media_type).status, media_type);
 			assert.equal("content", (fetch((receive()))));
 		end
 	end);
 
-	it("of a form goes with its text; several are several messages, the text with the first", function ()
+	it("of a form is sent with its text; several files are several messages, with the text in the first", function ()
 		local body, media_type = form({ "body", "Report" }, { "subject", "Week 47" }, { "file", png, "graph.png", "image/png" },
 			{ "thread", "reports" }, { "file", "%PDF", "a b.pdf", "application/pdf" });
 		local answer = upload("/msg/user", body, media_type, { ["Accept"] = "application/json" });
@@ -189,13 +189,13 @@ describe("a file", function ()
 		assert_nothing_sent();
 	end);
 
-	it("goes to every recipient, and is uploaded once", function ()
+	it("is sent to every recipient, and uploaded once", function ()
 		local body, media_type = form({ "to", "user" }, { "to", "other" }, { "file", png, "g.png", "image/png" });
 		assert.equal(201, upload("/msg", body, media_type).status);
 		assert.equal((receive(user)), (receive(other)));
 	end);
 
-	it("goes to a room", function ()
+	it("is sent to a room", function ()
 		world.send(user, "<presence to='team@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
 		wire.await("the room", function () return world.receive_presence(user):find("from='team@rooms.example.com/user'", 1, true) ~= nil; end);
 		assert.equal(201, upload("/msg/team@rooms.example.com", png, "image/png").status);
@@ -205,7 +205,7 @@ describe("a file", function ()
 		assert.matches("from='team@rooms%.example%.com/me'", raw);
 	end);
 
-	it("that came compressed is uploaded as it was before", function ()
+	it("that is compressed for the request is uploaded uncompressed", function ()
 		local function gzip(text)
 			local name = os.tmpname();
 			local file = assert(io.open(name, "wb"));
@@ -225,7 +225,7 @@ describe("a file", function ()
 		assert.equal("of a form", (fetch((receive()))));
 	end);
 
-	it("is sent once with a key, by its name too", function ()
+	it("is sent once with a key, and its name belongs to the request", function ()
 		local key = { ["Idempotency-Key"] = "file-1" };
 		assert.equal(201, upload("/msg/user", png, "image/png", key).status);
 		receive();
@@ -236,7 +236,7 @@ describe("a file", function ()
 		assert_nothing_sent();
 	end);
 
-	it("that cannot be one is refused, and nothing is uploaded or sent", function ()
+	it("that is invalid is rejected, and nothing is uploaded or sent", function ()
 		local mark = world.log_mark();
 		local function assert_refused(status, answer, part)
 			assert.equal(status, answer.status, answer.body);
@@ -259,7 +259,7 @@ describe("a file", function ()
 		assert.is_nil(world.log(mark):find("Issuing upload slot", 1, true));
 	end);
 
-	it("of a form where none was chosen is none", function ()
+	it("that was not chosen in a form is ignored", function ()
 		local body, media_type = form({ "body", "no file" }, { "file", "", "", "application/octet-stream" });
 		assert.equal(201, upload("/msg/user", body, media_type).status);
 		local url, text = receive();
@@ -267,7 +267,7 @@ describe("a file", function ()
 		assert.equal("no file", text);
 	end);
 
-	it("by a token that may not send there is not uploaded", function ()
+	it("is not uploaded if its token may not send to the recipient", function ()
 		local token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", "--to", user }):match("(pmsg_%S+)%s*$");
 		local headers = { ["Authorization"] = "Bearer " .. token };
 		local mark = world.log_mark();
@@ -296,13 +296,13 @@ describe("without a service", function ()
 	lazy_setup(function () world.start({ components = "" }); end);
 	lazy_teardown(world.stop);
 
-	it("a file is of no media type that is taken, as before", function ()
+	it("a file has an unsupported media type", function ()
 		local answer = upload("/msg/user", png, "image/png");
 		assert.equal(415, answer.status);
 		assert.matches("^this Content%-Type is not supported; these are: text/plain, ", answer.body);
 	end);
 
-	it("a form with a file is refused, and says why", function ()
+	it("a form with a file is rejected with a reason", function ()
 		local body, media_type = form({ "body", "Report" }, { "file", png, "g.png", "image/png" });
 		local answer = upload("/msg/user", body, media_type, { ["Accept"] = "application/json" });
 		assert.equal(415, answer.status);
@@ -322,14 +322,14 @@ describe("a service's limits and refusals", function ()
 		world.stop();
 	end);
 
-	it("are the answer: too large", function ()
+	it("become the answer: too large", function ()
 		start("http_file_share_size_limit = 1000");
 		local answer = upload("/msg/user", ("x"):rep(1001), "image/png", { ["Accept"] = "application/json" });
 		assert.equal(413, answer.status);
 		assert.matches("file%.png has 1001 bytes, and upload%.example%.com takes 1000", json.decode(answer.body).detail);
 	end);
 
-	it("are the answer: not permitted", function ()
+	it("become the answer: not permitted", function ()
 		start('http_file_share_access = { "someone@else.example" }\n\t' -- of Prosody 0.12
 			.. 'remove_permissions = { ["prosody:registered"] = { "http_file_share:upload" } }'); -- of 13
 		local answer = upload("/msg/user", png, "image/png", { ["Accept"] = "application/json" });
@@ -337,17 +337,17 @@ describe("a service's limits and refusals", function ()
 		assert.equal("forbidden", json.decode(answer.body).condition);
 	end);
 
-	it("are the answer: quota", function ()
+	it("become the answer: quota", function ()
 		start("http_file_share_daily_quota = 10");
 		assert.equal(503, upload("/msg/user", png, "image/png").status);
 	end);
 
-	it("are the answer: a media type that it does not take", function ()
+	it("become the answer: a media type that it does not take", function ()
 		start('http_file_share_allowed_file_types = { "image/*" }');
 		assert.equal(422, upload("/msg/user", "x", "application/pdf").status);
 	end);
 
-	it("are the answer of a form of which one file is refused, and nothing is sent", function ()
+	it("become the answer if one file of a form is rejected, and nothing is sent", function ()
 		start("http_file_share_size_limit = 1000");
 		local body, media_type = form({ "body", "x" }, { "file", png, "g.png" }, { "file", ("x"):rep(1001), "h.png" });
 		local answer = upload("/msg/user", body, media_type);
@@ -355,7 +355,7 @@ describe("a service's limits and refusals", function ()
 		assert.matches("h%.png", answer.body);
 	end);
 
-	it("are the answer: a service that cannot be reached by HTTP", function ()
+	it("become the answer: a service that cannot be reached by HTTP", function ()
 		local port = wire.free_port();
 		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
 		local answer = upload("/msg/user", png, "image/png");
@@ -363,7 +363,7 @@ describe("a service's limits and refusals", function ()
 		assert.matches("cannot be reached by HTTP", answer.body);
 	end);
 
-	it("are the answer: a service whose HTTP server is silent, to which no more than eight requests of an account upload at once", function ()
+	it("become the answer: a service whose HTTP server is silent, to which no more than eight requests of an account upload at once", function ()
 		local port = wire.free_port();
 		local silent = assert(socket.bind("127.0.0.1", port));
 		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
@@ -415,7 +415,7 @@ local function listen()
 	};
 end
 
-describe("a service that answers what it should not", function ()
+describe("a service with invalid answers", function ()
 	local server;
 	lazy_setup(function ()
 		server = listen();
@@ -458,7 +458,7 @@ describe("a service that answers what it should not", function ()
 		assert_nothing_sent();
 	end
 
-	it("is asked for nothing by HTTP where its URLs are none", function ()
+	it("gets no HTTP request if its URLs are invalid", function ()
 		for _, url in ipairs {
 			'("http://127.0.0.1:%d/x HTTP/1.1\\r\\nX-Evil: 1\\r\\n"):format(port)', '("http://127.0.0.1:%d/x\\ny"):format(port)',
 			'("http://user@127.0.0.1:%d/x"):format(port)', '("ftp://127.0.0.1:%d/x"):format(port)', '"http:///x"', '"x"', "nil",
@@ -473,7 +473,7 @@ describe("a service that answers what it should not", function ()
 		assert_works();
 	end);
 
-	it("is asked for nothing by HTTP where a header is none", function ()
+	it("gets no HTTP request if a header is invalid", function ()
 		for _, header in ipairs {
 			':tag("x"):up()', '', ':text("a\\tb")', ':text("a\\127b")', ':text(("x"):rep(4097))',
 		} do
@@ -487,7 +487,7 @@ describe("a service that answers what it should not", function ()
 		receive();
 	end);
 
-	it("fails the request alone, and others are uploaded as before", function ()
+	it("fails its own request only, and other uploads succeed", function ()
 		local mark = world.log_mark();
 		for _ = 1, 10 do
 			answer_with([[return st.stanza("iq", { type = "error", id = stanza.attr.id, from = stanza.attr.to, to = stanza.attr.from })]]);
@@ -501,7 +501,7 @@ describe("a service that answers what it should not", function ()
 		assert_works();
 	end);
 
-	it("and names a size that is no number has no limit", function ()
+	it("with a size that is no number has no limit", function ()
 		for _, size in ipairs { "nan", "-1", "1.5", "1e309", "0x1", ("9"):rep(400), "" } do
 			world.lua(([[module:context("upload.example.com"):add_extension(require "util.stanza".stanza("x", { xmlns = "jabber:x:data", type = "result" })
 				:tag("field", { var = "max-file-size" }):text_tag("value", %q):reset()); return true]]):format(size));
@@ -529,7 +529,7 @@ describe("a service", function ()
 		assert.equal(png, (fetch((receive()))));
 	end);
 
-	it("whose component is not connected is away (503), and there as soon as it is connected", function ()
+	it("whose component is not connected causes 503, and works as soon as it is connected", function ()
 		local port = wire.free_port();
 		for _, name in ipairs { "", '\n\tname = "Files"' } do
 			world.start({
@@ -579,7 +579,7 @@ describe("a service", function ()
 		end
 	end);
 
-	it("is found though other items of the host are silent, and these are not asked for each file", function ()
+	it("is found although other items of the host are silent, and these are not queried for each file", function ()
 		local hosts = world.defaults().hosts;
 		local remote = neighbours.start(world,
 			{
@@ -594,12 +594,13 @@ describe("a service", function ()
 			assert.equal(503, answer.status, answer.body);
 			return socket.gettime() - begun;
 		end
-		local first, second = timed(), timed();
-		assert.is_true(first < 10, first .. " seconds");
-		assert.is_true(second < 2, second .. " seconds");
+		-- Only the first waits for them. A busy machine may hold up some of the others.
+		local first = timed();
+		local least = math.min(timed(), timed(), timed());
+		assert.is_true(least < first / 2, ("%.1f seconds, and at first %.1f"):format(least, first));
 	end);
 
-	it("that takes nothing of a file any more is given up after 30 seconds, and one that goes on taking is not", function ()
+	it("that stops reading a file times out after 30 seconds, and one that reads slowly does not", function ()
 		local server = assert(socket.bind("127.0.0.1", 0));
 		assert(server:setoption("recv-buffer-size", 64 * 1024)); -- so that what is taken shows
 		local _, port = server:getsockname();
@@ -649,7 +650,7 @@ describe("a service", function ()
 	end);
 end);
 
-it("a service of another server, which the sender's host names (disco_items), gets no file on this machine, nor without https", function ()
+it("a service of another server, which the sender's host names (disco_items), gets no file if its URL is local or lacks https", function ()
 	local hosts = world.defaults().hosts;
 	local server = listen();
 	local function try(external_url)

@@ -61,13 +61,13 @@ describe("templates", function ()
 	end);
 	teardown(world.stop);
 
-	it("are looked at when the module is loaded, and the log tells which are broken", function ()
+	it("are parsed when the module is loaded, and the log names broken ones", function ()
 		local found = world.errors();
 		assert.equal(1, #found);
 		assert.is_truthy(found[1]:find("the template broken, line 1, column 7 is broken", 1, true), found[1]);
 	end);
 
-	it("are read anew when their file changes", function ()
+	it("are read again when their file changes", function ()
 		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}').status);
 		write("mine", "two {{ text }}");
 		assert.equal(200, post("/msg/user?as=mine", '{"text": "b"}').status);
@@ -76,7 +76,7 @@ describe("templates", function ()
 		assert.same({ "one a", "two b", "c" }, received());
 	end);
 
-	it("that break are told once in the log, and serve again when they are mended", function ()
+	it("that break are logged once, and work again once they are corrected", function ()
 		local mark = world.log_mark();
 		write("mine", "{{ text");
 		for _ = 1, 3 do assert.equal(503, post("/msg/user?as=mine", '{"text": "d"}').status); end
@@ -94,7 +94,7 @@ describe("templates", function ()
 		assert.same({ "four e", "four f" }, received());
 	end);
 
-	it("of the administrator go before those that come with the module, and may extend others of theirs", function ()
+	it("of the administrator replace the module's own, and may extend each other", function ()
 		local slack = '{"text": "hello"}';
 		assert.equal(200, post("/msg/user?as=slack", slack).status);
 		write("slack", "own {{ text }}");
@@ -121,7 +121,7 @@ describe("templates", function ()
 		write("mine", "six {{ text }}");
 	end);
 
-	it("that take long leave others their turn", function ()
+	it("that take long do not block other requests", function ()
 		write("greedy", "{% for i in range(100000) %}{{ text }}{% endfor %}");
 		assert.equal(422, post("/msg/user?as=greedy", '{"text": "x"}').status);
 		write("several", "{{ text }}");
@@ -174,7 +174,7 @@ describe("a token", function ()
 	end);
 	teardown(world.stop);
 
-	it("that is for one format sends no other", function ()
+	it("for one format may not send another", function ()
 		local token, id = make_token("--as", "mine");
 		local bearer = { Authorization = "Bearer " .. token };
 		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}', bearer).status);
@@ -186,7 +186,7 @@ describe("a token", function ()
 		assert.same({ "a" }, received());
 	end);
 
-	it("sends although programs append to the URL that ends with it", function ()
+	it("works although programs append text to the URL that ends with it", function ()
 		local token = make_token("--to", "user@example.com");
 		local bare = { Authorization = false };
 		for _, path in ipairs {
@@ -213,7 +213,7 @@ describe("a token", function ()
 		assert.same({}, received());
 	end);
 
-	it("goes in the header that Gotify's clients have for it", function ()
+	it("may be in the header of Gotify's clients", function ()
 		local token = make_token();
 		local key = { Authorization = false; ["X-Gotify-Key"] = token };
 		assert.equal(200, post("/msg/user?as=mine", '{"text": "a"}', key).status);
@@ -223,7 +223,7 @@ describe("a token", function ()
 		assert.same({ "a", "b" }, received());
 	end);
 
-	it("with the secret of a webhook sends what is signed with it, and nothing else", function ()
+	it("with a webhook secret sends only requests that are signed with it", function ()
 		local secret = "It is a secret, $ and all";
 		local token, id = make_token("--webhook-secret", secret);
 		local body = '{"text": "signed"}';
@@ -258,7 +258,7 @@ describe("a token", function ()
 		assert.is_nil(listed:find(secret, 1, true));
 	end);
 
-	it("signs a large body in pieces", function ()
+	it("verifies the signature of a large body in slices", function ()
 		local token = make_token("--webhook-secret", "large");
 		local body = '{"text": "' .. ("x"):rep(1000000) .. '"}';
 		local code = sign("large", body);
@@ -268,7 +268,7 @@ describe("a token", function ()
 		assert.is_truthy(#text > 180000 and #text < 196608 and text:find("x…$"), #text);
 	end);
 
-	it("with wrong signatures is throttled as one that is wrong", function ()
+	it("with wrong signatures is throttled like a wrong token", function ()
 		local token = make_token("--webhook-secret", "throttled");
 		local headers = { Authorization = "Bearer " .. token; ["X-Gitlab-Token"] = "guess" };
 		local statuses = {};
@@ -291,7 +291,7 @@ describe("an Idempotency-Key", function ()
 	end);
 	teardown(world.stop);
 
-	it("has a request with a format answered as the first time", function ()
+	it("repeats the answer of a request with a format", function ()
 		local key = { ["Idempotency-Key"] = "k1" };
 		for _ = 1, 2 do
 			local answer = post("/msg/user?as=mine", '{"text": "once"}', key);
@@ -302,7 +302,7 @@ describe("an Idempotency-Key", function ()
 		assert.same({ "once" }, received());
 	end);
 
-	it("does not mind which token the query has", function ()
+	it("does not depend on the token in the query", function ()
 		local key = { ["Idempotency-Key"] = "k2"; Authorization = false };
 		local first, second = make_token(), make_token();
 		assert.equal(200, post("/msg/user?as=mine&token=" .. first, '{"text": "once"}', key).status);

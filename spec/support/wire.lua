@@ -6,7 +6,7 @@ local world = require "spec.support.world";
 local wire = {};
 wire.__index = wire;
 
-local patience = 30; -- seconds
+local patience = 60; -- seconds for what takes milliseconds on an idle machine
 
 -- Sends the bytes of a request on a connection of its own.
 function wire.send(request)
@@ -69,7 +69,7 @@ end
 
 -- Waits until the condition holds, which is looked at again and again.
 function wire.await(what, condition, seconds)
-	local deadline = socket.gettime() + (seconds or 20);
+	local deadline = socket.gettime() + (seconds or patience);
 	while true do
 		local found = condition();
 		if found then return found; end

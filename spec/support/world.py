@@ -38,7 +38,7 @@ from stream import Posts, Receiver
 for name in ("slixmpp", "asyncio"):  # a client that is thrown away complains of its unfinished tasks
     logging.getLogger(name).setLevel(logging.CRITICAL)
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATIENCE = 20  # seconds for what takes milliseconds on an idle machine
+PATIENCE = 60  # seconds for what takes milliseconds on an idle machine
 
 GLOBAL = """run_as_root = true
 daemonize = false

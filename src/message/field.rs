@@ -36,7 +36,7 @@ fields! {
         suffices: false,
         goes_with_all_files: false,
         if_too_long: TooLong::Refuse,
-        write: as_it_is,
+        write: write_nothing,
         description: "the recipients",
     }
     Type {
@@ -45,7 +45,7 @@ fields! {
         suffices: false,
         goes_with_all_files: true,
         if_too_long: TooLong::Refuse,
-        write: as_it_is,
+        write: write_nothing,
         description: "how clients show it (RFC 6121); by default `chat`, and `groupchat` to a room of this server",
     }
     Id {
@@ -190,9 +190,8 @@ pub enum TooLong {
     LeaveOut,
 }
 
-/// Recipient and type are different for each message that the same content becomes, and so are
-/// written with it.
-fn as_it_is<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
+/// For the recipient and the type: they depend on the recipient, so that `Content::element` writes them.
+fn write_nothing<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
     message
 }
 

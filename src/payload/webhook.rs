@@ -49,7 +49,7 @@ impl Form {
 }
 
 /// The fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; of Discord; of Uptime Kuma.
-const IN_JSON: [&str; 3] = ["payload", "payload_json", "data"];
+const JSON_FIELDS: [&str; 3] = ["payload", "payload_json", "data"];
 
 /// A payload within these bounds is read and rendered within a millisecond by a built-in template. Bytes; commas, which
 /// stand between values; and opening brackets, since templates do most of their work for each object and list.
@@ -327,7 +327,7 @@ fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
         let rest = rest.and_then(|rest| rest.strip_prefix(b"="));
         rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
     };
-    let Some(name) = IN_JSON.iter().find(|name| begins(name)) else {
+    let Some(name) = JSON_FIELDS.iter().find(|name| begins(name)) else {
         return Ok(None);
     };
     let text = charset::decode(body.charset, &body.bytes[name.len() + 1..])?;
@@ -373,7 +373,7 @@ impl<'a> Fields<'a> {
             }
             _ => None,
         };
-        let mut in_json = IN_JSON.iter().filter_map(|name| self.values.get(*name));
+        let mut in_json = JSON_FIELDS.iter().filter_map(|name| self.values.get(*name));
         if let Some(payload) = in_json.find_map(json_in) {
             return payload;
         }

@@ -34,7 +34,7 @@ describe("GET", function ()
 	lazy_setup(function () world.start(); end);
 	lazy_teardown(world.stop);
 
-	it("of the base path is a page for a browser, and OpenAPI for everybody else", function ()
+	it("of the base path returns the page to a browser, and OpenAPI to other clients", function ()
 		local page = ask("GET", "/msg", { ["Accept"] = browser });
 		assert.equal(200, page.status);
 		assert.equal("text/html; charset=utf-8", page.headers["content-type"]);
@@ -49,7 +49,7 @@ describe("GET", function ()
 		assert.equal(ask("GET", "/msg").body, ask("GET", "/msg/openapi.json", { ["Accept"] = browser }).body);
 	end);
 
-	it("has a strict policy, and names nobody else", function ()
+	it("returns a page with a strict content policy and without foreign addresses", function ()
 		local page = ask("GET", "/msg", { ["Accept"] = browser });
 		local policy = page.headers["content-security-policy"];
 		assert.matches("^default%-src 'none'; script%-src 'self'; style%-src 'self'; ", policy);
@@ -73,7 +73,7 @@ describe("GET", function ()
 		assert.is_nil(page.body:find("{{", 1, true));
 	end);
 
-	it("is asked again with what is known, and answered 304", function ()
+	it("with a known entity tag returns 304", function ()
 		for _, path in ipairs { "/msg", "/msg/page.css", "/msg/page.js", "/msg/openapi.json" } do
 			local file = ask("GET", path, { ["Accept"] = browser });
 			local etag = file.headers["etag"];
@@ -89,7 +89,7 @@ describe("GET", function ()
 		end
 	end);
 
-	it("and HEAD are alike", function ()
+	it("and HEAD return the same headers", function ()
 		for _, path in ipairs { "/msg", "/msg/openapi.json", "/msg/page.js" } do
 			local got, head = ask("GET", path, { ["Accept"] = browser }), ask("HEAD", path, { ["Accept"] = browser });
 			assert.equal(200, head.status, path);
@@ -100,7 +100,7 @@ describe("GET", function ()
 		end
 	end);
 
-	it("of anything else is 405, as other methods are, with the methods that there are", function ()
+	it("of another path returns 405 with the allowed methods, as other methods do", function ()
 		for path, allowed in pairs {
 			["/msg/user"] = "OPTIONS, POST", ["/msg/"] = "OPTIONS, POST", ["/msg/page.html"] = "OPTIONS, POST",
 			["/msg/@tokens"] = "OPTIONS, POST",
@@ -120,7 +120,7 @@ describe("GET", function ()
 		end
 	end);
 
-	it("lets no other origin read what is answered, nor post in a person's name", function ()
+	it("lets no other origin read answers or post in a person's name", function ()
 		local origin = { ["Origin"] = "https://evil.example", ["Accept"] = browser };
 		for _, answer in ipairs {
 			ask("GET", "/msg", origin), ask("OPTIONS", "/msg/user", origin),
@@ -182,7 +182,7 @@ describe("settings", function ()
 		assert.is_nil(answer.headers["access-control-allow-origin"]);
 	end);
 
-	it("can have it at the root", function ()
+	it("can move the page to the root", function ()
 		world.start({ extra = 'http_paths = { post_msg = "/" }' });
 		local page = ask("GET", "/", { ["Accept"] = browser });
 		assert.equal(200, page.status);
@@ -193,19 +193,19 @@ describe("settings", function ()
 		assert.same({}, world.errors());
 	end);
 
-	it("can take no sending tokens, so that there are none to manage", function ()
+	it("can switch sending tokens off, and their management with them", function ()
 		start('post_msg_auth_mechanisms = { "Basic" }');
 		assert.equal(404, (manage { action = "list" }));
 	end);
 
-	it("can have files uploaded, which a dry run does not", function ()
+	it("can allow uploads, which a dry run does not make", function ()
 		world.start({ components = 'Component "upload.example.com" "http_file_share"' });
 		local answer = post("/msg/@try?to=user", "x", { ["Content-Type"] = "image/png" });
 		assert.equal(422, answer.status);
 		assert.matches("a dry run takes no files", answer.body, nil, true);
 	end);
 
-	it("take no origin that is none", function ()
+	it("reject an invalid origin", function ()
 		start('post_msg_allow_origins = { "app.example" }');
 		assert.is_truthy(world.log():find("The setting post_msg_allow_origins is not a list of origins, such as https://example.com", 1, true));
 	end);
@@ -243,13 +243,13 @@ describe("a dry run", function ()
 		assert.equal(1, #json.decode(answer.body).messages);
 	end);
 
-	it("that says nothing is an empty list", function ()
+	it("without a message is an empty list", function ()
 		local answer = post("/msg/@try?to=user&as=quiet", "{}");
 		assert.equal(200, answer.status, answer.body);
 		assert.equal('{"messages":[]}', answer.body);
 	end);
 
-	it("tells what is wrong as a request that sends", function ()
+	it("reports problems like a request that sends", function ()
 		for body, status in pairs { ["{"] = 400, ["{}"] = 422, ['{"body":"x","type":"loud"}'] = 422 } do
 			local answer = post("/msg/@try?to=user", body);
 			assert.equal(status, answer.status);
@@ -259,7 +259,7 @@ describe("a dry run", function ()
 		assert.equal(401, post("/msg/@try?to=user", { body = "x" }, { ["Content-Type"] = "application/json", ["Authorization"] = false }).status);
 	end);
 
-	it("shows the beginning of very much", function ()
+	it("shows the beginning of a long result", function ()
 		local to = {};
 		for index = 1, 99 do to[index] = ("user%d@example.com"):format(index); end
 		local answer = post("/msg/@try", { { to = to, body = "x" }, { to = to, body = "y" } });
@@ -273,7 +273,7 @@ describe("a dry run", function ()
 		assert.equal(99, #told.messages + told.more);
 	end);
 
-	it("is handled once, also where the client has gone", function ()
+	it("is handled once, even if the client has disconnected", function ()
 		for number = 1, 10 do
 			local id = "gone-" .. number;
 			wire.send(world.request("/msg/@try?to=user", json.encode { body = ("\n"):rep(190000) },
@@ -286,7 +286,7 @@ describe("a dry run", function ()
 	end);
 
 	-- It takes 40 ms for a megabyte.
-	it("asks util.json for nothing that is long", function ()
+	it("passes nothing long to util.json", function ()
 		world.lua [[
 			local json = require "util.json";
 			json.spec_encode, json.spec_longest = json.encode, 0;
@@ -302,7 +302,7 @@ describe("a dry run", function ()
 		assert.is_true(longest < 1000, longest .. " bytes");
 	end);
 
-	it("keeps no key, and counts for no limit", function ()
+	it("stores no key, and counts against no limit", function ()
 		local headers = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = "try-1" };
 		assert.equal(200, post("/msg/@try?to=user", { body = "x" }, headers).status);
 		assert.equal(201, post("/msg?to=user", { body = "y" }, headers).status);
@@ -346,7 +346,7 @@ describe("an account's own tokens", function ()
 		assert.equal(404, (manage { action = "revoke", id = made.id }));
 	end);
 
-	it("are nobody else's", function ()
+	it("belong to one account", function ()
 		local _, made = manage { action = "add" };
 		local other = { ["Content-Type"] = "application/json", ["Authorization"] = world.basic("other@example.com") };
 		local _, found = manage({ action = "list" }, other);
@@ -358,7 +358,7 @@ describe("an account's own tokens", function ()
 		assert.equal(200, (manage { action = "revoke", id = made.id }));
 	end);
 
-	it("are not managed with a token that can only send", function ()
+	it("cannot be managed with a token that may only send", function ()
 		local _, made = manage { action = "add" };
 		local status, problem = manage({ action = "list" }, { ["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. made.token });
 		assert.equal(403, status);
@@ -366,7 +366,7 @@ describe("an account's own tokens", function ()
 		manage { action = "revoke", id = made.id };
 	end);
 
-	it("are refused with the field that is wrong", function ()
+	it("are rejected with the name of the wrong field", function ()
 		for field, given in pairs {
 			to = { action = "add", to = { "user@example.com/desk" } }, days = { action = "add", days = "soon" },
 			rate = { action = "add", rate = "0" }, as = { action = "add", as = "a b" }, label = { action = "add", label = ("x"):rep(300) },
@@ -394,7 +394,7 @@ describe("an account's own tokens", function ()
 		assert.same({}, select(2, manage { action = "list" }).tokens);
 	end);
 
-	it("have numbers as texts or as numbers", function ()
+	it("accept numbers as texts or as numbers", function ()
 		local status, made = manage { action = "add", days = 30, rate = 20 };
 		assert.equal(201, status);
 		assert.equal(20, select(2, manage { action = "list" }).tokens[1].rate);
@@ -402,7 +402,7 @@ describe("an account's own tokens", function ()
 		for _, days in ipairs { 0, 0.5, -1, 1e300 } do assert.equal(422, (manage { action = "add", days = days })); end
 	end);
 
-	it("are managed by what no form of another page can post, in little", function ()
+	it("are managed by small JSON requests only, which no form of another page can post", function ()
 		for media_type, status in pairs { ["text/plain"] = 415, ["application/jsonp"] = 415, ["Application/JSON; charset=utf-8"] = 200 } do
 			assert.equal(status, (manage({ action = "list" }, { ["Content-Type"] = media_type })), media_type);
 		end
