@@ -28,7 +28,7 @@ pub enum Identified {
     /// "throttled", seconds to wait: too many attempts have failed.
     Throttled(u64),
     /// "attempt", a [`LuaAttempt`]: a password to be verified.
-    Attempt(LuaAttempt),
+    Attempt(Box<LuaAttempt>),
     /// "bearer", token: one of Prosody's.
     Bearer(Secret),
     /// "token", { id, hash, address }: a sending token, and the address that came with it, or nil.
@@ -74,12 +74,12 @@ impl Identified {
                 Identified::Sender(sender)
             }
             Recall::Throttled(seconds) => Identified::Throttled(seconds),
-            Recall::Attempt(attempt) => Identified::Attempt(LuaAttempt::new(
+            Recall::Attempt(attempt) => Identified::Attempt(Box::new(LuaAttempt::new(
                 Rc::clone(passwords),
                 Rc::clone(&host.prosody),
                 sender,
                 attempt,
-            )),
+            ))),
         }
     }
 }
@@ -92,7 +92,7 @@ impl IntoLuaMulti for Identified {
             Identified::Nobody => "nobody".into_lua_multi(lua),
             Identified::Sender(sender) => ("sender", sender.as_str()).into_lua_multi(lua),
             Identified::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
-            Identified::Attempt(attempt) => ("attempt", attempt).into_lua_multi(lua),
+            Identified::Attempt(attempt) => ("attempt", *attempt).into_lua_multi(lua),
             Identified::Bearer(token) => ("bearer", token.expose()).into_lua_multi(lua),
             Identified::Token(token, address) => {
                 let table = lua.create_table()?;
