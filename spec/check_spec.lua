@@ -142,7 +142,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert.is_truthy(out:find('problem: No host has the module; add "post_msg" to modules_enabled\n', 1, true), out);
 	end);
 
-	describe("finds a native library", function ()
+	describe("finds a native half", function ()
 		local library;
 		before_each(function () library = library or world.plugin_file("post_msg.so"); end);
 		after_each(function () world.plugin_file("post_msg.so", library); end);

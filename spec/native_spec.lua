@@ -14,7 +14,7 @@ end
 
 local lua_version = lua_of_library();
 if lua_version ~= _VERSION:match("%d+%.%d+") then
-	describe("the native library, on Lua " .. lua_version .. ",", function ()
+	describe("the native half, on Lua " .. lua_version .. ",", function ()
 		it("passes every test of this file", function ()
 			local file = debug.getinfo(1, "S").source:sub(2);
 			local busted = assert(io.popen(("lua%s \"$(command -v busted)\" '%s' 2>&1 && echo passed"):format(lua_version, file)));
