@@ -12,32 +12,25 @@ local function conclude(exchange, ok, result, problem) --> batch; or nil, proble
 	return nil, problems.new("defect");
 end
 
+-- `parts`: see src/binding/request.rs. An exchange has all of them.
 local function try_read(exchange, parts) --> batch; or nil, problem
 	local native = exchange.native;
 	return conclude(exchange, pcall(native.read, native, parts));
 end
 
-local function parts_of(exchange, wants_receipt) --> what `read` of the native request takes
-	local sender = exchange.sender;
-	return { sender = sender.address; allowed = sender.allowed; body = exchange.body; wants_receipt = wants_receipt };
-end
-
 -- Reads a request whose sender is known. Whether files can be uploaded is asked only for a body that may be one.
-local function read(exchange, wants_receipt) --> batch; or nil, problem
-	local parts = parts_of(exchange, wants_receipt);
-	local batch, problem = try_read(exchange, parts);
+local function read(exchange) --> batch; or nil, problem
+	local batch, problem = try_read(exchange, exchange);
 	if not batch and problem.kind == "unsupported" and not exchange.format then
-		parts.takes_files = uploads.takes_files(exchange.sender);
-		batch, problem = try_read(exchange, parts);
+		exchange.takes_files = uploads.takes_files(exchange.sender);
+		batch, problem = try_read(exchange, exchange);
 	end
 	return batch, problem;
 end
 
 -- Reads a request as if it was posted to another path, and no files could be uploaded.
 local function read_dry(exchange, path) --> batch; or nil, problem
-	local parts = parts_of(exchange, false);
-	parts.path, parts.takes_files = path, false;
-	return try_read(exchange, parts);
+	return try_read(exchange, { sender = exchange.sender; body = exchange.body; path = path; takes_files = false });
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.

@@ -9,6 +9,7 @@
 --   native              the request in the native half (src/binding/request.rs)
 --   format, parameters  what the query says: the format of another program, and all that it says of the message, as text
 --   sender              once it is known (auth.lib.lua)
+--   wants_receipt, takes_files   whether its messages ask for receipts, and whether files can be uploaded
 --   sent, kept_answer, failure, give_up, is_abandoned   see sending.lib.lua
 
 local now = require "util.time".monotonic;

@@ -16,7 +16,8 @@ local count_message = metrics.counter("messages");
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
 -- The sending of a request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
-local sending = {};
+-- The counts are 0 until they are set.
+local sending = { reported = 0, failed = 0, unreached = 0, sent = 0 };
 sending.__index = sending;
 
 -- The seconds for which a request wants to wait for receipts.
@@ -27,14 +28,17 @@ local function wait_of(exchange) --> number or nil
 end
 
 local function new(exchange, batch, wait) --> sending
-	local sender, format = exchange.sender, exchange.format;
 	return setmetatable({
-		exchange = exchange; sender = sender; batch = batch; wait = wait;
-		unattended = format ~= nil; -- a program that posts in a format of its own cannot correct what is refused
-		is_json = exchange.headers.accept ~= nil and exchange.native:wants_json();
-		outcomes = new_list(sender.account);
-		reported = 0; failed = 0; unreached = 0; sent = 0;
+		exchange = exchange; sender = exchange.sender; batch = batch; wait = wait;
+		unattended = exchange.format; -- a program that posts in a format of its own cannot correct what is refused
+		is_json = exchange.headers.accept and exchange.native:wants_json() or nil;
 	}, sending);
+end
+
+-- The outcomes that are not known yet.
+function sending:awaited() --> list
+	self.outcomes = self.outcomes or new_list(self.sender.account);
+	return self.outcomes;
 end
 
 -- Does what has to succeed before the first message is sent.
@@ -44,7 +48,7 @@ function sending:prepare() --> true; or nil, problem
 	self.total, problem = compose.resolve(exchange, batch);
 	if not self.total then return nil, problem; end
 	if self.wait or batch:to_rooms() then
-		ok, problem = self.outcomes:reserve(self.total);
+		ok, problem = self:awaited():reserve(self.total);
 		if not ok then return nil, problem; end
 	end
 	if sender.admit then
@@ -83,18 +87,18 @@ end
 
 -- Sends the messages in order. An outcome is recorded at once unless one before it is not known yet.
 function sending:send_all() --> true; or nil, problem
-	local outcomes, batch = self.outcomes, self.batch;
+	local batch, has_begun = self.batch, false;
 	for stanza in batch.next, batch do
-		if self.begun and not scheduler.breathe(self.sender.account) then
+		if has_begun and not scheduler.breathe(self.sender.account) then
 			return nil, problems.new("unsent", ("the module was unloaded when %d messages of the request were sent, the rest was not"):format(self.sent));
 		end
-		self.begun = true;
+		has_begun = true;
 		local outcome = delivery.send(self.sender, stanza, self);
 		if not outcome.problem or not outcome.problem.unsent then self.sent = self.sent + 1; end
-		if (outcome.status or outcome.problem) and not outcomes[1] then
+		if (outcome.status or outcome.problem) and not (self.outcomes and self.outcomes[1]) then
 			self:record(outcome);
 		else
-			outcomes:add(outcome);
+			self:awaited():add(outcome);
 		end
 	end
 	return true;
@@ -147,6 +151,7 @@ end
 -- Waits for the outcomes that are not known yet, and records them.
 function sending:await() --> true; or nil, problem
 	local exchange, outcomes = self.exchange, self.outcomes;
+	if not outcomes then return true; end
 	if self.wait then
 		exchange.give_up = function () outcomes:give_up(); end;
 		if exchange.is_abandoned then abandon(exchange); end
@@ -168,9 +173,9 @@ function sending:run() --> true; or nil, problem
 		if not self:is_plain() then self.report = self.exchange.native:report(); end
 		ok, problem = self:send_all();
 	end
-	if ok then
+	if ok and self.report then
 		self.is_many, self.expected = batch:is_many(), self:expected_answer();
-		if self.report then self.report:keep(batch); end
+		self.report:keep(batch);
 	end
 	batch:release();
 	self.batch = nil;
@@ -182,7 +187,8 @@ end
 -- `exchange.kept_answer` is for a client that asks again.
 local function send(exchange) --> answer; or nil, problem
 	local wait = wait_of(exchange);
-	local batch, problem = compose.read(exchange, wait ~= nil);
+	exchange.wants_receipt = wait and true or nil;
+	local batch, problem = compose.read(exchange);
 	if not batch then return nil, problem; end
 	local work = new(exchange, batch, wait);
 	local ok;
@@ -193,7 +199,7 @@ local function send(exchange) --> answer; or nil, problem
 		exchange.sent = work.reported > work.unreached;
 		exchange.kept_answer = work:answer();
 	end
-	work.outcomes:release();
+	if work.outcomes then work.outcomes:release(); end
 	if not ok then return nil, problem; end
 	return exchange.kept_answer;
 end

@@ -71,10 +71,10 @@ end
 local core = new();
 local me = "me@example.com";
 
--- A request to `by`, whose parts are `path`, `query`, `headers`, `ip` and `id` unless they are not given.
+-- A request to `by` with these parts, or their defaults.
 local function request(parts, by)
 	return (by or core):request {
-		path = parts.path or "/msg"; query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
+		query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
 	};
 end
 
@@ -109,7 +109,9 @@ local function stanzas_of(batch, by)
 end
 
 local function read(parts, body, by) --> batch; or nil, problem
-	return request(parts, by):read { sender = parts.sender or me; body = body; wants_receipt = parts.wants_receipt };
+	return request(parts, by):read {
+		sender = { address = parts.sender or me }; path = parts.path or "/msg"; body = body; wants_receipt = parts.wants_receipt;
+	};
 end
 
 local function read_json(fields, receipt, by) --> batch; or nil, problem

@@ -32,21 +32,19 @@ type Bytes = mlua::String;
 /// few, and to read a table costs more than to look up a name.
 pub struct Request {
     host: Shared,
-    path: Bytes,
     query: Query,
     headers: Table,
     client: Bytes,
     id: Bytes,
 }
 
-/// `host:request(parts)` → a [`Request`]. `parts` has `path` and `query` as they were in the request line, Prosody's `headers`, the
-/// client's `ip`, and the `id` of the request; `query` may be absent.
+/// `host:request(parts)` → a [`Request`]. `parts` has the `query` as it was in the request line, or `nil`, Prosody's `headers`, the client's
+/// `ip`, and the `id` of the request.
 pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     let query: Option<Bytes> = parts.raw_get("query")?;
     let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
     Ok(Request {
         host: host.clone(),
-        path: parts.raw_get("path")?,
         query,
         headers: parts.raw_get("headers")?,
         client: parts.raw_get("ip")?,
@@ -54,33 +52,35 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     })
 }
 
-fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
-    header.as_ref().map(Bytes::as_bytes)
-}
-
-/// What `request:read` takes: the sender's address, the body, whether the messages ask for receipts, the only recipients that the
-/// sender may reach, whether files can be uploaded (`nil` if that is not known yet), and a path if it is not that of the request.
+/// What `request:read` takes: `sender`, a table with an `address` and perhaps `allowed`, the only recipients that the sender may reach;
+/// `path`, as it was in the request line; `body`; `wants_receipt`, whether the messages ask for receipts; `takes_files`, whether files
+/// can be uploaded, `nil` if that is not known yet.
 struct Read {
-    sender: Bytes,
+    address: Bytes,
+    allowed: Option<UserDataRef<LuaAllowed>>,
+    path: Bytes,
     body: Bytes,
     wants_receipt: bool,
-    allowed: Option<UserDataRef<LuaAllowed>>,
     takes_files: Option<bool>,
-    path: Option<Bytes>,
 }
 
 impl FromLua for Read {
     fn from_lua(value: Value, lua: &Lua) -> Result<Read> {
         let table = Table::from_lua(value, lua)?;
+        let sender: Table = table.raw_get("sender")?;
         Ok(Read {
-            sender: table.raw_get("sender")?,
+            address: sender.raw_get("address")?,
+            allowed: sender.raw_get("allowed")?,
+            path: table.raw_get("path")?,
             body: table.raw_get("body")?,
             wants_receipt: table.raw_get("wants_receipt")?,
-            allowed: table.raw_get("allowed")?,
             takes_files: table.raw_get("takes_files")?,
-            path: table.raw_get("path")?,
         })
     }
+}
+
+fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
+    header.as_ref().map(Bytes::as_bytes)
 }
 
 impl Request {
@@ -151,8 +151,8 @@ impl Request {
             panic!("on purpose");
         }
         let posted = Posted {
-            sender: &read.sender.to_string_lossy(),
-            path: &read.path.as_ref().unwrap_or(&self.path).as_bytes(),
+            sender: &read.address.to_string_lossy(),
+            path: &read.path.as_bytes(),
             query: self.query.clone(),
             headers: self.template_headers(),
             content_type: content_type.as_deref(),
@@ -257,7 +257,7 @@ impl UserData for Request {
         });
         // seen_headers() → the headers that the template of its format reads, a line each; or nil without a format
         methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
-        // read { sender, body, wants_receipt, allowed, takes_files, path } → see `LuaBatch`; or nil and a problem
+        // read { sender, path, body, wants_receipt, takes_files } → see `LuaBatch`; or nil and a problem
         methods.add_method("read", |lua, this, read: Read| match this.read(&read)? {
             Ok(batch) => batch.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
