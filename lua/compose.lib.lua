@@ -1,4 +1,4 @@
--- Reads a request: its messages, or what is wrong with it.
+-- Reads the messages of a request, or finds its problem.
 
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
@@ -17,12 +17,12 @@ local function try_read(exchange, parts) --> batch; or nil, problem
 	return conclude(exchange, pcall(native.read, native, parts));
 end
 
-local function parts_of(exchange, wants_receipt) --> what `read` of the native request takes
+local function parts_of(exchange, wants_receipt) --> the argument of the native request's `read`
 	local sender = exchange.sender;
 	return { sender = sender.address; allowed = sender.allowed; body = exchange.body; wants_receipt = wants_receipt };
 end
 
--- Reads a request whose sender is known. Whether files can be uploaded is asked only for a body that may be one.
+-- Reads a request whose sender is known. Looks for an upload service only if the body may be a file.
 local function read(exchange, wants_receipt) --> batch; or nil, problem
 	local parts = parts_of(exchange, wants_receipt);
 	local batch, problem = try_read(exchange, parts);
@@ -33,7 +33,7 @@ local function read(exchange, wants_receipt) --> batch; or nil, problem
 	return batch, problem;
 end
 
--- Reads a request as if it was posted to another path, and no files could be uploaded.
+-- Reads a request as if it was posted to another path, on a host without an upload service.
 local function read_dry(exchange, path) --> batch; or nil, problem
 	local parts = parts_of(exchange, false);
 	parts.path, parts.takes_files = path, false;
@@ -41,7 +41,7 @@ local function read_dry(exchange, path) --> batch; or nil, problem
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.
-local function resolve(exchange, batch) --> how many messages it makes; or nil, problem
+local function resolve(exchange, batch) --> number of its messages; or nil, problem
 	local account = exchange.sender.account;
 	repeat
 		local total, detail = batch:resolve();
