@@ -9,7 +9,7 @@ local function lua_of_library()
 	file:seek("end", -100);
 	local label = file:read("*a");
 	file:close();
-	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a whole library");
+	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a complete library");
 end
 
 local lua_version = lua_of_library();
