@@ -10,12 +10,12 @@ local problems = module.import "problems";
 local sender_tokens = module.import "sender_tokens";
 local tokens = module.import "host_tokens";
 
-local mechanisms = config.auth_mechanisms;
+local takes_passwords = config.auth_mechanisms:contains("Basic");
+local takes_sending_tokens = config.auth_mechanisms:contains("Token");
 local count_credentials = metrics.counter("credentials");
 
-local function check_takes_passwords() --> true; or nil, problem
-	if mechanisms:contains("Basic") then return true; end
-	return nil, auth_problems.unauthorized("unauthorized", "this server takes no passwords; send a token (Bearer)");
+local function no_passwords() --> problem
+	return auth_problems.unauthorized("unauthorized", "this server takes no passwords; send a token (Bearer)");
 end
 
 -- Kinds of credentials, as `identify` of the native request returns them → function (exchange, value) --> sender; or nil, problem
@@ -26,31 +26,27 @@ function sender_finders.several() return nil, problems.new("ambiguous_credential
 
 function sender_finders.nobody(exchange)
 	if not exchange.headers.authorization then return nil, auth_problems.wrong_token(exchange, "(token)"); end
-	local ok, problem = check_takes_passwords();
-	return nil, not ok and problem or auth_problems.wrong_password();
+	return nil, takes_passwords and auth_problems.wrong_password() or no_passwords();
 end
 
 function sender_finders.token(exchange, token)
-	if mechanisms:contains("Token") then return sender_tokens.sender_of(exchange, token); end
+	if takes_sending_tokens then return sender_tokens.sender_of(exchange, token); end
 	return bearer_tokens.sender_of(exchange, token.id);
 end
 
 sender_finders.bearer = bearer_tokens.sender_of;
 
 function sender_finders.sender(_, address)
-	local ok, problem = check_takes_passwords();
-	if not ok then return nil, problem; end
+	if not takes_passwords then return nil, no_passwords(); end
 	return passwords.cached_sender(address);
 end
 
 function sender_finders.throttled(_, seconds)
-	local ok, problem = check_takes_passwords();
-	return nil, not ok and problem or auth_problems.throttled(seconds);
+	return nil, takes_passwords and auth_problems.throttled(seconds) or no_passwords();
 end
 
 function sender_finders.attempt(exchange, attempt)
-	local ok, problem = check_takes_passwords();
-	if not ok then return nil, problem; end
+	if not takes_passwords then return nil, no_passwords(); end
 	return passwords.sender_of(exchange, attempt);
 end
 

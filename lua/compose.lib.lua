@@ -5,17 +5,12 @@ local scheduler = module.import "scheduler";
 local show = module.import "display".show;
 local uploads = module.import "uploads";
 
--- If the native half raises an error, log one line and answer 500.
-local function conclude(exchange, ok, result, problem) --> batch; or nil, problem
-	if ok then return result, problem; end
-	module:log("error", "Request %s: the native half failed: %s", exchange.id, show((tostring(result):gsub("\n.*", ""))));
-	return nil, problems.new("defect");
-end
-
--- `parts`: see src/binding/request.rs. An exchange has all of them.
+-- `parts`: see src/binding/request.rs. An exchange has all of them. If the native half raises an error, log one line and answer 500.
 local function try_read(exchange, parts) --> batch; or nil, problem
-	local native = exchange.native;
-	return conclude(exchange, pcall(native.read, native, parts));
+	local ok, batch, problem = pcall(exchange.native.read, exchange.native, parts);
+	if ok then return batch, problem; end
+	module:log("error", "Request %s: the native half failed: %s", exchange.id, show((tostring(batch):gsub("\n.*", ""))));
+	return nil, problems.new("defect");
 end
 
 -- Reads a request whose sender is known. Looks for an upload service only if the body may be a file.
