@@ -1,4 +1,4 @@
--- Reads a request: its messages, or what is wrong with it.
+-- Reads the messages of a request, or finds its problem.
 
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
@@ -13,7 +13,7 @@ local function try_read(exchange, parts) --> batch; or nil, problem
 	return nil, problems.new("defect");
 end
 
--- Reads a request whose sender is known. Whether files can be uploaded is asked only for a body that may be one.
+-- Reads a request whose sender is known. Looks for an upload service only if the body may be a file.
 local function read(exchange) --> batch; or nil, problem
 	local batch, problem = try_read(exchange, exchange);
 	if not batch and problem.kind == "unsupported" and not exchange.format then
@@ -23,13 +23,13 @@ local function read(exchange) --> batch; or nil, problem
 	return batch, problem;
 end
 
--- Reads a request as if it was posted to another path, and no files could be uploaded.
+-- Reads a request as if it was posted to another path, on a host without an upload service.
 local function read_dry(exchange, path) --> batch; or nil, problem
 	return try_read(exchange, { sender = exchange.sender; body = exchange.body; path = path; takes_files = false });
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.
-local function resolve(exchange, batch) --> how many messages it makes; or nil, problem
+local function resolve(exchange, batch) --> number of its messages; or nil, problem
 	local account = exchange.sender.account;
 	repeat
 		local total, detail = batch:resolve();

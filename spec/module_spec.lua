@@ -248,7 +248,7 @@ describe("a setting of the wrong kind", function ()
 	end);
 end);
 
-describe("a panic of the native library", function ()
+describe("a panic of the native half", function ()
 	lazy_setup(function ()
 		local hosts = world.defaults().hosts;
 		world.start({

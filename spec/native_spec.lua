@@ -9,12 +9,12 @@ local function lua_of_library()
 	file:seek("end", -100);
 	local label = file:read("*a");
 	file:close();
-	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a whole library");
+	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a complete library");
 end
 
 local lua_version = lua_of_library();
 if lua_version ~= _VERSION:match("%d+%.%d+") then
-	describe("the native library, on Lua " .. lua_version .. ",", function ()
+	describe("the native half, on Lua " .. lua_version .. ",", function ()
 		it("passes every test of this file", function ()
 			local file = debug.getinfo(1, "S").source:sub(2);
 			local busted = assert(io.popen(("lua%s \"$(command -v busted)\" '%s' 2>&1 && echo passed"):format(lua_version, file)));
@@ -606,9 +606,9 @@ describe("a recipient's parser", function ()
 				assert.equal(sent[name], child_text(received, name));
 			end
 			assert.equal(sent.id, received.attr.id);
-			assert.equal(sent.lang, read.attr["xml:lang"]);
+			assert.equal(sent.lang, received.attr["xml:lang"]);
 			local x, replace;
-			for _, child in ipairs(read) do
+			for _, child in ipairs(received) do
 				if child.name == "x" then x = child; end
 				if child.name == "replace" then replace = child; end
 			end
