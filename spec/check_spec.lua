@@ -119,7 +119,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub('Component "rooms[^\n]*', "")));
 		local out, status = run();
 		assert.equal(0, status);
-		assert.matches("^note: There are no rooms on this server: ", out);
+		assert.matches("^note: There are no rooms on this server; ", out);
 	end);
 
 	it("notes that metrics are not collected", function ()
