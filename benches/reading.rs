@@ -7,7 +7,7 @@ use std::sync::Arc;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
-use post_msg::credentials::authorization::Presented;
+use post_msg::credentials::authorization::RequestCredentials;
 use post_msg::http::query::Query;
 use post_msg::message::address::{Address, Server};
 use post_msg::message::limits::Limits;
@@ -152,8 +152,8 @@ fn alertmanager(bencher: Bencher, count: usize) {
 }
 
 #[divan::bench]
-fn authorization() -> Presented {
-    Presented::of(
+fn authorization() -> RequestCredentials {
+    RequestCredentials::of(
         black_box(Some(b"Basic c2VuZGVyQGV4YW1wbGUuY29tOnNlY3JldA==")),
         &[],
     )

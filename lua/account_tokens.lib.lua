@@ -9,32 +9,32 @@ local token_rows = module.import "token_rows";
 local token_spec = module.import "token_spec";
 local tokens = module.import "host_tokens";
 
-local most_bytes_shown = 512; -- of a token's recipients
+local max_bytes_shown = 512; -- of a token's recipients
 
 local function address_of(username) --> the account's address
 	return username.."@"..module.host;
 end
 
--- `given` as token_spec reads it.
-local function add(username, given) --> token, id; or nil, problem
-	local entry, problem = token_spec.read(given, os.time());
+-- `fields`: as token_spec.read takes them.
+local function add(username, fields) --> token, id; or nil, problem
+	local entry, problem = token_spec.read(fields, os.time());
 	if not entry then return nil, problem; end
 	local token, id = tokens:add(username, entry);
 	if token then module:log("info", "%s made the sending token %s", address_of(username), id); end
 	return token, id;
 end
 
--- Calls `handle` with the row of each token, from the oldest to the newest. If the caller can be suspended, others use the event loop
--- in between.
+-- Calls `handle` with the row of each token, from the oldest to the newest. If the caller can be suspended, the event loop does other
+-- work between two tokens.
 local function each_row(username, handle) --> true; or nil, problem
-	local function breathe() --> boolean: whether it goes on
+	local function breathe() --> boolean: whether to go on
 		return not is_async() or scheduler.breathe(address_of(username));
 	end
-	local found, problem = tokens:list(username, os.time(), breathe);
-	if not found then return nil, problem; end
-	for _, token in ipairs(found) do
+	local list, problem = tokens:list(username, os.time(), breathe);
+	if not list then return nil, problem; end
+	for _, token in ipairs(list) do
 		if not breathe() then return nil, problems.new("unloaded"); end
-		handle(token_rows.new(token, most_bytes_shown));
+		handle(token_rows.new(token, max_bytes_shown));
 	end
 	return true;
 end
@@ -44,9 +44,9 @@ local function revoke(username, id) --> true; or nil, problem
 	if not entry or entry.account ~= username then
 		return nil, problem or problems.new("unknown_token");
 	end
-	local revoked;
-	revoked, problem = tokens:revoke(id, os.time());
-	if not revoked then return nil, problem; end
+	local ok;
+	ok, problem = tokens:revoke(id, os.time());
+	if not ok then return nil, problem; end
 	sender_tokens.forget(address_of(username));
 	module:log("info", "%s revoked the sending token %s", address_of(username), id);
 	return true;

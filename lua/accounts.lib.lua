@@ -10,7 +10,7 @@ function accounts.is_active(username, host) --> boolean
 	return server.has_account(host, username) and server.is_account_enabled(host, username);
 end
 
--- Whether the storage cannot be read now: a backend that keeps its accounts there takes an account for missing then.
+-- Whether the storage cannot be read now. A backend that keeps its accounts there then says that the account is missing.
 function accounts.is_unreadable(username, host) --> boolean
 	-- A name that is too long for a file system cannot be read either, and no account has it.
 	if #server.path_of_entry(host, "accounts", username):match("[^/]*$") > longest_file_name then return false; end

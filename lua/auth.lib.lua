@@ -10,47 +10,43 @@ local problems = module.import "problems";
 local sender_tokens = module.import "sender_tokens";
 local tokens = module.import "host_tokens";
 
-local mechanisms = config.auth_mechanisms;
+local takes_passwords = config.auth_mechanisms:contains("Basic");
+local takes_sending_tokens = config.auth_mechanisms:contains("Token");
 local count_credentials = metrics.counter("credentials");
 
-local function takes_passwords() --> true; or nil, problem
-	if mechanisms:contains("Basic") then return true; end
-	return nil, auth_problems.unauthorized("unauthorized", "this server takes no passwords; send a token (Bearer)");
+local function no_passwords() --> problem
+	return auth_problems.unauthorized("unauthorized", "this server takes no passwords; send a token (Bearer)");
 end
 
 -- Kinds of credentials, as `identify` of the native request returns them → function (exchange, value) --> sender; or nil, problem
-local senders_by = {};
+local sender_finders = {};
 
-function senders_by.nothing() return nil, auth_problems.unauthorized("no_credentials"); end
-function senders_by.several() return nil, problems.new("ambiguous_credentials"); end
+function sender_finders.nothing() return nil, auth_problems.unauthorized("no_credentials"); end
+function sender_finders.several() return nil, problems.new("ambiguous_credentials"); end
 
-function senders_by.nobody(exchange)
+function sender_finders.nobody(exchange)
 	if not exchange.headers.authorization then return nil, auth_problems.wrong_token(exchange, "(token)"); end
-	local ok, problem = takes_passwords();
-	return nil, not ok and problem or auth_problems.wrong_password();
+	return nil, takes_passwords and auth_problems.wrong_password() or no_passwords();
 end
 
-function senders_by.token(exchange, token)
-	if mechanisms:contains("Token") then return sender_tokens.sender_of(exchange, token); end
+function sender_finders.token(exchange, token)
+	if takes_sending_tokens then return sender_tokens.sender_of(exchange, token); end
 	return bearer_tokens.sender_of(exchange, token.id);
 end
 
-senders_by.bearer = bearer_tokens.sender_of;
+sender_finders.bearer = bearer_tokens.sender_of;
 
-function senders_by.sender(_, address)
-	local ok, problem = takes_passwords();
-	if not ok then return nil, problem; end
-	return passwords.remembered_sender(address);
+function sender_finders.sender(_, address)
+	if not takes_passwords then return nil, no_passwords(); end
+	return passwords.cached_sender(address);
 end
 
-function senders_by.throttled(_, seconds)
-	local ok, problem = takes_passwords();
-	return nil, not ok and problem or auth_problems.throttled(seconds);
+function sender_finders.throttled(_, seconds)
+	return nil, takes_passwords and auth_problems.throttled(seconds) or no_passwords();
 end
 
-function senders_by.attempt(exchange, attempt)
-	local ok, problem = takes_passwords();
-	if not ok then return nil, problem; end
+function sender_finders.attempt(exchange, attempt)
+	if not takes_passwords then return nil, no_passwords(); end
 	return passwords.sender_of(exchange, attempt);
 end
 
@@ -59,7 +55,7 @@ local function identify(exchange) --> sender; or nil, problem
 	if config.require_encryption and kind ~= "nothing" and not exchange.request.secure and not is_loopback(exchange.ip) then
 		return nil, problems.new("forbidden", "credentials are taken over HTTPS only (post_msg_require_encryption)");
 	end
-	local sender, problem = senders_by[kind](exchange, value);
+	local sender, problem = sender_finders[kind](exchange, value);
 	if sender and sender.webhook_secret and exchange.body then
 		local ok;
 		ok, problem = sender_tokens.check_signature(exchange, sender);
@@ -80,7 +76,7 @@ local function authenticate(exchange) --> sender; or nil, problem
 	return sender, problem;
 end
 
--- Forgets what is remembered of an account that has changed.
+-- Forgets the cached credentials of an account that has changed.
 local function forget(event)
 	local account = event.username.."@"..event.host;
 	passwords.forget(account);

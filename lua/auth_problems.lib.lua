@@ -27,25 +27,25 @@ function auth_problems.unauthorized(kind, detail) --> problem
 end
 
 function auth_problems.wrong_password() --> problem
-	return auth_problems.unauthorized("unauthorized", "the address or password is wrong; or it is no account of this server, or a disabled one");
+	return auth_problems.unauthorized("unauthorized", "the address or password is wrong, or the account does not exist here or is disabled");
 end
 
 function auth_problems.unreadable_account() --> problem
-	return problems.new("unavailable", "it cannot be told now whether the account is there; try again");
+	return problems.new("unavailable", "the server cannot check now whether the account exists; try again");
 end
 
 function auth_problems.throttled(seconds) --> problem
 	return problems.new("throttled", ("too many failed attempts; try again in %d seconds"):format(seconds), { retry_after = seconds });
 end
 
--- The rules of fail2ban for Prosody know this log line. A long account would push the IP address out of the line.
+-- The fail2ban rules for Prosody match this log line. The account is shortened, so that the line always has the IP address.
 function auth_problems.log_failure(problem, account, ip) --> problem
 	problem.log = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(show(account), ip);
 	return problem;
 end
 
--- Counts a wrong token for the client's address. `account` is the account that the token claims, or a word for the log; `id` that of
--- a sending token, if it is known.
+-- Counts a wrong token for the client's address. `account` is the account that the token claims, or a word for the log; `id`: the id
+-- of a sending token, if it is known.
 function auth_problems.wrong_token(exchange, account, id) --> problem
 	local seconds = exchange.native:refuse_token();
 	if seconds then return auth_problems.throttled(seconds); end

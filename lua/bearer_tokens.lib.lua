@@ -1,4 +1,4 @@
--- Tokens of mod_tokenauth → senders. A right token is accepted however many were wrong.
+-- Tokens of mod_tokenauth → senders. A valid token is accepted even after many wrong tokens.
 
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;

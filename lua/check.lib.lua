@@ -1,4 +1,4 @@
--- `prosodyctl mod_post_msg check`: looks at a configuration, finds what would not work, and says what to do.
+-- `prosodyctl mod_post_msg check`: checks a configuration. For each problem, it says what to do.
 
 local lfs = require "lfs";
 local url_parse = require "socket.url".parse;
@@ -10,19 +10,19 @@ local settings = module.import "settings";
 
 local lua_version = _VERSION:match("%d+%.%d+");
 
--- A list of { kind, sentence }. The kind is "problem" for what does not work or is not safe, and "note" for what may be intended.
-local findings = {};
-findings.__index = findings;
+-- A list of { kind, sentence }. The kind "problem" is a setting that does not work or is not safe; the kind "note" may be intended.
+local list_of_findings = {};
+list_of_findings.__index = list_of_findings;
 
 local function new_findings() --> findings
-	return setmetatable({}, findings);
+	return setmetatable({}, list_of_findings);
 end
 
-function findings:problem(sentence, ...)
+function list_of_findings:problem(sentence, ...)
 	table.insert(self, { kind = "problem"; sentence = sentence:format(...) });
 end
 
-function findings:note(sentence, ...)
+function list_of_findings:note(sentence, ...)
 	table.insert(self, { kind = "note"; sentence = sentence:format(...) });
 end
 
@@ -51,7 +51,7 @@ local function ports_of(service) --> list
 end
 
 -- Whether plain HTTP is served to other machines. By default it is not.
-local function is_open() --> boolean
+local function serves_plain_http_to_others() --> boolean
 	local interfaces = global("http_interfaces") or global("http_interface") or global("local_interfaces") or { "127.0.0.1" };
 	for _, interface in ipairs(list(interfaces)) do
 		if not is_loopback(interface) then return #ports_of("http") > 0; end
@@ -88,39 +88,39 @@ local function find_copies() --> list of paths, each once; Prosody loads the fir
 	return copies;
 end
 
-local function check_copies(found)
+local function check_copies(findings)
 	local copies = find_copies();
 	for index = 2, #copies do
-		found:problem("There is another mod_post_msg, %s (%s), which is not used: %s goes before it; remove one of them",
-			copies[index], loader.described(copies[index]:match("^(.*)/")), copies[1]);
+		findings:problem("There is another mod_post_msg, %s (%s), which is not used, because Prosody finds %s first; remove one of them",
+			copies[index], loader.describe(copies[index]:match("^(.*)/")), copies[1]);
 	end
 end
 
-local function check_library(found) --> the native half, or nil
+local function check_library(findings) --> the native half, or nil
 	local ok, result = pcall(loader.load);
 	if ok then return result; end
-	found:problem("%s", tostring(result));
+	findings:problem("%s", tostring(result));
 end
 
 -- Settings
 
 -- A section of the configuration: a host, or "*".
-local function check_names_of_settings(found, section)
+local function check_names_of_settings(findings, section)
 	local names = {};
-	for index, setting in ipairs(settings.declared) do names[index] = "post_msg_"..setting.name; end
+	for index, setting in ipairs(settings.declarations) do names[index] = "post_msg_"..setting.name; end
 	local known = set_of(names);
 	for option in pairs(server.configured_names(section)) do
 		if option:find("^post_msg_") and not known[option] then
-			found:problem("There is no setting %s (in the section %s); the settings are: %s", option, section, table.concat(names, ", "));
+			findings:problem("There is no setting %s (in the section %s); the settings are: %s", option, section, table.concat(names, ", "));
 		end
 	end
 end
 
-local function check_settings(found, native, host) --> the settings
-	local values = settings.load(module:context(host), function (text, ...) found:problem(host..": "..text, ...); end);
+local function check_settings(findings, native, host) --> the settings
+	local values = settings.load(module:context(host), function (text, ...) findings:problem(host..": "..text, ...); end);
 	if native and values.templates then
 		for _, fault in pairs(native.templates(values.templates):faults()) do
-			found:problem("%s: %s; correct it (prosodyctl mod_post_msg template list)", host, fault);
+			findings:problem("%s: %s; correct it (prosodyctl mod_post_msg template list)", host, fault);
 		end
 	end
 	return values;
@@ -128,39 +128,39 @@ end
 
 -- HTTP
 
-local function check_ports(found, hosts, values)
+local function check_ports(findings, hosts, values)
 	local plain, tls = ports_of("http"), ports_of("https");
 	if #plain == 0 and #tls == 0 then
-		found:problem("Prosody serves no HTTP: http_ports and https_ports are empty; set one, such as https_ports = { 5281 }");
+		findings:problem("Prosody serves no HTTP: http_ports and https_ports are empty; set one, such as https_ports = { 5281 }");
 	end
-	if not is_open() then return; end
+	if not serves_plain_http_to_others() then return; end
 	for _, host in ipairs(hosts) do
 		if not values[host].require_encryption then
-			found:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; set"
+			findings:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; set"
 				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true", host, tostring(plain[1]));
 		end
 	end
 end
 
-local function check_urls(found, hosts)
+local function check_urls(findings, hosts)
 	local host_at = {};
 	for _, host in ipairs(hosts) do
 		local url = http_host_of(host)..server.base_path(host);
 		local other = host_at[url];
 		if other then
-			found:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host for each", other, host, url);
+			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host for each", other, host, url);
 		end
 		host_at[url] = host;
 	end
 end
 
-local function check_external_urls(found, hosts)
+local function check_external_urls(findings, hosts)
 	local names = {};
 	for _, host in ipairs(hosts) do names[http_host_of(host)] = true; end
 	for _, host in ipairs(hosts) do
 		local name, external = http_host_of(host), (external_url_of(host) or {}).host;
 		if external and external ~= name and (names[external] or not global("http_default_host")) then
-			found:problem("%s: http_external_url names %s, but this host answers to %s; set http_host = \"%s\", or have the proxy send Host: %s",
+			findings:problem("%s: http_external_url names %s, but this host answers to %s; set http_host = \"%s\", or have the proxy send Host: %s",
 				host, external, name, external, name);
 		end
 	end
@@ -172,30 +172,30 @@ local default_ports = { http = "80"; https = "443" };
 local function is_behind_proxy(url) --> boolean
 	local port = url.port or default_ports[url.scheme];
 	if not port then return false; end
-	for _, own in ipairs(url.scheme == "http" and ports_of "http" or url.scheme == "https" and ports_of "https" or {}) do
-		if tostring(own) == port then return false; end
+	for _, own_port in ipairs(url.scheme == "http" and ports_of "http" or url.scheme == "https" and ports_of "https" or {}) do
+		if tostring(own_port) == port then return false; end
 	end
 	return true;
 end
 
 local function find_hosts_behind_proxy(hosts) --> list
-	local found = {};
+	local names = {};
 	for _, host in ipairs(hosts) do
 		local url = external_url_of(host);
-		if url and is_behind_proxy(url) then found[#found + 1] = host; end
+		if url and is_behind_proxy(url) then names[#names + 1] = host; end
 	end
-	return found;
+	return names;
 end
 
-local function check_proxy(found, hosts)
+local function check_proxy(findings, hosts)
 	local trusted = set_of(list(global("trusted_proxies") or { "127.0.0.1", "::1" }));
 	for _, host in ipairs(find_hosts_behind_proxy(hosts)) do
-		if not global("trusted_proxies") and is_open() then
-			found:problem("%s: http_external_url is that of a proxy, and trusted_proxies is not set: Prosody takes the address of a proxy on"
+		if not global("trusted_proxies") and serves_plain_http_to_others() then
+			findings:problem("%s: http_external_url is the URL of a proxy, and trusted_proxies is not set: Prosody takes the address of a proxy on"
 				.." another machine for the address of every client, so that the failed attempts of one client block all; set"
 				.." trusted_proxies = { \"ADDRESS\" }", host);
-		elseif not is_open() and not trusted["127.0.0.1"] and not trusted["::1"] then
-			found:problem("%s: http_external_url is that of a proxy, which can only be on this machine, but trusted_proxies has neither"
+		elseif not serves_plain_http_to_others() and not trusted["127.0.0.1"] and not trusted["::1"] then
+			findings:problem("%s: http_external_url is the URL of a proxy, which can only be on this machine, but trusted_proxies has neither"
 				.." 127.0.0.1 nor ::1; add them", host);
 		end
 	end
@@ -203,38 +203,38 @@ end
 
 -- Other modules
 
-local function check_modules(found)
+local function check_modules(findings)
 	local has_rooms, has_metrics = false, false;
 	for host in pairs(prosody.hosts) do
 		has_rooms = has_rooms or server.is_configured("muc", host);
 		has_metrics = has_metrics or server.is_configured("http_openmetrics", host);
 	end
 	if not has_rooms then
-		found:note("There are no rooms on this server: Component \"rooms.example.com\" \"muc\" would bring some");
+		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\"");
 	end
 	if has_metrics and not global("statistics") and not global("statistics_interval") then
-		found:note("http_openmetrics shows nothing without a provider of statistics; set statistics = \"internal\"");
+		findings:note("http_openmetrics shows nothing without a provider of statistics; set statistics = \"internal\"");
 	end
 end
 
 local function check() --> findings
-	local found, hosts, values = new_findings(), server.hosts_with("post_msg"), {};
+	local findings, hosts, values = new_findings(), server.hosts_with("post_msg"), {};
 	if not hosts[1] then
-		found:problem("No host has the module; add \"post_msg\" to modules_enabled");
+		findings:problem("No host has the module; add \"post_msg\" to modules_enabled");
 	end
-	check_copies(found);
-	local native = check_library(found);
-	check_names_of_settings(found, "*");
+	check_copies(findings);
+	local native = check_library(findings);
+	check_names_of_settings(findings, "*");
 	for _, host in ipairs(hosts) do
-		check_names_of_settings(found, host);
-		values[host] = check_settings(found, native, host);
+		check_names_of_settings(findings, host);
+		values[host] = check_settings(findings, native, host);
 	end
-	check_ports(found, hosts, values);
-	check_urls(found, hosts);
-	check_external_urls(found, hosts);
-	check_proxy(found, hosts);
-	check_modules(found);
-	return found;
+	check_ports(findings, hosts, values);
+	check_urls(findings, hosts);
+	check_external_urls(findings, hosts);
+	check_proxy(findings, hosts);
+	check_modules(findings);
+	return findings;
 end
 
 return { check = check };

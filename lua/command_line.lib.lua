@@ -1,7 +1,7 @@
 -- A command line: usage, words and options, as the commands of prosodyctl declare them.
 --
--- A command is { name, arguments, missing, options, says, run }. `arguments` are the names of its words; a name in brackets may be left
--- out. `missing` is the sentence for a word that is missing. An option is { name, value, says, repeated }.
+-- A command is { name, arguments, hint, options, description, run }. `arguments` are the names of its words; a word whose name is in
+-- brackets is optional. `hint` is the sentence for a missing word. An option is { name, value, description, can_repeat }.
 
 local command_line = {};
 
@@ -20,29 +20,30 @@ local function synopsis(command) --> string
 end
 
 local function describe(command) --> lines
-	local lines = { "`"..command.name.."` "..command.says };
-	local left, width = {}, 0;
+	local lines = { "`"..command.name.."` "..command.description };
+	local heads, width = {}, 0;
 	for index, option in ipairs(command.options or {}) do
-		left[index] = "--"..option.name.." "..option.value;
-		width = math.max(width, #left[index]);
+		heads[index] = "--"..option.name.." "..option.value;
+		width = math.max(width, #heads[index]);
 	end
 	for index, option in ipairs(command.options or {}) do
-		lines[#lines + 1] = "    "..left[index]..(" "):rep(width - #left[index] + 3)..option.says..(option.repeated and "; can be repeated" or "");
+		lines[#lines + 1] = "    "..heads[index]..(" "):rep(width - #heads[index] + 3)..option.description
+			..(option.can_repeat and "; can be repeated" or "");
 	end
 	return table.concat(lines, "\n");
 end
 
--- `groups` is a list of { about, commands }.
+-- `groups` is a list of { introduction, commands }.
 function command_line.usage(program, groups) --> text
 	local synopses, parts = {}, {};
 	for _, group in ipairs(groups) do
-		local described = {};
+		local descriptions = {};
 		for index, command in ipairs(group.commands) do
 			synopses[#synopses + 1] = (synopses[1] and "       " or "Usage: ")..program.." "..synopsis(command);
-			described[index] = describe(command);
+			descriptions[index] = describe(command);
 		end
-		parts[#parts + 1] = group.about;
-		parts[#parts + 1] = table.concat(described, "\n");
+		parts[#parts + 1] = group.introduction;
+		parts[#parts + 1] = table.concat(descriptions, "\n");
 	end
 	return table.concat(synopses, "\n").."\n\n"..table.concat(parts, "\n\n").."\n";
 end
@@ -59,42 +60,42 @@ local function find_option(command, name) --> option, or nil
 	end
 end
 
-local function add_value(given, option, value) --> true; or nil and a sentence
+local function add_value(values, option, value) --> true; or nil and a sentence
 	local key = option.name:gsub("-", "_");
 	if not value or value == "" then
 		return nil, "A value must follow --"..option.name;
-	elseif option.repeated then
-		table.insert(given[key], value);
-	elseif given[key] then
+	elseif option.can_repeat then
+		table.insert(values[key], value);
+	elseif values[key] then
 		return nil, "--"..option.name.." is given twice";
 	else
-		given[key] = value;
+		values[key] = value;
 	end
 	return true;
 end
 
-local function check_count(command, plain) --> true; or nil and a sentence
+local function check_count(command, words) --> true; or nil and a sentence
 	local arguments = command.arguments or {};
 	for index, argument in ipairs(arguments) do
-		if not plain[index] and not argument:find("^%[") then return nil, command.missing; end
+		if not words[index] and not argument:find("^%[") then return nil, command.hint; end
 	end
-	local extra = plain[#arguments + 1];
-	if extra then return nil, "There is a word too many: "..extra; end
+	local extra = words[#arguments + 1];
+	if extra then return nil, "There is an unexpected word: "..extra; end
 	return true;
 end
 
 local function new_values(command) --> { option → value }, with an empty list for each option that can be repeated
-	local given = {};
+	local values = {};
 	for _, option in ipairs(command.options or {}) do
-		if option.repeated then given[option.name] = {}; end
+		if option.can_repeat then values[option.name] = {}; end
 	end
-	return given;
+	return values;
 end
 
 -- The words of a command line from the index `first` on. Values are under the option's name, with "_" for "-"; a repeated option has a
 -- list.
-function command_line.parse(command, words, first) --> words that are no options, { option → value }; or nil and a sentence
-	local plain, given, index = {}, new_values(command), first;
+function command_line.parse(command, words, first) --> words that are not options, { option → value }; or nil and a sentence
+	local arguments, values, index = {}, new_values(command), first;
 	while words[index] do
 		local word = words[index];
 		local name, value = split_option(word);
@@ -104,18 +105,18 @@ function command_line.parse(command, words, first) --> words that are no options
 				index = index + 1;
 				value = words[index];
 			end
-			local ok, sentence = add_value(given, option, value);
+			local ok, sentence = add_value(values, option, value);
 			if not ok then return nil, sentence; end
 		elseif word:sub(1, 1) == "-" then
 			return nil, "There is no option "..word;
 		else
-			plain[#plain + 1] = word;
+			arguments[#arguments + 1] = word;
 		end
 		index = index + 1;
 	end
-	local ok, sentence = check_count(command, plain);
+	local ok, sentence = check_count(command, arguments);
 	if not ok then return nil, sentence; end
-	return plain, given;
+	return arguments, values;
 end
 
 return command_line;

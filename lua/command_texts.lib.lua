@@ -1,5 +1,5 @@
--- The texts of the commands in chat clients, in each language: a name for each command, its instructions, the labels of fields, what
--- is said when a command is done, and the problems, by the field that is wrong or by the kind of the problem.
+-- The texts of the commands in chat clients, in each language: a name for each command, its instructions, the labels of fields, the
+-- sentence at the end of a command, and the problems, by the wrong field or by the kind of the problem.
 
 local texts = {};
 
@@ -9,7 +9,7 @@ texts.en = {
 		add = "A sending token lets a program send messages in your name, and do nothing else. Empty fields set no limit.";
 		list = "Times are UTC.";
 		revoke = "Programs that use the token can no longer send.";
-		made = "This is shown once. Whoever has the token can send in your name.";
+		token = "This is shown once. Whoever has the token can send in your name.";
 	};
 	labels = {
 		label = "Label, such as the name of the program"; to = "May send only to these addresses or domains";
@@ -36,7 +36,7 @@ texts.de = {
 		add = "Mit einem Sende-Token kann ein Programm in Ihrem Namen Nachrichten senden und sonst nichts. Leere Felder beschränken nichts.";
 		list = "Die Zeiten sind in UTC.";
 		revoke = "Programme, die das Token benutzen, können nichts mehr senden.";
-		made = "Das Token wird nur jetzt angezeigt. Wer es hat, kann in Ihrem Namen senden.";
+		token = "Das Token wird nur jetzt angezeigt. Wer es hat, kann in Ihrem Namen senden.";
 	};
 	labels = {
 		label = "Bezeichnung, etwa der Name des Programms"; to = "Darf nur an diese Adressen oder Domains senden";
@@ -60,9 +60,9 @@ texts.de = {
 };
 
 -- The texts in the language of a stanza (RFC 6120, section 8.1.5), or else in English.
-local function of(stanza) --> texts
+local function for_stanza(stanza) --> texts
 	local language = stanza and stanza.attr["xml:lang"] or "";
 	return texts[language:lower():match("^%a+")] or texts.en;
 end
 
-return { en = texts.en; of = of };
+return { en = texts.en; for_stanza = for_stanza };

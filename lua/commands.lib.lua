@@ -1,4 +1,4 @@
--- Commands of chat clients (XEP-0050), with which an account makes, lists and revokes its sending tokens.
+-- Commands of chat clients (XEP-0050). An account makes, lists and revokes its sending tokens with them.
 
 local dataforms = require "util.dataforms";
 local jid_split = require "util.jid".split;
@@ -13,8 +13,8 @@ local token_rows = module.import "token_rows";
 local xmlns_commands = "http://jabber.org/protocol/commands";
 local xmlns_forms = "jabber:x:data";
 
--- One run of a command is a table { username, text, form }: whose tokens, the texts in the client's language, and the form that the
--- client has filled in, if it has. Each function below takes it, and returns what mod_adhoc takes.
+-- One run of a command is a table { username, text, form }: the account's name, the texts in the client's language, and the form that
+-- the client has filled in, or nil. Each function below takes it, and returns an answer for mod_adhoc.
 
 local function with_status(status, answer)
 	answer.status = status;
@@ -35,20 +35,20 @@ local function refuse_problem(run, problem)
 end
 
 local function field(run, name, type, members)
-	local made = { name = name; type = type or "text-single"; label = run.text.labels[name] };
-	for key, value in pairs(members or {}) do made[key] = value; end
-	return made;
+	local result = { name = name; type = type or "text-single"; label = run.text.labels[name] };
+	for key, value in pairs(members or {}) do result[key] = value; end
+	return result;
 end
 
 -- The values of a field, as the client wrote them.
 local function values(run, name) --> list of texts
-	local found = {};
+	local texts_of_field = {};
 	for tag in run.form:childtags("field") do
 		if tag.attr.var == name then
-			for value in tag:childtags("value") do found[#found + 1] = value:get_text(); end
+			for value in tag:childtags("value") do texts_of_field[#texts_of_field + 1] = value:get_text(); end
 		end
 	end
-	return found;
+	return texts_of_field;
 end
 
 local function show_add_form(run)
@@ -59,12 +59,12 @@ local function show_add_form(run)
 end
 
 local function add(run)
-	local given = { to = values(run, "to") };
-	for _, name in ipairs { "label", "as", "days", "rate" } do given[name] = values(run, name)[1]; end
-	local token, id = own_tokens.add(run.username, given);
+	local fields = { to = values(run, "to") };
+	for _, name in ipairs { "label", "as", "days", "rate" } do fields[name] = values(run, name)[1]; end
+	local token, id = own_tokens.add(run.username, fields);
 	if not token then return refuse_problem(run, id); end
 	return complete { result = dataforms.new {
-		title = run.text.names.add; instructions = run.text.instructions.made;
+		title = run.text.names.add; instructions = run.text.instructions.token;
 		field(run, "token", nil, { value = token }); field(run, "id", nil, { value = id });
 	} };
 end
@@ -136,11 +136,11 @@ local function is_permitted(username, host) --> boolean
 	return username and host == module.host and accounts.is_active(username, host) and senders.is_permitted(username.."@"..host, host);
 end
 
--- `data` and `state` are of mod_adhoc; `state` is what this function returned last as its second value.
-local function run_command(command, data, state) --> what mod_adhoc takes
+-- mod_adhoc passes `data` and `state`; `state` is the second value that this function returned in the step before.
+local function run_command(command, data, state) --> answer for mod_adhoc, state for the next step
 	if data.action == "cancel" then return with_status("canceled", {}); end
 	local username, host = jid_split(data.from);
-	local run = { username = username; text = texts.of(data.stanza or current_stanza); form = data.form };
+	local run = { username = username; text = texts.for_stanza(data.stanza or current_stanza); form = data.form };
 	if not is_permitted(username, host) then
 		return refuse(run.text.problems.account);
 	elseif run.form and command.take then
@@ -154,10 +154,10 @@ local function run_command(command, data, state) --> what mod_adhoc takes
 	return with_status("executing", answer), "shown";
 end
 
--- mod_adhoc knows one name of each command, in English.
+-- mod_adhoc has one name for each command, the English one: this puts in the name in the client's language.
 local function translate_names(event)
 	if event.node ~= xmlns_commands then return; end
-	local names = texts.of(event.stanza).names;
+	local names = texts.for_stanza(event.stanza).names;
 	for _, item in ipairs(event.reply.tags[1].tags) do
 		local name = (item.attr.node or ""):match("^post_msg#token%-(.*)$");
 		if name then item.attr.name = names[name]; end

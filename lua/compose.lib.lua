@@ -1,47 +1,35 @@
--- Reads a request: its messages, or what is wrong with it.
+-- Reads the messages of a request, or finds its problem.
 
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 local show = module.import "display".show;
 local uploads = module.import "uploads";
 
--- If the native half raises an error, log one line and answer 500.
-local function conclude(exchange, ok, result, problem) --> batch; or nil, problem
-	if ok then return result, problem; end
-	module:log("error", "Request %s: the native half failed: %s", exchange.id, show((tostring(result):gsub("\n.*", ""))));
+-- `parts`: see src/binding/request.rs. An exchange has all of them. If the native half raises an error, log one line and answer 500.
+local function try_read(exchange, parts) --> batch; or nil, problem
+	local ok, batch, problem = pcall(exchange.native.read, exchange.native, parts);
+	if ok then return batch, problem; end
+	module:log("error", "Request %s: the native half failed: %s", exchange.id, show((tostring(batch):gsub("\n.*", ""))));
 	return nil, problems.new("defect");
 end
 
-local function try_read(exchange, parts) --> batch; or nil, problem
-	local native = exchange.native;
-	return conclude(exchange, pcall(native.read, native, parts));
-end
-
-local function parts_of(exchange, wants_receipt) --> what `read` of the native request takes
-	local sender = exchange.sender;
-	return { sender = sender.address; allowed = sender.allowed; body = exchange.body; wants_receipt = wants_receipt };
-end
-
--- Reads a request whose sender is known. Whether files can be uploaded is asked only for a body that may be one.
-local function read(exchange, wants_receipt) --> batch; or nil, problem
-	local parts = parts_of(exchange, wants_receipt);
-	local batch, problem = try_read(exchange, parts);
+-- Reads a request whose sender is known. Looks for an upload service only if the body may be a file.
+local function read(exchange) --> batch; or nil, problem
+	local batch, problem = try_read(exchange, exchange);
 	if not batch and problem.kind == "unsupported" and not exchange.format then
-		parts.takes_files = uploads.takes_files(exchange.sender);
-		batch, problem = try_read(exchange, parts);
+		exchange.takes_files = uploads.takes_files(exchange.sender);
+		batch, problem = try_read(exchange, exchange);
 	end
 	return batch, problem;
 end
 
--- Reads a request as if it was posted to another path, and no files could be uploaded.
+-- Reads a request as if it was posted to another path, on a host without an upload service.
 local function read_dry(exchange, path) --> batch; or nil, problem
-	local parts = parts_of(exchange, false);
-	parts.path, parts.takes_files = path, false;
-	return try_read(exchange, parts);
+	return try_read(exchange, { sender = exchange.sender; body = exchange.body; path = path; takes_files = false });
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.
-local function resolve(exchange, batch) --> how many messages it makes; or nil, problem
+local function resolve(exchange, batch) --> number of its messages; or nil, problem
 	local account = exchange.sender.account;
 	repeat
 		local total, detail = batch:resolve();

@@ -1,7 +1,7 @@
--- What the parts of this module hold for requests on this host: counters, flags and tables. All are empty once all requests are
--- answered; the specs check it when they end (spec/support/world.lua).
+-- Counts of the things that this module holds for requests on this host. Each is 0 once all requests are answered; the specs check this
+-- when they end (spec/support/world.lua).
 
-local counts = module:shared("state"); -- name → function that returns how many there are
+local counts = module:shared("state"); -- name → function that returns the number
 
 local function register(name, count)
 	counts[name] = count;

@@ -1,4 +1,4 @@
--- Routes messages as the sender's client would, and takes back bounces and receipts.
+-- Routes messages as the sender's client would, and receives their bounces and receipts.
 
 local host_events = module.import "host_events";
 local new_servers = module.import "new_servers";
@@ -18,9 +18,9 @@ end
 local function kind_of(stanza) --> "account", "room", "service" (a host or component of this server) or "remote"
 	local to = stanza.attr.to;
 	if stanza.attr.type == "groupchat" then return "room"; end
-	local at_domain = to:match("^[^@/]*@([^/]*)");
-	local host = hosts[at_domain or to:match("^[^/]*")];
-	return not host and "remote" or at_domain and host.type == "local" and "account" or "service";
+	local account_domain = to:match("^[^@/]*@([^/]*)");
+	local host = hosts[account_domain or to:match("^[^/]*")];
+	return not host and "remote" or account_domain and host.type == "local" and "account" or "service";
 end
 
 -- Bounces and receipts
@@ -32,7 +32,7 @@ local without_content = {
 	["http://jabber.org/protocol/muc#user"] = true;
 };
 
--- Whether a message has no content beside a receipt.
+-- Whether a receipt is the only content of a message.
 local function is_only_receipt(stanza) --> boolean
 	for _, tag in ipairs(stanza.tags) do
 		if not without_content[tag.attr.xmlns] and tag.name ~= "thread" then return false; end
@@ -40,8 +40,8 @@ local function is_only_receipt(stanza) --> boolean
 	return true;
 end
 
--- Takes a bounce or a receipt (XEP-0184) that reached the sender's address. A message that has a content beside its receipt goes on
--- to the account.
+-- Takes a bounce or a receipt (XEP-0184) that reached the sender's address. A message that also has other content
+-- is delivered to the account.
 local function take_return(event)
 	local stanza = event.stanza;
 	local attr = stanza.attr;
@@ -90,7 +90,7 @@ local function check_route(sender, to) --> true; or nil, problem
 	local may_reach, seconds = new_servers.count(sender, domain_of(to));
 	if not may_reach then
 		return nil, problems.new("unsent", ("%s: not sent, because %s has sent to %d other servers within a minute; try again in %d seconds")
-			:format(to, sender.account, new_servers.most, seconds), { condition = "resource-constraint"; retry_after = seconds });
+			:format(to, sender.account, new_servers.limit, seconds), { condition = "resource-constraint"; retry_after = seconds });
 	end
 	return true;
 end
@@ -106,8 +106,8 @@ local function route(sender, stanza, outcome)
 	end
 end
 
--- Sends one message. `options.wait`: the seconds to wait for a receipt, or nil. `options.unattended`: a program has posted the
--- message, which cannot correct what is refused.
+-- Sends one message. `options.wait`: the seconds to wait for a receipt, or nil. `options.unattended`: whether the message comes from a
+-- program, which cannot correct a refused message.
 local function send(sender, stanza, options) --> outcome
 	local attr, kind = stanza.attr, kind_of(stanza); -- Prosody may change the stanza
 	local outcome = { id = attr.id; to = attr.to; kind = kind; sender = sender; wait = options.wait };

@@ -10,8 +10,8 @@ local uploads = module.import "uploads";
 
 local base = server.base_path(module.host);
 
-local most_shown = 100; -- messages
-local most_bytes_shown = 64 * 1024; -- of all messages; the message that goes beyond it is the last
+local max_shown = 100; -- messages
+local max_bytes_shown = 64 * 1024; -- of all messages; the message that exceeds it is the last one
 
 local function read(exchange) --> batch; or nil, problem
 	local batch, problem = compose.read_dry(exchange, base);
@@ -33,7 +33,7 @@ local function show_messages(batch, account) --> list of JSON
 	for message in batch.next, batch do
 		local text, size = show_message(message);
 		messages[#messages + 1], bytes = text, bytes + size;
-		if #messages == most_shown or bytes > most_bytes_shown or not scheduler.breathe(account) then break; end
+		if #messages == max_shown or bytes > max_bytes_shown or not scheduler.breathe(account) then break; end
 	end
 	return messages;
 end
@@ -47,8 +47,8 @@ local function try(exchange) --> answer; or nil, problem
 	if not total then return nil, problem; end
 	local messages = show_messages(batch, exchange.sender.account);
 	batch:release();
-	local more = total > #messages and (',"more":%d'):format(total - #messages) or "";
-	return json_answer.new(200, '{"messages":['..table.concat(messages, ",").."]"..more.."}");
+	local rest = total > #messages and (',"more":%d'):format(total - #messages) or "";
+	return json_answer.new(200, '{"messages":['..table.concat(messages, ",").."]"..rest.."}");
 end
 
 return { try = try };

@@ -1,16 +1,16 @@
--- A cache of limited size whose entries expire. Expired entries are dropped as others are set, so that no timer is needed.
+-- A cache of limited size whose entries expire. Setting an entry drops expired ones, so that no timer is needed.
 
 local cache = require "util.cache";
 local now = require "util.time".monotonic;
 
-local dropped_at_once = 2; -- expired entries that one `set` drops: more than it adds, and few enough to take no time
+local drops_per_set = 2; -- expired entries that one `set` drops: more than it adds, but so few that they take almost no time
 
 local expiring_cache = {};
 expiring_cache.__index = expiring_cache;
 
--- At most `most` entries; an entry expires `seconds` after it was set.
-local function new(most, seconds)
-	return setmetatable({ entries = cache.new(most); seconds = seconds }, expiring_cache);
+-- At most `limit` entries; an entry expires `seconds` after it was set.
+local function new(limit, seconds)
+	return setmetatable({ entries = cache.new(limit); seconds = seconds }, expiring_cache);
 end
 
 function expiring_cache:has_expired(entry) --> boolean
@@ -34,10 +34,10 @@ end
 -- The value nil deletes the entry.
 function expiring_cache:set(key, value)
 	self.entries:set(key, value ~= nil and { value = value; time = now() } or nil);
-	for _ = 1, dropped_at_once do
-		local expired = self:expired_key();
-		if expired == nil then return; end
-		self.entries:set(expired, nil);
+	for _ = 1, drops_per_set do
+		local old_key = self:expired_key();
+		if old_key == nil then return; end
+		self.entries:set(old_key, nil);
 	end
 end
 

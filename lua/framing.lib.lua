@@ -1,10 +1,10 @@
--- The framing of a request (RFC 9112, section 6): what makes its body impossible to read.
+-- Checks the framing of a request (RFC 9112, section 6): refuses a request whose body cannot be read.
 
 local problems = module.import "problems";
 local server = module.import "prosody";
 
--- Prosody's parser takes chunks for the next request, finds that they are none, and closes the
--- connection. Closed twice at once, it would lose the answer.
+-- Closes the connection after some seconds. Prosody's parser takes the chunks of a body for the next request, finds no request in them,
+-- and closes the connection too. Two closes at the same time would lose the answer.
 local function end_connection(exchange, seconds)
 	exchange.is_last = true;
 	server.set_persistent(exchange.response, true);
@@ -20,7 +20,7 @@ local function check_headers(exchange) --> true; or nil, problem
 	local length = headers.content_length;
 	if length and not length:find("^%d+$") then
 		end_connection(exchange, 1);
-		return refuse("bad_framing", "Content-Length is no number of bytes, or given twice");
+		return refuse("bad_framing", "Content-Length is not a number of bytes, or is given twice");
 	elseif not headers.transfer_encoding then
 		return true;
 	elseif length then
@@ -34,8 +34,8 @@ end
 local function check(exchange) --> true; or nil, problem
 	local ok, problem = check_headers(exchange);
 	if ok and exchange.body == false then
-		-- The body is refused in any case, but not before its sender is known. The rest is read and dropped: closed before that, the
-		-- connection would be reset, and a proxy that is still sending would lose the answer (RFC 9112, section 9.6).
+		-- The body is refused in any case, but not before its sender is known. The rest is read and dropped: an earlier close would
+		-- reset the connection, and a proxy that is still sending would lose the answer (RFC 9112, section 9.6).
 		server.discard_body(exchange.request);
 		end_connection(exchange, 30);
 	end

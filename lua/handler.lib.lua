@@ -1,15 +1,16 @@
--- The way of an HTTP request: framing, origin, credentials, what it asks for, answer.
+-- Handles an HTTP request: checks framing, origin and credentials, does the work, and writes the answer.
 --
--- What belongs to one request is in one table, the exchange:
+-- All data of one request is in one table, the exchange:
 --   request, response   Prosody's
---   headers, ip         of the request
+--   headers, ip         headers and client address of the request
 --   path, query         as they were in the request line
---   body                until it is not needed any more; false if it is larger than Prosody reads
+--   body                nil once it is not needed; false if it is larger than Prosody reads
 --   id                  its name in the log (X-Request-Id)
 --   native              the request in the native half (src/binding/request.rs)
---   format, parameters  what the query says: the format of another program, and all that it says of the message, as text
---   sender              once it is known (auth.lib.lua)
---   sent, kept_answer, failure, give_up, is_abandoned   see sending.lib.lua
+--   format, parameters  from the query: the format of another program, and the fields of the message, as text
+--   sender              nil until the credentials are verified (auth.lib.lua)
+--   wants_receipt, takes_files   whether its messages ask for receipts, and whether files can be uploaded
+--   has_sent, kept_answer, failure, give_up, is_abandoned   see sending.lib.lua
 
 local now = require "util.time".monotonic;
 
@@ -37,7 +38,7 @@ local function new_exchange(event) --> exchange
 	local exchange = {
 		request = request; response = response; headers = request.headers; ip = request.ip; body = request.body;
 		path = request.url.path; query = request.url.query; id = log.id_of(request, response);
-		sender = nil; -- room for it and the other fields: a table that grows costs time
+		sender = nil; -- reserves space for this and the other fields: growing the table later costs time
 	};
 	exchange.native = host:request(exchange);
 	if request.body then request.body = nil; end -- Prosody keeps the request as long as its connection is open
@@ -53,7 +54,7 @@ local function refusal(exchange, problem) --> answer
 	return { status_code = status; headers = headers; body = body };
 end
 
--- mod_http allows every origin, and its setting for one app cannot be undone (unloaded, it raises an error). Without
+-- mod_http allows every origin, and its setting for one app cannot be undone (it raises an error when the app is unloaded). Without
 -- post_msg_allow_origins, a page of another site may not read an answer.
 local function set_origins(response)
 	local headers = response.headers;
@@ -65,8 +66,8 @@ local function set_origins(response)
 	end
 end
 
--- A client whose requests were refused too often waits for its answer. The connection ends with it, so that no other request
--- waits: a proxy sends the requests of many clients on one connection.
+-- A client whose requests were refused too often waits for its answer. The connection ends with the answer, so that no other
+-- request waits: a proxy sends the requests of many clients on one connection.
 local function slow_down(exchange) --> whether the connection is closed
 	local seconds = exchange.native:refuse();
 	if not seconds then return false; end
@@ -96,30 +97,30 @@ local function record(exchange, answer, problem, seconds)
 	if not detail and status >= 400 then detail = "as the first time (Idempotency-Key)"; end
 	count_request(1, status);
 	time_answer(seconds);
-	log.answered(exchange, status, detail, seconds);
+	log.log_answer(exchange, status, detail, seconds);
 end
 
--- A handler of mod_http. `handle(exchange)` returns an answer, which is a status or { status_code, headers, body }; or nil and a
+-- Makes a handler for mod_http. `handle(exchange)` returns an answer, which is a status or { status_code, headers, body }; or nil and a
 -- problem.
-local function answering(handle) --> function (event)
+local function new_handler(handle) --> function (event)
 	return function (event)
 		local request, response = event.request, event.response;
 		if server.is_discarded(request) then return server.end_discarded(request, response); end
-		local begun = now();
+		local start_time = now();
 		local exchange = new_exchange(event);
 		set_origins(response);
 		server.on_client_gone(response, function () sending.abandon(exchange); end);
 		connections.yield_to_timers(request.conn);
 		local answer, problem = handle(exchange);
 		answer = conclude(exchange, answer, problem);
-		record(exchange, answer, problem, now() - begun);
+		record(exchange, answer, problem, now() - start_time);
 		server.forget_client(response);
 		return write_long(response, answer) or answer;
 	end;
 end
 
--- A browser sends the password that it remembers with whatever a page of another site makes it post. A challenge would make
--- it ask for one.
+-- A page of another site can make the browser post here, and the browser then adds the password that it remembers. A challenge would
+-- make the browser ask its user for a password.
 local function check_origin(exchange) --> true; or nil, problem
 	local headers = exchange.headers;
 	local origin = headers.origin;
@@ -144,8 +145,8 @@ local function check_format(exchange) --> true; or nil, problem
 	return true;
 end
 
--- Looks at framing, origin and credentials before `handle`: in the order of the contract.
-local function identified(handle) --> function (exchange)
+-- Returns a function that checks framing, origin and credentials, in this order, and then calls `handle`.
+local function with_sender(handle) --> function (exchange)
 	return function (exchange)
 		local ok, problem = framing.check(exchange);
 		if not ok then return nil, problem; end
@@ -163,7 +164,7 @@ local function identified(handle) --> function (exchange)
 	end
 end
 
-local faults = {}; -- template → its fault, as the log has it already
+local faults = {}; -- template → its fault that was logged last
 
 local function note_fault(name, fault)
 	if faults[name] ~= fault then
@@ -178,7 +179,7 @@ local function post(exchange) --> answer; or nil, problem
 	local key = exchange.headers.idempotency_key;
 	local answer, problem;
 	if key then
-		answer, problem = idempotency.once(exchange, key, sending.send);
+		answer, problem = idempotency.send_once(exchange, key, sending.send);
 	else
 		answer, problem = sending.send(exchange);
 	end
@@ -191,25 +192,25 @@ local function post(exchange) --> answer; or nil, problem
 end
 
 -- The methods of a path.
-local function allowed(exchange) --> string
+local function allowed_methods(exchange) --> string
 	return (page_files.has(exchange) and "GET, HEAD, " or "").."OPTIONS, POST";
 end
 
 -- Answers a request that mod_http has no route for.
 local function refuse_method(exchange) --> nil, problem
 	framing.check_method(exchange);
-	return nil, problems.new("method_not_allowed", nil, { headers = { allow = allowed(exchange) } });
+	return nil, problems.new("method_not_allowed", nil, { headers = { allow = allowed_methods(exchange) } });
 end
 
 local function options(exchange) --> answer
 	return {
 		status_code = 200;
-		headers = { allow = allowed(exchange); accept = native.media_types; accept_post = native.media_types };
+		headers = { allow = allowed_methods(exchange); accept = native.media_types; accept_post = native.media_types };
 		body = "";
 	};
 end
 
 return {
-	post = answering(identified(post)); options = answering(options); refuse_method = answering(refuse_method);
-	answering = answering; identified = identified;
+	post = new_handler(with_sender(post)); options = new_handler(options); refuse_method = new_handler(refuse_method);
+	new_handler = new_handler; with_sender = with_sender;
 };

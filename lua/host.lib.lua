@@ -1,4 +1,4 @@
--- This host, as the native half knows it.
+-- The native half's object for this host.
 
 local saslprep = require "util.encodings".stringprep.saslprep;
 local jid = require "util.jid";

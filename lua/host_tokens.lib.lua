@@ -8,6 +8,6 @@ local turns = module.import "turns";
 
 local tokens = token_store.new(module, { new_token = native.new_token; limit = config.token_limit; in_slices = turns.in_slices });
 
-counters.register("token_uses", function () return tokens.uses.waiting; end);
+counters.register("token_uses", function () return tokens.uses.waiting_timers; end);
 
 return tokens;

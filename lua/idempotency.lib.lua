@@ -10,21 +10,21 @@ local native = module.import "native";
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
 
-local small = 4096; -- bytes of a body that is hashed in one call
+local small_body = 4096; -- bytes of a body that is hashed in one call
 local longest_answer = 16 * 1024; -- bytes of an answer's body that is kept
 
-local under_way = setmetatable({}, { __mode = "v" }); -- name of a key → coroutine of its request
+local running_requests = setmetatable({}, { __mode = "v" }); -- name of a key → coroutine of its request
 
--- A request that has raised an error is dead, and blocks its key no longer.
-local function is_under_way(name) --> boolean
-	local worker = under_way[name];
+-- A request that has raised an error is dead, and does not block its key.
+local function is_running(name) --> boolean
+	local worker = running_requests[name];
 	return worker ~= nil and coroutine.status(worker) ~= "dead";
 end
 
 counters.register("requests_with_keys", function ()
 	local count = 0;
-	for name in pairs(under_way) do
-		if is_under_way(name) then count = count + 1; end
+	for name in pairs(running_requests) do
+		if is_running(name) then count = count + 1; end
 	end
 	return count;
 end);
@@ -33,13 +33,13 @@ local function is_valid(key) --> boolean
 	return #key >= 1 and #key <= 255 and not key:find("[^\33-\126]");
 end
 
--- What a request has to have in common with a repeated one, except the body.
+-- The parts of a request, except the body, that a repeated request must have too.
 local function head_of(exchange) --> string
 	local headers, parameters = exchange.headers, exchange.parameters;
 	local path, media_type, coding = exchange.path, headers.content_type or "", headers.content_encoding or "";
 	if parameters and parameters ~= "" then path = path.."?"..parameters; end
-	local seen = exchange.format and exchange.native:seen_headers();
-	if seen and seen ~= "" then path = path.."\n"..seen; end
+	local seen_headers = exchange.format and exchange.native:seen_headers();
+	if seen_headers and seen_headers ~= "" then path = path.."\n"..seen_headers; end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- the name of a file
 	return #path..":"..path..#media_type..":"..media_type..#coding..":"..coding;
 end
@@ -47,7 +47,7 @@ end
 local function fingerprint(exchange) --> string, or nil if the request cannot go on
 	local body = exchange.body;
 	local head = head_of(exchange)..#body..":";
-	if #body <= small then
+	if #body <= small_body then
 		return sha256(head..body, true);
 	end
 	local digest = native.digest();
@@ -55,7 +55,7 @@ local function fingerprint(exchange) --> string, or nil if the request cannot go
 	return feed(digest, body, exchange.sender.account) and digest:finish() or nil;
 end
 
--- What is kept instead of an answer that is too large: a sentence, in the form that the client asked for.
+-- Replaces an answer that is too large to keep by a sentence, in the media type that the client accepts.
 local function replacement(answer, exchange) --> answer
 	local problem = problems.of_status(answer.status_code, "the first answer to this Idempotency-Key was too large to be kept; nothing was sent again");
 	local kept = { status_code = problem.status; headers = { preference_applied = answer.headers.preference_applied } };
@@ -76,36 +76,37 @@ local function answer_to_keep(answer, exchange) --> answer
 end
 
 -- Looks for the first request with a key.
-local function find_first(exchange, name, print) --> entry, or nil if this request is the first; or nil, problem
+local function find_first(exchange, name, request_hash) --> entry, or nil if this request is the first; or nil, problem
 	local entry, err = key_store.find(name, exchange.sender);
 	if err then
 		module:log("error", "Idempotency keys cannot be read: %s", err);
-		return nil, problems.new("unavailable", "the server cannot tell now whether this Idempotency-Key was used; try again");
-	elseif entry and entry.fingerprint ~= print then
+		return nil, problems.new("unavailable", "the server cannot check now whether this Idempotency-Key was used; try again");
+	elseif entry and entry.fingerprint ~= request_hash then
 		return nil, problems.new("unprocessable", "this Idempotency-Key was used for another request; use a new one");
 	end
 	return entry;
 end
 
-local function check_room(name) --> true if another key can be kept; or nil, problem
+local function check_limits(name) --> true if another key can be kept; or nil, problem
 	if key_store.is_full(name) then
 		return nil, problems.new("unavailable", "too many idempotency keys of this account are kept; try again later, or without a key");
 	end
-	local seconds = key_store.blocked_for();
+	local seconds = key_store.seconds_until_free();
 	if seconds then
 		return nil, problems.new("unavailable", "idempotency keys cannot be stored now; try again", { retry_after = seconds });
 	end
 	return true;
 end
 
-local function send_and_keep(exchange, name, print, send) --> answer; or nil, problem
+local function send_and_keep(exchange, name, request_hash, send) --> answer; or nil, problem
 	local answer, problem = send(exchange);
-	if exchange.sent then
+	if exchange.has_sent then
 		local kept = answer or exchange.kept_answer;
-		-- A key that is kept before the messages have left this process could outlive them, if Prosody is killed.
+		-- If Prosody were killed after the key is stored and before the messages have left this process, the key would survive, and the
+		-- messages would not.
 		scheduler.flush(exchange.sender.account);
 		key_store.keep(name, exchange.sender, {
-			time = os.time(); fingerprint = print;
+			time = os.time(); fingerprint = request_hash;
 			problem = not kept and problem or nil; answer = answer_to_keep(kept, exchange);
 		});
 	end
@@ -113,34 +114,34 @@ local function send_and_keep(exchange, name, print, send) --> answer; or nil, pr
 end
 
 local function answer_once(exchange, name, send) --> answer; or nil, problem
-	local print = fingerprint(exchange);
-	if not print then return nil, problems.new("unloaded"); end
-	local entry, problem = find_first(exchange, name, print);
+	local request_hash = fingerprint(exchange);
+	if not request_hash then return nil, problems.new("unloaded"); end
+	local entry, problem = find_first(exchange, name, request_hash);
 	if entry then
 		return entry.answer, entry.problem;
 	elseif problem then
 		return nil, problem;
 	end
 	local ok;
-	ok, problem = check_room(name);
+	ok, problem = check_limits(name);
 	if not ok then return nil, problem; end
-	return send_and_keep(exchange, name, print, send);
+	return send_and_keep(exchange, name, request_hash, send);
 end
 
--- Sends a request once. `send(exchange)` returns as this function does. After it, `exchange.sent` says whether anything was sent; if
--- the request has a problem, `exchange.kept_answer` is the answer for a client that asks again.
-local function once(exchange, key, send) --> answer; or nil, problem
+-- Sends a request once. `send(exchange)` returns the same values as this function. It sets `exchange.has_sent`: whether any message was
+-- sent. If the request has a problem, `exchange.kept_answer` is the answer for a repeated request.
+local function send_once(exchange, key, send) --> answer; or nil, problem
 	if not is_valid(key) then
 		return nil, problems.new("malformed", "Idempotency-Key is 1 to 255 visible ASCII characters");
 	end
 	local name = key_store.name_of(exchange.sender, key);
-	if is_under_way(name) then
+	if is_running(name) then
 		return nil, problems.new("conflict", "another request with this Idempotency-Key has no answer yet; wait for it");
 	end
-	under_way[name] = coroutine.running();
+	running_requests[name] = coroutine.running();
 	local answer, problem = answer_once(exchange, name, send);
-	under_way[name] = nil;
+	running_requests[name] = nil;
 	return answer, problem;
 end
 
-return { once = once };
+return { send_once = send_once };

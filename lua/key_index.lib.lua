@@ -1,4 +1,4 @@
--- In-memory index of stored idempotency keys: a new key needs no look-up in the storage, and each account's keys are counted.
+-- In-memory index of stored idempotency keys. It saves a storage lookup for new keys, and counts the keys of each account.
 --
 -- A key's name is the hash of its account (16 hexadecimal digits), a hyphen, and a hash (64 digits). Days are counted since the epoch.
 
@@ -22,31 +22,31 @@ local function split(name) --> key in the table of a day, key in the table below
 end
 
 function key_index:add(day, name)
-	local first, digits = split(name);
-	if not digits then return; end
+	local first_digits, other_digits = split(name);
+	if not other_digits then return; end
 	local names = self.days[day] or {};
 	self.days[day] = names;
 	if self.is_shared then return; end
-	local place = names[first] or {};
-	names[first] = place;
-	place[digits] = true;
+	local place = names[first_digits] or {};
+	names[first_digits] = place;
+	place[other_digits] = true;
 end
 
--- Whether the store may have a key. If not, it need not be asked.
+-- Whether the store may have a key. If not, no lookup is needed.
 function key_index:may_have(day, name) --> boolean
 	if not self.is_complete then return true; end
-	local first, digits = split(name);
+	local first_digits, other_digits = split(name);
 	local names = self.days[day];
-	return names ~= nil and names[first] ~= nil and names[first][digits] ~= nil;
+	return names ~= nil and names[first_digits] ~= nil and names[first_digits][other_digits] ~= nil;
 end
 
 -- Days after `day` that have keys, which were stored before the clock was set back.
 function key_index:days_after(day) --> list
-	local later = {};
+	local days = {};
 	for other in pairs(self.days) do
-		if other > day then later[#later + 1] = other; end
+		if other > day then days[#days + 1] = other; end
 	end
-	return later;
+	return days;
 end
 
 function key_index:drop_before(day)

@@ -1,6 +1,6 @@
 -- Owners of idempotency keys. An account has a random id in the store of its host, under its own name, so that Prosody deletes the id
--- with the account, even if this module is not loaded. A key belongs to the account whose id its entry has: a new account of the same
--- name does not get the answers of the deleted one.
+-- with the account, even if this module is not loaded. The entry of a key has the id of its account, so a new account of the same name does
+-- not get the answers of the deleted one.
 
 local new_id = require "util.id".medium;
 
@@ -11,9 +11,9 @@ local open_store = module.import "store".open;
 local hosts = prosody.hosts;
 
 local store_name = "post_msg_keys"; -- the name of an entry here cannot be that of a key
-local trusted_for = 5; -- seconds for which an id is not read again
+local trust_seconds = 5; -- seconds for which an id is not read again
 
-local ids = expiring_cache.new(1000, trusted_for); -- account → id
+local ids = expiring_cache.new(1000, trust_seconds); -- account → id
 
 local function store_of(host) --> store; or nil, problem
 	if host == module.host then return open_store(module, store_name); end
@@ -22,7 +22,8 @@ local function store_of(host) --> store; or nil, problem
 	return store;
 end
 
--- Whether the storage can hold an id for a sender: not if its host was deactivated meanwhile, nor under a name that a key may have.
+-- Whether the storage can hold an id for a sender. It cannot if the sender's host was deactivated meanwhile, or if the username looks like
+-- the name of a key.
 local function can_have_id(sender) --> boolean
 	return hosts[sender.host] ~= nil and not sender.username:find("^%d+%-%w+%-%w+$");
 end
@@ -39,8 +40,8 @@ local function read(sender, make) --> id or nil; or nil and an error
 	return entry and entry.id;
 end
 
--- The id of a sender's account; `make`: whether to make a missing id. A key without an owner is of an earlier version, or
--- the id could not be stored.
+-- The id of a sender's account; `make`: whether to make a missing id. A key has no owner if an earlier version stored it, or
+-- if the id could not be stored.
 local function find(sender, make) --> id or nil; or nil and an error
 	local id = ids:get(sender.account);
 	if id then return id; end

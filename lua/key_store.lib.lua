@@ -1,6 +1,6 @@
 -- The entries of idempotency keys: an answer, or a problem, for each key. An entry is named by the day on which it was made and the
--- key's name, so that a look-up costs the same for any number of keys, and old days are found by their names. What the store does not
--- take stays in memory until it does.
+-- key's name, so that a look-up costs the same for any number of keys, and tidying finds old entries by their names. An entry that the
+-- store does not accept stays in memory until the store accepts it.
 
 local cache = require "util.cache";
 local sha256 = require "util.hashes".sha256;
@@ -11,20 +11,20 @@ local open_store = module.import "store".open;
 local scheduler = module.import "scheduler";
 local turns = module.import "turns";
 
-local kept_for = 24 * 60 * 60; -- seconds
-local most_keys = 100000; -- of an account
-local most_unstored = 1000;
-local tidied_every = 60 * 60; -- seconds
-local stored_again_every = 5; -- seconds
+local validity = 24 * 60 * 60; -- seconds
+local max_keys = 100000; -- of an account
+local max_unstored = 1000;
+local tidy_interval = 60 * 60; -- seconds
+local retry_interval = 5; -- seconds
 
 local store = open_store(module, "post_msg_keys");
 local index = key_index.new(store.shared);
-local unstored = cache.new(most_unstored); -- name of a key → entry that the store has not taken
-local is_storing_again = false;
-local keeps_nothing = false; -- whether the storage is "none"
+local unstored_entries = cache.new(max_unstored); -- name of a key → entry that is not stored yet
+local is_retrying = false;
+local is_storage_none = false; -- whether the storage is "none"
 
 local function day_of(time) --> days since the epoch
-	return math.floor(time / kept_for);
+	return math.floor(time / validity);
 end
 
 local function entry_name(day, name) --> name in the store
@@ -50,14 +50,14 @@ local function name_of(sender, key) --> string
 end
 
 local function is_valid(entry, time) --> boolean
-	return entry ~= nil and entry.time ~= nil and time - entry.time < kept_for;
+	return entry ~= nil and entry.time ~= nil and time - entry.time < validity;
 end
 
 local function read(day, name, time) --> entry or nil; or nil and an error
 	if not index:may_have(day, name) then return nil; end
 	local entry, err = store:get(entry_name(day, name));
 	if is_valid(entry, time) then return entry; end
-	keeps_nothing = entry ~= nil and entry.time == nil;
+	is_storage_none = entry ~= nil and entry.time == nil;
 	return nil, not entry and err or nil;
 end
 
@@ -71,8 +71,8 @@ end
 
 local function find(name) --> entry or nil; or nil and an error
 	local time = os.time();
-	local in_memory = unstored:get(name);
-	if is_valid(in_memory, time) then return in_memory; end
+	local unstored_entry = unstored_entries:get(name);
+	if is_valid(unstored_entry, time) then return unstored_entry; end
 	for _, day in ipairs(possible_days(time)) do
 		local entry, err = read(day, name, time);
 		if entry or err then return entry, err; end
@@ -94,22 +94,22 @@ local function store_entry(name, entry) --> true; or nil and an error
 	return store:set(entry_name(day_of(entry.time), name), entry);
 end
 
--- Stores what the store did not take, until it takes all.
-local function store_again()
+-- Tries again to store the entries in memory, until all are stored.
+local function retry()
 	local has_failed;
 	turns.in_slices(function ()
-		local name = unstored:tail();
+		local name = unstored_entries:tail();
 		if not name then
-			is_storing_again = false;
+			is_retrying = false;
 			module:log("info", "All idempotency keys are stored again");
 		elseif has_failed then
-			module:add_timer(stored_again_every, store_again);
+			module:add_timer(retry_interval, retry);
 			return nil;
 		end
 		return name;
 	end, function (name)
-		if store_entry(name, unstored:get(name)) then
-			unstored:set(name, nil);
+		if store_entry(name, unstored_entries:get(name)) then
+			unstored_entries:set(name, nil);
 		else
 			has_failed = true;
 		end
@@ -120,12 +120,12 @@ local function keep(name, entry)
 	index:add(day_of(entry.time), name);
 	local ok, err = store_entry(name, entry);
 	if not ok then
-		if not is_storing_again then
-			is_storing_again = true;
-			module:log("warn", "Idempotency keys cannot be stored, and are forgotten if Prosody ends before they are: %s", err);
-			module:add_timer(stored_again_every, store_again);
+		if not is_retrying then
+			is_retrying = true;
+			module:log("warn", "Idempotency keys cannot be stored, and are lost if Prosody ends before they are stored: %s", err);
+			module:add_timer(retry_interval, retry);
 		end
-		unstored:set(name, entry);
+		unstored_entries:set(name, entry);
 	end
 	index:count_one(account_hash_of(name));
 end
@@ -149,15 +149,15 @@ end
 
 -- Deletes the entries of old days, and indexes all others.
 local function tidy()
-	local first = day_of(os.time()) - 1;
-	index:drop_before(first);
-	for name, entry in unstored:items() do
-		if not is_valid(entry, os.time()) then unstored:set(name, nil); end
+	local first_day = day_of(os.time()) - 1;
+	index:drop_before(first_day);
+	for name, entry in unstored_entries:items() do
+		if not is_valid(entry, os.time()) then unstored_entries:set(name, nil); end
 	end
 	local counts = {};
 	each_entry(function (text)
 		local day, name, account_hash = split_entry_name(text);
-		if day and day < first then
+		if day and day < first_day then
 			store:set(text, nil);
 		elseif day then
 			index:add(day, name);
@@ -166,13 +166,13 @@ local function tidy()
 	end, function () index:complete(counts); end);
 end
 
--- Deletes the entries of a deleted account. None of them is valid any longer, so this may take its time.
+-- Deletes the entries of a deleted account. They are not valid any more, so this may take long.
 local function forget_account(event)
 	local account = event.username.."@"..event.host;
 	local hash = hash_account(account);
 	key_owners.forget(account);
-	for name in unstored:items() do
-		if account_hash_of(name) == hash then unstored:set(name, nil); end
+	for name in unstored_entries:items() do
+		if account_hash_of(name) == hash then unstored_entries:set(name, nil); end
 	end
 	if index:count_of(hash) == 0 then return; end
 	index:forget(hash);
@@ -183,21 +183,21 @@ end
 
 -- Whether an account has as many keys as it may have. `name` is the name of a key of the account.
 local function is_full(name) --> boolean
-	return index:count_of(account_hash_of(name)) >= most_keys;
+	return index:count_of(account_hash_of(name)) >= max_keys;
 end
 
--- How long no further key can be kept.
-local function blocked_for() --> seconds; nil if a key can be kept now
-	return unstored:count() >= most_unstored and not keeps_nothing and stored_again_every or nil;
+-- The seconds until another key can be kept.
+local function seconds_until_free() --> seconds; nil if a key can be kept now
+	return unstored_entries:count() >= max_unstored and not is_storage_none and retry_interval or nil;
 end
 
 local function count() --> number of all keys, approximately
 	return index:count();
 end
 
--- A reload of the module hands over the entries that are not stored.
+-- On a reload, the new module takes over the entries that are not stored.
 local function save() --> entries
-	return unstored;
+	return unstored_entries;
 end
 
 local function restore(entries)
@@ -205,9 +205,9 @@ local function restore(entries)
 end
 
 module:hook_global("user-deleted", forget_account);
-scheduler.add_timer(0, function () tidy(); return tidied_every; end);
+scheduler.add_timer(0, function () tidy(); return tidy_interval; end);
 
 return {
-	name_of = name_of; find = find_of_sender; keep = keep_of_sender; is_full = is_full; blocked_for = blocked_for; count = count;
+	name_of = name_of; find = find_of_sender; keep = keep_of_sender; is_full = is_full; seconds_until_free = seconds_until_free; count = count;
 	save = save; restore = restore;
 };

@@ -3,8 +3,8 @@
 local connections = module.import "connections";
 local server = module.import "prosody";
 
--- Bytes of a body that is written at once. Prosody keeps what a client does not read, and goes on with the client's next request:
--- with long answers, a few bytes of requests would fill the memory.
+-- A body of at most so many bytes is written at once. Prosody buffers an answer that the client does not read, and handles the client's
+-- next request: with long answers, a few short requests would fill the memory.
 local longest_at_once = 4096;
 local longest_piece = 32 * 1024; -- bytes
 
@@ -15,19 +15,19 @@ end
 
 -- A text as `send_file` reads it.
 local function pieces_of(text)
-	local at = 1;
+	local position = 1;
 	return {
 		read = function ()
-			local piece = text:sub(at, at + longest_piece - 1);
-			at = at + #piece;
+			local piece = text:sub(position, position + longest_piece - 1);
+			position = position + #piece;
 			return piece ~= "" and piece or nil;
 		end;
 		close = function () text = ""; end;
 	};
 end
 
--- Writes an answer if it is long: each piece when the client has taken the one before; the client's next request waits until then.
--- Prosody 13.0.1 loses what is beyond 4 MiB of a text, and a long text would hold the event loop.
+-- Writes an answer if it is long: each piece when the client has received the one before. The client's next request waits until the end.
+-- Prosody 13.0.1 loses the part of a text after 4 MiB, and a long text would block the event loop.
 local function write(response, answer) --> true; or nil if the answer is short
 	if not is_long(answer) then return nil; end
 	local body, conn = answer.body, response.conn;
@@ -41,7 +41,7 @@ local function write(response, answer) --> true; or nil if the answer is short
 	for name, value in pairs(answer.headers) do response.headers[name] = value; end
 	response.headers.content_length = ("%d"):format(length);
 	server.send_file(response, body, function ()
-		body:close(); -- its memory is not Lua's
+		body:close(); -- the native half's memory: Lua's garbage collector does not see it
 		connections.read_rest(conn);
 	end);
 	return true; -- if the client has gone, nil would have the event go on to the handler of "POST /*"

@@ -1,10 +1,10 @@
 -- The metrics, as mod_http_openmetrics shows them: prosody_mod_post_msg__NAME. Each is declared here and nowhere else; the table in
--- docs/monitoring.md shows the same. No label contains an address, or any other text from a client.
+-- docs/monitoring.md has the same metrics. No label contains an address, or any other text from a client.
 
 local unpack = table.unpack or unpack; -- COMPAT Lua 5.1
 
 -- `values`: the values of each label, if they are known. A metric with such values is shown from the start, as 0.
-local declared = {
+local declarations = {
 	{
 		type = "counter"; name = "requests"; labels = { "status" }; help = "HTTP requests answered, by status";
 		values = { {
@@ -45,7 +45,7 @@ local declared = {
 };
 
 local families, values = {}, {};
-for _, metric in ipairs(declared) do
+for _, metric in ipairs(declarations) do
 	families[metric.name] = module:metric(metric.type, metric.name, metric.unit or "", metric.help, metric.labels or {},
 		metric.buckets and { buckets = metric.buckets } or nil);
 	values[metric.name] = metric.values;
@@ -54,13 +54,13 @@ end
 -- > function (count, label), or function (count, label, label), by the labels of the metric
 local function counter(name)
 	local family = families[name];
-	local known = {}; -- first label → second label, or "" → metric with these labels
+	local metrics_by_label = {}; -- first label → second label, or "" → metric with these labels
 	local function metric_of(first, second)
-		known[first] = known[first] or {};
-		local metric = known[first][second or ""];
+		metrics_by_label[first] = metrics_by_label[first] or {};
+		local metric = metrics_by_label[first][second or ""];
 		if not metric then
 			metric = second and family:with_labels(tostring(first), second) or family:with_labels(tostring(first));
-			known[first][second or ""] = metric;
+			metrics_by_label[first][second or ""] = metric;
 		end
 		return metric;
 	end
@@ -85,18 +85,17 @@ local function gauge(name) --> function (value)
 	return function (value) metric:set(value); end
 end
 
--- Shows gauges. `read`: the name of a gauge → function that returns its value when the metrics are collected. `before` is called before
--- they are.
+-- Sets gauges each time Prosody collects metrics. `read`: the name of a gauge → function that returns its value. `before` is called first.
 local function show(read, before) --> function that sets all gauges to 0
-	local shown = {};
-	for name, value_of in pairs(read) do shown[gauge(name)] = value_of; end
+	local setters = {};
+	for name, value_of in pairs(read) do setters[gauge(name)] = value_of; end
 	module:hook_global("stats-update", function ()
 		before();
-		for set, value_of in pairs(shown) do set(value_of()); end
+		for set, value_of in pairs(setters) do set(value_of()); end
 	end);
 	return function ()
-		for set in pairs(shown) do set(0); end
+		for set in pairs(setters) do set(0); end
 	end
 end
 
-return { declared = declared; counter = counter; histogram = histogram; show = show };
+return { declarations = declarations; counter = counter; histogram = histogram; show = show };

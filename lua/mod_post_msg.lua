@@ -1,21 +1,21 @@
 -- mod_post_msg: sends XMPP messages that are posted over HTTP.
 --
--- This file has the routes and the lifecycle of the module, nothing else. The other files, from the top down: each imports only
+-- This file has only the routes and the lifecycle of the module. The list shows the other files, from the top down: each imports only
 -- files below it, on its first lines, and returns a table of functions. `make check` compares this map with the imports.
 --
 -- HTTP requests
 --   handler                                  a request from Prosody's HTTP server to its answer
---   dry_run, commands, token_requests        what the page and chat clients (XEP-0050) ask for
+--   dry_run, commands, token_requests        requests of the page and commands of chat clients (XEP-0050)
 --   page_files, json_answer                  files of the page; its answers
 --   framing, long_answer, connections        the request's body; answers in pieces; connections while requests wait
 --
 -- Messages
 --   sending                                  all messages of a request, and the answer
 --   compose                                  reads the messages of a request, by the native half
---   delivery, new_servers                    routes a message, takes its bounce or receipt
+--   delivery, new_servers                    routes a message, receives its bounce or receipt
 --   rooms, occupant, room_events             the same for rooms (XEP-0045)
---   occupants, nicknames, room_messages      who is in which room, and what is said there
---   outcome_list, outcomes                   what became of messages
+--   occupants, nicknames, room_messages      senders in rooms, their nicknames and messages
+--   outcome_list, outcomes                   the result of each message
 --   uploads, upload_request, upload_slot, upload_service   files to an upload service (XEP-0363)
 --   sessions, host_events                    a session for a sender; events of hosts
 --   idempotency, key_store, key_index, key_owners   answers of repeated requests
@@ -33,28 +33,28 @@
 --
 -- Sending tokens
 --   token_store, token_index, token_uses     where they are stored
---   token_spec, token_rows, token_rates      what one may be; how one is shown; how many messages one may send
+--   token_spec, token_rows, token_rates      rules for their fields; texts to show them; limits of messages a minute
 --   command_texts                            texts of the forms, in each language
 --
--- What all of them use
+-- Used by all files above
 --   feed, scheduler, turns                   waits, and long work in slices of the event loop
 --   host, templates, native                  the native half: src/binding.rs
---   config, settings, loader                 the settings of this host; what can be set; finds the native half
---   request_log, metrics, counters           what administrators see; what the tests count
+--   config, settings, loader                 the settings of this host; declarations of settings; finds the native half
+--   request_log, metrics, counters           logs and metrics for administrators; counts for the tests
 --   guard, workers, store                    calls that may raise errors; concurrent work; storage
 --   problems                                 why a request is refused or a message failed
 --   expiring_cache, rates, queue             data structures
---   loopback, display                        addresses of this machine; texts of others on one line
+--   loopback, display                        addresses of this machine; foreign texts on one line
 --   prosody                                  everything that is private to Prosody
 
--- Loads a file of this module once on each host. A file that imports itself, through others, is a defect.
-local imported = {};
+-- Loads a file of this module once on each host. A circle of imports is a defect.
+local files = {};
 function module.import(name)
-	local file = imported[name];
+	local file = files[name];
 	if file == nil then
-		imported[name] = false;
+		files[name] = false;
 		file = module:require(name);
-		imported[name] = file;
+		files[name] = file;
 	end
 	return file or error("a circle of imports leads to "..name);
 end
@@ -88,7 +88,7 @@ if config.auth_mechanisms:contains("Token") then
 	commands.provide_all();
 end
 
-local get = handler.answering(page_files.get);
+local get = handler.new_handler(page_files.get);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
 scheduler.add_timer(60 * 60, function ()
@@ -98,13 +98,13 @@ end);
 
 local routes = {
 	["POST"] = handler.post; ["POST /*"] = handler.post;
-	["POST /@try"] = handler.answering(handler.identified(dry_run.try));
-	["POST /@tokens"] = handler.answering(handler.identified(token_requests.manage));
+	["POST /@try"] = handler.new_handler(handler.with_sender(dry_run.try));
+	["POST /@tokens"] = handler.new_handler(handler.with_sender(token_requests.manage));
 };
 for _, path in ipairs(page_files.paths) do
 	routes["GET"..path], routes["HEAD"..path] = get, get;
 end
--- mod_http has a handler of OPTIONS for every path that has none.
+-- mod_http answers OPTIONS itself on each path without a handler for it.
 local options = {};
 for route in pairs(routes) do options[route:gsub("^%u+", "OPTIONS")] = handler.options; end
 for route, handle in pairs(options) do routes[route] = handle; end
@@ -119,10 +119,10 @@ module:provides("http", {
 	};
 });
 
-local place = " "..module:get_option_string("http_host", module.host)..server.base_path(module.host);
+local url_prefix = " "..module:get_option_string("http_host", module.host)..server.base_path(module.host);
 server.hook_unrouted(function (event_name, event)
 	local method, rest = event_name:match("^(%w+)(.*)$");
-	if method and rest:sub(1, #place) == place and (rest == place or rest:sub(#place + 1, #place + 1) == "/") then
+	if method and rest:sub(1, #url_prefix) == url_prefix and (rest == url_prefix or rest:sub(#url_prefix + 1, #url_prefix + 1) == "/") then
 		return handler.refuse_method(event);
 	end
 end);

@@ -1,5 +1,5 @@
 -- An occupant: a sender in a room (XEP-0045), with its messages (room_messages.lib.lua). It joins under a resource that no client of
--- the account has, speaks, waits until the room reflects what it has said, lingers, and leaves.
+-- the account has, sends its messages, waits until the room reflects them, stays for a while, and leaves.
 
 local resourceprep = require "util.encodings".stringprep.resourceprep;
 local new_suffix = require "util.id".tiny;
@@ -20,8 +20,8 @@ local turns = module.import "turns";
 
 local hosts = prosody.hosts;
 
-local patience = 20; -- seconds for a room to answer
-local most_tries = 5; -- nicknames that are tried in one join
+local patience = 20; -- seconds to wait for an answer of a room
+local max_tries = 5; -- nicknames that are tried in one join
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
@@ -36,8 +36,8 @@ local function new(sender, room, receive) --> occupant
 		address = address; account = sender.account; room = room; session = sessions.new(sender, address, receive);
 		messages = new_messages();
 		wanted_nick = config.nick or sender.username; number = 0; tries = 0; -- of nicknames
-		joined = false; spoke = now();
-		-- nick: its nickname in the room, once it has begun to join; speaking: whether it is saying its messages
+		joined = false; spoke_at = now();
+		-- nick: its nickname in the room, or nil before it joins; is_speaking: whether it is sending its messages
 	}, occupant);
 end
 
@@ -65,7 +65,7 @@ end
 
 -- Leaving
 
--- Ends an occupant that has left the room, or was never in it. Its messages fail with this problem.
+-- Ends an occupant that is not in the room (any more). Its messages fail with this problem.
 function occupant:close(problem)
 	if not occupants.contains(self) then return; end
 	self.joined = false;
@@ -87,13 +87,13 @@ function occupant:leave(problem)
 	end
 end
 
--- Leaves after `seconds`, or as soon as the occupant waits for nothing and has said nothing for as long as it lingers.
+-- Leaves after `seconds`. If the occupant is busy then, or has spoken within the last post_msg_room_linger seconds, it stays longer.
 function occupant:linger(seconds)
 	self.leave_timer = timer.add_task(seconds, function ()
 		self.leave_timer = nil;
-		local left = self.spoke + config.room_linger - now();
-		if left > 0 or self:is_busy() then
-			self:linger(math.max(left, 1));
+		local seconds_left = self.spoke_at + config.room_linger - now();
+		if seconds_left > 0 or self:is_busy() then
+			self:linger(math.max(seconds_left, 1));
 		else
 			self:leave(problems.new("unloaded"));
 		end
@@ -111,10 +111,10 @@ end
 -- Takes the next nickname that no other occupant of this module has in the room. The last nickname that is tried is random, so that
 -- nobody can occupy all of them in advance.
 function occupant:take_next_nick() --> boolean
-	if self.tries == most_tries then return false; end
+	if self.tries == max_tries then return false; end
 	self.tries = self.tries + 1;
 	local nick = self.wanted_nick;
-	if self.tries == most_tries then
+	if self.tries == max_tries then
 		nick = nick.."-"..new_suffix():lower();
 	else
 		repeat
@@ -126,7 +126,7 @@ function occupant:take_next_nick() --> boolean
 	return true;
 end
 
--- Joins for the first time. The occupant has a message then, which an answer of the room may settle at once.
+-- Joins for the first time. The occupant has a message already: an answer of the room may settle it at once.
 function occupant:start()
 	self:take_next_nick();
 	self:linger(config.room_linger);
@@ -144,7 +144,8 @@ function occupant:enter(nick)
 	self:speak();
 end
 
--- The room has refused to let the occupant in. If its nickname is taken, it tries the next one, for a program that cannot choose one.
+-- The room has refused to let the occupant in. If its nickname is taken, and its message comes from a program, which
+-- cannot choose another, it tries the next one.
 function occupant:refuse(problem)
 	local oldest = self.messages:oldest();
 	if problem.condition == "conflict" and oldest and oldest.unattended and self:take_next_nick() then
@@ -157,7 +158,7 @@ function occupant:refuse(problem)
 	end
 end
 
--- Joins under the nickname that the account has registered in the room: the room may accept no other (XEP-0045, section 7.12). If the
+-- Joins under the nickname that the account has registered in the room: the room may refuse all others (XEP-0045, section 7.12). If the
 -- room names none, the messages fail with this problem.
 function occupant:take_registered_nick(problem)
 	local payload = st.stanza("query", { xmlns = xmlns_disco_info; node = "x-roomuser-item" });
@@ -178,30 +179,30 @@ end
 -- Speaking
 
 function occupant:say(outcome)
-	self.spoke = now();
-	occupants.note_word(self);
+	self.spoke_at = now();
+	occupants.note_message(self);
 	local stanza = st.clone(outcome.stanza);
 	stanza.attr.from = self.address;
 	local ok, problem = self:route(stanza, "Sending to a room");
 	if not ok then self:settle(outcome, nil, problem); end
 end
 
--- Says the messages that are to be said, in order, as long as the occupant is in the room.
+-- Sends the messages that are waiting, in order, as long as the occupant is in the room.
 function occupant:speak()
-	if self.speaking then return; end
-	self.speaking = true;
+	if self.is_speaking then return; end
+	self.is_speaking = true;
 	turns.in_slices(function ()
 		local outcome = self.joined and self.messages:take_next();
-		if not outcome then self.speaking = nil; end
+		if not outcome then self.is_speaking = nil; end
 		return outcome or nil;
 	end, function (outcome)
 		self:say(outcome);
 	end, self.account);
 end
 
--- The room has lost the occupant, such as by a restart of its service: rejoins, and says the message once more.
+-- The room has lost the occupant, such as by a restart of its service: rejoins, and sends the message once more.
 function occupant:repeat_message(outcome)
-	outcome.repeated = true;
+	outcome.is_repeated = true;
 	self.messages:repeat_message(outcome);
 	if self.joined then
 		self.joined = false;
@@ -209,7 +210,7 @@ function occupant:repeat_message(outcome)
 	end
 end
 
--- Sends a message. Its outcome has a status or a problem once the room has reflected or refused it, or time is up.
+-- Sends a message. Its outcome gets a status or a problem once the room has reflected or refused it, or has not answered in time.
 function occupant:send(outcome)
 	outcome.deadline = now() + patience;
 	self.messages:add(outcome);

@@ -5,12 +5,12 @@ local cache = require "util.cache";
 local counters = module.import "counters";
 local problems = module.import "problems";
 
-local most_of_account, most_of_all = 200, 2000;
+local max_per_account, max_in_all = 200, 2000;
 
 local by_address = {}; -- the occupant's own address → occupant
 local by_room = {}; -- account, room → occupant
 local by_account = {}; -- account → its occupants → true
-local by_last_word = cache.new(most_of_all + 1); -- occupants, in the order in which they have spoken last
+local by_last_message = cache.new(max_in_all + 1); -- occupants, in the order of their last messages
 
 local function key_of(account, room) --> string
 	return account.."\n"..room;
@@ -26,7 +26,7 @@ local function add(occupant)
 	by_room[key_of(account, occupant.room)] = occupant;
 	by_account[account] = by_account[account] or {};
 	by_account[account][occupant] = true;
-	by_last_word:set(occupant, true);
+	by_last_message:set(occupant, true);
 end
 
 local function remove(occupant)
@@ -35,11 +35,11 @@ local function remove(occupant)
 	by_room[key_of(account, occupant.room)] = nil;
 	by_account[account][occupant] = nil;
 	if not next(by_account[account]) then by_account[account] = nil; end
-	by_last_word:set(occupant, nil);
+	by_last_message:set(occupant, nil);
 end
 
--- The occupant with an address of its own.
-local function at(address) --> occupant or nil
+-- The occupant that has this address.
+local function find_by_address(address) --> occupant or nil
 	return by_address[address];
 end
 
@@ -47,28 +47,28 @@ local function find(account, room) --> occupant or nil
 	return by_room[key_of(account, room)];
 end
 
--- The occupant speaks now.
-local function note_word(occupant)
-	by_last_word:set(occupant, true);
+-- The occupant sends a message now.
+local function note_message(occupant)
+	by_last_message:set(occupant, true);
 end
 
--- The occupant of an account that has not spoken for the longest time, and waits for nothing.
-local function find_idle(account) --> how many occupants the account has; the idle one, or nil
+-- Of the account's occupants that are not busy, finds the one whose last message is the oldest.
+local function find_idle(account) --> number of the account's occupants; the idle one, or nil
 	local count, idle = 0, nil;
 	for occupant in pairs(by_account[account] or {}) do
 		count = count + 1;
-		if not occupant:is_busy() and (not idle or occupant.spoke < idle.spoke) then idle = occupant; end
+		if not occupant:is_busy() and (not idle or occupant.spoke_at < idle.spoke_at) then idle = occupant; end
 	end
 	return count, idle;
 end
 
--- Makes place for one more room of an account, if need be: an idle occupant leaves its room.
+-- Makes place for one more room of an account: at the limit, an idle occupant leaves its room.
 local function make_place(account, room) --> true; or nil, problem
 	local count, idle = find_idle(account);
-	if count < most_of_account then
-		count = by_last_word:count();
-		if count < most_of_all then return true; end
-		idle = by_last_word:tail();
+	if count < max_per_account then
+		count = by_last_message:count();
+		if count < max_in_all then return true; end
+		idle = by_last_message:tail();
 		if idle:is_busy() then idle = nil; end
 	end
 	if not idle then
@@ -104,10 +104,11 @@ counters.register("unjoined_occupants", function ()
 	return count(function (occupant) return not occupant.joined; end);
 end);
 counters.register("speaking_occupants", function ()
-	return count(function (occupant) return occupant.speaking; end);
+	return count(function (occupant) return occupant.is_speaking; end);
 end);
 
 return {
-	add = add; at = at; contains = contains; count_joined = count_joined; find = find; leave_all = leave_all; make_place = make_place;
-	note_word = note_word; remove = remove;
+	add = add; find_by_address = find_by_address; contains = contains; count_joined = count_joined;
+	find = find; leave_all = leave_all; make_place = make_place;
+	note_message = note_message; remove = remove;
 };

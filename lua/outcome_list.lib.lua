@@ -1,4 +1,4 @@
--- The outcomes that a request waits for.
+-- The list of outcomes that a request waits for.
 
 local timer = require "util.timer";
 
@@ -8,9 +8,9 @@ local scheduler = module.import "scheduler";
 local settle = module.import "outcomes".settle;
 local turns = module.import "turns";
 
--- Outcomes that the requests of an account may wait for. Each takes memory until it is settled, which a recipient can delay.
-local most_awaited = 20000;
-local reserved = setmetatable({}, { __mode = "k" }); -- list → true; a request that an error has ended loses its list
+-- Outcomes that all requests of an account may wait for at once. Each takes memory until it is settled, and a recipient can delay that.
+local max_awaited = 20000;
+local waiting_lists = setmetatable({}, { __mode = "k" }); -- list → true; if an error ends a request, its list is collected as garbage
 
 local list = {};
 list.__index = list;
@@ -22,21 +22,21 @@ end
 -- Reserves places for the outcomes of `count` messages.
 function list:reserve(count) --> true; or nil, problem
 	local sum = 0;
-	for other in pairs(reserved) do
+	for other in pairs(waiting_lists) do
 		if other.account == self.account then sum = sum + other.reserved; end
 	end
-	if sum + count > most_awaited then
-		return nil, problems.new("busy", ("other requests of %s wait for the outcomes of %d messages, and %d more are too many; try again in a moment")
-			:format(self.account, sum, count));
+	if sum + count > max_awaited then
+		return nil, problems.new("busy", ("other requests of %s wait for the outcomes of %d messages, and %d more would exceed the limit;"
+			.." try again in a moment"):format(self.account, sum, count));
 	end
 	self.reserved = count;
-	reserved[self] = true;
+	waiting_lists[self] = true;
 	return true;
 end
 
 -- The request no longer needs its places.
 function list:release()
-	reserved[self] = nil;
+	waiting_lists[self] = nil;
 end
 
 function list:add(outcome)
@@ -53,7 +53,7 @@ function list:count_down()
 	if self.pending == 0 and self.wake then self.wake(); end
 end
 
--- Stops waiting for receipts. The newest outcome is settled first: among outcomes with one key it is found at once.
+-- Stops waiting for receipts. The newest outcome is settled first, because it is the first in the chain of outcomes with one key.
 function list:give_up()
 	local index = #self + 1;
 	turns.in_slices(function ()
@@ -66,19 +66,19 @@ function list:give_up()
 	end, self.account);
 end
 
--- Waits until all outcomes are settled, for receipts at most so many seconds, or without end if that is nil.
+-- Waits until all outcomes are settled. For receipts, it waits `seconds` at most; without a limit if `seconds` is nil.
 function list:wait(seconds) --> true; or nil, problem
 	if self.pending == 0 then return true; end
 	local limit = seconds and timer.add_task(seconds, function () self:give_up(); end);
 	local goes_on = scheduler.suspend(function (wake) self.wake = wake; end, self.account);
-	if limit then timer.stop(limit); end -- it holds the list
+	if limit then timer.stop(limit); end -- the timer refers to the list
 	if not goes_on then return nil, problems.new("unloaded"); end
 	return true;
 end
 
 counters.register("awaited_batches", function ()
 	local count = 0;
-	for _ in pairs(reserved) do count = count + 1; end
+	for _ in pairs(waiting_lists) do count = count + 1; end
 	return count;
 end);
 

@@ -1,4 +1,4 @@
--- The files that are served: the page on which people try this module, and the description of what is served (OpenAPI).
+-- Serves files: the page on which people try this module, and the description of its HTTP interface (OpenAPI).
 
 local sha256 = require "util.hashes".sha256;
 
@@ -22,7 +22,7 @@ local function add_file(name, text, media_type)
 	files[name] = { text = text; media_type = media_type; etag = '"'..sha256(text, true):sub(1, 32)..'"' };
 end
 
--- Links of the page are relative, so that a proxy may serve all of it under another path.
+-- Links of the page are relative, so that a proxy can serve the page under another path.
 local function add_page()
 	local folder = base == "" and "." or base:match("[^/]*$");
 	for _, file in ipairs(native.page_files()) do

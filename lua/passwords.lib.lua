@@ -1,7 +1,7 @@
--- Passwords → senders, by the backend of the account.
+-- Passwords → senders. The backend of the account verifies them.
 --
--- The native half verifies a password in two steps, `begin` and `finish` (src/binding/attempt.rs). A password becomes a string of Lua,
--- which nobody wipes, only for a backend that tests passwords itself, and for SASLprep if it has other characters than ASCII.
+-- The native half verifies a password in two steps, `begin` and `finish` (src/binding/attempt.rs). A password becomes a Lua string,
+-- which is never wiped, in two cases only: if the backend tests passwords itself, and for SASLprep of a password that is not ASCII.
 
 local cache = require "util.cache";
 local jid_bare = require "util.jid".bare;
@@ -23,18 +23,18 @@ local workers = module.import "workers";
 local hosts = prosody.hosts;
 
 local time_derivation = metrics.histogram("derivation");
-local deriving = workers.new(); -- requests whose passwords are derived, or wait for it
+local derivations = workers.new(); -- requests whose passwords are derived, or wait for it
 
-counters.register("derivations", deriving.count);
+counters.register("derivations", derivations.count);
 
--- address → its sender. Its permission is checked again when the password is.
+-- address → its sender. Each verification of the password also checks the sender's permission.
 local known_senders = cache.new(1000);
 
 local hashes = { scram_sha_1 = "SHA-1"; scram_sha_256 = "SHA-256" }; -- members of a SASL profile → their hash
 
--- What a backend holds of a user's password, as attempt:begin takes it. The password of an unknown account is derived too, so that
+-- What a backend stores of a user's password, in the form for attempt:begin. The password of an unknown account is derived too, so that
 -- the time of the answer does not show which accounts exist.
-local function held_by(handler, user, at) --> { hash, stored_key, salt, iterations }, { plain } or {}
+local function stored_password_of(handler, user, at) --> { hash, stored_key, salt, iterations }, { plain } or {}
 	local profile = handler.profile or {};
 	for name, hash in pairs(hashes) do
 		if profile[name] then
@@ -62,23 +62,23 @@ local function verdict(right) --> boolean; or nil, problem
 end
 
 local function await_derivation(attempt, ticket) --> boolean; or nil, problem
-	local begun = now();
-	deriving.enter();
+	local state = now();
+	derivations.enter();
 	scheduler.await(ticket);
-	deriving.leave();
-	time_derivation(now() - begun);
+	derivations.leave();
+	time_derivation(now() - state);
 	return verdict(attempt:finish());
 end
 
--- Has the backend test a password that it cannot show.
-local function test(attempt, handler, held) --> boolean; or nil, problem
+-- Lets the backend test the password, if it does not give it to this module.
+local function test(attempt, handler, stored) --> boolean; or nil, problem
 	local _, user, at = attempt:sender();
-	if not handler or held.hash or not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
+	if not handler or stored.hash or not handler:mechanisms().PLAIN or not handler:select("PLAIN") then
 		return attempt:finish(false);
 	elseif handler:process("\0"..user.."\0"..attempt:password()) == "success" then
 		return attempt:finish(true);
-	elseif (handler.profile or {}).plain and not held.plain and accounts.is_unreadable(user, at) then
-		-- A backend without a profile keeps its accounts elsewhere.
+	elseif (handler.profile or {}).plain and not stored.plain and accounts.is_unreadable(user, at) then
+		-- A backend without a profile does not keep its accounts in this storage.
 		attempt:finish();
 		return nil, auth_problems.unreadable_account();
 	end
@@ -87,23 +87,23 @@ end
 
 local function verify(attempt, exchange) --> boolean; or nil, problem
 	local _, user, at = attempt:sender();
-	local served = hosts[at];
-	local handler = served and served.type == "local" and server.new_sasl_handler(at, exchange.request);
-	local held = handler and held_by(handler, user, at) or {};
-	local is_unknown = held.hash and not held.stored_key;
+	local host_session = hosts[at];
+	local handler = host_session and host_session.type == "local" and server.new_sasl_handler(at, exchange.request);
+	local stored = handler and stored_password_of(handler, user, at) or {};
+	local is_unknown = stored.hash and not stored.stored_key;
 	if is_unknown and accounts.is_unreadable(user, at) then return nil, auth_problems.unreadable_account(); end
-	held.recheck = recheck_of(at);
-	local begun, detail = attempt:begin(held);
-	if begun == "accepted" then return true; end
-	if held.stored_key then accounts.is_unreadable(user, at); end -- takes the same time as for an unknown account
-	if begun == "throttled" then
+	stored.recheck = recheck_of(at);
+	local state, detail = attempt:begin(stored);
+	if state == "accepted" then return true; end
+	if stored.stored_key then accounts.is_unreadable(user, at); end -- so that the answer takes as long as for an unknown account
+	if state == "throttled" then
 		return nil, auth_problems.throttled(detail);
-	elseif begun == "busy" then
+	elseif state == "busy" then
 		return verdict(nil);
-	elseif begun == "deriving" then
+	elseif state == "deriving" then
 		return await_derivation(attempt, detail);
 	end
-	return test(attempt, handler, held);
+	return test(attempt, handler, stored);
 end
 
 local function new_sender(address) --> sender; or nil, problem
@@ -112,8 +112,8 @@ local function new_sender(address) --> sender; or nil, problem
 	return sender, problem;
 end
 
--- The sender of a password that is remembered.
-local function remembered_sender(address) --> sender; or nil, problem
+-- The sender of a password that is in the cache.
+local function cached_sender(address) --> sender; or nil, problem
 	local sender = known_senders:get(address);
 	if sender and hosts[sender.host] then
 		return sender;
@@ -146,5 +146,5 @@ local function forget(account)
 end
 
 return {
-	count_derivations = deriving.count; forget = forget; remembered_sender = remembered_sender; sender_of = sender_of;
+	count_derivations = derivations.count; forget = forget; cached_sender = cached_sender; sender_of = sender_of;
 };

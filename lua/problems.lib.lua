@@ -1,9 +1,9 @@
--- Problems: why a request is refused, or why a message failed. A function that fails returns nil and a problem; the handler makes
--- the answer of it. Each kind is declared here, once, with its status and what else belongs to every problem of the kind.
+-- Problems: why a request is refused, or why a message failed. A function that fails returns nil and a problem; the handler turns the
+-- problem into the answer. Each kind is declared here, once, with its status and other members that every problem of the kind has.
 
 local display = module.import "display";
 
--- The first group is in the order in which the handler looks for them, and in which a request with several problems has one reported:
+-- The first group is in the order in which the handler looks for them. A request with several problems gets the first in this order:
 -- method, framing, credentials, media type, size, syntax, meaning.
 local kinds = {
 	method_not_allowed = { status = 405; detail = "messages are sent with POST" };
@@ -42,13 +42,13 @@ local kinds = {
 	unavailable = { status = 503; retry_after = 5 };
 	tokens_unavailable = { status = 503; retry_after = 5; detail = "the tokens cannot be read or written now; try again" };
 	unsent = { status = 503 };
-	defect = { status = 500; detail = "a defect of mod_post_msg; the server's log tells more" };
+	defect = { status = 500; detail = "a defect of mod_post_msg; the server's log says more" };
 };
 
 local problems = {};
 
--- `members`: what else is known: `field`, `condition`, `retry_after` (seconds), `headers` of the answer, `log` (what the log
--- says instead of the detail), `temporary`, `unsent` (the message was not routed), `unreached` (the recipient's server was not).
+-- `members`: further members: `field`, `condition`, `retry_after` (seconds), `headers` of the answer, `log` (the text for the log
+-- instead of the detail), `temporary`, `unsent` (the message was not routed), `unreached` (the message did not reach the recipient's server).
 function problems.new(kind, detail, members) --> problem
 	local problem = {};
 	for name, value in pairs(kinds[kind]) do problem[name] = value; end

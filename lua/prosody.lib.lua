@@ -1,5 +1,5 @@
--- What is private to Prosody: every field and function that its documentation does not name is used here, and nowhere else. Each has
--- been read in the source of the versions that are named, or else of both 0.12.3 and 13.0.1.
+-- Everything private to Prosody: only this file uses fields and functions that Prosody's documentation does not name. Each was checked in
+-- the source of the versions that its comment names, or else of both 0.12.3 and 13.0.1.
 
 local basic_resolver = require "net.resolvers.basic";
 local configmanager = require "core.configmanager";
@@ -19,8 +19,8 @@ local server = {};
 
 -- Requests of HTTP clients
 
--- The path under which mod_http serves this module on a host, without a slash at its end. mod_http makes it of http_paths, and no
--- function returns it.
+-- The path under which mod_http serves this module on a host, without a slash at its end. mod_http computes it from http_paths, and
+-- no function returns it.
 function server.base_path(host) --> string
 	local function configured(section)
 		local paths = module:context(section):get_option("http_paths");
@@ -65,8 +65,8 @@ function server.set_persistent(response, is_persistent)
 	response.persistent = is_persistent;
 end
 
--- Calls `callback` if the client goes before its answer. Prosody does not end the request then, and would set a timer, of many minutes,
--- to a connection that is resumed after its end.
+-- Calls `callback` if the client disconnects before its answer. Prosody does not end the request then; and if a connection is resumed after
+-- its end, Prosody would set a timer of many minutes for it.
 function server.on_client_gone(response, callback)
 	response.on_destroy = function ()
 		response.conn.resume = function () end;
@@ -80,29 +80,29 @@ function server.forget_client(response)
 	response.on_destroy = nil;
 end
 
--- Whether the client has its answer, or has gone.
+-- Whether the client has its answer, or has disconnected.
 function server.is_finished(response) --> boolean
 	return response.finished == true;
 end
 
--- Writes the answer's body from `file`, which has `read` and `close`: each piece once the client has taken the one before. `on_end` is
--- called at the end, also if the client goes.
+-- Writes the answer's body from `file`, which has `read` and `close`: each piece once the client has received the one before. `on_end`
+-- is called at the end, also if the client disconnects.
 function server.send_file(response, file, on_end)
 	response.on_destroy = on_end;
 	response:send_file(file);
 end
 
--- Drops what a client sends on a connection that ends. Prosody reads on if the client has hung up, also while the connection is
--- paused, and would queue each request.
-local deaf = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
+-- Drops all further input of a connection that is about to end. Prosody reads on after the client has disconnected, even while the
+-- connection is paused, and would queue each request.
+local deaf_listener = setmetatable({ onincoming = function () end }, { __index = http_server.listener });
 
 function server.ignore_input(conn)
-	conn:setlistener(deaf);
+	conn:setlistener(deaf_listener);
 end
 
 -- Connections. net.server_epoll has the socket of a connection in `conn`, and in `_wantread` whether it reads from it. A socket of
--- LuaSocket or LuaSec is "dirty" while it holds received data that was not read. COMPAT net.server_select and net.server_event have
--- less: there, these functions do nothing.
+-- LuaSocket or LuaSec is "dirty" while it holds received data that was not read. COMPAT net.server_select and net.server_event lack
+-- these fields: with them, these functions do nothing.
 
 local function has_received(conn) --> boolean
 	local socket = conn.conn;
@@ -129,7 +129,7 @@ end
 
 -- Requests of this server's HTTP client
 
-local most_targets = 4; -- network addresses that one request tries
+local max_targets = 4; -- network addresses that one request tries
 
 -- A resolver, as net.connect uses one, that returns only the addresses that `is_allowed` accepts.
 local filtered_resolver = {};
@@ -143,7 +143,7 @@ function filtered_resolver:next(callback)
 		end
 		self.tried = self.tried + 1;
 		self.last_error = self.last_error or self.resolver.last_error;
-		if not kind or self.tried > most_targets then return callback(nil); end
+		if not kind or self.tried > max_targets then return callback(nil); end
 		callback(kind, address, ...);
 	end);
 end
@@ -162,7 +162,7 @@ function server.send_request(url, options, callback, is_allowed) --> request
 	return request;
 end
 
--- How many bytes of a request are not sent yet. net.server_epoll keeps them in `writebuffer`: a string, a list of strings (0.12.3), or a
+-- Counts the bytes of a request that are not sent yet. net.server_epoll keeps them in `writebuffer`: a string, a list of strings (0.12.3), or a
 -- util.dbuffer (13.0.1). COMPAT The other backends have no such count.
 function server.count_unsent(request) --> number, or nil
 	local conn = request.conn;
@@ -175,7 +175,7 @@ function server.count_unsent(request) --> number, or nil
 	return type(buffer) == "string" and #buffer or buffer and buffer:length() or nil;
 end
 
--- Ends a request, and frees what is not sent yet, which net.server_epoll would keep until the connection times out.
+-- Ends a request, and frees its unsent bytes: net.server_epoll would keep them until the connection times out.
 function server.cancel_request(request)
 	request.body = nil;
 	if request.conn then
@@ -236,7 +236,7 @@ function server.tokenauth(host) --> module, or nil
 	return hosts[host].modules.tokenauth;
 end
 
--- Asks mod_tokenauth, which has no documentation, for the sender that a token stands for.
+-- Asks mod_tokenauth, which has no documentation, for the sender of a token.
 function server.check_bearer(tokenauth, token) --> address, role or nil; or nil, error ("internal-error" if the storage cannot be read)
 	local role, info, err;
 	if rawget(tokenauth, "get_token_session") then -- a module is its environment, which is strict
@@ -272,13 +272,13 @@ function server.configured_names(section) --> { name → value }
 	return configmanager.getconfig()[section] or {};
 end
 
--- Whether the configuration has a module load on a host.
+-- Whether the configuration loads a module on a host.
 function server.is_configured(module_name, host) --> boolean
 	return modulemanager.get_modules_for_host(host):contains(module_name) or configmanager.get(host, "component_module") == module_name;
 end
 
 -- The virtual hosts that load a module, in alphabetical order. COMPAT Prosody 13 has "*" among the hosts, as the host of the command. A
--- module that is loaded there is not loaded on the others.
+-- module that is loaded on "*" is not loaded on the other hosts.
 function server.hosts_with(module_name) --> list
 	local names = {};
 	for host, session in pairs(hosts) do
@@ -289,7 +289,7 @@ function server.hosts_with(module_name) --> list
 end
 
 -- Gives a host its storage and its accounts. All hosts share their events in prosodyctl, so the host gets events of its own: otherwise
--- it would get the storage and the accounts of the others.
+-- it would get the storage and the accounts of the other hosts.
 function server.initialize_host(host)
 	rawset(hosts[host], "events", new_events());
 	storagemanager.initialize_host(host);

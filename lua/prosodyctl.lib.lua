@@ -19,7 +19,7 @@ local groups = {
 	{
 		commands = { {
 			name = "check"; run = check;
-			says = "looks at the configuration, and prints a line for each thing that would not work, with what to do.\n"
+			description = "looks at the configuration, and prints a line for each problem, with its solution.\n"
 				.."Its exit status is 0 if there are no problems.";
 		} };
 	};
@@ -55,10 +55,10 @@ local function command(words) --> exit status
 		io.stderr:write(usage);
 		return 1;
 	end
-	local plain, given = command_line.parse(found, words, first);
-	if not plain then return command_line.fail("%s", given); end
+	local arguments, options = command_line.parse(found, words, first);
+	if not arguments then return command_line.fail("%s", options); end
 	-- An error here is one of the loader or of the settings, with a sentence for the administrator.
-	local ok, status = pcall(found.run, plain, given);
+	local ok, status = pcall(found.run, arguments, options);
 	if not ok then return command_line.fail("%s", tostring(status)); end
 	return status;
 end

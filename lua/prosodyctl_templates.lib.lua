@@ -1,4 +1,4 @@
--- `prosodyctl mod_post_msg template …`: templates for what other programs post.
+-- `prosodyctl mod_post_msg template …`: templates for the formats of other programs.
 
 local fail = module.import "command_line".fail;
 local hosts = module.import "prosodyctl_hosts";
@@ -37,13 +37,13 @@ local function read_headers(lines) --> headers; or nil and a sentence
 	local headers = {};
 	for _, line in ipairs(lines) do
 		local name, value = line:match("^([%w_-]+):%s*(.*)$");
-		if not name then return nil, line.." is no header; write NAME: VALUE"; end
+		if not name then return nil, line.." is not a header; write NAME: VALUE"; end
 		headers[name] = value;
 	end
 	return headers;
 end
 
--- The body last, after an empty line.
+-- Prints the fields of a message. The body comes last, after an empty line.
 local function print_message(fields, answer)
 	local body;
 	for _, field in ipairs(fields) do
@@ -61,8 +61,8 @@ local function print_message(fields, answer)
 	end
 end
 
-local function try(words, given) --> exit status
-	local headers, sentence = read_headers(given.header);
+local function try(words, options) --> exit status
+	local headers, sentence = read_headers(options.header);
 	if not headers then return fail("%s", sentence); end
 	local fields, answer = open_templates():render(words[1], io.stdin:read("*a"), headers);
 	if not fields then return fail("%s", answer.detail); end
@@ -71,24 +71,24 @@ local function try(words, given) --> exit status
 end
 
 return {
-	about = "A template makes a message from what another program posts with ?as=NAME. A template in the folder post_msg_templates replaces\n"
-		.."the one of the same name that comes with the module.";
+	introduction = "A template makes a message from a request that another program posts with ?as=NAME. A template in the folder\n"
+		.."post_msg_templates replaces the template of the same name that comes with the module.";
 	commands = {
 		{
 			name = "template list"; run = list;
-			says = "prints a line for each template: its name and origin, and what is wrong with it if it is broken.";
+			description = "prints a line for each template: its name and origin, and what is wrong with it if it is broken.";
 		};
 		{
-			name = "template show"; arguments = { "NAME" }; run = show; missing = "Say which template: template show alertmanager";
-			says = "prints a template, as a starting point for another.";
+			name = "template show"; arguments = { "NAME" }; run = show; hint = "Say which template: template show alertmanager";
+			description = "prints a template, as a starting point for another.";
 		};
 		{
 			name = "template try"; arguments = { "NAME" }; input = "< PAYLOAD"; run = try;
 			options = {
-				{ name = "header"; value = '"NAME: VALUE"'; repeated = true; says = 'a header of the request, such as "X-GitHub-Event: push"' };
+				{ name = "header"; value = '"NAME: VALUE"'; can_repeat = true; description = 'a header of the request, such as "X-GitHub-Event: push"' };
 			};
-			missing = "Say which template, and give it a payload: template try alertmanager < payload.json";
-			says = "reads a payload on standard input, and prints the fields of the message that the template makes, the body last.";
+			hint = "Say which template, and give it a payload: template try alertmanager < payload.json";
+			description = "reads a payload on standard input, and prints the fields of the message that the template makes, the body last.";
 		};
 	};
 };

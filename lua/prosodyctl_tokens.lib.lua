@@ -12,23 +12,23 @@ local token_spec = module.import "token_spec";
 local function find_account(address) --> { address, username, host, tokens }; or nil and a sentence
 	local username, host, resource = jid_split(address);
 	if not username or resource then
-		return nil, address.." is no address of an account; write user@example.com";
+		return nil, address.." is not the address of an account; write user@example.com";
 	end
 	local tokens = hosts.tokens(host);
 	if not tokens then
-		return nil, host.." is no host of this server with mod_post_msg";
+		return nil, host.." is not a host of this server with mod_post_msg";
 	end
 	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
 end
 
-local function add(words, given) --> exit status
+local function add(words, values) --> exit status
 	local account, sentence = find_account(words[1]);
 	if not account then
 		return fail("%s", sentence);
 	elseif not server.has_account(account.host, account.username) then
 		return fail("There is no account %s", account.address);
 	end
-	local entry, problem = token_spec.read(given, os.time());
+	local entry, problem = token_spec.read(values, os.time());
 	local token, id;
 	if entry then
 		token, id = account.tokens:add(account.username, entry);
@@ -42,7 +42,7 @@ local function add(words, given) --> exit status
 	return 0;
 end
 
--- A line of a list: id, account, and what else there is, each after its name. The label comes last, as it may contain spaces.
+-- A line of a list: id, account, and the other columns, each after its name. The label comes last, as it may contain spaces.
 local function line_of(token, address) --> string
 	local row = token_rows.new(token);
 	local parts = { row.id, address };
@@ -60,9 +60,9 @@ local function line_of(token, address) --> string
 end
 
 local function print_tokens(tokens, username, address) --> exit status
-	local found, problem = tokens:list(username, os.time());
-	if not found then return fail("%s: %s", address, problem.detail); end
-	for _, token in ipairs(found) do io.stdout:write(line_of(token, address), "\n"); end
+	local list_of_tokens, problem = tokens:list(username, os.time());
+	if not list_of_tokens then return fail("%s: %s", address, problem.detail); end
+	for _, token in ipairs(list_of_tokens) do io.stdout:write(line_of(token, address), "\n"); end
 	return 0;
 end
 
@@ -105,33 +105,33 @@ local function revoke(words) --> exit status
 end
 
 local options = {
-	{ name = "to"; value = "ADDRESS-OR-DOMAIN"; repeated = true; says = "may send only there" };
-	{ name = "as"; value = "NAME"; says = "may send only this format (alertmanager, github, ...)" };
-	{ name = "expires"; value = "TIME"; says = "expires after this time: 30s, 15m, 12h, 90d" };
-	{ name = "rate"; value = "N"; says = "may send N messages a minute" };
-	{ name = "label"; value = "TEXT"; says = "what it is for" };
+	{ name = "to"; value = "ADDRESS-OR-DOMAIN"; can_repeat = true; description = "may send only there" };
+	{ name = "as"; value = "NAME"; description = "may send only this format (alertmanager, github, ...)" };
+	{ name = "expires"; value = "TIME"; description = "expires after this time: 30s, 15m, 12h, 90d" };
+	{ name = "rate"; value = "N"; description = "may send N messages a minute" };
+	{ name = "label"; value = "TEXT"; description = "what it is for" };
 	{
 		name = "webhook-secret"; value = "TEXT";
-		says = "the secret with which GitHub, Gitea or GitLab sign their webhooks; sends only what is signed";
+		description = "the secret with which GitHub, Gitea or GitLab sign their webhooks; sends only what is signed";
 	};
 };
 
 return {
-	about = "A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.";
+	introduction = "A sending token lets a program send messages over HTTP in the name of an account, and do nothing else.";
 	commands = {
 		{
 			name = "token add"; arguments = { "ADDRESS" }; options = options; run = add;
-			missing = "Say for which account: token add user@example.com";
-			says = "makes a token, and prints it on standard output; it is shown only now. Its id goes to standard error.";
+			hint = "Say for which account: token add user@example.com";
+			description = "makes a token, and prints it on standard output; it is shown only now. Its id goes to standard error.";
 		};
 		{
 			name = "token list"; arguments = { "[ADDRESS]" }; run = list;
-			says = "prints a line for each token: its id, account and limits, when it was made, and when it was used last (UTC).";
+			description = "prints a line for each token: its id, account and limits, when it was made, and when it was used last (UTC).";
 		};
 		{
 			name = "token revoke"; arguments = { "ID" }; run = revoke;
-			missing = "Say which token, by its id: token revoke 0123456789abcdef";
-			says = "deletes a token. A running server rejects it within post_msg_credential_recheck seconds.";
+			hint = "Say which token, by its id: token revoke 0123456789abcdef";
+			description = "deletes a token. A running server rejects it within post_msg_credential_recheck seconds.";
 		};
 	};
 };

@@ -1,4 +1,5 @@
--- Queues: first in, first out. A queue is a plain table, so that one that a reload hands on (turns.lib.lua) has no methods of old code.
+-- Queues: first in, first out. A queue is a plain table without methods, because turns.lib.lua keeps its queues over a reload, and
+-- methods would be old code then.
 
 local function new() --> queue
 	return { first = 1; last = 0 };

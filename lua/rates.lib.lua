@@ -1,5 +1,5 @@
--- Limits of a rate: at most so many events in any period of so many seconds. Prosody's util.throttle is a token bucket: in some
--- periods it lets pass almost twice its limit.
+-- Limits of a rate: a maximum number of events in any period of some seconds. Prosody's util.throttle is a token bucket: in some periods
+-- it permits almost twice its limit.
 
 local now = require "util.time".monotonic;
 
@@ -7,16 +7,16 @@ local fifo = module.import "queue";
 
 local is_empty, pop, push = fifo.is_empty, fifo.pop, fifo.push;
 
--- Events are counted in entries { begun, time, count }; `time` is the time of an entry's newest event. As soon as there are this many
--- entries, a new one begins only after 1/60 of the period, so that there are never many more.
-local most_entries = 60;
+-- Events are counted in entries { begun, time, count }; `time` is the time of an entry's newest event. Once there are this many
+-- entries, a new entry begins only after 1/60 of the period, so that their number stays about the same.
+local max_entries = 60;
 
 local rate = {};
 rate.__index = rate;
 
--- At most `most` events in any `seconds`.
-local function new(most, seconds)
-	return setmetatable({ most = most; seconds = seconds; total = 0; entries = fifo.new() }, rate);
+-- At most `limit` events in any `seconds`.
+local function new(limit, seconds)
+	return setmetatable({ limit = limit; seconds = seconds; total = 0; entries = fifo.new() }, rate);
 end
 
 local function drop_expired(self, time)
@@ -24,25 +24,25 @@ local function drop_expired(self, time)
 	while not is_empty(entries) and entries[entries.first].time + self.seconds <= time do
 		local entry = pop(entries);
 		self.total = self.total - entry.count;
-		entry.count = 0; -- nothing of it is given back
+		entry.count = 0; -- so that `give_back` changes nothing
 	end
 end
 
 local function current_entry(self, time)
 	local entries = self.entries;
 	local entry = entries[entries.last];
-	if not entry or entries.last - entries.first < most_entries or time - entry.begun >= self.seconds / most_entries then
-		entry = { begun = time; count = 0 };
+	if not entry or entries.last - entries.first < max_entries or time - entry.start_time >= self.seconds / max_entries then
+		entry = { start_time = time; count = 0 };
 		push(entries, entry);
 	end
 	return entry;
 end
 
--- The time until `count` events are within the limit. If `count` itself is over the limit, the time until all events have expired.
+-- The time until `count` events are within the limit. If `count` alone exceeds the limit: the time until all events have expired.
 local function seconds_until(self, count, time) --> number
 	local total, entries, seconds = self.total, self.entries, self.seconds;
 	local index = entries.first;
-	while index <= entries.last and total + count > self.most do
+	while index <= entries.last and total + count > self.limit do
 		total = total - entries[index].count;
 		seconds = math.ceil(entries[index].time + self.seconds - time);
 		index = index + 1;
@@ -54,7 +54,7 @@ end
 function rate:take(count) --> entry, for `give_back`; or nil, seconds until they are within the limit
 	local time = now();
 	drop_expired(self, time);
-	if self.total + count > self.most then
+	if self.total + count > self.limit then
 		return nil, seconds_until(self, count, time);
 	end
 	local entry = current_entry(self, time);
@@ -64,7 +64,7 @@ function rate:take(count) --> entry, for `give_back`; or nil, seconds until they
 end
 
 -- Whether an entry is in the current period.
-function rate:counts(entry) --> boolean
+function rate:is_current(entry) --> boolean
 	return entry.time + self.seconds > now();
 end
 

@@ -13,29 +13,29 @@ local function is_id(text) --> boolean
 	return #text <= longest_id and text:find("^[\33-\126]+$") ~= nil and not text:find("[\"<>\\]");
 end
 
--- The id of a request: as its client names it, or as Prosody 13 does, or a random one. The answer has it too.
+-- The id of a request: the client's X-Request-Id, or the id of Prosody 13, or a random id. The answer has it too.
 local function id_of(request, response) --> string
-	local given, headers = request.headers.x_request_id, response.headers;
-	local id = given and is_id(given) and given or headers.x_request_id or new_id();
+	local client_id, headers = request.headers.x_request_id, response.headers;
+	local id = client_id and is_id(client_id) and client_id or headers.x_request_id or new_id();
 	headers.x_request_id = id;
 	return id;
 end
 
 -- Addresses in their normal form have no control characters and direction marks.
-local function message(exchange, outcome, word)
+local function log_message(exchange, outcome, word)
 	module:log("debug", "Request %s: message %s from %s to %s: %s", exchange.id, show(outcome.id), exchange.sender.address, outcome.to, word);
 end
 
--- `detail`: why the request was refused, or what has failed; nil if nothing has. `seconds`: the time until the answer.
-local function answered(exchange, status, detail, seconds)
+-- `detail`: why the request was refused or failed; nil if it did not. `seconds`: the time until the answer.
+local function log_answer(exchange, status, detail, seconds)
 	if not detail then
 		module:log("debug", "Request %s: %d in %.1f ms", exchange.id, status, seconds * 1000);
 		return;
 	end
 	local sender = exchange.sender;
-	local who = sender and sender.address or exchange.ip;
-	if sender and sender.token then who = who.." (token "..sender.token..")"; end
-	module:log("info", "Request %s of %s: %d, %s", exchange.id, show(who), status, show(detail, longest_detail));
+	local origin = sender and sender.address or exchange.ip;
+	if sender and sender.token then origin = origin.." (token "..sender.token..")"; end
+	module:log("info", "Request %s of %s: %d, %s", exchange.id, show(origin), status, show(detail, longest_detail));
 end
 
-return { id_of = id_of; message = message; answered = answered };
+return { id_of = id_of; log_message = log_message; log_answer = log_answer };

@@ -1,5 +1,5 @@
--- Takes what rooms send to occupants (occupant.lib.lua), so that it does not reach the account's clients, and what rooms of this server
--- ask before they are made.
+-- Takes the stanzas that rooms send to occupants (occupant.lib.lua), so that they do not reach the account's clients; and keeps rooms of
+-- this server from being made by a message to them.
 
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -45,7 +45,7 @@ end
 -- The first presence of the room about the occupant itself.
 local function take_entry(occupant, nick, codes)
 	nick = nick or occupant.nick;
-	if codes["201"] then -- the join has made the room
+	if codes["201"] then -- the join has created the room
 		nicknames.set(occupant, nick);
 		occupant:leave(problems.new("not_found", occupant.room..": there is no such room"));
 	else
@@ -68,8 +68,8 @@ end
 
 -- Messages
 
--- Nobody reads what another occupant writes to the nickname of this one. The condition is one that does not make rooms remove an
--- occupant whose client answers with it.
+-- Refuses a private message of another occupant, because nobody would read it. With this condition, the room does not remove this
+-- occupant for its answer.
 local function refuse_private(occupant, stanza)
 	if stanza:get_child("body") then
 		occupant:route(st.error_reply(stanza, "cancel", "not-allowed", "Messages to this nickname reach nobody: it only sends"),
@@ -81,7 +81,7 @@ local function take_error_message(occupant, stanza)
 	local outcome = occupant.messages:find(stanza.attr.id);
 	if not outcome then return; end
 	local problem = problems.of_error(stanza, occupant.room);
-	if problem.condition == "not-acceptable" and not outcome.repeated then
+	if problem.condition == "not-acceptable" and not outcome.is_repeated then
 		occupant:repeat_message(outcome);
 	else
 		occupant:settle(outcome, nil, problem);
@@ -105,7 +105,7 @@ end
 -- Takes a stanza that a room sends to an occupant.
 local function take(stanza) --> true; or nil if it is for the account
 	local to, from = stanza.attr.to, stanza.attr.from;
-	local occupant = to and occupants.at(to);
+	local occupant = to and occupants.find_by_address(to);
 	if not occupant or not from or jid_bare(from) ~= occupant.room then return nil; end
 	if stanza.name == "presence" then
 		take_presence(occupant, stanza);
@@ -115,10 +115,10 @@ local function take(stanza) --> true; or nil if it is for the account
 	return true;
 end
 
--- Refuses to make a room that an occupant joins. Prosody asks this (the event has a low priority) after the room service has allowed it.
+-- Refuses to create a room that an occupant joins. The priority is low, so the room service's own rules come first.
 local function refuse_new_room(event)
 	local stanza = event.stanza;
-	local occupant = occupants.at(stanza.attr.from);
+	local occupant = occupants.find_by_address(stanza.attr.from);
 	if occupant and not occupant.joined then
 		event.origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));
 		return true;

@@ -1,5 +1,5 @@
--- The messages of one occupant of a room: messages to be said, and messages that were said and that the room has not reflected yet.
--- Each is an outcome (outcomes.lib.lua) with its stanza. The cost of a look-up does not grow with their number.
+-- The messages of one occupant of a room: messages that wait, and sent messages that the room has not reflected yet. Each is an outcome
+-- (outcomes.lib.lua) with its stanza. The cost of a lookup does not grow with the number of messages.
 
 local queue = module.import "queue";
 
@@ -24,9 +24,9 @@ messages.__index = messages;
 
 local function new()
 	return setmetatable({
-		unsaid = queue.new(); -- messages to be said, in this order
-		unsettled = queue.new(); -- all messages without an outcome, in the order in which they came
-		-- Messages that were said, in queues:
+		waiting_queue = queue.new(); -- messages that wait to be sent, in this order
+		unsettled_queue = queue.new(); -- all messages without an outcome, in the order in which they came
+		-- Sent messages, in queues:
 		by_id = {}; by_body = {}; by_subject = {};
 	}, messages);
 end
@@ -37,28 +37,28 @@ local function add_to(queues, key, outcome)
 end
 
 local function look_up(queues, key) --> outcome or nil
-	local found = key and queues[key];
-	local outcome = found and first_unsettled(found);
-	if found and not outcome then queues[key] = nil; end
+	local queue_of_key = key and queues[key];
+	local outcome = queue_of_key and first_unsettled(queue_of_key);
+	if queue_of_key and not outcome then queues[key] = nil; end
 	return outcome;
 end
 
 function messages:add(outcome)
 	outcome.body, outcome.subject = outcome.stanza:get_child_text("body"), outcome.stanza:get_child_text("subject");
-	push(self.unsaid, outcome);
-	push(self.unsettled, outcome);
+	push(self.waiting_queue, outcome);
+	push(self.unsettled_queue, outcome);
 end
 
--- A message that was said is to be said once more.
+-- Sends a message once more.
 function messages:repeat_message(outcome)
-	push(self.unsaid, outcome);
+	push(self.waiting_queue, outcome);
 end
 
--- Takes the next message to be said. From now on, its reflection is recognised.
+-- Takes the next message that waits to be sent. From now on, its reflection is recognised.
 function messages:take_next() --> outcome or nil
-	local outcome = first_unsettled(self.unsaid);
+	local outcome = first_unsettled(self.waiting_queue);
 	if not outcome then return nil; end
-	pop(self.unsaid);
+	pop(self.waiting_queue);
 	add_to(self.by_id, outcome.id, outcome);
 	if outcome.body then
 		add_to(self.by_body, outcome.body, outcome);
@@ -69,17 +69,17 @@ function messages:take_next() --> outcome or nil
 end
 
 function messages:oldest() --> outcome or nil
-	return first_unsettled(self.unsettled);
+	return first_unsettled(self.unsettled_queue);
 end
 
 function messages:find(id) --> outcome or nil
 	return look_up(self.by_id, id);
 end
 
--- The message whose reflection a stanza is. The stanza comes from the occupant's own nickname.
+-- The message that a stanza reflects. The stanza comes from the occupant's own nickname.
 function messages:find_reflected(stanza) --> outcome or nil
 	local outcome = look_up(self.by_id, stanza.attr.id);
-	-- A message with a subject alone changes the room: what counts is that the room shows the subject.
+	-- A message with only a subject changes the room, so wait until the room shows the subject.
 	if outcome and (outcome.body or not outcome.subject) then return outcome; end
 	if stanza:get_child("body") then
 		return look_up(self.by_body, stanza:get_child_text("body")); -- a service may give the message another id

@@ -1,4 +1,4 @@
--- Sends messages to rooms (XEP-0045), through the sender's occupant in a room, which joins if need be.
+-- Sends messages to rooms (XEP-0045), through the sender's occupant in a room. An occupant is made if there is none.
 
 local new_occupant = module.import "occupant".new;
 local occupants = module.import "occupants";
@@ -14,7 +14,7 @@ local function make_occupant(sender, room) --> occupant; or nil, problem
 	return occupant;
 end
 
--- Sends one message. `unattended`: a program has posted it, which cannot correct what is refused.
+-- Sends one message. `unattended`: whether the message comes from a program, which cannot correct a refused message.
 local function send(sender, stanza, unattended) --> outcome
 	local room = stanza.attr.to;
 	local outcome = { id = stanza.attr.id; to = room; stanza = stanza; unattended = unattended };

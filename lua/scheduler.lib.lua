@@ -8,24 +8,24 @@ local counters = module.import "counters";
 local turns = module.import "turns";
 
 local stopped = false;
-local suspended = {}; -- function that continues a suspended request → true
+local suspended_requests = {}; -- function that continues a suspended request → true
 
--- Suspends the request until `wake` is called, which `arm` is given. It continues in a turn of its account.
+-- Calls `arm(wake)`, and suspends the request until `wake` is called. The request continues in a turn of its account.
 local function suspend(arm, account) --> whether the request may go on
 	if stopped then return false; end
 	local wait, done = async.waiter();
 	local function continue()
-		if suspended[continue] then
-			suspended[continue] = nil;
+		if suspended_requests[continue] then
+			suspended_requests[continue] = nil;
 			done();
 		end
 	end
-	suspended[continue] = true;
+	suspended_requests[continue] = true;
 	local armed, err = pcall(arm, function ()
-		if suspended[continue] then turns.enqueue(account, continue); end
+		if suspended_requests[continue] then turns.enqueue(account, continue); end
 	end);
 	if not armed then
-		suspended[continue] = nil;
+		suspended_requests[continue] = nil;
 		error(err, 0);
 	end
 	wait();
@@ -38,7 +38,7 @@ local function sleep(seconds) --> whether the request may go on
 	end);
 end
 
--- Lets other work have its turn, if the slice has ended.
+-- If the slice has ended, suspends the request until its account's next turn.
 local function breathe(account) --> whether the request may go on
 	if not turns.is_slice_over() then return not stopped; end
 	return suspend(function (wake) wake(); end, account);
@@ -49,17 +49,17 @@ local function await(ticket, account) --> whether the request may go on
 	return suspend(function (wake) turns.at_end_of(ticket, wake); end, account);
 end
 
--- Waits until what was sent has left this process, to connections that take it at once. Prosody writes when the event loop comes to a
--- connection. The first tick may come before connections that the loop has found ready together with it, the second one comes after
--- all of them.
+-- Waits until the sent messages have left this process, except on connections that are slow to take them. Prosody writes when the event
+-- loop comes to a connection. At the first tick, other connections of the same round of the loop may still be due; the second tick comes
+-- after all of them.
 local function flush(account)
 	suspend(function (wake)
 		turns.at_next_tick(function () turns.at_next_tick(wake); end);
 	end, account);
 end
 
--- Timers that are stopped with the module. Otherwise an unloaded module would stay in memory until its timers are due, which may take
--- hours, and with it the threads and file descriptors of the native half.
+-- Timers to stop when the module is unloaded. Otherwise the module, with the threads and file descriptors of the native half, would stay
+-- in memory until its timers are due, which may take hours.
 local timers = {};
 
 -- `callback` returns the seconds until its next call.
@@ -67,9 +67,9 @@ local function add_timer(seconds, callback)
 	timers[#timers + 1] = module:add_timer(seconds, callback);
 end
 
--- How many requests are suspended.
+-- The number of suspended requests.
 local function count() --> number
-	return counters.count_keys(suspended);
+	return counters.count_keys(suspended_requests);
 end
 
 counters.register("waiting_requests", count);
@@ -80,7 +80,7 @@ local function stop()
 	turns.stop();
 	for _, a_timer in ipairs(timers) do a_timer:stop(); end
 	local all = {};
-	for continue in pairs(suspended) do all[#all + 1] = continue; end
+	for continue in pairs(suspended_requests) do all[#all + 1] = continue; end
 	for _, continue in ipairs(all) do continue(); end
 end
 

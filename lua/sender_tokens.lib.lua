@@ -1,4 +1,4 @@
--- Sending tokens → senders. A right token is remembered, and accepted however many were wrong.
+-- Sending tokens → senders. A valid token is cached, and is accepted even after many wrong tokens.
 
 local equals = require "util.hashes".equals;
 local jid_bare = require "util.jid".bare;
@@ -14,13 +14,13 @@ local senders = module.import "senders";
 local token_rates = module.import "token_rates";
 local tokens = module.import "host_tokens";
 
--- id of a right token → { id, account, hash, …, senders by address, count of senders }
+-- id of a valid token → { id, account, hash, …, senders by address, count of senders }
 local known_tokens = expiring_cache.new(1000, config.credential_recheck);
-local most_addresses = 8; -- senders of a token that are remembered
-local forgettings = 0; -- a token that was forgotten while it was looked up is not remembered
+local max_addresses = 8; -- senders of a token that are cached
+local forget_count = 0; -- number of calls of `forget`; if it changes during a lookup, the token is not cached
 
--- Whether a token in a request is the one that is known or stored. A client may send the token with an address of its account.
-local function is_same(token, hash, account) --> boolean
+-- Whether a token in a request is the cached or stored token. A client may send the token with an address of its account.
+local function matches(token, hash, account) --> boolean
 	return equals(hash, token.hash) and (not token.address or jid_bare(token.address) == account);
 end
 
@@ -29,10 +29,10 @@ local function look_up(exchange, token) --> entry, account; or nil, problem
 	local entry, trouble = tokens:find(token.id, os.time());
 	if trouble then
 		module:log("error", "Sending tokens cannot be read: %s", trouble.cause);
-		return nil, problems.new("unavailable", "it cannot be told now whether the token is valid; try again");
+		return nil, problems.new("unavailable", "the server cannot check now whether the token is valid; try again");
 	end
 	local account = entry and entry.account.."@"..module.host;
-	local is_right = entry and is_same(token, entry.hash, account);
+	local is_right = entry and matches(token, entry.hash, account);
 	if is_right and accounts.is_active(entry.account, module.host) then
 		return entry, account;
 	elseif is_right and accounts.is_unreadable(entry.account, module.host) then
@@ -42,8 +42,8 @@ local function look_up(exchange, token) --> entry, account; or nil, problem
 	return nil, auth_problems.wrong_token(exchange, account or "token:"..token.id, token.id);
 end
 
--- What is remembered of a right token. A token never changes.
-local function new_known(token, entry, account) --> known
+-- The cache entry of a valid token. A token never changes.
+local function new_known_token(token, entry, account) --> known
 	local id, rate = token.id, entry.rate;
 	return {
 		id = id; account = account; hash = token.hash; expires = entry.expires; as = entry.as; webhook_secret = entry.webhook_secret;
@@ -53,38 +53,38 @@ local function new_known(token, entry, account) --> known
 	};
 end
 
--- The sender that a token stands for, at an address of its account.
-local function sender_at(known, address) --> sender; or nil, problem
-	local sender = known.senders[address];
+-- The sender of a token, at an address of its account.
+local function sender_at(known_token, address) --> sender; or nil, problem
+	local sender = known_token.senders[address];
 	if sender then return sender; end
 	local problem;
 	sender, problem = senders.new(address);
 	if not sender then return nil, problem; end
-	sender.token, sender.as, sender.allowed, sender.admit = known.id, known.as, known.allowed, known.admit;
-	sender.webhook_secret = known.webhook_secret;
-	if known.count == most_addresses then known.senders, known.count = {}, 0; end
-	known.senders[address], known.count = sender, known.count + 1;
+	sender.token, sender.as, sender.allowed, sender.admit = known_token.id, known_token.as, known_token.allowed, known_token.admit;
+	sender.webhook_secret = known_token.webhook_secret;
+	if known_token.count == max_addresses then known_token.senders, known_token.count = {}, 0; end
+	known_token.senders[address], known_token.count = sender, known_token.count + 1;
 	return sender;
 end
 
--- `token` has id, hash and perhaps the address that came with it.
+-- `token` is { id, hash, address }; the address is nil if the client sent none.
 local function sender_of(exchange, token) --> sender; or nil, problem
-	local known = known_tokens:get(token.id);
+	local known_token = known_tokens:get(token.id);
 	local time = os.time();
-	if known and (not known.expires or known.expires > time) then
-		if is_same(token, known.hash, known.account) then return sender_at(known, token.address or known.account); end
-		return nil, auth_problems.wrong_token(exchange, known.account, token.id);
+	if known_token and (not known_token.expires or known_token.expires > time) then
+		if matches(token, known_token.hash, known_token.account) then return sender_at(known_token, token.address or known_token.account); end
+		return nil, auth_problems.wrong_token(exchange, known_token.account, token.id);
 	end
-	local mark = forgettings;
+	local old_forget_count = forget_count;
 	local entry, account = look_up(exchange, token);
 	if not entry then return nil, account; end
 	tokens:note_use(token.id, time);
-	known = new_known(token, entry, account);
-	if mark == forgettings then known_tokens:set(token.id, known); end
-	return sender_at(known, token.address or account);
+	known_token = new_known_token(token, entry, account);
+	if old_forget_count == forget_count then known_tokens:set(token.id, known_token); end
+	return sender_at(known_token, token.address or account);
 end
 
--- A token that was made with the secret of a webhook sends only what is signed with the secret.
+-- A token with the secret of a webhook sends only requests that are signed with the secret.
 local function check_signature(exchange, sender) --> true; or nil, problem
 	local signature = exchange.native:signature(sender.webhook_secret);
 	if not feed(signature, exchange.body, sender.account) then return nil, problems.new("unloaded"); end
@@ -99,9 +99,9 @@ end
 
 -- Forgets the tokens of an account: the account has changed, or one of them was revoked.
 local function forget(account)
-	forgettings = forgettings + 1;
-	for id, known in known_tokens:items() do
-		if known.account == account then known_tokens:set(id, nil); end
+	forget_count = forget_count + 1;
+	for id, known_token in known_tokens:items() do
+		if known_token.account == account then known_tokens:set(id, nil); end
 	end
 end
 

@@ -1,8 +1,8 @@
 -- Senders: accounts that may send messages with this module.
 --
--- A sender has address, account (its bare address), username, host, resource, role. The sender of a token of mod_tokenauth has also
--- by_token; that of a sending token has token (its id), as (the one format that it may send), allowed (the only recipients that it may
--- reach), admit (see sender_tokens.lib.lua) and webhook_secret (its requests are signed with it).
+-- A sender has address, account (its bare address), username, host, resource, role. The sender of a token of mod_tokenauth also
+-- has by_token. The sender of a sending token has token (its id), as (the only format that it may send), allowed (the only recipients
+-- that it may reach), admit (see sender_tokens.lib.lua) and webhook_secret (the secret that signs its requests).
 
 local jid_split = require "util.jid".split;
 
@@ -23,7 +23,7 @@ function senders.is_permitted(account, host, role) --> boolean
 	return module:may(":post-message", role and { session = { type = "c2s"; host = host; role = role } } or account);
 end
 
--- `role`: that of a session, if the credentials have one.
+-- `role`: the role of the credentials' session, or nil.
 function senders.new(address, role) --> sender; or nil, problem
 	local user, host, resource = jid_split(address);
 	local account = user.."@"..host;

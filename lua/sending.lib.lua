@@ -1,4 +1,4 @@
--- Sends the messages of a request, and makes the answer of what became of them.
+-- Sends the messages of a request, and makes the answer from their outcomes.
 
 local compose = module.import "compose";
 local config = module.import "config";
@@ -15,36 +15,39 @@ local count_message = metrics.counter("messages");
 -- The outcome of a message in metrics and log, by its status.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
--- The sending of a request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
-local sending = {};
+-- The work on the messages of one request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
+local sending = { reported_count = 0, failed_count = 0, unreached_count = 0, sent_count = 0 };
 sending.__index = sending;
 
 -- The seconds for which a request wants to wait for receipts.
-local function wait_of(exchange) --> number or nil
+local function seconds_to_wait(exchange) --> number or nil
 	local wait = exchange.headers.prefer and exchange.native:wait();
 	wait = wait and math.min(wait, config.max_wait);
 	return wait ~= 0 and wait or nil;
 end
 
 local function new(exchange, batch, wait) --> sending
-	local sender, format = exchange.sender, exchange.format;
 	return setmetatable({
-		exchange = exchange; sender = sender; batch = batch; wait = wait;
-		unattended = format ~= nil; -- a program that posts in a format of its own cannot correct what is refused
-		is_json = exchange.headers.accept ~= nil and exchange.native:wants_json();
-		outcomes = new_list(sender.account);
-		reported = 0; failed = 0; unreached = 0; sent = 0;
+		exchange = exchange; sender = exchange.sender; batch = batch; wait = wait;
+		unattended = exchange.format; -- a program with a format of its own cannot correct a refused message
+		is_json = exchange.headers.accept and exchange.native:wants_json() or nil;
 	}, sending);
 end
 
--- Does what has to succeed before the first message is sent.
+-- The outcomes that are not known yet.
+function sending:awaited() --> list
+	self.outcomes = self.outcomes or new_list(self.sender.account);
+	return self.outcomes;
+end
+
+-- Does everything that must succeed before the first message is sent.
 function sending:prepare() --> true; or nil, problem
 	local exchange, sender, batch = self.exchange, self.sender, self.batch;
 	local ok, problem;
 	self.total, problem = compose.resolve(exchange, batch);
 	if not self.total then return nil, problem; end
 	if self.wait or batch:to_rooms() then
-		ok, problem = self.outcomes:reserve(self.total);
+		ok, problem = self:awaited():reserve(self.total);
 		if not ok then return nil, problem; end
 	end
 	if sender.admit then
@@ -52,11 +55,11 @@ function sending:prepare() --> true; or nil, problem
 		if not self.take_back then return nil, problem; end
 	end
 	ok, problem = uploads.upload(sender, batch, exchange.body);
-	exchange.body = nil; -- it may be large, and the wait for an outcome long
+	exchange.body = nil; -- frees it: it may be large, and the request may wait long
 	return ok, problem;
 end
 
--- Whether the answer to a request is a status without a body.
+-- Whether the answer to a success is a status without a body.
 function sending:is_plain() --> boolean
 	return self.total == 1 and not (self.is_json or self.wait or self.exchange.format);
 end
@@ -65,42 +68,43 @@ end
 function sending:record(outcome)
 	local exchange, result = self.exchange, outcome.problem or outcome.status or 202; -- an unknown outcome at unload counts as sent
 	local word = outcome_words[result] or "failed";
-	self.reported = self.reported + 1;
+	self.reported_count = self.reported_count + 1;
 	if word == "failed" then
-		self.failed = self.failed + 1;
+		self.failed_count = self.failed_count + 1;
 		exchange.failure = exchange.failure or result.detail;
-		if result.unreached then self.unreached = self.unreached + 1; end
+		if result.unreached then self.unreached_count = self.unreached_count + 1; end
 		-- A program repeats its request after a 5xx, and not after a 4xx.
 		if exchange.format and result.temporary and result.status < 500 then result.status = 503; end
 	end
 	count_message(1, word, outcome.kind);
-	log.message(exchange, outcome, word);
+	log.log_message(exchange, outcome, word);
 	if result ~= 201 or not self:is_plain() then
 		self.report = self.report or exchange.native:report();
 		self.report:add(outcome.id, self.sender.address, outcome.to, result);
 	end
 end
 
--- Sends the messages in order. An outcome is recorded at once unless one before it is not known yet.
+-- Sends the messages in order. An outcome is recorded at once, unless an earlier one is not known yet.
 function sending:send_all() --> true; or nil, problem
-	local outcomes, batch = self.outcomes, self.batch;
+	local batch, has_begun = self.batch, false;
 	for stanza in batch.next, batch do
-		if self.begun and not scheduler.breathe(self.sender.account) then
-			return nil, problems.new("unsent", ("the module was unloaded when %d messages of the request were sent, the rest was not"):format(self.sent));
+		if has_begun and not scheduler.breathe(self.sender.account) then
+			return nil, problems.new("unsent",
+				("the module was unloaded after %d messages of the request were sent; the others were not sent"):format(self.sent_count));
 		end
-		self.begun = true;
+		has_begun = true;
 		local outcome = delivery.send(self.sender, stanza, self);
-		if not outcome.problem or not outcome.problem.unsent then self.sent = self.sent + 1; end
-		if (outcome.status or outcome.problem) and not outcomes[1] then
+		if not outcome.problem or not outcome.problem.unsent then self.sent_count = self.sent_count + 1; end
+		if (outcome.status or outcome.problem) and not (self.outcomes and self.outcomes[1]) then
 			self:record(outcome);
 		else
-			outcomes:add(outcome);
+			self:awaited():add(outcome);
 		end
 	end
 	return true;
 end
 
--- The answer that the program expects, if its template has one.
+-- The answer that the program expects, if the template has one.
 function sending:expected_answer() --> answer or nil
 	local status, media_type, body = self.batch:answer();
 	if not status then return nil; end
@@ -109,8 +113,8 @@ end
 
 function sending:answer() --> answer
 	local exchange = self.exchange;
-	if self.failed > 0 and self.reported > 1 then
-		exchange.failure = ("%d of %d messages failed, the first: %s"):format(self.failed, self.reported, exchange.failure);
+	if self.failed_count > 0 and self.reported_count > 1 then
+		exchange.failure = ("%d of %d messages failed, the first: %s"):format(self.failed_count, self.reported_count, exchange.failure);
 	end
 	if self.total == 0 then return self.expected or 200; end -- a template that prints nothing
 	if not self.report then return 201; end
@@ -125,20 +129,20 @@ function sending:answer() --> answer
 	};
 end
 
--- Requests with a key that wait after their clients have gone: such a client may ask again for the outcome.
-local most_abandoned = 100; -- of an account
-local abandoned = setmetatable({}, { __mode = "k" }); -- exchange → account
+-- Requests with a key that go on waiting although their clients have disconnected: such a client may repeat its request.
+local max_abandoned = 100; -- of an account
+local abandoned_exchanges = setmetatable({}, { __mode = "k" }); -- exchange → account
 
--- The client of a request has gone: ends the wait for receipts, unless the client may ask again.
+-- The client of a request has disconnected: ends the wait for receipts, unless the client may repeat the request.
 local function abandon(exchange)
 	exchange.is_abandoned = true;
 	if not exchange.give_up then return; end
 	local account, count = exchange.sender.account, 0;
-	for _, other in pairs(abandoned) do
+	for _, other in pairs(abandoned_exchanges) do
 		if other == account then count = count + 1; end
 	end
-	if exchange.headers.idempotency_key and count < most_abandoned then
-		abandoned[exchange] = account;
+	if exchange.headers.idempotency_key and count < max_abandoned then
+		abandoned_exchanges[exchange] = account;
 	else
 		exchange.give_up();
 	end
@@ -147,12 +151,13 @@ end
 -- Waits for the outcomes that are not known yet, and records them.
 function sending:await() --> true; or nil, problem
 	local exchange, outcomes = self.exchange, self.outcomes;
+	if not outcomes then return true; end
 	if self.wait then
 		exchange.give_up = function () outcomes:give_up(); end;
 		if exchange.is_abandoned then abandon(exchange); end
 	end
 	local ok, problem = outcomes:wait(self.wait);
-	abandoned[exchange] = nil;
+	abandoned_exchanges[exchange] = nil;
 	for _, outcome in ipairs(outcomes) do
 		self:record(outcome);
 		scheduler.breathe(self.sender.account);
@@ -160,7 +165,7 @@ function sending:await() --> true; or nil, problem
 	return ok, problem;
 end
 
--- Sends all messages, and releases the batch, which is as large as the body.
+-- Sends all messages, and releases the batch, because it is as large as the body.
 function sending:run() --> true; or nil, problem
 	local batch = self.batch;
 	local ok, problem = self:prepare();
@@ -168,32 +173,33 @@ function sending:run() --> true; or nil, problem
 		if not self:is_plain() then self.report = self.exchange.native:report(); end
 		ok, problem = self:send_all();
 	end
-	if ok then
+	if ok and self.report then
 		self.is_many, self.expected = batch:is_many(), self:expected_answer();
-		if self.report then self.report:keep(batch); end
+		self.report:keep(batch);
 	end
 	batch:release();
 	self.batch = nil;
-	if self.take_back and self.sent < self.total then self.take_back(self.total - self.sent); end
+	if self.take_back and self.sent_count < self.total then self.take_back(self.total - self.sent_count); end
 	return ok, problem;
 end
 
--- Sends what a request says. If the module is unloaded while a request that was sent waits, the request has a problem now, and
--- `exchange.kept_answer` is for a client that asks again.
+-- Sends the messages of a request. If the module is unloaded while the request waits for outcomes, it returns a problem, and
+-- `exchange.kept_answer` is the answer for a repeated request.
 local function send(exchange) --> answer; or nil, problem
-	local wait = wait_of(exchange);
-	local batch, problem = compose.read(exchange, wait ~= nil);
+	local wait = seconds_to_wait(exchange);
+	exchange.wants_receipt = wait and true or nil;
+	local batch, problem = compose.read(exchange);
 	if not batch then return nil, problem; end
 	local work = new(exchange, batch, wait);
 	local ok;
 	ok, problem = work:run();
-	exchange.sent = work.sent > 0;
+	exchange.has_sent = work.sent_count > 0;
 	if ok then
 		ok, problem = work:await();
-		exchange.sent = work.reported > work.unreached;
+		exchange.has_sent = work.reported_count > work.unreached_count;
 		exchange.kept_answer = work:answer();
 	end
-	work.outcomes:release();
+	if work.outcomes then work.outcomes:release(); end
 	if not ok then return nil, problem; end
 	return exchange.kept_answer;
 end

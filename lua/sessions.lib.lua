@@ -1,5 +1,5 @@
--- Sessions of senders. Prosody routes a stanza for the session of a connected client; a sender of this module has none, and gets one
--- here.
+-- Sessions of senders. Prosody routes a stanza for the session of a connected client. A sender of this module has no client, so
+-- this file makes a session for it.
 
 local jid_resource = require "util.jid".resource;
 local new_id = require "util.id".medium;
@@ -14,7 +14,7 @@ local function new_address(sender) --> string
 	return sender.account.."/post_msg."..new_id();
 end
 
--- `address`: the address from which the sender sends. `receive`, if given, is called with each stanza that Prosody sends to the session
+-- `address`: the address from which the sender sends. `receive`, if not nil, is called with each stanza that Prosody sends to the session
 -- itself, such as an error about the stanza that is being routed.
 local function new(sender, address, receive) --> session
 	local session = {
@@ -28,7 +28,7 @@ local function new(sender, address, receive) --> session
 	return session;
 end
 
--- Routes a stanza as the session's client would. `task`, a noun with its object, is what the log says if this fails.
+-- Routes a stanza as the session's client would. `task` names the call in the log if it fails: a noun with its object.
 local function route(session, stanza, task) --> true; or nil, problem
 	return guard.call(task, server.route, session, stanza, true);
 end

@@ -1,4 +1,4 @@
--- The settings. Each is declared here once; the table in docs/running.md shows the same.
+-- The settings. Each is declared here once; the table in docs/running.md has the same settings.
 
 local jid_prep = require "util.jid".prep;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
@@ -6,47 +6,47 @@ local lfs = require "lfs";
 local resolve_relative_path = require "util.paths".resolve_relative_path;
 local set = require "util.set";
 
--- A kind has what its values are called, and a function that returns a value as the module uses it, or nil if the value is not of the
--- kind.
+-- A kind is { label, read }: a noun for its values, and a function that returns a value in the form that the module uses, or nil if the
+-- value is not of this kind.
 
 local boolean = {
-	called = "true or false";
+	label = "true or false";
 	read = function (value)
 		if type(value) == "boolean" then return value; end
 	end;
 };
 
-local function number(called, least)
+local function number(label, minimum)
 	return {
-		called = called;
+		label = label;
 		read = function (value)
 			value = type(value) ~= "boolean" and tonumber(value) or nil;
-			return value and value >= least and value < math.huge and value or nil;
+			return value and value >= minimum and value < math.huge and value or nil;
 		end;
 	};
 end
 
-local function whole_number(least)
+local function whole_number(minimum)
 	return {
-		called = "a whole number, "..least.." or more";
+		label = "a whole number, "..minimum.." or more";
 		read = function (value)
 			value = type(value) ~= "boolean" and tonumber(value) or nil;
-			return value and value >= least and value < 2^31 and value % 1 == 0 and math.floor(value) or nil;
+			return value and value >= minimum and value < 2^31 and value % 1 == 0 and math.floor(value) or nil;
 		end;
 	};
 end
 
-local function list(called, read)
+local function list(label, read)
 	return {
-		called = called;
+		label = label;
 		read = function (value)
 			if type(value) == "string" then value = { value }; end
 			if type(value) ~= "table" then return nil; end
 			local items = set.new();
 			for key, item in pairs(value) do
-				local good = type(key) == "number" and type(item) == "string" and read(item);
-				if not good then return nil; end
-				items:add(good);
+				local result = type(key) == "number" and type(item) == "string" and read(item);
+				if not result then return nil; end
+				items:add(result);
 			end
 			return items;
 		end;
@@ -54,7 +54,7 @@ local function list(called, read)
 end
 
 local nickname = {
-	called = "a nickname";
+	label = "a nickname";
 	read = function (value)
 		local nick = type(value) == "string" and resourceprep(value);
 		if nick and nick ~= "" then return nick; end
@@ -62,7 +62,7 @@ local nickname = {
 };
 
 local folder = {
-	called = "an existing folder";
+	label = "an existing folder";
 	read = function (value)
 		if type(value) ~= "string" then return nil; end
 		local path = resolve_relative_path(prosody.paths.config or ".", value);
@@ -76,74 +76,75 @@ end
 
 local mechanisms = { basic = "Basic", bearer = "Bearer", token = "Token" };
 
--- In prosody.cfg.lua, each name begins with post_msg_. `without` says what a setting without a default means if it is not set.
-local declared = {
+-- In prosody.cfg.lua, each name begins with post_msg_. `fallback` describes the behaviour of a setting that has no default and is
+-- not set.
+local declarations = {
 	{
-		name = "access"; kind = list("a list of addresses and domains", jid_prep); without = "everyone";
-		says = "addresses or domains that may send: `{ \"alerts@example.com\", \"staff.example.com\" }`";
+		name = "access"; kind = list("a list of addresses and domains", jid_prep); fallback = "everyone";
+		description = "addresses or domains that may send: `{ \"alerts@example.com\", \"staff.example.com\" }`";
 	};
 	{
 		name = "auth_mechanisms"; default = { "Basic", "Bearer", "Token" };
 		kind = list("a list of Basic, Bearer and Token", function (name) return mechanisms[name:lower()]; end);
-		says = "accepted credentials: passwords, tokens of `mod_tokenauth`, sending tokens";
+		description = "accepted credentials: passwords, tokens of `mod_tokenauth`, sending tokens";
 	};
 	{
 		name = "require_encryption"; kind = boolean; default = false;
-		says = "reject credentials over plain HTTP (`403`), except from the same machine";
+		description = "reject credentials over plain HTTP (`403`), except from the same machine";
 	};
 	{
 		name = "size_limit"; kind = whole_number(1); default = 196608;
-		says = "maximum size of one message on the wire, in bytes";
+		description = "maximum size of one message on the wire, in bytes";
 	};
 	{
 		name = "recipient_limit"; kind = whole_number(1); default = 100;
-		says = "maximum number of recipients of one message";
+		description = "maximum number of recipients of one message";
 	};
 	{
 		name = "batch_limit"; kind = whole_number(1); default = 10000;
-		says = "maximum number of messages in one array or NDJSON request; each recipient counts";
+		description = "maximum number of messages in one array or NDJSON request; each recipient counts";
 	};
 	{
 		name = "max_wait"; kind = whole_number(0); default = 60;
-		says = "maximum number of seconds for `Prefer: wait`";
+		description = "maximum number of seconds for `Prefer: wait`";
 	};
 	{
-		name = "nick"; kind = nickname; without = "first part of the sender's address";
-		says = "nickname in rooms";
+		name = "nick"; kind = nickname; fallback = "first part of the sender's address";
+		description = "nickname in rooms";
 	};
 	{
 		name = "room_linger"; kind = number("a number of seconds", 0); default = 60;
-		says = "seconds to stay in a room after sending";
+		description = "seconds to stay in a room after sending";
 	};
 	{
 		name = "auth_failures"; kind = whole_number(1); default = 10;
-		says = "wrong passwords a minute for each client address and account, and wrong tokens a minute for each address, before `429`;"
+		description = "wrong passwords a minute for each client address and account, and wrong tokens a minute for each address, before `429`;"
 			.." an IPv6 `/64` counts as one address";
 	};
 	{
 		name = "credential_recheck"; kind = number("a number of seconds", 0); default = 5;
-		says = "seconds for which a verified password is trusted without another check;"
+		description = "seconds for which a verified password is trusted without another check;"
 			.." a change through the running server counts at once";
 	};
 	{
 		name = "verify_threads"; kind = whole_number(1); default = 1;
-		says = "native threads that derive passwords";
+		description = "native threads that derive passwords";
 	};
 	{
 		name = "token_limit"; kind = whole_number(0); default = 100;
-		says = "maximum number of sending tokens of one account";
+		description = "maximum number of sending tokens of one account";
 	};
 	{
 		name = "page"; kind = boolean; default = true;
-		says = "serve the page at `GET /msg`, on which people can try the module";
+		description = "serve the page at `GET /msg`, on which people can try the module";
 	};
 	{
-		name = "allow_origins"; kind = list("a list of origins, such as https://example.com", origin); without = "none";
-		says = "origins whose pages may post here and read the answer (CORS): `{ \"https://example.com\" }`";
+		name = "allow_origins"; kind = list("a list of origins, such as https://example.com", origin); fallback = "none";
+		description = "origins whose pages may post here and read the answer (CORS): `{ \"https://example.com\" }`";
 	};
 	{
-		name = "templates"; kind = folder; without = "none";
-		says = "folder of custom templates: `NAME.j2` for `?as=NAME`";
+		name = "templates"; kind = folder; fallback = "none";
+		description = "folder of custom templates: `NAME.j2` for `?as=NAME`";
 	};
 };
 
@@ -151,19 +152,19 @@ local declared = {
 -- arguments.
 local function load(context, stop) --> { name → value }
 	local values = {};
-	for _, setting in ipairs(declared) do
+	for _, setting in ipairs(declarations) do
 		local option = "post_msg_"..setting.name;
 		local value = context:get_option(option);
 		if value == nil then value = setting.default; end
 		if value ~= nil then
-			local good = setting.kind.read(value);
-			if good == nil then
-				stop("The setting %s is not %s", option, setting.kind.called);
+			local result = setting.kind.read(value);
+			if result == nil then
+				stop("The setting %s is not %s", option, setting.kind.label);
 			end
-			values[setting.name] = good;
+			values[setting.name] = result;
 		end
 	end
 	return values;
 end
 
-return { declared = declared; load = load };
+return { declarations = declarations; load = load };

@@ -17,7 +17,7 @@ local function open(context, name) --> store
 	}, store);
 end
 
--- A file that cannot be read now, such as for want of file descriptors, is not torn.
+-- A file that cannot be read now, for example because file descriptors are used up, is not torn.
 function store:is_torn(entry) --> boolean
 	if self.shared then return false; end
 	local file = io.open(server.path_of_entry(self.context.host, self.name, entry), "rb");
@@ -39,13 +39,13 @@ end
 
 -- The data nil deletes the entry.
 function store:set(entry, data) --> true; or nil and an error
-	local ok, done, err = pcall(self.keyval.set, self.keyval, entry, data);
-	if not ok then return nil, done; end
-	return done, err;
+	local ok, result, err = pcall(self.keyval.set, self.keyval, entry, data);
+	if not ok then return nil, result; end
+	return result, err;
 end
 
 -- The names of all entries.
-function store:users() --> as pairs gives; or nil
+function store:users() --> iterator, state and first name, as `pairs` returns them; or nil
 	local ok, names, state, first = pcall(self.keyval.users, self.keyval);
 	if not ok or type(names) ~= "function" then return nil; end
 	return names, state, first;

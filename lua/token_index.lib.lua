@@ -6,16 +6,16 @@ local open_store = module.import "store".open;
 local token_index = {};
 token_index.__index = token_index;
 
--- `tokens` is the store of tokens, from which the list of an account is made again if a loss of power has torn it.
+-- `tokens` is the store of tokens. If a loss of power has torn the list of an account, it is made again from this store.
 function token_index.new(context, tokens) --> index
 	return setmetatable({
 		tokens = tokens;
 		lists = open_store(context, "post_msg_token_ids"); -- account's name → id → when it expires (seconds since the epoch), or 0
-		collected = {}; -- account's name → ids, while they cannot be stored
+		unstored_lists = {}; -- account's name → ids, while they cannot be stored
 	}, token_index);
 end
 
-function token_index:accounts() --> as pairs gives; or nil
+function token_index:accounts() --> iterator, state and first name, as `pairs` returns them; or nil
 	return self.lists:users();
 end
 
@@ -25,7 +25,7 @@ end
 
 -- Makes the list of an account again, from its tokens.
 function token_index:collect(username) --> { id → when it expires, or 0 }; or nil and an error
-	local ids = self.collected[username];
+	local ids = self.unstored_lists[username];
 	if not ids then
 		local names, state, name = self.tokens:users();
 		if not names then return nil, "the tokens cannot be listed"; end
@@ -36,11 +36,11 @@ function token_index:collect(username) --> { id → when it expires, or 0 }; or 
 			if entry and entry.account == username then ids[id] = entry.expires or 0; end
 		end
 	end
-	self.collected[username] = not self:set(username, ids) and ids or nil;
+	self.unstored_lists[username] = not self:set(username, ids) and ids or nil;
 	return ids;
 end
 
--- Removes the ids that have expired.
+-- Takes the expired ids out of `ids`.
 local function take_expired(ids, now) --> the same ids; the expired ones
 	local expired = {};
 	for id, expires in pairs(ids) do
@@ -50,10 +50,10 @@ local function take_expired(ids, now) --> the same ids; the expired ones
 	return ids, expired;
 end
 
--- The ids of an account that have not expired. The caller deletes the expired tokens; the list has them no longer.
+-- The ids of an account that have not expired. Removes the expired ids from the list; the caller deletes their tokens.
 function token_index:get(username, now) --> { id → when it expires, or 0 }, { expired id → true }; or nil and an error
-	local ids, err, torn = self.lists:get(username);
-	if torn then ids, err = self:collect(username); end
+	local ids, err, is_torn = self.lists:get(username);
+	if is_torn then ids, err = self:collect(username); end
 	if err then return nil, err; end
 	local expired;
 	ids, expired = take_expired(ids or {}, now);

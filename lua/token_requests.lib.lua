@@ -22,20 +22,20 @@ function actions.list(username) --> answer; or nil, problem
 	return json_answer.new(200, '{"tokens":['..table.concat(tokens, ",").."]}");
 end
 
-function actions.add(username, given) --> answer; or nil, problem
-	local token, id = own_tokens.add(username, given);
+function actions.add(username, fields) --> answer; or nil, problem
+	local token, id = own_tokens.add(username, fields);
 	if not token then return nil, id; end
 	return json_answer.new(201, json.encode { token = token; id = id });
 end
 
-function actions.revoke(username, given) --> answer; or nil, problem
-	local ok, problem = own_tokens.revoke(username, given.id or "");
+function actions.revoke(username, fields) --> answer; or nil, problem
+	local ok, problem = own_tokens.revoke(username, fields.id or "");
 	if not ok then return nil, problem; end
-	return json_answer.new(200, json.encode { id = given.id });
+	return json_answer.new(200, json.encode { id = fields.id });
 end
 
--- Tokens are managed with a password. The media type is one that a page of another origin cannot post without a question of the
--- browser (CORS).
+-- Tokens are managed with a password. The media type must be one that a page of another origin cannot post without a preflight
+-- request (CORS).
 local function check(exchange) --> true; or nil, problem
 	local headers, sender = exchange.headers, exchange.sender;
 	if not config.auth_mechanisms:contains("Token") then
@@ -56,14 +56,14 @@ end
 local function manage(exchange) --> answer; or nil, problem
 	local ok, problem = check(exchange);
 	if not ok then return nil, problem; end
-	local given;
-	given, problem = native.token_request(exchange.body);
-	if not given then return nil, problem; end
-	local action = actions[given.action];
+	local fields;
+	fields, problem = native.token_request(exchange.body);
+	if not fields then return nil, problem; end
+	local action = actions[fields.action];
 	if not action then
 		return nil, problems.new("unprocessable", "`action` is list, add or revoke, in a JSON object", { field = "action" });
 	end
-	return action(exchange.sender.username, given);
+	return action(exchange.sender.username, fields);
 end
 
 return { manage = manage };

@@ -1,5 +1,5 @@
--- What a sending token may be: the fields that a person fills in when making one, each with its rule. A form, prosodyctl and the
--- page give the same fields, as texts; an empty text leaves a field out.
+-- The fields that a person fills in to make a sending token, each with its rule. A form, prosodyctl and the page pass the same fields, as
+-- texts; an empty text is the same as no field.
 
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
@@ -11,10 +11,10 @@ local show = module.import "display".show;
 local seconds_of = { s = 1; m = 60; h = 60 * 60; d = 24 * 60 * 60 };
 
 -- Limits: numbers and bytes.
-local most_days = 36500;
-local most_recipients = 100;
-local most_recipient_bytes = 16 * 1024; -- all recipients of a token together
-local most_a_minute = 10000;
+local max_days = 36500;
+local max_recipients = 100;
+local max_recipient_bytes = 16 * 1024; -- all recipients of a token together
+local max_a_minute = 10000;
 local longest_label = 200;
 local longest_secret = 1000;
 
@@ -24,7 +24,7 @@ local function read_number(text, most) --> number, or nil
 	return number and number >= 1 and number <= most and number or nil;
 end
 
--- One line that XML can carry, and that changes nothing on a terminal.
+-- Whether a text is one line that XML permits and that is safe to show on a terminal.
 local function is_line(text) --> boolean
 	return valid_utf8(text) and show(text, #text) == text and not text:find("\239\191[\190\191]");
 end
@@ -33,15 +33,15 @@ local function read_line(text, longest) --> text, or nil
 	return #text <= longest and is_line(text) and text or nil;
 end
 
--- "90d" → when that time has passed
+-- "90d" → the time 90 days from now
 local function read_duration(text, now) --> seconds since the epoch, or nil
 	local count, unit = tostring(text):match("^(%d+)([smhd])$");
 	local seconds = count and tonumber(count) * seconds_of[unit];
-	return seconds and seconds > 0 and seconds <= most_days * seconds_of.d and now + seconds or nil;
+	return seconds and seconds > 0 and seconds <= max_days * seconds_of.d and now + seconds or nil;
 end
 
 local function read_days(text, now) --> seconds since the epoch, or nil
-	local days = read_number(text, most_days);
+	local days = read_number(text, max_days);
 	return days and now + days * seconds_of.d;
 end
 
@@ -55,9 +55,9 @@ end
 local function read_recipients(list) --> normal forms, or nil if the list has only empty texts; or nil and a sentence
 	local bytes = 0;
 	for _, text in ipairs(list) do bytes = bytes + #text; end
-	if #list > most_recipients or bytes > most_recipient_bytes then
+	if #list > max_recipients or bytes > max_recipient_bytes then
 		return nil, ("a token has at most %d recipients, %d bytes in all; a domain stands for all of its addresses"):format(
-			most_recipients, most_recipient_bytes);
+			max_recipients, max_recipient_bytes);
 	end
 	local recipients;
 	for _, text in ipairs(list) do
@@ -73,8 +73,8 @@ local function read_recipients(list) --> normal forms, or nil if the list has on
 	return recipients;
 end
 
--- `read(text, now)` returns the value, or nil and perhaps its own sentence; `rule` says what the value must be. `sets` names the
--- member of the entry, if that is not the name of the field.
+-- `read(text, now)` returns the value, or nil and perhaps its own sentence; `rule` says what the value must be. `member` is the name in
+-- the entry, if it is not the name of the field.
 local fields = {
 	{
 		name = "label"; rule = "the label is one line of text, of at most "..longest_label.." bytes";
@@ -86,16 +86,16 @@ local fields = {
 		read = function (text) return text:match("^%w[%w._-]*$"); end;
 	};
 	{
-		name = "expires"; rule = "the time until a token expires is a whole number with s, m, h or d, such as 90d; at most "..most_days.."d";
+		name = "expires"; rule = "the time until a token expires is a whole number with s, m, h or d, such as 90d; at most "..max_days.."d";
 		read = read_duration;
 	};
 	{
-		name = "days"; sets = "expires"; rule = "the number of days until a token expires is a whole number from 1 to "..most_days;
+		name = "days"; member = "expires"; rule = "the number of days until a token expires is a whole number from 1 to "..max_days;
 		read = read_days;
 	};
 	{
-		name = "rate"; rule = "the number of messages a minute is a whole number from 1 to "..most_a_minute;
-		read = function (text) return read_number(text, most_a_minute); end;
+		name = "rate"; rule = "the number of messages a minute is a whole number from 1 to "..max_a_minute;
+		read = function (text) return read_number(text, max_a_minute); end;
 	};
 	{
 		name = "webhook_secret"; rule = "the webhook's secret is one line of text, of at most "..longest_secret.." bytes";
@@ -105,18 +105,17 @@ local fields = {
 
 local token_spec = {};
 
--- `given`: a text for each field that is filled in; `to` is a list of texts. `now`: seconds since the epoch.
-function token_spec.read(given, now) --> entry for the store of tokens; or nil, problem with the name of the field
+-- `form`: a text for each field that is filled in; `to` is a list of texts. `now`: seconds since the epoch.
+function token_spec.read(form, now) --> entry for the store of tokens; or nil, problem with the name of the field
 	local entry = { made = now };
 	for _, field in ipairs(fields) do
-		local written = given[field.name];
-		if written and written ~= "" then
-			local value, sentence = field.read(written, now);
+		local text = form[field.name];
+		if text and text ~= "" then
+			local value, sentence = field.read(text, now);
 			if value == nil and (field.rule or sentence) then
 				return nil, problems.new("unprocessable", sentence or field.rule, { field = field.name });
 			end
-			local member = field.sets or field.name;
-			entry[member] = value;
+			entry[field.member or field.name] = value;
 		end
 	end
 	return entry;

@@ -1,5 +1,5 @@
 -- The sending tokens of a host: one entry each, under the token's id, with its account. An entry is written once, when the token is
--- made, so that a loss of power can tear only a token that was just made.
+-- made, so that a loss of power can damage only a token that was just made.
 
 local now_monotonic = require "util.time".monotonic;
 
@@ -8,7 +8,7 @@ local problems = module.import "problems";
 local token_index = module.import "token_index";
 local token_uses = module.import "token_uses";
 
-local counted_every = 60; -- seconds
+local count_interval = 60; -- seconds
 
 local function handle_all(next_item, handle)
 	for item in next_item do handle(item); end
@@ -17,14 +17,15 @@ end
 local token_store = {};
 token_store.__index = token_store;
 
--- `context` is the module API of the host. `how` has `new_token`, a function of the native half; `limit`, how many tokens an account
--- may have; and perhaps `in_slices`, which calls a function with each item of an iterator and leaves the event loop free in between.
-function token_store.new(context, how) --> store
+-- `context` is the module API of the host. `options` has `new_token`, a function of the native half; `limit`, the maximum
+-- number of tokens of an account; and perhaps `in_slices`, which calls a function with each item of an iterator and lets the event loop do
+-- other work in between.
+function token_store.new(context, options) --> store
 	local entries = open_store(context, "post_msg_tokens"); -- id → entry; entries of token_uses
 	return setmetatable({
-		new_token = how.new_token; limit = how.limit; in_slices = how.in_slices or handle_all;
+		new_token = options.new_token; limit = options.limit; in_slices = options.in_slices or handle_all;
 		entries = entries; index = token_index.new(context, entries); uses = token_uses.new(context, entries);
-		counted = 0;
+		last_count = 0;
 	}, token_store);
 end
 
@@ -40,7 +41,7 @@ function token_store:delete_all(ids)
 	self.in_slices(function ()
 		id = next(ids, id);
 		return id;
-	end, function (its_id) self:delete(its_id); end);
+	end, function (expired_id) self:delete(expired_id); end);
 end
 
 -- The ids of an account. Deletes its tokens that have expired.
@@ -76,7 +77,7 @@ function token_store:add(username, entry) --> token, id; or nil, problem
 	return token, id;
 end
 
--- The problem has the `cause`: what the storage says.
+-- The problem has the `cause`: the error of the storage.
 function token_store:find(id, now) --> entry, or nil if there is no valid token; or nil, problem
 	if not id:find("^%x+$") or #id > 100 then return nil; end -- not every store takes such a name
 	local entry, err = self.entries:get(id);
@@ -86,7 +87,7 @@ function token_store:find(id, now) --> entry, or nil if there is no valid token;
 	return ids and ids[id] and entry or nil;
 end
 
--- `breathe`, if given, leaves the event loop to others between two tokens, and returns whether to go on.
+-- `breathe`, if not nil, lets the event loop do other work between two tokens, and returns whether to go on.
 function token_store:list(username, now, breathe) --> { { id, entry, used }, … } from the oldest to the newest; or nil, problem
 	local ids = self:ids_of(username, now);
 	if not ids then return nil, unavailable(); end
@@ -114,7 +115,7 @@ function token_store:revoke(id, now) --> name of its account; or nil, problem
 	return entry.account;
 end
 
--- Notes that a token was used, for its list.
+-- Records that a token was used, for the list of tokens.
 function token_store:note_use(id, now)
 	self.uses:note(id, now);
 end
@@ -125,7 +126,7 @@ function token_store:forget_account(username)
 end
 
 -- The names of all accounts that have tokens.
-function token_store:accounts() --> as pairs gives; or nil
+function token_store:accounts() --> iterator, state and first name, as `pairs` returns them; or nil
 	return self.index:accounts();
 end
 
@@ -140,17 +141,16 @@ function token_store:each_entry(handle, finish)
 	end, handle);
 end
 
--- How many tokens there were at the last count. They are counted again at most once a minute, as prosodyctl makes and revokes tokens
--- too.
+-- The number of tokens at the last count. They are counted again at most once a minute, because prosodyctl makes and revokes tokens too.
 function token_store:count() --> number
 	local time = now_monotonic();
-	if self.counted_at and time - self.counted_at < counted_every then return self.counted; end
-	self.counted_at = time;
-	local found = 0;
+	if self.last_count_time and time - self.last_count_time < count_interval then return self.last_count; end
+	self.last_count_time = time;
+	local count = 0;
 	self:each_entry(function (name)
-		if not name:find("-", 1, true) then found = found + 1; end
-	end, function () self.counted = found; end);
-	return self.counted;
+		if not name:find("-", 1, true) then count = count + 1; end
+	end, function () self.last_count = count; end);
+	return self.last_count;
 end
 
 -- Deletes the tokens that have expired, and the tokens of deleted accounts.

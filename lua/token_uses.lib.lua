@@ -1,10 +1,10 @@
--- When each sending token was used last. A use is an entry of its own in the store of tokens, so that a loss of power while it is
--- written cannot tear the token.
+-- Records when each sending token was last used. A use is an entry of its own in the store of tokens, so that a loss of power while it is
+-- written cannot damage the token.
 
 local expiring_cache = module.import "expiring_cache";
 
-local most_waiting = 100; -- uses that are not stored yet
-local interval = 60; -- seconds; within this time after a use, further uses of the token are not noted
+local max_waiting = 100; -- uses that are not stored yet
+local interval = 60; -- seconds after a use in which further uses of the token are not recorded
 local pause = 0.02; -- seconds between two writes
 
 local token_uses = {};
@@ -14,41 +14,41 @@ token_uses.__index = token_uses;
 function token_uses.new(context, tokens) --> uses
 	return setmetatable({
 		context = context; tokens = tokens;
-		unstored = {}; -- id → when it was used (seconds since the epoch)
-		waiting = 0; -- timers that will store a use
-		noted = expiring_cache.new(10000, interval); -- id → true, if a use was noted within the interval
+		unstored_uses = {}; -- id → when it was used (seconds since the epoch)
+		waiting_timers = 0; -- timers that will store a use
+		recent_uses = expiring_cache.new(10000, interval); -- id → true, if a use was recorded within the interval
 	}, token_uses);
 end
 
--- The name of the entry. It has a hyphen, which the name of a token never has.
+-- The name of the entry. It has a hyphen, and the name of a token has none.
 local function entry_of(id) return id.."-used"; end
 
 function token_uses:store(id)
-	local used = self.unstored[id];
-	self.unstored[id] = nil;
+	local used = self.unstored_uses[id];
+	self.unstored_uses[id] = nil;
 	-- If prosodyctl has revoked the token meanwhile, the daily timer deletes this entry.
 	if used then self.tokens:set(entry_of(id), { used = used }); end
 end
 
--- Writing takes longer than a request should, so uses are stored later, one at a time, with the event loop free in between. While
--- many wait, a use is not noted; a later use of the same token is.
+-- Writing takes longer than a request should, so uses are stored later, one at a time, and the event loop does other work in between.
+-- While many uses wait, further uses are not recorded.
 function token_uses:note(id, now)
-	if self.waiting >= most_waiting or self.noted:get(id) then return; end
-	self.noted:set(id, true);
-	self.waiting = self.waiting + 1;
-	self.unstored[id] = now;
-	self.context:add_timer(pause * self.waiting, function ()
-		self.waiting = self.waiting - 1;
+	if self.waiting_timers >= max_waiting or self.recent_uses:get(id) then return; end
+	self.recent_uses:set(id, true);
+	self.waiting_timers = self.waiting_timers + 1;
+	self.unstored_uses[id] = now;
+	self.context:add_timer(pause * self.waiting_timers, function ()
+		self.waiting_timers = self.waiting_timers - 1;
 		self:store(id);
 	end);
 end
 
 function token_uses:last(id) --> seconds since the epoch, or nil
-	return self.unstored[id] or (self.tokens:get(entry_of(id)) or {}).used;
+	return self.unstored_uses[id] or (self.tokens:get(entry_of(id)) or {}).used;
 end
 
 function token_uses:forget(id)
-	self.unstored[id] = nil;
+	self.unstored_uses[id] = nil;
 	self.tokens:set(entry_of(id), nil);
 end
 

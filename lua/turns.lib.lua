@@ -1,4 +1,4 @@
--- Turns of the event loop. Work that may take long runs here, a slice of it in each turn, and the chat server goes on in between.
+-- Turns of the event loop. Long work runs here, a slice of it in each turn; between two turns, the chat server does its own work.
 -- Accounts take turns: an account with many requests gets no more time than an account with one.
 
 local now = require "util.time".monotonic;
@@ -13,29 +13,29 @@ local is_empty, pop, push = queue.is_empty, queue.pop, queue.push;
 
 local slice = 0.001; -- seconds of work in a turn
 local timer_interval = 0.02; -- seconds after which a timer begins a turn
-local nobody = ""; -- the account of work without one, such as of a request whose sender is not known yet
+local no_account = ""; -- used for work without an account, such as a request whose sender is not known yet
 
 local stopped = false;
 
--- All hosts share this, and a reload hands it on.
+-- All hosts share this table, and it survives a reload.
 local loop = module:shared("/*/post_msg/loop");
 loop.slice_end = loop.slice_end or 0; -- the time at which the current slice ends
-loop.timers_looked_at = loop.timers_looked_at or 0; -- the last time at which a timer began a turn
+loop.last_timer_turn = loop.last_timer_turn or 0; -- the last time at which a timer began a turn
 loop.ready = loop.ready or {}; -- account → queue of functions, each of which continues some work
 loop.accounts = loop.accounts or queue.new(); -- accounts with work, each once
--- loop.next: what begins the next turn, if one is due: the core whose tick does, "timer", or "now" while a tick is handled
+-- loop.next: nil if no turn is due; else the event that begins it: a core (at its tick), "timer", or "now" while a tick is handled
 
 local run_turn;
 
 -- Makes the next turn due. Usually it begins at a tick of the native half, for which Prosody reads a file descriptor: a timer would cost
 -- a millisecond, and Prosody looks at timers only when there is nothing to read. But every 20 ms a timer begins the turn, so that Prosody
--- looks at all timers then. After the module was unloaded, nothing reads its ticks, and only timers are left.
+-- runs its timers. After the module was unloaded, nothing reads its ticks, so timers begin all turns.
 local function request_turn()
 	if loop.next then return; end
-	if stopped or now() - loop.timers_looked_at > timer_interval then
+	if stopped or now() - loop.last_timer_turn > timer_interval then
 		loop.next = "timer";
 		timer.add_task(0, function ()
-			loop.timers_looked_at = now();
+			loop.last_timer_turn = now();
 			loop.next = nil;
 			run_turn();
 		end);
@@ -47,7 +47,7 @@ end
 
 -- Calls a function in a turn of an account (nil for work without one).
 local function enqueue(account, continue)
-	account = account or nobody;
+	account = account or no_account;
 	local work = loop.ready[account];
 	if not work then
 		work = queue.new();
@@ -58,7 +58,7 @@ local function enqueue(account, continue)
 	request_turn();
 end
 
--- Takes the next function of the next account, which goes to the end of the accounts.
+-- Takes the next function of the next account, and moves the account to the end of the queue.
 local function dequeue() --> function
 	local account = pop(loop.accounts);
 	local work = loop.ready[account];
@@ -85,8 +85,8 @@ local function is_slice_over() --> boolean
 	return now() >= loop.slice_end;
 end
 
--- Handles each item that `next_item` returns, in slices, until it returns nil. No request is suspended for that. The items that a quarter
--- of a slice is enough for are handled at once.
+-- Handles each item that `next_item` returns, in slices, until it returns nil. It does not suspend the caller. The first items, for a
+-- quarter of a slice, are handled at once.
 local function in_slices(next_item, handle, account)
 	local function handle_until(time) --> whether there are more items
 		repeat
@@ -125,7 +125,7 @@ end
 local function on_tick()
 	local ended, calls = core:ended(), tick_calls;
 	tick_calls = {};
-	-- The next turn begins here, unless it is to begin at a tick of another host.
+	-- The next turn begins here, unless a tick of another host is to begin it.
 	local is_due = loop.next == nil or loop.next == core;
 	if is_due then loop.next = "now"; end
 	for _, ticket in ipairs(ended) do

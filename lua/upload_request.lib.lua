@@ -1,4 +1,4 @@
--- Puts a file to an upload service by HTTP.
+-- Uploads a file to an upload service by HTTP PUT.
 
 local http = require "net.http";
 local jid_host = require "util.jid".host;
@@ -22,12 +22,12 @@ local status_of = { [401] = 403; [403] = 403; [413] = 413; [429] = 503; [503] = 
 
 local too_slow = -1; -- an upload's status if it was given up
 
--- Sends a request to a service of another server, which may have public addresses only.
+-- Sends a request to a service of another server. It connects to public addresses only.
 local function request_public(url, options, on_answer) --> request
 	return server.send_request(url, options, on_answer, native.is_public);
 end
 
--- An upload is { jid, request, status, body }: it has a status once it has ended.
+-- An upload is { jid, request, status, body }. It has a status after its end.
 local upload = {};
 upload.__index = upload;
 
@@ -39,12 +39,12 @@ end
 
 -- Ends an upload that is too slow.
 function upload:limit_time()
-	local begun, unsent, last_progress = now(), nil, now();
+	local start_time, last_unsent, last_progress = now(), nil, now();
 	self.timer = timer.add_task(1, function ()
 		if self.status then return nil; end
 		local time, left = now(), self.request and server.count_unsent(self.request);
-		if left ~= unsent then unsent, last_progress = left, time; end
-		if time - last_progress < silence and time - begun < patience then return 1; end
+		if left ~= last_unsent then last_unsent, last_progress = left, time; end
+		if time - last_progress < silence and time - start_time < patience then return 1; end
 		self:finish(too_slow);
 	end);
 end
@@ -80,14 +80,14 @@ function upload:result() --> true; or nil, problem
 	return true;
 end
 
--- Puts the bytes of a file where its slot (upload_slot.lib.lua) says.
+-- Uploads the bytes of a file to the URL of its slot (upload_slot.lib.lua).
 local function put(sender, service, slot, bytes) --> true; or nil, problem
 	local work = setmetatable({ jid = service.jid }, upload);
 	local goes_on = scheduler.suspend(function (wake)
 		work.wake = wake;
 		work:start(slot, bytes);
 	end, sender.account);
-	if work.timer then timer.stop(work.timer); end -- it holds the file
+	if work.timer then timer.stop(work.timer); end -- the timer refers to the file
 	if work.problem then
 		return nil, work.problem;
 	elseif not goes_on then

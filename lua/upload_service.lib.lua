@@ -14,15 +14,15 @@ local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
 local xmlns_disco_items = "http://jabber.org/protocol/disco#items";
 local xmlns_upload = "urn:xmpp:http:upload:0";
 
-local patience = 5; -- seconds for an address to say what it is
-local most_items = 100; -- items of a host that are asked
+local patience = 5; -- seconds to wait for an answer of an address
+local max_items = 100; -- items of a host that are asked
 
 -- host → { jid, max_size }; a service is trusted for an hour.
 local services = expiring_cache.new(100, 60 * 60);
--- Address at another server that is no service now → { may_be_later }. Addresses of this server answer at once, and are asked each time.
-local others = expiring_cache.new(100, 60);
+-- Address at another server that is not a service now → { may_be_later }. Addresses of this server answer at once, and are asked each time.
+local non_services = expiring_cache.new(100, 60);
 
--- The limit that a service states (XEP-0363, section 4).
+-- The size limit in the answer of a service (XEP-0363, section 4).
 local function max_size_in(query) --> bytes of a file, or nil
 	for form in query:childtags("x", "jabber:x:data") do
 		for field in form:childtags("field") do
@@ -34,15 +34,15 @@ local function max_size_in(query) --> bytes of a file, or nil
 	end
 end
 
--- Whether an address that gave this answer, or none, may be a service later: a component that is not connected yet answers with an
--- error of type "wait".
+-- Whether an address may be a service later, by its answer (nil for none): a component that is not connected yet answers with an error
+-- of type "wait".
 local function may_be_later(answer) --> boolean
 	if not answer then return true; end
 	local type, condition = answer:get_error();
 	return type == "wait" or condition == "remote-server-not-found" or condition == "remote-server-timeout";
 end
 
--- Reads what an address says of itself. A component that is not connected yet may name no feature except disco#info.
+-- Reads the features of an address. A component that is not connected yet may name no feature except disco#info.
 local function read_info(answer) --> <query/> of a service; or nil, whether the address may be a service later
 	local query = answer and answer.attr.type == "result" and answer:get_child("query", xmlns_disco_info);
 	if not query then return nil, may_be_later(answer); end
@@ -61,44 +61,44 @@ search.__index = search;
 local function new_search(sender, on_end)
 	return setmetatable({
 		host = sender.host; session = sessions.new(sender, sessions.new_address(sender)); on_end = on_end;
-		open = 1; -- questions without an answer, and the search itself until it has asked all: an answer may come at once
-		asked = {}; -- address → true
-		-- found: the service; away: an address that may be a service later
+		open_questions = 1; -- questions without an answer, plus 1 until all questions are asked, because an answer may come at once
+		asked_jids = {}; -- address → true
+		-- service: the result; later_jid: an address that may be a service later
 	}, search);
 end
 
 function search:close_one()
-	self.open = self.open - 1;
-	if self.found or self.open == 0 then self.on_end(); end
+	self.open_questions = self.open_questions - 1;
+	if self.service or self.open_questions == 0 then self.on_end(); end
 end
 
 function search:ask(jid, payload, receive)
-	self.open = self.open + 1;
+	self.open_questions = self.open_questions + 1;
 	sessions.ask(self.session, { to = jid; payload = payload; seconds = patience }, function (answer)
 		receive(answer);
 		self:close_one();
 	end);
 end
 
-function search:note_away(jid)
-	if jid ~= self.host then self.away = self.away or jid; end
+function search:note_later(jid)
+	if jid ~= self.host then self.later_jid = self.later_jid or jid; end
 end
 
 function search:ask_for_features(jid)
-	local other = others:get(jid);
-	if other then
-		if other.may_be_later then self:note_away(jid); end
+	local non_service = non_services:get(jid);
+	if non_service then
+		if non_service.may_be_later then self:note_later(jid); end
 		return;
 	end
-	self.asked[jid] = true;
+	self.asked_jids[jid] = true;
 	self:ask(jid, st.stanza("query", { xmlns = xmlns_disco_info }), function (answer)
 		local query, later = read_info(answer);
 		if query then
-			self.found = self.found or { jid = jid; max_size = max_size_in(query) };
+			self.service = self.service or { jid = jid; max_size = max_size_in(query) };
 			return;
 		end
-		if not hosts[jid_host(jid)] then others:set(jid, { may_be_later = later }); end
-		if later then self:note_away(jid); end
+		if not hosts[jid_host(jid)] then non_services:set(jid, { may_be_later = later }); end
+		if later then self:note_later(jid); end
 	end);
 end
 
@@ -107,8 +107,8 @@ function search:ask_items(answer)
 	if not items then return; end
 	for item in items:childtags("item") do
 		local jid = jid_prep(item.attr.jid);
-		if self.found or count == most_items then return; end
-		if jid and not item.attr.node and not self.asked[jid] then
+		if self.service or count == max_items then return; end
+		if jid and not item.attr.node and not self.asked_jids[jid] then
 			count = count + 1;
 			self:ask_for_features(jid);
 		end
@@ -132,13 +132,13 @@ local function find(sender) --> service { jid, max_size }; or nil, an address th
 		work = new_search(sender, wake);
 		work:run();
 	end, sender.account);
-	service = work and work.found;
+	service = work and work.service;
 	services:set(sender.host, service);
 	if service or not goes_on then return service; end
-	return nil, work.away;
+	return nil, work.later_jid;
 end
 
--- The service of a host is looked for again by the next request.
+-- The next request looks for the service of the host again.
 local function forget(host)
 	services:set(host, nil);
 end

@@ -1,4 +1,4 @@
--- Requests slots of an upload service (XEP-0363): where a file is put, and where it can be read then.
+-- Requests slots of an upload service (XEP-0363). A slot has the URL to upload a file to, and the URL to read it from.
 
 local jid_host = require "util.jid".host;
 local st = require "util.stanza";
@@ -19,15 +19,15 @@ local longest_header = 4096; -- bytes of a header's value
 -- The headers that a slot may name (XEP-0363, section 5).
 local allowed_headers = { authorization = "Authorization"; cookie = "Cookie"; expires = "Expires" };
 
--- Conditions of a service that may be there again in a moment.
-local is_away = {
+-- Conditions of a service that may be back in a moment.
+local away_conditions = {
 	["item-not-found"] = true; ["recipient-unavailable"] = true; ["service-unavailable"] = true;
 	["remote-server-not-found"] = true; ["remote-server-timeout"] = true;
 };
 
 local function problem_of(answer, jid) --> problem
 	local problem = problems.of_error(answer, jid);
-	problem.unreached = nil; -- this is about the recipient's server
+	problem.unreached = nil; -- `unreached` is about the server of a message's recipient
 	local err = answer:get_child("error");
 	if err and err:get_child("file-too-large", xmlns_upload) then problem.status = 413; end
 	return problem;
@@ -52,7 +52,7 @@ local function ask(sender, jid, payload) --> answer, a stanza; or nil, problem
 	return answer;
 end
 
--- The value of a slot's header; nil if no request can have it.
+-- The value of a slot's header; nil if it is not valid in a request.
 local function header_value(header) --> string or nil
 	local value = #header.tags == 0 and header:get_text();
 	value = value and value:gsub("[\r\n]", ""); -- XEP-0363, section 5
@@ -65,7 +65,7 @@ local function headers_of(put, file, jid) --> headers of the upload; or nil, pro
 		local name = allowed_headers[tostring(header.attr.name):lower()];
 		local value = name and header_value(header);
 		if name and not value then
-			return nil, problems.new("bad_gateway", ("%s: the slot's header %s has a value that no request can have"):format(jid, name));
+			return nil, problems.new("bad_gateway", ("%s: the slot's header %s has a value that is not valid in a request"):format(jid, name));
 		elseif name then
 			headers[name] = value;
 		end
@@ -79,7 +79,7 @@ local function read(answer, file, jid) --> slot; or nil, problem
 	local put_url, is_https = native.link(put and put.attr.url or "");
 	local get_url = native.link(get and get.attr.url or "");
 	if not put_url or not get_url then
-		return nil, problems.new("bad_gateway", jid..": the upload service gives no slot with two URLs of http or https");
+		return nil, problems.new("bad_gateway", jid..": the upload service returns no slot with two URLs of http or https");
 	elseif not is_https and not hosts[jid_host(jid)] then
 		return nil, problems.new("bad_gateway", jid..": the upload service of another server wants the file without https");
 	end
@@ -88,12 +88,12 @@ local function read(answer, file, jid) --> slot; or nil, problem
 	return { put_url = put_url; headers = headers; get_url = get_url };
 end
 
--- A slot for a file of so many bytes.
+-- Requests a slot for a file of `size` bytes.
 local function request(sender, service, file, size) --> slot { put_url, headers, get_url }; or nil, problem
 	local answer, problem = ask(sender, service.jid,
 		st.stanza("request", { xmlns = xmlns_upload; filename = file.name; size = ("%d"):format(size); ["content-type"] = file.type }));
 	if answer then return read(answer, file, service.jid); end
-	if is_away[problem.condition] then
+	if away_conditions[problem.condition] then
 		upload_service.forget(sender.host);
 		problem.status = 503;
 	end

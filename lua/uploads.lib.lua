@@ -8,20 +8,20 @@ local upload_service = module.import "upload_service";
 local upload_slot = module.import "upload_slot";
 local workers = module.import "workers";
 
--- Requests whose files are uploaded at the same time: each holds its files in memory. An account may have as many as it leaves to
--- other accounts: 8 if it is the only account, half of the rest if it is the second one.
-local at_once = 16;
+-- Requests whose files are uploaded at the same time: each holds its files in memory. An account must leave as many free as it uses: it
+-- may use 8 if it is the only account, and half of the rest if it is the second one.
+local max_uploads = 16;
 
 local count_files = metrics.counter("files");
 local uploading = workers.new();
 
 counters.register("uploads", function () return (uploading.count()); end);
 
--- Whether a request may have a file. If the service is away, it may: the request is answered 503 later, and not as if there was no
--- service.
+-- Whether a request may have a file. It may also if the service is not reachable now: the request is then answered 503 later, and not as
+-- if there was no service.
 local function takes_files(sender) --> boolean
-	local service, away = upload_service.find(sender);
-	return (service or away) ~= nil;
+	local service, later_jid = upload_service.find(sender);
+	return (service or later_jid) ~= nil;
 end
 
 local function size_of(file) --> bytes
@@ -43,9 +43,9 @@ local function upload_file(sender, service, file, body) --> URL; or nil, problem
 end
 
 local function upload_all(sender, batch, files, body) --> true; or nil, problem
-	local service, away = upload_service.find(sender);
+	local service, later_jid = upload_service.find(sender);
 	if not service then
-		return nil, problems.new("unavailable", (away or sender.host)..": no upload service answers now; try again");
+		return nil, problems.new("unavailable", (later_jid or sender.host)..": no upload service answers now; try again");
 	end
 	for index, file in ipairs(files) do
 		local url, problem = upload_file(sender, service, file, body);
@@ -60,8 +60,8 @@ end
 local function upload(sender, batch, body) --> true; or nil, problem
 	local files = batch:files();
 	if not files then return true; end
-	local all, own = uploading.count(sender.account);
-	if own + 1 > at_once - (all + 1) then
+	local count, count_of_account = uploading.count(sender.account);
+	if count_of_account + 1 > max_uploads - (count + 1) then
 		return nil, problems.new("busy", "too many files are uploaded at once; try again in a moment");
 	end
 	uploading.enter(sender.account);

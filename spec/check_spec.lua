@@ -86,7 +86,7 @@ describe("prosodyctl mod_post_msg check", function ()
 	it("finds a proxy that is not trusted", function ()
 		local url = 'http_external_url = "https://example.com/"';
 		assert_finds('http_interfaces = "*"\npost_msg_require_encryption = true', url,
-			"problem: example.com: http_external_url is that of a proxy, and trusted_proxies is not set",
+			"problem: example.com: http_external_url is the URL of a proxy, and trusted_proxies is not set",
 			'trusted_proxies = { "ADDRESS" }');
 		assert_finds('trusted_proxies = { "192.0.2.1" }', url, "which can only be on this machine", "127.0.0.1");
 		assert.equal(0, select(2, check(nil, url)));
@@ -119,7 +119,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		write(world.server.dir .. "/prosody.cfg.lua", (plain:gsub('Component "rooms[^\n]*', "")));
 		local out, status = run();
 		assert.equal(0, status);
-		assert.matches("^note: There are no rooms on this server: ", out);
+		assert.matches("^note: There are no rooms on this server; ", out);
 	end);
 
 	it("notes that metrics are not collected", function ()
@@ -155,7 +155,7 @@ describe("prosodyctl mod_post_msg check", function ()
 
 		it("that is cut short", function ()
 			world.plugin_file("post_msg.so", library:sub(1, 1000));
-			assert_finds(nil, nil, "is not a whole library of mod_post_msg");
+			assert_finds(nil, nil, "is not a complete library of mod_post_msg");
 		end);
 
 		it("for another Lua, and of another version", function ()
@@ -177,7 +177,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		local helpers = world.server.dir .. "/helpers";
 		write(helpers .. "/mod_post_msg.lua", "-- the one in Lua\n");
 		assert_finds(nil, nil, "problem: There is another mod_post_msg, ", "/helpers/mod_post_msg.lua (without a native half), which is not used",
-			"/plugins/mod_post_msg/mod_post_msg.lua goes before it");
+			"because Prosody finds ", "/plugins/mod_post_msg/mod_post_msg.lua first; remove one of them");
 		os.remove(helpers .. "/mod_post_msg.lua");
 	end);
 

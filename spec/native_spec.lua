@@ -9,7 +9,7 @@ local function lua_of_library()
 	file:seek("end", -100);
 	local label = file:read("*a");
 	file:close();
-	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a whole library");
+	return assert(label:match("for Lua ([%d.]+),"), path .. " is not a complete library");
 end
 
 local lua_version = lua_of_library();
@@ -71,10 +71,10 @@ end
 local core = new();
 local me = "me@example.com";
 
--- A request to `by`, whose parts are `path`, `query`, `headers`, `ip` and `id` unless they are not given.
+-- A request to `by` with these parts, or their defaults.
 local function request(parts, by)
 	return (by or core):request {
-		path = parts.path or "/msg"; query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
+		query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
 	};
 end
 
@@ -109,7 +109,9 @@ local function stanzas_of(batch, by)
 end
 
 local function read(parts, body, by) --> batch; or nil, problem
-	return request(parts, by):read { sender = parts.sender or me; body = body; wants_receipt = parts.wants_receipt };
+	return request(parts, by):read {
+		sender = { address = parts.sender or me }; path = parts.path or "/msg"; body = body; wants_receipt = parts.wants_receipt;
+	};
 end
 
 local function read_json(fields, receipt, by) --> batch; or nil, problem
@@ -604,9 +606,9 @@ describe("a recipient's parser", function ()
 				assert.equal(sent[name], child_text(received, name));
 			end
 			assert.equal(sent.id, received.attr.id);
-			assert.equal(sent.lang, read.attr["xml:lang"]);
+			assert.equal(sent.lang, received.attr["xml:lang"]);
 			local x, replace;
-			for _, child in ipairs(read) do
+			for _, child in ipairs(received) do
 				if child.name == "x" then x = child; end
 				if child.name == "replace" then replace = child; end
 			end

@@ -3,7 +3,7 @@
 local pages = require "spec.support.pages";
 
 -- What settings.lib.lua takes from Prosody checks values, and is not called for a declaration.
-local function declared()
+local function read_declarations()
 	local stub = { stringprep = {} };
 	local env = setmetatable({ require = function () return stub; end }, { __index = _G });
 	local source = pages.read("lua/settings.lib.lua");
@@ -13,13 +13,13 @@ local function declared()
 	else
 		chunk = assert(load(source, "@settings.lib.lua", "t", env));
 	end
-	return chunk().declared;
+	return chunk().declarations;
 end
 
-local function shown(setting)
+local function default_of(setting)
 	local default = setting.default;
 	if default == nil then
-		return setting.without;
+		return setting.fallback;
 	elseif type(default) == "table" then
 		return "`{ \"" .. table.concat(default, "\", \"") .. "\" }`";
 	end
@@ -30,17 +30,17 @@ describe("the settings table of docs/running.md", function ()
 	it("shows each setting, its default and its sentence as lua/settings.lib.lua declares them", function ()
 		local rows = pages.find("docs/running.md", "\n## Settings\n.-\n| option | default | |\n|[-|]+\n(.-\n)\n");
 		local next_row = rows:gmatch("(.-)\n");
-		for _, setting in ipairs(declared()) do
-			assert.equal(("| `post_msg_%s` | %s | %s |"):format(setting.name, shown(setting), setting.says), next_row());
+		for _, setting in ipairs(read_declarations()) do
+			assert.equal(("| `post_msg_%s` | %s | %s |"):format(setting.name, default_of(setting), setting.description), next_row());
 		end
 		assert.is_nil(next_row(), "a row of a setting that is not declared");
 	end);
 
 	it("needs a sentence, a kind, and a default or its replacement of each setting", function ()
-		for _, setting in ipairs(declared()) do
-			assert.is_string(setting.says, setting.name);
-			assert.is_string(setting.kind.called, setting.name);
-			assert.is_true(setting.default ~= nil or setting.without ~= nil, setting.name .. " has neither `default` nor `without`");
+		for _, setting in ipairs(read_declarations()) do
+			assert.is_string(setting.description, setting.name);
+			assert.is_string(setting.kind.label, setting.name);
+			assert.is_true(setting.default ~= nil or setting.fallback ~= nil, setting.name .. " has neither `default` nor `fallback`");
 		end
 	end);
 end);

@@ -476,18 +476,18 @@ for i in range(61):
 
 		it("are not made from wrong words: a sentence and an exit status", function ()
 			for words, sentence in pairs {
-				[{ "add" }] = "Say for which account"; [{ "add", "example.com" }] = "no address of an account";
-				[{ "add", "me@example.com/r" }] = "no address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
-				[{ "add", "me@nowhere.example" }] = "no host of this server"; [{ "add", "me@rooms.example.com" }] = "no host of this server";
-				[{ "add", "me@example.com", "x" }] = "a word too many"; [{ "add", "me@example.com", "--too", "x" }] = "no option --too";
+				[{ "add" }] = "Say for which account"; [{ "add", "example.com" }] = "not the address of an account";
+				[{ "add", "me@example.com/r" }] = "not the address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
+				[{ "add", "me@nowhere.example" }] = "not a host of this server"; [{ "add", "me@rooms.example.com" }] = "not a host of this server";
+				[{ "add", "me@example.com", "x" }] = "an unexpected word"; [{ "add", "me@example.com", "--too", "x" }] = "no option --too";
 				[{ "add", "me@example.com", "--to" }] = "must follow --to";
 				[{ "add", "me@example.com", "--to", "user@example.com/r" }] = "address without resource";
 				[{ "add", "me@example.com", "--to", "@" }] = "address without resource"; [{ "add", "me@example.com", "--expires", "90" }] = "90d";
 				[{ "add", "me@example.com", "--expires", "0d" }] = "90d"; [{ "add", "me@example.com", "--rate", "1.5" }] = "whole number";
 				[{ "add", "me@example.com", "--rate", "0" }] = "whole number"; [{ "add", "me@example.com", "--as", "../x" }] = "letters";
 				[{ "add", "me@example.com", "--label", "a\nb" }] = "one line"; [{ "add", "me@example.com", "--rate", "1", "--rate", "2" }] = "twice";
-				[{ "list", "example.com" }] = "no address of an account"; [{ "list", "me@nowhere.example" }] = "no host";
-				[{ "list", "--to", "user@example.com" }] = "no option --to"; [{ "revoke", "1", "2" }] = "a word too many";
+				[{ "list", "example.com" }] = "not the address of an account"; [{ "list", "me@nowhere.example" }] = "not a host";
+				[{ "list", "--to", "user@example.com" }] = "no option --to"; [{ "revoke", "1", "2" }] = "an unexpected word";
 				[{ "revoke" }] = "by its id"; [{ "revoke", "0123456789abcdef" }] = "no token"; [{ "revoke", "../me" }] = "no token";
 				[{ "destroy" }] = "Usage"; [{}] = "Usage";
 			} do
@@ -508,7 +508,7 @@ for i in range(61):
 			local _, err, status = ctl("add", "me@example.com");
 			world.plugin_file("post_msg.so", library);
 			assert.is_true(status ~= 0);
-			assert.is_truthy(err:find("is not a whole library", 1, true), err);
+			assert.is_truthy(err:find("is not a complete library", 1, true), err);
 			assert.is_nil(err:find("raceback", 1, true), err);
 		end);
 

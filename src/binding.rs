@@ -1,23 +1,23 @@
 //! The Lua API of the native half. It converts values, and decides nothing.
 //!
-//! | file | what Lua holds |
+//! | file | object in Lua |
 //! |---|---|
 //! | [`host`] | the module on one VirtualHost |
 //! | [`request`] | one HTTP request |
-//! | [`attempt`] | a password that is to be verified |
+//! | [`attempt`] | a password to verify |
 //! | [`batch`] | the messages of a request |
-//! | [`report`] | the outcomes of messages, and the answer of them |
-//! | [`digest`], [`signature`] | a hash, or a signature, of a body that comes in pieces |
-//! | [`templates`], [`allowed`] | what a host and a request are made with |
+//! | [`report`] | the outcomes of messages, and the answer |
+//! | [`digest`], [`signature`] | the hash or the signature of a body that is read in pieces |
+//! | [`templates`], [`allowed`] | settings of a host, limits of a token |
 //!
-//! Failure is `nil` and a problem, a table. Errors of Lua are defects.
+//! On failure, a function returns `nil` and a problem, which is a table. A Lua error is a defect.
 
 mod allowed;
 mod attempt;
 mod batch;
 mod digest;
 mod host;
-mod identified;
+mod identity;
 mod problem;
 mod prosody;
 mod report;
@@ -61,7 +61,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("new_token", lua.create_function(new_token)?)?;
     // page_files() → { { name, media_type, text }, … }
     library.set("page_files", lua.create_function(page_files)?)?;
-    // link(url) → the URL in its normal form, and whether it is https; nil if it is no URL of HTTP
+    // link(url) → the URL in its normal form, and whether it is https; nil if it is not an HTTP URL
     let link = |_: &Lua, url: Bytes| {
         let link = Link::parse(&url.as_bytes());
         Ok(link.map(|link| (link.url, link.is_https)).unzip())
@@ -73,7 +73,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
     // json_text(text) → the text as a JSON string, in quotes
     let json_text = |_: &Lua, text: Bytes| Ok(answer::json(&*text.to_string_lossy()));
     library.set("json_text", lua.create_function(json_text)?)?;
-    // openapi(base, host) → the OpenAPI document of what is served below `base`, as JSON
+    // openapi(base, host) → the OpenAPI document of the paths below `base`, as JSON
     let openapi = |_: &Lua, (base, host): (Bytes, Bytes)| {
         Ok(openapi::document(
             &base.to_string_lossy(),

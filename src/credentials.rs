@@ -1,4 +1,4 @@
-//! Who sends: the credentials of a request, and whether they are right.
+//! The credentials of a request: reads and verifies them.
 //!
 //! | from | to | module |
 //! |---|---|---|
@@ -6,11 +6,11 @@
 //! | a text | whether it has the form of a sending token | [`token`] |
 //! | a body, and the secret of a webhook | whether the body is signed with the secret | [`signature`] |
 //! | an account and a password | whether the password is right, in two steps | [`verification`] |
-//! | a password | whether it is remembered as right | [`verifier`], [`tag`] |
+//! | a password | whether it is cached as right | [`verifier`], [`tag`] |
 //! | a password, and the backend's SCRAM credentials | whether they match | [`scram`] |
-//! | an IP address | the client that counters count | [`client`] |
+//! | an IP address | the client for the counters | [`client`] |
 //! | failed attempts of the last minute | how long the client must wait | [`failures`] |
-//! | refused requests of the last seconds | how long their answers are held back | [`refusals`] |
+//! | refused requests of the last seconds | how long their answers are delayed | [`refusals`] |
 
 pub mod authorization;
 pub mod client;

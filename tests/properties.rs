@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use post_msg::credentials::authorization::{Credentials, Presented};
+use post_msg::credentials::authorization::{Credentials, RequestCredentials};
 use post_msg::credentials::token::Token;
 use post_msg::http::answer;
 use post_msg::http::problem::{Place, Problem};
@@ -127,7 +127,7 @@ fn check(content_type: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8]) {
                 _ => {}
             }
             for accept in ["text/plain", "application/problem+json"] {
-                let asked = answer::Asked {
+                let asked = answer::AnswerContext {
                     accept: Some(accept.as_bytes()),
                     content_type,
                     id: None,
@@ -494,9 +494,9 @@ proptest! {
     ) {
         let header = [scheme.as_bytes(), &value].concat();
         let query = Query::parse(&[&query, more.as_bytes()].concat());
-        Presented::of(Some(&header), &query.tokens);
-        let presented = Presented::of(None, &query.tokens);
-        prop_assert_eq!(presented == Presented::Nothing, query.tokens.is_empty());
+        RequestCredentials::of(Some(&header), &query.tokens);
+        let presented = RequestCredentials::of(None, &query.tokens);
+        prop_assert_eq!(presented == RequestCredentials::Nothing, query.tokens.is_empty());
     }
 
     #[test]
@@ -511,7 +511,7 @@ proptest! {
         let tokens = Query::parse(format!("x=y&token={query}").as_bytes()).tokens;
         prop_assert_eq!(tokens.iter().map(|token| token.as_str()).collect::<Vec<_>>(), [text]);
         let expected = Credentials::Sending { address: None, token: token.clone() };
-        prop_assert_eq!(Presented::of(None, &tokens), Presented::One(expected));
+        prop_assert_eq!(RequestCredentials::of(None, &tokens), RequestCredentials::One(expected));
         let mut damaged = text.to_owned();
         damaged.replace_range(at..=at, &other.to_string());
         prop_assert_eq!(Token::parse(&damaged).is_some(), damaged == text);

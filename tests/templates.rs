@@ -146,7 +146,7 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made
         }
         _ => request.body,
     };
-    let memory = Share::alone(body.len());
+    let memory = Share::unshared(body.len());
     let body = Body {
         memory: &memory,
         bytes: body.as_bytes(),

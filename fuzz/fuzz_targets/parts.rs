@@ -14,10 +14,10 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use mod_post_msg_fuzz::parts;
 use mod_post_msg_fuzz::pieces::repeat;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use post_msg::credentials::authorization::{Credentials, Presented};
+use post_msg::credentials::authorization::{Credentials, RequestCredentials};
 use post_msg::credentials::signature::{Claims, Signature};
 use post_msg::credentials::token::Token;
-use post_msg::http::answer::{Asked, refusal};
+use post_msg::http::answer::{AnswerContext, refusal};
 use post_msg::http::content_coding;
 use post_msg::http::memory::Share;
 use post_msg::http::parameters::parameters;
@@ -87,10 +87,10 @@ fn authorization(input: &[u8]) {
     let mut lines = input.splitn(2, |&byte| byte == b'\n');
     let header = lines.next().filter(|header| !header.is_empty());
     let tokens = Query::parse(lines.next().unwrap_or_default()).tokens;
-    let presented = Presented::of(header, &tokens);
-    assert_eq!(presented == Presented::Nothing, header.is_none() && tokens.is_empty());
+    let presented = RequestCredentials::of(header, &tokens);
+    assert_eq!(presented == RequestCredentials::Nothing, header.is_none() && tokens.is_empty());
     let shown = format!("{presented:?}");
-    let Presented::One(credentials) = &presented else {
+    let RequestCredentials::One(credentials) = &presented else {
         return;
     };
     let (scheme, value) = match credentials {
@@ -117,10 +117,10 @@ fn authorization(input: &[u8]) {
         }
     };
     let anew = format!("{scheme} {value}");
-    assert_eq!(Presented::of(Some(anew.as_bytes()), &[]), presented);
+    assert_eq!(RequestCredentials::of(Some(anew.as_bytes()), &[]), presented);
     // A further wrong token is not ignored.
     let wrong = [Zeroizing::new(String::from("x"))];
-    assert_eq!(Presented::of(Some(anew.as_bytes()), &wrong), Presented::Several);
+    assert_eq!(RequestCredentials::of(Some(anew.as_bytes()), &wrong), RequestCredentials::Several);
 }
 
 fn query(input: &[u8]) {
@@ -201,7 +201,7 @@ fn recipient(input: &[u8]) {
 
 fn is_told(problem: &Problem, status: u16) {
     assert_eq!(problem.status(), status, "{problem:?}");
-    let asked = Asked { accept: Some(b"text/plain"), content_type: None, id: None };
+    let asked = AnswerContext { accept: Some(b"text/plain"), content_type: None, id: None };
     let answer = refusal(problem, asked);
     let line = answer.body.strip_suffix('\n').expect("a line");
     assert!(!line.is_empty() && !line.contains(|c: char| c.is_control() || c == '<'), "{line:?}");
@@ -256,7 +256,7 @@ fn negotiation(input: &[u8]) {
     let (accepted, preferred) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let is_json = accept::wants_problem_json(Some(accepted), None);
     assert!(is_json || !accept::wants_json(accepted));
-    let asked = Asked { accept: Some(accepted), content_type: None, id: None };
+    let asked = AnswerContext { accept: Some(accepted), content_type: None, id: None };
     let answer = refusal(&Problem::meaning("wrong"), asked);
     assert_eq!(answer.body.starts_with('{'), is_json);
     if accepted.is_ascii() {
@@ -327,7 +327,7 @@ fn compressed_file(input: &[u8]) {
     holds_file("image/png", Some(b"gzip"), &packed, input);
     let codings = content_coding::parse(Some(b"gzip, identity")).expect("known");
     if let Some(less) = input.len().checked_sub(1) {
-        let short = content_coding::undo(&codings, &packed, less, &Share::alone(packed.len()));
+        let short = content_coding::undo(&codings, &packed, less, &Share::unshared(packed.len()));
         assert_eq!(short.map_err(|problem| problem.status()).err(), Some(413));
     }
 }

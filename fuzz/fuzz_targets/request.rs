@@ -124,7 +124,7 @@ fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
         assert!(line > 0 && column > 0, "{problem:?}");
     }
     let told = |accept: &str| {
-        let asked = answer::Asked { accept: Some(accept.as_bytes()), content_type, id: None };
+        let asked = answer::AnswerContext { accept: Some(accept.as_bytes()), content_type, id: None };
         answer::refusal(problem, asked)
     };
     let answer = told("text/plain");

@@ -48,7 +48,7 @@ fuzz_target!(|input: &[u8]| {
             Query::parse(b""),
             "2026-11-22T06:00:00Z".to_owned(),
         );
-        let memory = Share::alone(payload.len());
+        let memory = Share::unshared(payload.len());
         let body = Body {
             memory: &memory,
             bytes: payload.as_bytes(),

@@ -1,4 +1,4 @@
-//! A password that is to be verified.
+//! A password to verify.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use mlua::{Error, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataM
 
 use super::prosody::Prosody;
 use crate::credentials::scram::{Hash, ScramCredentials};
-use crate::credentials::verification::{Attempt, Begun, Held, Passwords, Pending};
+use crate::credentials::verification::{Attempt, BeginResult, Passwords, Pending, StoredPassword};
 use crate::message::address::Address;
 
 type Bytes = mlua::String;
@@ -22,13 +22,13 @@ pub struct LuaAttempt {
     attempt: Option<Attempt>,
     /// From `begin` until `finish` takes it.
     pending: Option<Pending>,
-    /// How long a right password needs no other look at the backend.
+    /// How long a right password is trusted without asking the backend again.
     fresh_for: Duration,
 }
 
-/// What `begin` takes: for how many seconds a right password is trusted, and what the backend holds. `hash`: it derives passwords
-/// (SCRAM); for an unknown account, `stored_key` and `salt` are absent. `plain`: it holds the password itself. Neither: it shows
-/// nothing.
+/// The argument of `begin`. `recheck`: the seconds for which a right password is trusted. The other members are the password as the
+/// backend stores it. `hash`: derived (SCRAM); for an unknown account, `stored_key` and `salt` are absent. `plain`: the password itself.
+/// Without `hash` and `plain`, the backend does not show the password.
 struct Backend {
     recheck: f64,
     hash: Option<Hash>,
@@ -88,7 +88,7 @@ impl LuaAttempt {
         }
     }
 
-    fn begin(&mut self, backend: &Backend) -> Result<Begun> {
+    fn begin(&mut self, backend: &Backend) -> Result<BeginResult> {
         let attempt = self.attempt.take();
         let attempt = attempt.ok_or_else(|| Error::runtime("the attempt has already begun"))?;
         self.fresh_for = Duration::try_from_secs_f64(backend.recheck).unwrap_or_default();
@@ -97,16 +97,16 @@ impl LuaAttempt {
             Some(_) => self.prosody.saslprep(attempt.password()),
             None => None,
         };
-        let held = match (backend.hash, prepared, &plain) {
-            (Some(hash), Some(prepared), _) => Held::Scram {
+        let stored = match (backend.hash, prepared, &plain) {
+            (Some(hash), Some(prepared), _) => StoredPassword::Scram {
                 credentials: backend.scram_credentials(hash),
                 prepared,
             },
-            (None, _, Some(plain)) => Held::Plain(plain),
-            _ => Held::Unknown,
+            (None, _, Some(plain)) => StoredPassword::Plain(plain),
+            _ => StoredPassword::Unknown,
         };
         let mut passwords = self.passwords.borrow_mut();
-        Ok(passwords.begin(attempt, held, self.fresh_for, Instant::now()))
+        Ok(passwords.begin(attempt, stored, self.fresh_for, Instant::now()))
     }
 
     fn finish(&mut self, verdict: Option<bool>) -> Result<Option<bool>> {
@@ -129,14 +129,14 @@ impl UserData for LuaAttempt {
         // or "backend"
         methods.add_method_mut("begin", |lua, this, backend: Backend| {
             match this.begin(&backend)? {
-                Begun::Accepted => "accepted".into_lua_multi(lua),
-                Begun::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
-                Begun::Busy => "busy".into_lua_multi(lua),
-                Begun::Deriving(ticket, pending) => {
+                BeginResult::Accepted => "accepted".into_lua_multi(lua),
+                BeginResult::Throttled(seconds) => ("throttled", seconds).into_lua_multi(lua),
+                BeginResult::Busy => "busy".into_lua_multi(lua),
+                BeginResult::Deriving(ticket, pending) => {
                     this.pending = Some(pending);
                     ("deriving", ticket).into_lua_multi(lua)
                 }
-                Begun::Backend(pending) => {
+                BeginResult::Backend(pending) => {
                     this.pending = Some(pending);
                     "backend".into_lua_multi(lua)
                 }
@@ -149,8 +149,8 @@ impl UserData for LuaAttempt {
                 .map(|password| lua.create_string(password.expose()))
                 .transpose()
         });
-        // finish(verdict) → whether the password is right, or nil if that is not known. The verdict is that of the backend; a
-        // derivation has a verdict of its own.
+        // finish(verdict) → whether the password is right, or nil if that is not known. `verdict` is the backend's; for a
+        // derivation it is not used.
         methods.add_method_mut("finish", |_, this, verdict: Option<bool>| {
             this.finish(verdict)
         });

@@ -73,13 +73,12 @@ fn file(lua: &Lua, file: &File) -> Result<Table> {
 
 impl UserData for LuaBatch {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // resolve() → how many messages are sent, one for each recipient; or nil and a problem; or false, and the ticket of the thread
-        // that reads the body, nil if resolving just takes more time
+        // resolve() → the number of messages, one for each recipient; or nil and a problem; or false if it must be called again, and the
+        // ticket of the thread that reads the body, or nil if no thread does
         methods.add_method_mut("resolve", |lua, this, ()| this.resolve(lua));
         // The methods below need all recipients resolved.
 
-        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … }, to be uploaded first; nil if there
-        // are none
+        // files() → { { name, type, first and last byte in the request's body, or its bytes }, … }, to be uploaded first; nil without files
         methods.add_method("files", |lua, this, ()| {
             let files = this.composition.batch.files();
             let tables = files.iter().map(|each| file(lua, each));
@@ -111,7 +110,7 @@ impl UserData for LuaBatch {
             this.release();
             Ok(())
         });
-        // answer() → status, media type and body of the answer that the program expects; nil if it expects none in particular
+        // answer() → status, media type and body of the answer that the program expects; nil if any answer suits it
         methods.add_method("answer", |lua, this, ()| {
             match this.composition.batch.answer() {
                 Some(answer) => answer.clone().into_lua_multi(lua),

@@ -1,9 +1,9 @@
-//! The SHA-256 of bytes that come in pieces.
+//! The SHA-256 of bytes that are read in pieces.
 
 use mlua::{Lua, Result, UserData, UserDataMethods};
 use sha2::{Digest as _, Sha256};
 
-/// Bytes that are taken at once, so that the event loop is not held.
+/// The size of a piece in bytes: small enough not to block the event loop.
 const PIECE: usize = 128 * 1024;
 
 /// Adds the method `add(bytes, from)`: takes the piece of `bytes` that begins at the index `from`, which counts from 0; returns the
@@ -27,7 +27,7 @@ pub fn add_pieces<T: 'static>(
 /// The hash so far.
 pub struct Digest(Sha256);
 
-/// `digest()` → a [`Digest`] of nothing yet.
+/// `digest()` → an empty [`Digest`].
 pub fn new(_: &Lua, (): ()) -> Result<Digest> {
     Ok(Digest(Sha256::new()))
 }

@@ -19,14 +19,14 @@ use crate::payload::composer::Composer;
 
 type Bytes = mlua::String;
 
-/// How many passwords may wait to be derived.
+/// The maximum number of passwords that wait to be derived.
 const MOST_DERIVATIONS: usize = 64;
 
 /// A VirtualHost, as Lua holds it.
 pub struct Host(Shared);
 
 /// `host(settings)` → a [`Host`]. `settings` has the limits (`size_limit`, `recipient_limit`, `batch_limit`, `body_limit`), `base`,
-/// `auth_failures`, `verify_threads`, `templates`, and what [`Prosody::new`] takes.
+/// `auth_failures`, `verify_threads`, `templates`, and the members for [`Prosody::new`].
 pub fn new(_: &Lua, settings: Table) -> Result<Host> {
     let limits = Limits {
         size: settings.get("size_limit")?,
@@ -86,7 +86,7 @@ impl UserData for Host {
             };
             Ok(this.0.parts().map(ended).unwrap_or_default())
         });
-        // state() → { name → number }: what is held for requests; all are 0 while there are no requests
+        // state() → { name → number }: counts of the things that are kept for requests; without requests, all are 0
         methods.add_method("state", |lua, this, ()| {
             let state = lua.create_table()?;
             if let Some(parts) = this.0.parts() {

@@ -1,4 +1,4 @@
-//! What Prosody knows of addresses, passwords and stanzas.
+//! Prosody's functions for addresses, passwords and stanzas.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use mlua::{Function, Result, Table};
 use crate::credentials::secret::Secret;
 use crate::message::address::Server;
 
-/// The functions and values that a host is made with.
+/// The functions and values of Prosody that a host needs.
 pub struct Prosody {
     host: String,
     prep: Function,
@@ -35,20 +35,20 @@ impl Prosody {
         })
     }
 
-    /// A password after SASLprep (RFC 4013), or `None` if it is empty or has characters that no password may have.
+    /// A password after SASLprep (RFC 4013), or `None` if it is empty or has forbidden characters.
     pub fn saslprep(&self, password: &Secret) -> Option<Secret> {
-        let written = password.expose();
-        // SASLprep changes no visible ASCII character, and these passwords need not become strings of Lua, which nobody wipes.
-        let is_ascii = written.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if is_ascii && written.len() < LONGEST_PREPARED {
-            return (!written.is_empty()).then(|| password.clone());
+        let text = password.expose();
+        // SASLprep does not change visible ASCII characters. Without a call, the password does not become a Lua string, which is never wiped.
+        let is_ascii = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if is_ascii && text.len() < LONGEST_PREPARED {
+            return (!text.is_empty()).then(|| password.clone());
         }
-        let prepared: Option<mlua::String> = self.saslprep.call(written).ok()?;
+        let prepared: Option<mlua::String> = self.saslprep.call(text).ok()?;
         let prepared = Secret::new(&prepared?.to_string_lossy());
         (!prepared.expose().is_empty()).then_some(prepared)
     }
 
-    fn known(&self, address: &str) -> Option<Option<String>> {
+    fn cached(&self, address: &str) -> Option<Option<String>> {
         self.known.borrow().by_address.get(address).cloned()
     }
 
@@ -64,16 +64,16 @@ impl Prosody {
 /// Prosody's function for SASLprep (0.12.3, 13.0.1) accepts only text that is shorter, in bytes.
 const LONGEST_PREPARED: usize = 1024;
 
-/// Normal forms that Prosody was asked for before. They never change.
+/// A cache of normal forms. They never change.
 #[derive(Default)]
 struct NormalForms {
     by_address: HashMap<String, Option<String>>,
     bytes: usize,
 }
 
-/// Bytes that the normal forms may take; then all are forgotten.
+/// The maximum size of the cache in bytes; a full cache is emptied.
 const MOST_BYTES: usize = 1 << 20;
-/// Bytes that a normal form takes beside its texts.
+/// The bytes of an entry in addition to its texts.
 const ENTRY: usize = 128;
 
 impl NormalForms {
@@ -93,7 +93,7 @@ impl Server for Prosody {
     }
 
     fn normal(&self, address: &str) -> Option<String> {
-        self.known(address).unwrap_or_else(|| {
+        self.cached(address).unwrap_or_else(|| {
             let normal = self.prep(address);
             self.remember(address.to_owned(), normal.clone());
             normal
@@ -109,23 +109,23 @@ impl Server for Prosody {
     }
 }
 
-/// The same for a client whose credentials are not verified: normal forms of addresses that a stranger invents are not kept.
+/// Prosody for a client whose credentials are not verified: it does not keep normal forms, because a stranger may invent addresses.
 pub struct Unverified<'a> {
     server: &'a Prosody,
-    asked: RefCell<Vec<(String, Option<String>)>>,
+    normal_forms: RefCell<Vec<(String, Option<String>)>>,
 }
 
 impl<'a> Unverified<'a> {
     pub fn new(server: &'a Prosody) -> Unverified<'a> {
         Unverified {
             server,
-            asked: RefCell::default(),
+            normal_forms: RefCell::default(),
         }
     }
 
     /// Keeps the normal forms: the client's credentials are right.
     pub fn remember(self) {
-        for (address, normal) in self.asked.into_inner() {
+        for (address, normal) in self.normal_forms.into_inner() {
             self.server.remember(address, normal);
         }
     }
@@ -137,10 +137,10 @@ impl Server for Unverified<'_> {
     }
 
     fn normal(&self, address: &str) -> Option<String> {
-        self.server.known(address).unwrap_or_else(|| {
+        self.server.cached(address).unwrap_or_else(|| {
             let normal = self.server.prep(address);
-            let asked = (address.to_owned(), normal.clone());
-            self.asked.borrow_mut().push(asked);
+            let entry = (address.to_owned(), normal.clone());
+            self.normal_forms.borrow_mut().push(entry);
             normal
         })
     }

@@ -1,4 +1,4 @@
-//! The outcomes of messages, and the answer of them.
+//! The outcomes of messages, and the answer that they make.
 
 use mlua::{
     AnyUserData, FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, UserData,
@@ -7,14 +7,14 @@ use mlua::{
 
 use super::batch::LuaBatch;
 use crate::http::accept;
-use crate::http::answer::{Asked, LongAnswer, Report};
+use crate::http::answer::{AnswerContext, LongAnswer, Report};
 use crate::http::memory::Share;
 use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
 
 type Bytes = mlua::String;
 
-/// A [`Report`] until it is finished, and what the answer depends on.
+/// A [`Report`] until it is finished, and the headers on which the answer depends.
 pub struct LuaReport {
     report: Option<Report>,
     accept: Option<Bytes>,
@@ -26,7 +26,7 @@ pub struct LuaReport {
 }
 
 impl LuaReport {
-    /// Of nothing yet. `accept` and `content_type` are headers of the request.
+    /// A report without outcomes. `accept` and `content_type` are headers of the request.
     pub fn new(accept: Option<Bytes>, content_type: Option<Bytes>, id: Bytes) -> LuaReport {
         let wants_json = accept
             .as_ref()
@@ -44,12 +44,12 @@ impl LuaReport {
         let report = self.report.take().unwrap_or_else(|| Report::new(false));
         let accept = self.accept.as_ref().map(Bytes::as_bytes);
         let content_type = self.content_type.as_ref().map(Bytes::as_bytes);
-        let asked = Asked {
+        let context = AnswerContext {
             accept: accept.as_deref(),
             content_type: content_type.as_deref(),
             id: Some(&self.id.to_string_lossy()),
         };
-        HeldAnswer(report.finish(is_many, asked), self.memory.take())
+        HeldAnswer(report.finish(is_many, context), self.memory.take())
     }
 }
 
@@ -68,7 +68,7 @@ impl UserData for LuaReport {
             }
             Ok(())
         });
-        // keep(batch): the answer takes the memory that the batch has taken for it
+        // keep(batch): moves the memory for the answer from the batch to this report
         methods.add_method_mut("keep", |_, this, batch: AnyUserData| {
             let mut batch = batch.borrow_mut::<LuaBatch>()?;
             this.memory = batch.composition.answer_memory.take();
@@ -94,7 +94,7 @@ impl UserData for LuaPieces {
             }
             piece.map(|piece| lua.create_string(piece)).transpose()
         });
-        // close(): frees what is not read
+        // close(): frees the rest
         methods.add_method_mut("close", |_, this, ()| {
             *this = LuaPieces(Pieces::default(), None);
             Ok(())

@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use super::allowed::LuaAllowed;
 use super::batch::LuaBatch;
-use super::identified::Identified;
+use super::identity::Identity;
 use super::report::LuaReport;
 use super::shared::{Parts, Shared};
 use super::signature::LuaSignature;
-use crate::credentials::authorization::Presented;
+use crate::credentials::authorization::RequestCredentials;
 use crate::credentials::client::Client;
 use crate::credentials::signature::{Claims, Signature};
-use crate::http::answer::{self, Answer, Asked};
+use crate::http::answer::{self, Answer, AnswerContext};
 use crate::http::origin::Sent;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -29,24 +29,22 @@ use crate::template::context::Headers;
 type Bytes = mlua::String;
 
 /// A request. Its query is parsed when it is made. Headers are read from Prosody's table when they are needed: most requests need
-/// few, and to read a table costs more than to look up a name.
+/// few of them, and reading the whole table costs more.
 pub struct Request {
     host: Shared,
-    path: Bytes,
     query: Query,
     headers: Table,
     client: Bytes,
     id: Bytes,
 }
 
-/// `host:request(parts)` → a [`Request`]. `parts` has `path` and `query` as they were in the request line, Prosody's `headers`, the
-/// client's `ip`, and the `id` of the request; `query` may be absent.
+/// `host:request(parts)` → a [`Request`]. `parts` has the `query` as it was in the request line, or `nil`, Prosody's `headers`, the client's
+/// `ip`, and the `id` of the request.
 pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     let query: Option<Bytes> = parts.raw_get("query")?;
     let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
     Ok(Request {
         host: host.clone(),
-        path: parts.raw_get("path")?,
         query,
         headers: parts.raw_get("headers")?,
         client: parts.raw_get("ip")?,
@@ -54,33 +52,35 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     })
 }
 
-fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
-    header.as_ref().map(Bytes::as_bytes)
-}
-
-/// What `request:read` takes: the sender's address, the body, whether the messages ask for receipts, the only recipients that the
-/// sender may reach, whether files can be uploaded (`nil` if that is not known yet), and a path if it is not that of the request.
+/// What `request:read` takes: `sender`, a table with an `address` and perhaps `allowed`, the only recipients that the sender may reach;
+/// `path`, as it was in the request line; `body`; `wants_receipt`, whether the messages ask for receipts; `takes_files`, whether files
+/// can be uploaded, `nil` if that is not known yet.
 struct Read {
-    sender: Bytes,
+    address: Bytes,
+    allowed: Option<UserDataRef<LuaAllowed>>,
+    path: Bytes,
     body: Bytes,
     wants_receipt: bool,
-    allowed: Option<UserDataRef<LuaAllowed>>,
     takes_files: Option<bool>,
-    path: Option<Bytes>,
 }
 
 impl FromLua for Read {
     fn from_lua(value: Value, lua: &Lua) -> Result<Read> {
         let table = Table::from_lua(value, lua)?;
+        let sender: Table = table.raw_get("sender")?;
         Ok(Read {
-            sender: table.raw_get("sender")?,
+            address: sender.raw_get("address")?,
+            allowed: sender.raw_get("allowed")?,
+            path: table.raw_get("path")?,
             body: table.raw_get("body")?,
             wants_receipt: table.raw_get("wants_receipt")?,
-            allowed: table.raw_get("allowed")?,
             takes_files: table.raw_get("takes_files")?,
-            path: table.raw_get("path")?,
         })
     }
+}
+
+fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
+    header.as_ref().map(Bytes::as_bytes)
 }
 
 impl Request {
@@ -89,7 +89,7 @@ impl Request {
         self.headers.raw_get(name)
     }
 
-    /// The headers that a template sees; none if the query names no format. Values are read as UTF-8, whatever their bytes are.
+    /// The headers for a template; empty if the query names no format. Values are read as UTF-8; invalid bytes are replaced.
     fn template_headers(&self) -> Headers {
         if self.query.format.is_none() {
             return Headers::default();
@@ -118,22 +118,22 @@ impl Request {
         Ok(sent.is_foreign(&url.as_bytes()))
     }
 
-    fn identify(&self) -> Result<Identified> {
+    fn identify(&self) -> Result<Identity> {
         let Some(host) = self.host.parts() else {
-            return Ok(Identified::Nobody);
+            return Ok(Identity::Nobody);
         };
         let authorization = self.header("authorization")?;
         let authorization = bytes(&authorization);
         // Gotify's clients have a header of their own for their token.
         let presented = match self.header("x_gotify_key")? {
-            None => Presented::of(authorization.as_deref(), &self.query.tokens),
+            None => RequestCredentials::of(authorization.as_deref(), &self.query.tokens),
             Some(key) => {
                 let mut tokens = self.query.tokens.clone();
                 tokens.push(Zeroizing::new(key.to_string_lossy()));
-                Presented::of(authorization.as_deref(), &tokens)
+                RequestCredentials::of(authorization.as_deref(), &tokens)
             }
         };
-        Ok(Identified::of(&host, presented, self.client()))
+        Ok(Identity::of(&host, presented, self.client()))
     }
 
     fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
@@ -151,8 +151,8 @@ impl Request {
             panic!("on purpose");
         }
         let posted = Posted {
-            sender: &read.sender.to_string_lossy(),
-            path: &read.path.as_ref().unwrap_or(&self.path).as_bytes(),
+            sender: &read.address.to_string_lossy(),
+            path: &read.path.as_bytes(),
             query: self.query.clone(),
             headers: self.template_headers(),
             content_type: content_type.as_deref(),
@@ -198,12 +198,12 @@ impl Request {
         let id = (!for_later).then(|| self.id.to_string_lossy());
         let headers = [self.header("accept")?, self.header("content_type")?];
         let [accept, content_type] = headers.each_ref().map(bytes);
-        let asked = Asked {
+        let context = AnswerContext {
             accept: accept.as_deref(),
             content_type: content_type.as_deref(),
             id: id.as_deref(),
         };
-        Ok(answer::refusal(problem, asked))
+        Ok(answer::refusal(problem, context))
     }
 }
 
@@ -213,7 +213,7 @@ fn unloaded() -> Problem {
 
 impl UserData for Request {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // query() → the format that it names, or nil; all that it says of the message, as a text
+        // query() → the format that the query names, or nil; its fields of the message, as one text
         methods.add_method("query", |_, this, ()| {
             Ok((this.query.format.clone(), this.query.meaning()))
         });
@@ -229,11 +229,11 @@ impl UserData for Request {
         methods.add_method("wants_html", |_, this, ()| {
             Ok(bytes(&this.header("accept")?).is_some_and(|accept| accept::wants_html(&accept)))
         });
-        // is_foreign(url) → whether a page of another site makes a browser send the request; `url` is one of this server
+        // is_foreign(url) → whether a page of another site makes a browser send the request; `url` is a URL of this server
         methods.add_method("is_foreign", |_, this, url: Bytes| this.is_foreign(&url));
-        // identify() → kind, value; see `Identified`
+        // identify() → kind, value; see `Identity`
         methods.add_method("identify", |_, this, ()| this.identify());
-        // refuse_token() → nil, and it counts as a wrong token; or the seconds to wait if too many were wrong
+        // refuse_token() counts a wrong token → nil; or, if there were too many before, the seconds to wait
         methods.add_method("refuse_token", |_, this, ()| {
             let refuse = |parts: Rc<Parts>| {
                 let mut passwords = parts.passwords.borrow_mut();
@@ -241,8 +241,8 @@ impl UserData for Request {
             };
             Ok(this.host.parts().and_then(refuse))
         });
-        // refuse() → nil, and it counts as a refused request; or, if there were too many, the seconds to hold back the answer,
-        // after which the connection is closed
+        // refuse() counts a refused request → nil; or, if there were too many, the seconds to delay the answer: the caller then closes
+        // the connection
         methods.add_method("refuse", |_, this, ()| {
             let refuse = |parts: Rc<Parts>| {
                 let mut refusals = parts.refusals.borrow_mut();
@@ -255,9 +255,9 @@ impl UserData for Request {
         methods.add_method("signature", |_, this, secret: Bytes| {
             this.signature(&secret)
         });
-        // seen_headers() → the headers that the template of its format reads, a line each; or nil without a format
+        // seen_headers() → the headers that the format's template reads, one a line; or nil without a format
         methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
-        // read { sender, body, wants_receipt, allowed, takes_files, path } → see `LuaBatch`; or nil and a problem
+        // read { sender, path, body, wants_receipt, takes_files } → see `LuaBatch`; or nil and a problem
         methods.add_method("read", |lua, this, read: Read| match this.read(&read)? {
             Ok(batch) => batch.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
@@ -267,7 +267,7 @@ impl UserData for Request {
             let (accept, content_type) = (this.header("accept")?, this.header("content_type")?);
             Ok(LuaReport::new(accept, content_type, this.id.clone()))
         });
-        // refusal(problem, for_later) → status, media type, body. A refusal that is kept for a later request has no request id.
+        // refusal(problem, for_later) → status, media type, body. `for_later`: it is kept for another request, so it has no request id.
         methods.add_method(
             "refusal",
             |_, this, (problem, for_later): (Problem, Option<bool>)| {

@@ -1,4 +1,4 @@
-//! What a VirtualHost and its requests share.
+//! The data that a VirtualHost and its requests share.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use crate::credentials::refusals::Refusals;
 use crate::credentials::verification::Passwords;
 use crate::payload::composer::Composer;
 
-/// What the requests to a VirtualHost share.
+/// The data that all requests to a VirtualHost share.
 pub struct Parts {
     pub prosody: Rc<Prosody>,
     pub passwords: Rc<RefCell<Passwords>>,
@@ -16,9 +16,9 @@ pub struct Parts {
     pub refusals: RefCell<Refusals>,
 }
 
-/// A VirtualHost until it is closed. What Lua holds keeps no part of it alive then: no threads, and no file descriptors. Lua's
-/// collector alone cannot free a host in Lua 5.1: each function that the host calls has the environment of the module, which holds
-/// the host.
+/// A VirtualHost until it is closed. Closing it drops the threads and the file descriptors, even if Lua still refers to objects of it.
+/// Garbage collection is not enough: in Lua 5.1, the functions that the host calls refer to the environment of the module, and that
+/// refers to the host.
 #[derive(Clone)]
 pub struct Shared(Rc<RefCell<Option<Rc<Parts>>>>);
 
@@ -27,7 +27,7 @@ impl Shared {
         Shared(Rc::new(RefCell::new(Some(Rc::new(parts)))))
     }
 
-    /// `None` once it is closed.
+    /// `None` after [`Shared::close`].
     pub fn parts(&self) -> Option<Rc<Parts>> {
         self.0.borrow().clone()
     }

@@ -1,11 +1,11 @@
-//! The signature of a webhook whose body comes in pieces.
+//! The signature of a webhook whose body is read in pieces.
 
 use mlua::{UserData, UserDataMethods};
 
 use super::digest::add_pieces;
 use crate::credentials::signature::Signature;
 
-/// A [`Signature`], or `None` if the headers claim one that cannot be right.
+/// A [`Signature`], or `None` if a header of it is malformed.
 pub struct LuaSignature(pub Option<Signature>);
 
 impl UserData for LuaSignature {

@@ -4,11 +4,11 @@ use mlua::{Lua, Result, Table};
 
 use crate::message::element::{Child, Element};
 
-/// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable. Where a
-/// text is `known` to Lua already, that string is used, and not copied.
+/// Makes a `util.stanza` object: `{ name=, attr=, tags=, [1..n] }` with its metatable. If a
+/// text is in `known`, its Lua string is used again and not copied.
 ///
 /// # Errors
-/// Lua's own, where memory runs out.
+/// Lua's own, if memory runs out.
 pub fn table(
     element: &Element,
     lua: &Lua,

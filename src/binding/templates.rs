@@ -23,13 +23,13 @@ use crate::template::source::Folder;
 /// [`Templates`] that Lua keeps.
 pub struct LuaTemplates(pub Arc<Templates>);
 
-/// `templates(folder)` → those that come with the module, and the administrator's own in a folder, or `nil`.
+/// `templates(folder)` → the built-in templates, and the administrator's templates in `folder`, which may be `nil`.
 pub fn new(_: &Lua, folder: Option<mlua::String>) -> Result<LuaTemplates> {
     let templates = Templates::new(folder.map(|folder| Folder::new(folder.to_string_lossy())));
     Ok(LuaTemplates(Arc::new(templates)))
 }
 
-/// For a try-out, which has no settings.
+/// The limits for `template try`, which has no settings.
 const LIMITS: Limits = Limits {
     size: 196_608,
     recipients: 1,
@@ -49,7 +49,7 @@ impl LuaTemplates {
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
         let form = Form::of(content_type.is_some().then_some(media_type.essence));
         let parameters = media_type.lenient_parameters()?;
-        let memory = Share::alone(payload.len());
+        let memory = Share::unshared(payload.len());
         let body = Body {
             memory: &memory,
             bytes: payload,
@@ -63,13 +63,13 @@ impl LuaTemplates {
 
 impl UserData for LuaTemplates {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // faults() → { name → what is wrong with it } of those that are broken
+        // faults() → { name → error } of the broken templates
         methods.add_method("faults", |_, this, ()| {
             let faults = this.0.faults().into_iter();
             let faults = faults.map(|(name, fault)| (name, fault.detail));
             Ok(faults.collect::<HashMap<_, _>>())
         });
-        // renderings() → { name → { rendered, failed } }: how often, since this was asked last
+        // renderings() → { name → { rendered, failed } }: counts since the last call
         methods.add_method("renderings", |lua, this, ()| {
             let renderings = this.0.take_renderings().into_iter();
             let renderings = renderings.map(|(name, count)| {
@@ -98,7 +98,7 @@ impl UserData for LuaTemplates {
                 Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
             }
         });
-        // render(name, payload, headers) → { { field, text }, … } and how the program that posts is answered, or
+        // render(name, payload, headers) → { { field, text }, … } and the answer for the program that posts, or
         // nil; or nil and a problem
         type Posted = (mlua::String, mlua::String, Table);
         methods.add_method("render", |lua, this, (name, payload, headers): Posted| {

@@ -1,4 +1,4 @@
-//! What the page asks for about tokens, for Lua.
+//! The page's requests about tokens, for Lua.
 
 use mlua::{IntoLuaMulti, Lua, MultiValue, Result, Value};
 

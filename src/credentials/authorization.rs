@@ -22,22 +22,22 @@ pub enum Credentials {
     },
 }
 
-/// All the credentials of a request.
+/// The credentials in all places of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Presented {
+pub enum RequestCredentials {
     /// No credentials.
     Nothing,
     /// Malformed, or of an unknown scheme.
     Unreadable,
     /// Two different credentials.
     Several,
-    /// Exactly one, perhaps given twice.
+    /// Exactly one, perhaps in two places.
     One(Credentials),
 }
 
-impl Presented {
+impl RequestCredentials {
     /// `authorization` is the value of the header, `elsewhere` the tokens from the URL's query and from other headers.
-    pub fn of(authorization: Option<&[u8]>, elsewhere: &[Zeroizing<String>]) -> Presented {
+    pub fn of(authorization: Option<&[u8]>, elsewhere: &[Zeroizing<String>]) -> RequestCredentials {
         let header = authorization.into_iter().map(Credentials::parse);
         let tokens = elsewhere.iter().map(|token| {
             let token = Token::parse(token)?;
@@ -46,19 +46,23 @@ impl Presented {
                 token,
             })
         });
-        let mut presented = Presented::Nothing;
+        let mut all = RequestCredentials::Nothing;
         for credentials in header.chain(tokens) {
-            presented = match (presented, credentials) {
-                (Presented::Nothing, Some(credentials)) => Presented::One(credentials),
-                (Presented::One(first), Some(second)) => match first.same(second) {
-                    Some(one) => Presented::One(one),
-                    None => return Presented::Several,
+            all = match (all, credentials) {
+                (RequestCredentials::Nothing, Some(credentials)) => {
+                    RequestCredentials::One(credentials)
+                }
+                (RequestCredentials::One(first), Some(second)) => match first.merge(second) {
+                    Some(one) => RequestCredentials::One(one),
+                    None => return RequestCredentials::Several,
                 },
-                (Presented::Nothing | Presented::Unreadable, None) => Presented::Unreadable,
-                _ => return Presented::Several,
+                (RequestCredentials::Nothing | RequestCredentials::Unreadable, None) => {
+                    RequestCredentials::Unreadable
+                }
+                _ => return RequestCredentials::Several,
             };
         }
-        presented
+        all
     }
 }
 
@@ -96,8 +100,8 @@ impl Credentials {
         }
     }
 
-    /// Both as one, if they are equal. A token with an address equals the same token without one.
-    fn same(self, other: Credentials) -> Option<Credentials> {
+    /// Merges two equal credentials. A token with an address equals the same token without one.
+    fn merge(self, other: Credentials) -> Option<Credentials> {
         match (self, other) {
             (
                 Credentials::Sending { address, token },
@@ -239,17 +243,23 @@ mod tests {
         let bearer = format!("Bearer {text}").into_bytes();
         let basic = header("Basic", format!("me:{text}").as_bytes());
         let sending = |address: Option<&str>| {
-            Presented::One(Credentials::Sending {
+            RequestCredentials::One(Credentials::Sending {
                 address: address.map(str::to_owned),
                 token: token.clone(),
             })
         };
         let query = [Zeroizing::new(text.to_owned())];
-        assert_eq!(Presented::of(Some(&bearer), &[]), sending(None));
-        assert_eq!(Presented::of(Some(&basic), &[]), sending(Some("me")));
-        assert_eq!(Presented::of(None, &query), sending(None));
-        assert_eq!(Presented::of(Some(&bearer), &query), sending(None));
-        assert_eq!(Presented::of(Some(&basic), &query), sending(Some("me")));
+        assert_eq!(RequestCredentials::of(Some(&bearer), &[]), sending(None));
+        assert_eq!(
+            RequestCredentials::of(Some(&basic), &[]),
+            sending(Some("me"))
+        );
+        assert_eq!(RequestCredentials::of(None, &query), sending(None));
+        assert_eq!(RequestCredentials::of(Some(&bearer), &query), sending(None));
+        assert_eq!(
+            RequestCredentials::of(Some(&basic), &query),
+            sending(Some("me"))
+        );
     }
 
     #[test]
@@ -268,17 +278,20 @@ mod tests {
             (None, vec![first.clone(), String::new()]),
         ] {
             let query: Vec<_> = query.into_iter().map(Zeroizing::new).collect();
-            let presented = Presented::of(authorization.map(Vec::as_slice), &query);
-            assert_eq!(presented, Presented::Several);
+            let credentials = RequestCredentials::of(authorization.map(Vec::as_slice), &query);
+            assert_eq!(credentials, RequestCredentials::Several);
         }
-        assert_eq!(Presented::of(None, &[]), Presented::Nothing);
         assert_eq!(
-            Presented::of(Some(b"Digest a, b"), &[]),
-            Presented::Unreadable
+            RequestCredentials::of(None, &[]),
+            RequestCredentials::Nothing
         );
         assert_eq!(
-            Presented::of(None, &[Zeroizing::new("x".to_owned())]),
-            Presented::Unreadable
+            RequestCredentials::of(Some(b"Digest a, b"), &[]),
+            RequestCredentials::Unreadable
+        );
+        assert_eq!(
+            RequestCredentials::of(None, &[Zeroizing::new("x".to_owned())]),
+            RequestCredentials::Unreadable
         );
     }
 

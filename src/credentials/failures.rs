@@ -1,4 +1,4 @@
-//! Counts failed attempts, and says how long a client must wait after too many.
+//! Counts failed attempts. After too many, a client must wait.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -49,7 +49,7 @@ impl Failures {
         self.clients.add(client, now);
     }
 
-    /// Takes one back: the password is right, or the verdict is not known.
+    /// Takes back one wrong password: it is right, or the verdict is not known.
     pub fn take_back(&mut self, client: Client, account: Tag) {
         self.pairs.take_back(&(client, account));
         self.clients.take_back(&client);
@@ -66,8 +66,8 @@ impl Failures {
 }
 
 /// Counters that last a minute from their first count. Their number is bounded. To make room for a new one, expired
-/// counters and those with the lowest counts are removed: an attacker who invents many keys loses the counters of these
-/// first.
+/// counters and those with the lowest counts are removed: if an attacker invents many keys,
+/// their counters are removed first.
 struct Counters<K>(HashMap<K, Window>);
 
 #[derive(Clone, Copy)]
@@ -104,8 +104,8 @@ impl<K: Copy + Eq + Hash> Counters<K> {
         let window = self
             .window(key, now)
             .filter(|window| window.count >= limit)?;
-        let left = MINUTE.saturating_sub(now.saturating_duration_since(window.began));
-        Some(left.as_secs() + 1)
+        let rest = MINUTE.saturating_sub(now.saturating_duration_since(window.began));
+        Some(rest.as_secs() + 1)
     }
 
     fn add(&mut self, key: K, now: Instant) {
@@ -125,10 +125,10 @@ impl<K: Copy + Eq + Hash> Counters<K> {
 
     /// Removes an eighth of the counters, so that the search is rare.
     fn make_room(&mut self, now: Instant) {
-        let worth = |window: &Window| (!window.is_expired(now), window.count, window.began);
-        let mut all: Vec<_> = self.0.iter().map(|(key, w)| (worth(w), *key)).collect();
-        all.select_nth_unstable_by_key(MOST / 8, |(worth, _)| *worth);
-        for (_, key) in &all[..MOST / 8] {
+        let priority = |window: &Window| (!window.is_expired(now), window.count, window.began);
+        let mut keys: Vec<_> = self.0.iter().map(|(key, w)| (priority(w), *key)).collect();
+        keys.select_nth_unstable_by_key(MOST / 8, |(priority, _)| *priority);
+        for (_, key) in &keys[..MOST / 8] {
             self.0.remove(key);
         }
     }

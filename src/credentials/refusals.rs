@@ -1,19 +1,19 @@
-//! Counts refused requests. The answers to a client with too many are held back.
+//! Counts refused requests. If a client has too many, its answers are delayed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
 
-/// The refusals of a client that are answered at once, and how many more each second.
+/// The refusals of a client that are answered at once, and the number that is added each second.
 const AT_ONCE: f64 = 100.0;
 const PER_SECOND: f64 = 50.0;
-/// The longest time for which an answer is held back.
+/// The longest delay of an answer.
 const LONGEST: Duration = Duration::from_secs(1);
-/// The most answers that are held back in a second, of one client and of all clients: each keeps its request in memory.
+/// The maximum number of answers that are delayed in a second, of one client and of all clients: each keeps its request in memory.
 const HELD_OF_CLIENT: u32 = 250;
 const HELD: u32 = 500;
-/// The most clients that are counted. A client that is refused once is forgotten after 20 milliseconds.
+/// The maximum number of clients that are counted. A client that is refused once is dropped after 20 milliseconds.
 const CLIENTS: usize = 10_000;
 
 /// The refusals of the last seconds, by client.
@@ -37,7 +37,7 @@ impl Recent {
     }
 }
 
-/// A counter that starts again each second.
+/// A counter that is reset each second.
 struct Second {
     began: Instant,
     count: u32,
@@ -51,11 +51,11 @@ impl Second {
         }
     }
 
-    fn take(&mut self, most: u32, now: Instant) -> bool {
+    fn take(&mut self, limit: u32, now: Instant) -> bool {
         if now.saturating_duration_since(self.began) >= Duration::from_secs(1) {
             *self = Second::new(now);
         }
-        let free = self.count < most;
+        let free = self.count < limit;
         self.count += u32::from(free);
         free
     }
@@ -70,8 +70,8 @@ impl Refusals {
         }
     }
 
-    /// Counts a refusal. If there were too many, it returns how long to hold back the answer, zero if too many answers
-    /// are held back already. The connection is closed after the answer, so that no other request on it waits.
+    /// Counts a refusal. If there were too many, it returns the delay of the answer: zero if too many answers are
+    /// delayed already. The connection is closed after the answer, so that no other request on it waits.
     pub fn refuse(&mut self, client: Client, now: Instant) -> Option<Duration> {
         if self.clients.len() >= CLIENTS {
             self.clients.retain(|_, recent| recent.level(now) > 0.0);
@@ -86,13 +86,13 @@ impl Refusals {
         });
         recent.level = (recent.level(now) + 1.0).min(2.0 * AT_ONCE);
         recent.at = now;
-        let over = recent.level - AT_ONCE;
-        if over <= 0.0 {
+        let excess = recent.level - AT_ONCE;
+        if excess <= 0.0 {
             return None;
         }
         let is_held = recent.held.take(HELD_OF_CLIENT, now) && self.held.take(HELD, now);
         Some(if is_held {
-            LONGEST.mul_f64(over / AT_ONCE)
+            LONGEST.mul_f64(excess / AT_ONCE)
         } else {
             Duration::ZERO
         })

@@ -3,11 +3,11 @@
 //! | step | takes | returns |
 //! |---|---|---|
 //! | [`Passwords::recall`] | an account and a password | accepted, throttled, or an [`Attempt`] |
-//! | [`Passwords::begin`] | the attempt, and what the backend holds | accepted, throttled, busy, or a [`Pending`] |
+//! | [`Passwords::begin`] | the attempt, and the password in the backend | accepted, throttled, busy, or a [`Pending`] |
 //! | [`Passwords::finish`] | the pending attempt, once its test has ended | whether the password is right |
 //!
-//! A remembered password needs no step after `recall`, or none after `begin`. Each step takes its value, so that no step can be
-//! left out or done twice.
+//! A cached password is accepted by `recall` or by `begin`, and needs no further step. Each step consumes its argument, so that no step
+//! can be left out or repeated.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,13 +23,13 @@ use super::tag::Tag;
 use super::verifier::{self, Verifier};
 use crate::worker::{Busy, Ticket, Worker};
 
-/// Verifies passwords. Remembers right ones, counts failed attempts, and derives passwords on threads.
+/// Verifies passwords. Caches right ones, counts failed attempts, and derives passwords on threads.
 pub struct Passwords {
     verifier: Verifier,
     failures: Rc<RefCell<Failures>>,
     worker: Worker,
-    /// The derivations that have not ended, by the hashes of the password and of what the backend holds.
-    under_way: HashMap<(Tag, Option<Tag>), Derivation>,
+    /// The derivations that have not ended, by the hashes of the password and of the password in the backend.
+    derivations: HashMap<(Tag, Option<Tag>), Derivation>,
 }
 
 #[derive(Clone)]
@@ -44,18 +44,18 @@ pub enum Recall {
     Accepted,
     /// Too many attempts have failed: the seconds after which the client may try again.
     Throttled(u64),
-    /// The backend has to be asked.
+    /// The backend must be asked.
     Attempt(Attempt),
 }
 
-/// A password that is not remembered, or whose backend was not asked for a while.
+/// A password that is not in the cache, or whose backend was not asked for a while.
 pub struct Attempt {
     /// The bare address.
     account: String,
     password: Secret,
     tag: Tag,
     client: Client,
-    /// The account, for [`Failures`].
+    /// The account, in [`Failures`].
     account_tag: Tag,
     /// When it began, for [`Verifier::remember`].
     mark: u64,
@@ -70,8 +70,8 @@ impl Attempt {
     }
 }
 
-/// What the backend holds of a password now.
-pub enum Held<'a> {
+/// The password as the backend stores it now.
+pub enum StoredPassword<'a> {
     /// Credentials of SCRAM, and the password after SASLprep (RFC 5802, section 2.2). For an account that does not
     /// exist, or is disabled, the caller takes [`ScramCredentials::nobody`]: the work is the same, at the same place in
     /// the queue.
@@ -81,13 +81,13 @@ pub enum Held<'a> {
     },
     /// The password itself.
     Plain(&'a [u8]),
-    /// The backend does not show what it holds.
+    /// The backend does not show the password.
     Unknown,
 }
 
 /// The result of [`Passwords::begin`].
-pub enum Begun {
-    /// The password is remembered, and the backend still holds the same.
+pub enum BeginResult {
+    /// The password is in the cache, and the backend still stores the same.
     Accepted,
     /// Too many attempts have failed: the seconds after which the client may try again.
     Throttled(u64),
@@ -106,7 +106,7 @@ pub struct Pending {
     backend: Option<Tag>,
     derivation: Option<Derivation>,
     /// Absent if the attempt shares the derivation of another attempt, which is counted.
-    counted: Option<Counted>,
+    failure: Option<CountedFailure>,
 }
 
 impl Pending {
@@ -117,17 +117,17 @@ impl Pending {
 }
 
 /// Counts a failed attempt. Dropping it takes the count back, unless it is kept.
-struct Counted {
+struct CountedFailure {
     failures: Option<Rc<RefCell<Failures>>>,
     client: Client,
     account: Tag,
 }
 
-impl Counted {
-    fn new(failures: &Rc<RefCell<Failures>>, attempt: &Attempt, now: Instant) -> Counted {
+impl CountedFailure {
+    fn new(failures: &Rc<RefCell<Failures>>, attempt: &Attempt, now: Instant) -> CountedFailure {
         let (client, account) = (attempt.client, attempt.account_tag);
         failures.borrow_mut().add(client, account, now);
-        Counted {
+        CountedFailure {
             failures: Some(Rc::clone(failures)),
             client,
             account,
@@ -139,7 +139,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedFailure {
     fn drop(&mut self) {
         if let Some(failures) = &self.failures {
             failures.borrow_mut().take_back(self.client, self.account);
@@ -157,7 +157,7 @@ impl Passwords {
             verifier: Verifier::new()?,
             failures: Rc::new(RefCell::new(Failures::new(failures))),
             worker: Worker::new(threads, waiting)?,
-            under_way: HashMap::new(),
+            derivations: HashMap::new(),
         })
     }
 
@@ -190,7 +190,7 @@ impl Passwords {
 
     /// The seconds to wait if too many attempts have failed. Any number of clients may wait for a password that is being derived.
     fn wait(&self, attempt: &Attempt, now: Instant) -> Option<u64> {
-        if self.under_way.keys().any(|(tag, _)| *tag == attempt.tag) {
+        if self.derivations.keys().any(|(tag, _)| *tag == attempt.tag) {
             return None;
         }
         let failures = self.failures.borrow();
@@ -201,11 +201,11 @@ impl Passwords {
     pub fn begin(
         &mut self,
         attempt: Attempt,
-        held: Held,
+        stored: StoredPassword,
         fresh_for: Duration,
         now: Instant,
-    ) -> Begun {
-        let backend = held.tag(&self.verifier);
+    ) -> BeginResult {
+        let backend = stored.tag(&self.verifier);
         if attempt.is_stale {
             let confirmed = backend.filter(|backend| {
                 let (account, tag) = (&attempt.account, attempt.tag);
@@ -213,36 +213,36 @@ impl Passwords {
             });
             if confirmed.is_some() {
                 self.remember(&attempt, backend, fresh_for, now);
-                return Begun::Accepted;
+                return BeginResult::Accepted;
             }
         }
         if let Some(seconds) = self.wait(&attempt, now) {
-            return Begun::Throttled(seconds);
+            return BeginResult::Throttled(seconds);
         }
-        let Held::Scram {
+        let StoredPassword::Scram {
             credentials,
             prepared,
-        } = held
+        } = stored
         else {
-            let counted = Some(Counted::new(&self.failures, &attempt, now));
-            return Begun::Backend(Pending {
+            let failure = Some(CountedFailure::new(&self.failures, &attempt, now));
+            return BeginResult::Backend(Pending {
                 attempt,
                 backend,
                 derivation: None,
-                counted,
+                failure,
             });
         };
-        // The key includes what the backend holds: that may have changed since the same password was tried.
+        // The key includes the password in the backend: it may have changed since the same password was tried.
         let key = (attempt.tag, backend);
-        let (derivation, counted) = match self.under_way.get(&key) {
+        let (derivation, failure) = match self.derivations.get(&key) {
             Some(derivation) => (derivation.clone(), None),
             None => match self.derive(&attempt, credentials, prepared, now) {
                 Ok(derivation) => {
-                    self.under_way.insert(key, derivation.clone());
-                    let counted = Counted::new(&self.failures, &attempt, now);
-                    (derivation, Some(counted))
+                    self.derivations.insert(key, derivation.clone());
+                    let failure = CountedFailure::new(&self.failures, &attempt, now);
+                    (derivation, Some(failure))
                 }
-                Err(Busy) => return Begun::Busy,
+                Err(Busy) => return BeginResult::Busy,
             },
         };
         let ticket = derivation.ticket;
@@ -250,9 +250,9 @@ impl Passwords {
             attempt,
             backend,
             derivation: Some(derivation),
-            counted,
+            failure,
         };
-        Begun::Deriving(ticket, pending)
+        BeginResult::Deriving(ticket, pending)
     }
 
     fn derive(
@@ -288,14 +288,14 @@ impl Passwords {
             attempt,
             backend,
             derivation,
-            counted,
+            failure,
         } = pending;
-        let derived = |derivation: Derivation| derivation.is_right.get().copied();
-        let verdict = derivation.map_or(verdict, derived);
+        let verdict_of = |derivation: Derivation| derivation.is_right.get().copied();
+        let verdict = derivation.map_or(verdict, verdict_of);
         match verdict {
             Some(true) => self.remember(&attempt, backend, fresh_for, now),
-            Some(false) => counted
-                .unwrap_or_else(|| Counted::new(&self.failures, &attempt, now))
+            Some(false) => failure
+                .unwrap_or_else(|| CountedFailure::new(&self.failures, &attempt, now))
                 .keep(),
             None => (),
         }
@@ -319,7 +319,7 @@ impl Passwords {
         self.failures.borrow_mut().refuse_token(client, now)
     }
 
-    /// Forgets the password of an account: it has changed, or the account has.
+    /// Forgets the password of an account, because the password or the account has changed.
     pub fn forget(&mut self, account: &str) {
         self.verifier.forget(account);
     }
@@ -332,24 +332,24 @@ impl Passwords {
     /// The tickets of the derivations that have ended since the last call.
     pub fn ended(&mut self) -> Vec<Ticket> {
         let tickets = self.worker.ended();
-        self.under_way
+        self.derivations
             .retain(|_, derivation| !tickets.contains(&derivation.ticket));
         tickets
     }
 }
 
-impl Held<'_> {
-    /// The keyed hash of what the backend holds, if it shows it.
+impl StoredPassword<'_> {
+    /// The keyed hash of the password in the backend, if the backend shows it.
     fn tag(&self, verifier: &Verifier) -> Option<Tag> {
         match self {
-            Held::Scram { credentials, .. } => Some(verifier.backend(&[
+            StoredPassword::Scram { credentials, .. } => Some(verifier.backend(&[
                 credentials.hash.name().as_bytes(),
                 &credentials.stored_key,
                 &credentials.salt,
                 &credentials.iterations.to_le_bytes(),
             ])),
-            Held::Plain(password) => Some(verifier.backend(&[b"plain", password])),
-            Held::Unknown => None,
+            StoredPassword::Plain(password) => Some(verifier.backend(&[b"plain", password])),
+            StoredPassword::Unknown => None,
         }
     }
 }

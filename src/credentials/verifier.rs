@@ -1,4 +1,4 @@
-//! Remembers right passwords as keyed hashes, so that they are not derived again.
+//! Caches right passwords as keyed hashes, so that they are not derived again.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -12,35 +12,35 @@ use zeroize::Zeroizing;
 use super::secret::Secret;
 use super::tag::Tag;
 
-/// Whether a password is remembered as right.
+/// Whether a password is cached as right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recall {
     /// It is, and the backend was asked a short time ago.
     Fresh,
-    /// It is, if the backend still holds the same as then.
+    /// It is right if the backend still stores the same.
     Stale,
     Unknown,
 }
 
-struct Remembered {
+struct CachedPassword {
     password: Tag,
-    /// The hash of what the backend held then. `None` if the backend does not show it.
+    /// The hash of the password in the backend. `None` if the backend does not show it.
     backend: Option<Tag>,
     checked: Instant,
-    /// How long it counts as right from then on.
+    /// How long it counts as right without asking the backend again.
     fresh_for: Duration,
 }
 
-/// The remembered passwords.
+/// The cached passwords.
 pub struct Verifier {
     key: Zeroizing<[u8; 32]>,
     /// By account. If there are too many, the account whose backend was asked longest ago is removed.
-    remembered: LruCache<Tag, Remembered>,
-    /// Grows whenever an account is forgotten.
+    remembered: LruCache<Tag, CachedPassword>,
+    /// Grows each time an account is forgotten.
     forgotten: u64,
 }
 
-/// The most accounts whose passwords are remembered.
+/// The maximum number of accounts whose passwords are cached.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 impl Verifier {
@@ -77,9 +77,9 @@ impl Verifier {
         ])
     }
 
-    /// The keyed hash of what a backend holds.
-    pub fn backend(&self, held: &[&[u8]]) -> Tag {
-        self.tag(held)
+    /// The keyed hash of the password in a backend.
+    pub fn backend(&self, stored: &[&[u8]]) -> Tag {
+        self.tag(stored)
     }
 
     /// The keyed hash of an account (its bare address).
@@ -87,7 +87,7 @@ impl Verifier {
         self.tag(&[b"account", account.as_bytes()])
     }
 
-    /// Whether the password of an account (its bare address) is remembered.
+    /// Whether the password of an account (its bare address) is cached.
     pub fn recall(&self, account: &str, password: Tag, now: Instant) -> Recall {
         match self.remembered.peek(&self.account(account)) {
             Some(known) if bool::from(known.password.0.ct_eq(&password.0)) => {
@@ -103,20 +103,20 @@ impl Verifier {
         }
     }
 
-    /// Whether a remembered password is still right: whether the backend still holds the same.
+    /// Whether a cached password is still right: whether the backend still stores the same.
     pub fn confirm(&mut self, account: &str, password: Tag, backend: Tag, now: Instant) -> bool {
         let account = self.account(account);
         let Some(known) = self.remembered.get_mut(&account) else {
             return false;
         };
-        let same = known.password.0.ct_eq(&password.0)
+        let is_same = known.password.0.ct_eq(&password.0)
             & known
                 .backend
-                .map_or(subtle::Choice::from(0), |held| held.0.ct_eq(&backend.0));
-        if same.into() {
+                .map_or(subtle::Choice::from(0), |stored| stored.0.ct_eq(&backend.0));
+        if is_same.into() {
             known.checked = now;
         }
-        same.into()
+        is_same.into()
     }
 
     /// The current mark, for [`Verifier::remember`].
@@ -124,7 +124,7 @@ impl Verifier {
         self.forgotten
     }
 
-    /// Remembers a right password, unless an account was forgotten since `mark`. The backend need not be asked again
+    /// Caches a right password, unless an account was forgotten since `mark`. The backend need not be asked again
     /// for `fresh_for`.
     pub fn remember(
         &mut self,
@@ -139,7 +139,7 @@ impl Verifier {
             return;
         }
         let account = self.account(account);
-        let known = Remembered {
+        let known = CachedPassword {
             password,
             backend,
             checked: now,
@@ -148,7 +148,7 @@ impl Verifier {
         self.remembered.put(account, known);
     }
 
-    /// Forgets the password of an account: it has changed, or the account has.
+    /// Forgets the password of an account, because the password or the account has changed.
     pub fn forget(&mut self, account: &str) {
         self.forgotten += 1;
         self.remembered.pop(&self.account(account));
@@ -169,17 +169,17 @@ mod tests {
             verifier.remember(&format!("user{number}"), password, None, 0, hour, now);
             verifier.remembered.len()
         };
-        let most = MOST_REMEMBERED.get();
-        for number in 0..most {
+        let limit = MOST_REMEMBERED.get();
+        for number in 0..limit {
             assert_eq!(remember(number, number as u64), number + 1);
         }
         // A known account replaces only itself.
-        assert_eq!(remember(0, 20_000), most);
-        assert_eq!(remember(most, 20_001), most);
+        assert_eq!(remember(0, 20_000), limit);
+        assert_eq!(remember(limit, 20_001), limit);
         let known = |number: usize| verifier.recall(&format!("user{number}"), password, begin);
-        for (number, is_known) in [(0, true), (1, false), (2, true), (most, true)] {
-            let recalled = matches!(known(number), Recall::Fresh);
-            assert_eq!(recalled, is_known, "{number}");
+        for (number, is_known) in [(0, true), (1, false), (2, true), (limit, true)] {
+            let is_fresh = matches!(known(number), Recall::Fresh);
+            assert_eq!(is_fresh, is_known, "{number}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Details<'a> {
     }
 }
 
-/// The most characters in a line of text.
+/// The maximum number of characters in a line of text.
 const LONGEST: usize = 1000;
 
 /// The beginning of a text on one line, without characters that a browser could read as markup.
@@ -209,9 +209,9 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The parts of a request on which its answer depends: two headers, and the id of the request in the log.
+/// The parts of a request on which the form of its answer depends.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Asked<'a> {
+pub struct AnswerContext<'a> {
     /// The header Accept.
     pub accept: Option<&'a [u8]>,
     /// The header Content-Type.
@@ -221,10 +221,10 @@ pub struct Asked<'a> {
 }
 
 /// Answers a request with a problem, in JSON or as a line of text.
-pub fn refusal(problem: &Problem, asked: Asked) -> Answer {
-    let (media_type, body) = if wants_problem_json(asked.accept, asked.content_type) {
+pub fn refusal(problem: &Problem, context: AnswerContext) -> Answer {
+    let (media_type, body) = if wants_problem_json(context.accept, context.content_type) {
         let details = Details {
-            request_id: asked.id,
+            request_id: context.id,
             ..Details::of(problem)
         };
         ("application/problem+json", json(&details))
@@ -365,12 +365,12 @@ impl Report {
     }
 
     /// The answer. If `many` is set, it is an array even for one message.
-    pub fn finish(self, many: bool, asked: Asked) -> LongAnswer {
+    pub fn finish(self, many: bool, context: AnswerContext) -> LongAnswer {
         let status = self.status.unwrap_or(207);
         let mut body = self.outcomes;
         if let Some(problem) = self.problem.filter(|problem| problem.status() == status) {
             // All messages have failed with the same status.
-            let mut answer = refusal(&problem, asked);
+            let mut answer = refusal(&problem, context);
             if !(many && self.json && answer.body.pop().is_some()) {
                 return answer.into();
             }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::problem::Problem;
 
-/// The bytes that a request may take for each byte of its body, and in addition. A message, a member of an object or a
+/// The bytes that a request may take for each byte of its body, and the bytes in addition. A message, a member of an object or a
 /// field of a form takes more bytes than its text has.
 const PER_BYTE: usize = 14;
 const BESIDE: usize = 1 << 20;
@@ -17,11 +17,11 @@ const BESIDE: usize = 1 << 20;
 /// A share grows in steps of this many bytes, so that counting a small value is cheap.
 const STEP: usize = 64 * 1024;
 
-/// The memory that all large requests hold together, by account.
-pub struct Memory(Mutex<Held>);
+/// The memory of all large requests together, by account.
+pub struct Memory(Mutex<Totals>);
 
-struct Held {
-    all: usize,
+struct Totals {
+    all_bytes: usize,
     by_account: BTreeMap<String, usize>,
 }
 
@@ -34,50 +34,50 @@ pub static ANSWERS: Memory = Memory::new();
 impl Memory {
     /// All of the memory is free.
     pub const fn new() -> Memory {
-        Memory(Mutex::new(Held {
-            all: 0,
+        Memory(Mutex::new(Totals {
+            all_bytes: 0,
             by_account: BTreeMap::new(),
         }))
     }
 
     /// A thread that panics leaves the numbers unchanged.
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Totals> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes bytes for an account. An account may hold at most half of the memory that other accounts leave: half of
-    /// `most` if it is the only account, half of the rest if it is the second.
-    fn take(&self, account: &str, bytes: usize, most: usize) -> bool {
-        let mut held = self.lock();
-        let own = held.by_account.get(account).copied().unwrap_or_default();
-        let (all, own) = (held.all + bytes, own + bytes);
-        if own > most.saturating_sub(all) {
+    /// Takes bytes for an account. An account may use at most half of the memory that other accounts leave: half of
+    /// `limit` if it is the only account, half of the rest if it is the second.
+    fn take(&self, account: &str, bytes: usize, limit: usize) -> bool {
+        let mut totals = self.lock();
+        let own_bytes = totals.by_account.get(account).copied().unwrap_or_default();
+        let (all_bytes, own_bytes) = (totals.all_bytes + bytes, own_bytes + bytes);
+        if own_bytes > limit.saturating_sub(all_bytes) {
             return false;
         }
-        held.all = all;
-        held.by_account.insert(account.to_owned(), own);
+        totals.all_bytes = all_bytes;
+        totals.by_account.insert(account.to_owned(), own_bytes);
         true
     }
 
     /// Takes bytes for an account without a limit.
     fn add(&self, account: &str, bytes: usize) {
-        let mut held = self.lock();
-        held.all += bytes;
-        *held.by_account.entry(account.to_owned()).or_default() += bytes;
+        let mut totals = self.lock();
+        totals.all_bytes += bytes;
+        *totals.by_account.entry(account.to_owned()).or_default() += bytes;
     }
 
-    /// How many bytes are taken.
+    /// The number of bytes that are taken.
     pub fn taken(&self) -> usize {
-        self.lock().all
+        self.lock().all_bytes
     }
 
     fn give_back(&self, account: &str, bytes: usize) {
-        let mut held = self.lock();
-        held.all -= bytes.min(held.all);
-        let own = held.by_account.get(account).copied().unwrap_or_default();
-        match own.saturating_sub(bytes) {
-            0 => held.by_account.remove(account),
-            rest => held.by_account.insert(account.to_owned(), rest),
+        let mut totals = self.lock();
+        totals.all_bytes -= bytes.min(totals.all_bytes);
+        let own_bytes = totals.by_account.get(account).copied().unwrap_or_default();
+        match own_bytes.saturating_sub(bytes) {
+            0 => totals.by_account.remove(account),
+            rest => totals.by_account.insert(account.to_owned(), rest),
         };
     }
 }
@@ -94,18 +94,18 @@ pub struct Share {
     of: Option<Pool>,
     taken: AtomicUsize,
     reserved: AtomicUsize,
-    most: AtomicUsize,
+    limit: AtomicUsize,
 }
 
 struct Pool {
     memory: &'static Memory,
     account: String,
-    most: usize,
+    limit: usize,
 }
 
 impl Share {
     /// The share of a request that is read at once, while no other request is read. `len` is the size of its body.
-    pub fn alone(len: usize) -> Share {
+    pub fn unshared(len: usize) -> Share {
         Share::new(None, len)
     }
 
@@ -114,7 +114,7 @@ impl Share {
         let pool = Pool {
             memory,
             account: account.to_owned(),
-            most: longest.saturating_mul(8).max(64 << 20),
+            limit: longest.saturating_mul(8).max(64 << 20),
         };
         Share::new(Some(pool), len)
     }
@@ -124,13 +124,13 @@ impl Share {
             of,
             taken: AtomicUsize::new(0),
             reserved: AtomicUsize::new(0),
-            most: AtomicUsize::new(fitting(len)),
+            limit: AtomicUsize::new(limit_for(len)),
         }
     }
 
     /// Raises the limit: the body was decoded to `len` bytes.
     pub fn grow_to(&self, len: usize) {
-        self.most.fetch_max(fitting(len), Ordering::Relaxed);
+        self.limit.fetch_max(limit_for(len), Ordering::Relaxed);
     }
 
     /// Takes bytes, before they are allocated.
@@ -139,21 +139,21 @@ impl Share {
     /// 413 if the request takes more than its size allows; 503 if other requests have taken too much.
     pub fn take(&self, bytes: usize) -> Result<(), Problem> {
         let taken = self.taken.load(Ordering::Relaxed).saturating_add(bytes);
-        let mut most = self.most.load(Ordering::Relaxed);
+        let mut limit = self.limit.load(Ordering::Relaxed);
         if let Some(pool) = &self.of {
-            most = most.min(pool.most / 2);
+            limit = limit.min(pool.limit / 2);
         }
-        if taken > most {
+        if taken > limit {
             return Err(Problem::too_large(format!(
-                "the request takes more than {most} bytes of memory, too many for its size; send its values in several requests"
+                "the request takes more than {limit} bytes of memory, too many for its size; send its values in several requests"
             )));
         }
         if let Some(pool) = &self.of {
             let reserved = self.reserved.load(Ordering::Relaxed);
             if taken > reserved {
                 // The last step may be smaller, so that the limit can be reached.
-                let more = (taken - reserved).max(STEP.min(most - reserved));
-                if !pool.memory.take(&pool.account, more, pool.most) {
+                let more = (taken - reserved).max(STEP.min(limit - reserved));
+                if !pool.memory.take(&pool.account, more, pool.limit) {
                     return Err(Problem::unavailable(
                         "too many large requests at once; try again in a moment",
                     ));
@@ -171,14 +171,14 @@ impl Share {
         self.taken.store(taken, Ordering::Relaxed);
         let Some(pool) = &self.of else { return };
         let reserved = self.reserved.load(Ordering::Relaxed);
-        let kept = taken.next_multiple_of(STEP).min(reserved);
-        if reserved - kept >= STEP {
-            pool.memory.give_back(&pool.account, reserved - kept);
-            self.reserved.store(kept, Ordering::Relaxed);
+        let needed = taken.next_multiple_of(STEP).min(reserved);
+        if reserved - needed >= STEP {
+            pool.memory.give_back(&pool.account, reserved - needed);
+            self.reserved.store(needed, Ordering::Relaxed);
         }
     }
 
-    /// Replaces the estimate that was taken by the bytes that are really held. It is too late to refuse them.
+    /// Replaces the estimate by the real number of bytes. They are allocated already, so they cannot be refused.
     pub fn correct(&self, bytes: usize) {
         let taken = self.taken();
         if bytes <= taken {
@@ -192,14 +192,14 @@ impl Share {
         }
     }
 
-    /// How many bytes are taken.
+    /// The number of bytes that are taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 }
 
 /// The bytes that a request may take if its body has `len` bytes.
-fn fitting(len: usize) -> usize {
+fn limit_for(len: usize) -> usize {
     len.saturating_mul(PER_BYTE).saturating_add(BESIDE)
 }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_request_takes_at_most_what_its_size_allows() {
         static MEMORY: Memory = Memory::new();
-        for share in [Share::alone(1000), Share::of(&MEMORY, "a", 1000, MB)] {
+        for share in [Share::unshared(1000), Share::of(&MEMORY, "a", 1000, MB)] {
             assert_eq!(status(share.take(BESIDE)), 200);
             assert_eq!(status(share.take(1000 * PER_BYTE)), 200);
             assert_eq!(status(share.take(1)), 413);
@@ -238,7 +238,7 @@ mod tests {
             assert_eq!(status(share.take(1)), 200);
             assert_eq!(status(share.take(usize::MAX)), 413);
         }
-        assert_eq!(MEMORY.lock().all, 0);
+        assert_eq!(MEMORY.lock().all_bytes, 0);
         assert!(MEMORY.lock().by_account.is_empty());
     }
 
@@ -246,17 +246,17 @@ mod tests {
     fn one_account_leaves_memory_to_others() {
         static MEMORY: Memory = Memory::new();
         let share = |account| Share::of(&MEMORY, account, 8 * MB, 8 * MB);
-        let all: Vec<_> = (0..5).map(|_| share("a")).collect();
-        let got = all.iter().map(|share| status(share.take(8 * MB)));
-        assert_eq!(got.collect::<Vec<_>>(), [200, 200, 200, 200, 503]);
+        let all_bytes: Vec<_> = (0..5).map(|_| share("a")).collect();
+        let statuses = all_bytes.iter().map(|share| status(share.take(8 * MB)));
+        assert_eq!(statuses.collect::<Vec<_>>(), [200, 200, 200, 200, 503]);
         let other = share("b");
         assert_eq!(status(other.take(16 * MB)), 200);
         assert_eq!(status(other.take(MB)), 503);
-        drop(all);
+        drop(all_bytes);
         assert_eq!(status(other.take(16 * MB)), 200);
         assert_eq!(status(other.take(MB)), 413); // more than an account may hold when it is alone
         drop(other);
-        assert_eq!(MEMORY.lock().all, 0);
+        assert_eq!(MEMORY.lock().all_bytes, 0);
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
         a.correct(MB);
         assert_eq!(status(b.take(MB)), 200);
         drop((a, b));
-        assert_eq!(MEMORY.lock().all, 0);
+        assert_eq!(MEMORY.lock().all_bytes, 0);
         assert!(MEMORY.lock().by_account.is_empty());
     }
 

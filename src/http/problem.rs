@@ -47,7 +47,7 @@ impl ProblemKind {
 /// Where in the request something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Counted from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
+    /// CountedFailure from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
     Offset(usize),
     /// Both counted from 1, the column in characters.
     Line { line: usize, column: usize },
@@ -124,7 +124,7 @@ impl Problem {
         self
     }
 
-    /// Counted from 0; see [`Place::Offset`] for the unit.
+    /// CountedFailure from 0; see [`Place::Offset`] for the unit.
     pub fn offset(mut self, offset: usize) -> Problem {
         self.place = Some(Place::Offset(offset));
         self

@@ -45,7 +45,7 @@ pub fn drafts_of(
     read: impl FnOnce(&Body, &mut Sink) -> Result<Extras, Problem>,
 ) -> Result<(Vec<Draft>, Extras), Problem> {
     let (bytes, charset, boundary) = body;
-    let memory = Share::alone(bytes.len());
+    let memory = Share::unshared(bytes.len());
     let body = Body {
         bytes,
         charset,

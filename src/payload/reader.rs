@@ -136,7 +136,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::read_within`].
     pub fn read(self, body: &[u8], receipt: bool, limits: &Limits) -> Result<Payload, Problem> {
-        self.read_within(body, receipt, limits, &Share::alone(body.len()))
+        self.read_within(body, receipt, limits, &Share::unshared(body.len()))
     }
 
     /// The same, with memory that other requests share. Afterwards, the memory of the messages stays taken.

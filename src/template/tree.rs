@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_tree_holds_the_values_of_the_json() {
-        let memory = Share::alone(1000);
+        let memory = Share::unshared(1000);
         for (json, sorted) in [
             (
                 r#"{"b":[1,-2,0.5,null],"a":{"":true}}"#,
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn members_are_found_by_name() {
         let json: String = (0..100).map(|n| format!("\"k{n}\":{n},")).collect();
-        let value = read(&format!("{{{json}\"x\":0}}"), &Share::alone(2000)).expect("JSON");
+        let value = read(&format!("{{{json}\"x\":0}}"), &Share::unshared(2000)).expect("JSON");
         for number in 0..100 {
             let found = value.get_attr(&format!("k{number}")).expect("a map");
             assert_eq!(found, Value::from(number));

@@ -1,7 +1,7 @@
 //! The parts of a request besides its body: headers, query, path, addresses. All are read on the event loop.
 
-use post_msg::credentials::authorization::Presented;
-use post_msg::http::answer::{Asked, refusal};
+use post_msg::credentials::authorization::RequestCredentials;
+use post_msg::http::answer::{AnswerContext, refusal};
 use post_msg::http::media_type::MediaType;
 use post_msg::http::parameters::parameters;
 use post_msg::http::problem::Problem;
@@ -22,7 +22,7 @@ const PARTS: &[Part] = &[
         accept::wants_html(text.as_bytes());
     }),
     ("Accept of a refusal", |text| {
-        let asked = Asked {
+        let asked = AnswerContext {
             accept: Some(text.as_bytes()),
             content_type: Some(text.as_bytes()),
             id: None,
@@ -48,14 +48,14 @@ const PARTS: &[Part] = &[
         parameters(text.as_bytes()).1.for_each(drop);
     }),
     ("Authorization", |text| {
-        Presented::of(Some(text.as_bytes()), &[]);
-        Presented::of(Some(format!("Basic {text}").as_bytes()), &[]);
-        Presented::of(Some(format!("Bearer {text}").as_bytes()), &[]);
+        RequestCredentials::of(Some(text.as_bytes()), &[]);
+        RequestCredentials::of(Some(format!("Basic {text}").as_bytes()), &[]);
+        RequestCredentials::of(Some(format!("Bearer {text}").as_bytes()), &[]);
     }),
     ("query", |text| {
         let query = Query::parse(text.as_bytes());
         query.meaning();
-        Presented::of(None, &query.tokens);
+        RequestCredentials::of(None, &query.tokens);
     }),
     ("path", |text| {
         let _ = path::recipient(format!("/msg/{text}").as_bytes(), "/msg");

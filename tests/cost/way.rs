@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use post_msg::http::answer::{Asked, refusal};
+use post_msg::http::answer::{AnswerContext, refusal};
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::address::Server;
@@ -66,7 +66,7 @@ pub fn cost(request: &Request) -> Cost {
             Err(problem) => {
                 let accept = request.header("Accept").map(str::as_bytes);
                 let content_type = request.header("Content-Type").map(str::as_bytes);
-                let asked = Asked {
+                let asked = AnswerContext {
                     accept,
                     content_type,
                     id: None,

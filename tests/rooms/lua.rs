@@ -133,7 +133,7 @@ fn functions_of(code: &[&str]) -> Vec<String> {
         }
         let length = code[at + 1..]
             .iter()
-            .position(|line| ends(line))
+            .position(ends)
             .map_or(usize::MAX, |length| length + 2);
         if length > LONGEST_FUNCTION {
             faults.push(format!("line {}: {name} has {length} lines", at + 1));

@@ -56,10 +56,15 @@ fn wait(passwords: &Passwords, password: &str, client: Client, now: Instant) -> 
 }
 
 /// Begins an attempt that the backend tests.
-fn tested(passwords: &mut Passwords, password: &str, held: Held, now: Instant) -> Pending {
+fn tested(
+    passwords: &mut Passwords,
+    password: &str,
+    held: StoredPassword,
+    now: Instant,
+) -> Pending {
     let attempt = attempt(passwords, password, now);
     match passwords.begin(attempt, held, FRESH, now) {
-        Begun::Backend(pending) => pending,
+        BeginResult::Backend(pending) => pending,
         _ => panic!("the backend does not test {password}"),
     }
 }
@@ -71,13 +76,13 @@ fn derived(
     credentials: ScramCredentials,
 ) -> Option<(Ticket, Pending)> {
     let prepared = secret(attempt.password().expose());
-    let held = Held::Scram {
+    let held = StoredPassword::Scram {
         credentials,
         prepared,
     };
     match passwords.begin(attempt, held, FRESH, Instant::now()) {
-        Begun::Deriving(ticket, pending) => Some((ticket, pending)),
-        Begun::Busy => None,
+        BeginResult::Deriving(ticket, pending) => Some((ticket, pending)),
+        BeginResult::Busy => None,
         _ => panic!("it is not derived"),
     }
 }
@@ -124,7 +129,12 @@ fn credentials_of_sha_256_are_derived_alike() {
 #[test]
 fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", Held::Plain(b"stored"), now);
+    let pending = tested(
+        &mut passwords,
+        "secret",
+        StoredPassword::Plain(b"stored"),
+        now,
+    );
     assert_eq!(
         passwords.finish(pending, Some(true), FRESH, now),
         Some(true)
@@ -137,55 +147,65 @@ fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
     drop(tested(
         &mut passwords,
         "secret",
-        Held::Plain(b"changed"),
+        StoredPassword::Plain(b"changed"),
         later,
     ));
     let stale = attempt(&passwords, "secret", later);
-    let begun = passwords.begin(stale, Held::Plain(b"stored"), FRESH, later);
-    assert!(matches!(begun, Begun::Accepted));
+    let begun = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later);
+    assert!(matches!(begun, BeginResult::Accepted));
     assert!(is_accepted(&passwords, ME, "secret", later));
 }
 
 #[test]
 fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", Held::Plain(b"stored"), now);
+    let pending = tested(
+        &mut passwords,
+        "secret",
+        StoredPassword::Plain(b"stored"),
+        now,
+    );
     passwords.finish(pending, Some(true), FRESH, now);
     let later = now + FRESH;
     for _ in 0..3 {
-        let pending = tested(&mut passwords, "wrong", Held::Unknown, later);
+        let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, later);
         passwords.finish(pending, Some(false), FRESH, later);
     }
     // The minute began with the first attempt.
     assert_eq!(wait(&passwords, "wrong", CLIENT, later), Some(56));
     for backend in [&b"changed"[..], b"stored\0"] {
         let stale = attempt(&passwords, "secret", later);
-        let begun = passwords.begin(stale, Held::Plain(backend), FRESH, later);
-        assert!(matches!(begun, Begun::Throttled(56)));
+        let begun = passwords.begin(stale, StoredPassword::Plain(backend), FRESH, later);
+        assert!(matches!(begun, BeginResult::Throttled(56)));
     }
     let stale = attempt(&passwords, "secret", later);
-    let begun = passwords.begin(stale, Held::Plain(b"stored"), FRESH, later);
-    assert!(matches!(begun, Begun::Accepted));
+    let begun = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later);
+    assert!(matches!(begun, BeginResult::Accepted));
 }
 
 #[test]
 fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
     assert!(is_accepted(&passwords, ME, "secret", now));
-    tested(&mut passwords, "secret", Held::Unknown, now + FRESH);
+    tested(
+        &mut passwords,
+        "secret",
+        StoredPassword::Unknown,
+        now + FRESH,
+    );
 }
 
 #[test]
 fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.forget(ME);
     passwords.finish(pending, Some(true), FRESH, now);
     assert!(!is_accepted(&passwords, ME, "secret", now));
 
-    let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
     passwords.forget(ME);
     assert!(!is_accepted(&passwords, ME, "secret", now));
@@ -195,11 +215,11 @@ fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
 fn attempts_are_counted_once_each_and_for_a_minute() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for _ in 0..2 {
-        let pending = tested(&mut passwords, "wrong", Held::Unknown, now);
+        let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
         passwords.finish(pending, Some(false), FRESH, now);
     }
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
-    let third = tested(&mut passwords, "wrong", Held::Unknown, now);
+    let third = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), Some(61));
     let minute = Duration::from_secs(60);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now + minute), None);
@@ -212,11 +232,11 @@ fn attempts_are_counted_once_each_and_for_a_minute() {
 fn right_and_unknown_passwords_are_not_counted() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for verdict in [None, Some(true)].repeat(5) {
-        let pending = tested(&mut passwords, "secret", Held::Unknown, now);
+        let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
         let finished = passwords.finish(pending, verdict, Duration::ZERO, now);
         assert_eq!(finished, verdict);
     }
-    let pending = tested(&mut passwords, "wrong", Held::Unknown, now);
+    let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(false), FRESH, now);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
 }

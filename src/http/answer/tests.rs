@@ -3,20 +3,20 @@ use serde_json::{Value, json};
 use super::*;
 use crate::http::problem::ProblemKind;
 
-fn refused(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
-    let asked = Asked {
+fn refuse(problem: &Problem, accept: Option<&str>, content_type: Option<&str>) -> Answer {
+    let context = AnswerContext {
         accept: accept.map(str::as_bytes),
         content_type: content_type.map(str::as_bytes),
         id: None,
     };
-    refusal(problem, asked)
+    refusal(problem, context)
 }
 
-fn parsed(answer: &Answer) -> Value {
+fn parse(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-fn gone() -> Problem {
+fn gone_problem() -> Problem {
     let mut problem = Problem::new(ProblemKind::Other(410), "a@b: gone");
     problem.condition = Some("gone".to_owned());
     problem
@@ -49,7 +49,7 @@ fn a_problem_has_the_media_type_that_accept_names() {
         ),
         (None, None, false),
     ] {
-        let media_type = refused(&problem, accept, content_type).media_type;
+        let media_type = refuse(&problem, accept, content_type).media_type;
         assert_eq!(
             media_type == "application/problem+json",
             is_json,
@@ -64,16 +64,16 @@ fn problem_json_has_the_members_that_apply() {
     let accept = Some("application/json");
     let problem = Problem::meaning("d").field("body").offset(3);
     assert_eq!(
-        parsed(&refused(&problem, accept, None)),
+        parse(&refuse(&problem, accept, None)),
         json!({"status": 422, "title": "Unprocessable Content", "detail": "d", "field": "body", "offset": 3})
     );
     let problem = Problem::syntax("d").line(2, 5);
     assert_eq!(
-        parsed(&refused(&problem, accept, None)),
+        parse(&refuse(&problem, accept, None)),
         json!({"status": 400, "title": "Bad Request", "detail": "d", "line": 2, "column": 5})
     );
     assert_eq!(
-        parsed(&refused(&gone(), accept, None)),
+        parse(&refuse(&gone_problem(), accept, None)),
         json!({"status": 410, "title": "Gone", "detail": "a@b: gone", "condition": "gone"})
     );
 }
@@ -84,7 +84,7 @@ fn a_problem_in_text_is_one_line_without_markup() {
         "<b>\r\n\u{1B}[31m\u{85}\u{202E}\u{2028}\u{200F}\u{2069}</b>".to_owned()
             + &"x".repeat(5000),
     );
-    let answer = refused(&problem, None, None);
+    let answer = refuse(&problem, None, None);
     assert_eq!(answer.body.find('\n'), Some(answer.body.len() - 1));
     assert!(
         !answer
@@ -93,7 +93,7 @@ fn a_problem_in_text_is_one_line_without_markup() {
             .contains(|c: char| is_invisible(c) || c == '<' || c == '>')
     );
     assert!(answer.body.chars().count() < 1010);
-    let answer = refused(&problem, Some("application/json"), None);
+    let answer = refuse(&problem, Some("application/json"), None);
     assert!(!answer.body.contains(['<', '\n']));
 }
 
@@ -112,32 +112,32 @@ fn a_problem_in_json_has_the_request_s_id() {
     let (accept, id) = (json, Some("cron-7"));
     for (accept, expected) in [(accept, Some("cron-7")), (None, None)] {
         let answer = refusal(
-            &gone(),
-            Asked {
+            &gone_problem(),
+            AnswerContext {
                 accept,
                 content_type: None,
                 id,
             },
         );
-        let told = expected.map(|_| parsed(&answer)["request_id"].clone());
-        assert_eq!(told, expected.map(Value::from));
+        let id = expected.map(|_| parse(&answer)["request_id"].clone());
+        assert_eq!(id, expected.map(Value::from));
         assert_eq!(answer.body.contains("cron-7"), expected.is_some());
     }
 }
 
-type Said<'a> = (&'a str, Result<u16, Problem>);
+type Outcome<'a> = (&'a str, Result<u16, Problem>);
 
-fn report(json: bool, many: bool, outcomes: Vec<Said>) -> Answer {
+fn report(json: bool, many: bool, outcomes: Vec<Outcome>) -> Answer {
     let mut report = Report::new(json);
     for (to, outcome) in outcomes {
         report.add("i", "me@b", to, outcome);
     }
     let accept = json.then_some(&b"application/json"[..]);
-    let asked = Asked {
+    let context = AnswerContext {
         accept,
-        ..Asked::default()
+        ..AnswerContext::default()
     };
-    let answer = report.finish(many, asked);
+    let answer = report.finish(many, context);
     Answer {
         status: answer.status,
         media_type: answer.media_type,
@@ -156,7 +156,7 @@ fn a_sent_message_is_answered_in_json_only_if_accept_names_it() {
             (status, "application/json")
         );
         assert_eq!(
-            parsed(&answer),
+            parse(&answer),
             json!({"id": "i", "from": "me@b", "to": "a@b", "status": word})
         );
     }
@@ -164,29 +164,29 @@ fn a_sent_message_is_answered_in_json_only_if_accept_names_it() {
 
 #[test]
 fn a_failed_message_is_answered_with_its_problem() {
-    let answer = report(false, false, vec![("a@b", Err(gone()))]);
+    let answer = report(false, false, vec![("a@b", Err(gone_problem()))]);
     assert_eq!((answer.status, answer.body.as_str()), (410, "a@b: gone\n"));
-    let answer = report(true, false, vec![("a@b", Err(gone()))]);
+    let answer = report(true, false, vec![("a@b", Err(gone_problem()))]);
     assert_eq!(
         (answer.status, answer.media_type),
         (410, "application/problem+json")
     );
-    assert_eq!(parsed(&answer)["condition"], "gone");
+    assert_eq!(parse(&answer)["condition"], "gone");
 }
 
 #[test]
 fn an_array_is_answered_with_an_array_in_its_order() {
     let answer = report(true, true, vec![("a@b", Ok(201))]);
     assert_eq!(
-        (answer.status, &parsed(&answer)[0]["to"]),
+        (answer.status, &parse(&answer)[0]["to"]),
         (201, &json!("a@b"))
     );
     let answer = report(true, true, vec![("c@d", Ok(201)), ("a@b", Ok(201))]);
     assert_eq!(
         (
             answer.status,
-            &parsed(&answer)[0]["to"],
-            &parsed(&answer)[1]["to"]
+            &parse(&answer)[0]["to"],
+            &parse(&answer)[1]["to"]
         ),
         (201, &json!("c@d"), &json!("a@b"))
     );
@@ -198,7 +198,7 @@ fn an_array_is_answered_with_an_array_in_its_order() {
 fn different_outcomes_are_answered_207() {
     let outcomes = || {
         vec![
-            ("a@b", Err(gone())),
+            ("a@b", Err(gone_problem())),
             ("c@d", Ok(201)),
             (
                 "e@f",
@@ -211,7 +211,7 @@ fn different_outcomes_are_answered_207() {
         (answer.status, answer.media_type),
         (207, "application/json")
     );
-    let array = parsed(&answer);
+    let array = parse(&answer);
     assert_eq!(array[0]["status"], "failed");
     assert_eq!(
         (&array[0]["error"]["status"], &array[0]["error"]["title"]),
@@ -230,7 +230,11 @@ fn different_outcomes_are_answered_207() {
 #[test]
 fn messages_that_all_failed_with_one_status_are_answered_with_it() {
     for json in [true, false] {
-        let answer = report(json, true, vec![("a@b", Err(gone())), ("c@d", Err(gone()))]);
+        let answer = report(
+            json,
+            true,
+            vec![("a@b", Err(gone_problem())), ("c@d", Err(gone_problem()))],
+        );
         assert_eq!(answer.status, 410, "{answer:?}");
     }
 }
@@ -249,7 +253,7 @@ fn details_of_many_failures_are_bounded_and_each_outcome_has_a_reason() {
             problem.condition = (number % 3 == 0).then(|| "gone".to_owned());
             report.add("i", "me@b", &to, Err(problem));
         }
-        let answer = report.finish(true, Asked::default());
+        let answer = report.finish(true, AnswerContext::default());
         assert_eq!(answer.status, 207);
         assert!(answer.body.len() < DETAILS + usize::from(count) * 200);
         let body = answer.body.into_text();

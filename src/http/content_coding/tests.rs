@@ -31,7 +31,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 
 /// Decodes a body that shares its memory with no other.
 fn undone<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, Problem> {
-    undo(codings, body, limit, &Share::alone(body.len()))
+    undo(codings, body, limit, &Share::unshared(body.len()))
 }
 
 #[track_caller]
@@ -225,7 +225,7 @@ fn the_limit_is_the_last_size_that_passes_at_every_stage() {
 #[test]
 fn the_output_never_takes_more_memory_than_the_limit() {
     let body = gzip(&vec![b'0'; 20_000_000]);
-    let memory = Share::alone(body.len());
+    let memory = Share::unshared(body.len());
     let mut output = Output {
         bytes: Vec::new(),
         limit: LIMIT,

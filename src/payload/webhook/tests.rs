@@ -8,7 +8,7 @@ use crate::message::kind::Kind;
 use crate::message::limits::EXAMPLE as LIMITS;
 
 fn read(bytes: &[u8], form: Form) -> Result<String, u16> {
-    let memory = Share::alone(bytes.len());
+    let memory = Share::unshared(bytes.len());
     let body = Body {
         bytes,
         charset: UTF_8,
@@ -56,7 +56,7 @@ fn json_that_is_read_twice_takes_its_memory_once() {
     // JSON escapes each control character in six bytes.
     let text = format!("\"{}", "\u{1}".repeat(1 << 20));
     let taken = |bytes| {
-        let memory = Share::alone(1 << 20);
+        let memory = Share::unshared(1 << 20);
         memory.take(bytes).expect("enough memory");
         let problem = Problem::syntax("malformed");
         repaired_json(&text, &memory, problem)

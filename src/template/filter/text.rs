@@ -59,7 +59,7 @@ fn read(state: &State, text: &str) -> Result<Option<Value>, Error> {
     }
     // Each byte may begin a value.
     consume(state, text.len())?;
-    let memory = Share::alone(text.len());
+    let memory = Share::unshared(text.len());
     let read = tree::read(text, &memory, |error| Problem::syntax(error.to_string()));
     Ok(read.ok())
 }
