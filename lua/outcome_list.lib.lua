@@ -8,7 +8,7 @@ local scheduler = module.import "scheduler";
 local settle = module.import "outcomes".settle;
 local turns = module.import "turns";
 
--- Outcomes that the requests of an account may wait for. Each takes memory until it is settled, which a recipient can delay.
+-- Outcomes that the batches of an account may wait for. Each takes memory until it is settled, which a recipient can delay.
 local most_awaited = 20000;
 local reserved = setmetatable({}, { __mode = "k" }); -- list → true; a request that an error has ended loses its list
 
