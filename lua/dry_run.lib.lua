@@ -13,12 +13,16 @@ local base = server.base_path(module.host);
 local max_shown = 100; -- messages
 local max_bytes_shown = 64 * 1024; -- of all messages; the message that exceeds it is the last one
 
-local function read(exchange) --> batch; or nil, problem
+-- Reads a request and resolves its recipients. A large body is read by a thread, so a file in it is found only then.
+local function read(exchange) --> batch, how many messages it makes; or nil, problem
 	local batch, problem = compose.read_dry(exchange, base);
-	if problem and problem.kind == "unsupported" and not exchange.format and uploads.takes_files(exchange.sender) then
+	local total;
+	if batch then total, problem = compose.resolve(exchange, batch); end
+	if total then return batch, total; end
+	if problem.kind == "unsupported" and not exchange.format and uploads.takes_files(exchange.sender) then
 		problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
 	end
-	return batch, problem;
+	return nil, problem;
 end
 
 -- util.json takes 40 ms for a megabyte, so the native half writes it.
@@ -40,11 +44,8 @@ end
 
 -- A handler for requests of identified senders.
 local function try(exchange) --> answer; or nil, problem
-	local batch, problem = read(exchange);
-	if not batch then return nil, problem; end
-	local total;
-	total, problem = compose.resolve(exchange, batch);
-	if not total then return nil, problem; end
+	local batch, total = read(exchange);
+	if not batch then return nil, total; end
 	local messages = show_messages(batch, exchange.sender.account);
 	batch:release();
 	local rest = total > #messages and (',"more":%d'):format(total - #messages) or "";

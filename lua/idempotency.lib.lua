@@ -89,7 +89,7 @@ end
 
 local function check_limits(name) --> true if another key can be kept; or nil, problem
 	if key_store.is_full(name) then
-		return nil, problems.new("unavailable", "too many idempotency keys of this account are kept; try again later, or without a key");
+		return nil, problems.new("key_limit");
 	end
 	local seconds = key_store.seconds_until_free();
 	if seconds then

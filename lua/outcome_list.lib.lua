@@ -8,7 +8,7 @@ local scheduler = module.import "scheduler";
 local settle = module.import "outcomes".settle;
 local turns = module.import "turns";
 
--- Outcomes that all requests of an account may wait for at once. Each takes memory until it is settled, and a recipient can delay that.
+-- Outcomes that all batches of an account may wait for at once. Each takes memory until it is settled, and a recipient can delay that.
 local max_awaited = 20000;
 local waiting_lists = setmetatable({}, { __mode = "k" }); -- list → true; if an error ends a request, its list is collected as garbage
 

@@ -25,6 +25,7 @@ local kinds = {
 	unprocessable = { status = 422 };
 	broken_template = { status = 503; field = "as" };
 	token_limit = { status = 422; detail = "the account has as many tokens as it may have (post_msg_token_limit); revoke one" };
+	key_limit = { status = 503; detail = "too many idempotency keys of this account are kept; try again later, or without a key" }; -- for hours
 	unknown_token = { status = 404; field = "id"; detail = "the account has no token with this id" };
 	conflict = { status = 409 };
 	-- Failures of messages.

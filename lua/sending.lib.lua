@@ -46,7 +46,8 @@ function sending:prepare() --> true; or nil, problem
 	local ok, problem;
 	self.total, problem = compose.resolve(exchange, batch);
 	if not self.total then return nil, problem; end
-	if self.wait or batch:to_rooms() then
+	-- A single message needs no place: its request has a connection of its own.
+	if batch:is_many() and (self.wait or batch:to_rooms()) then
 		ok, problem = self:awaited():reserve(self.total);
 		if not ok then return nil, problem; end
 	end

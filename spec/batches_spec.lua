@@ -140,11 +140,12 @@ describe("batches at once", function ()
 		assert.equal(503, refused.status);
 		assert.equal("1", refused.headers["retry-after"]);
 		assert.is_truthy(refused.body:find("20000 messages", 1, true), refused.body);
-		-- Another account, and a batch that waits for nothing.
+		-- A single message, another account, and a batch that waits for nothing.
+		assert.equal(202, post("hello", { ["Prefer"] = "wait=1", ["Content-Type"] = "text/plain" }, "/msg/sink@echo.example.com").status);
 		assert.equal(202, post(lines(1, "sink@echo.example.com"), { ["Prefer"] = "wait=1", ["Authorization"] = world.basic(carol) }).status);
 		assert.equal(201, post(lines(1, "sink@echo.example.com")).status);
 		assert_statuses(202, wire.answers(sent));
-		assert.equal(20002, #counted().order);
+		assert.equal(20003, #counted().order);
 		assert.equal(202, post(lines(1, "sink@echo.example.com"), { ["Prefer"] = "wait=1" }).status);
 	end);
 

@@ -132,6 +132,24 @@ describe("an idempotency key", function ()
 		end
 	end);
 
+	it("is refused if too many keys of the account are kept, without a time to try again", function ()
+		local text = world.plugin_file("key_store.lib.lua");
+		world.plugin_file("key_store.lib.lua", (text:gsub("most_keys = 100000", "most_keys = 1")));
+		assert(world.module("reload"));
+		local headers = { ["Authorization"] = world.basic("other@example.com") };
+		local function send(key)
+			headers["Idempotency-Key"] = key;
+			return world.http(world.request("/msg/swallow@echo.example.com", "x", headers));
+		end
+		assert.equal(201, send("first").status);
+		local refused = send("second");
+		world.plugin_file("key_store.lib.lua", text);
+		assert(world.module("reload"));
+		assert.equal(503, refused.status);
+		assert.is_nil(refused.headers["retry-after"]);
+		assert.equal(201, send("second").status);
+	end);
+
 	it("lets a hundred requests of an account wait after their clients have gone, and ends the wait of further ones", function ()
 		local function headers(number)
 			return { ["Idempotency-Key"] = "gone-" .. number, ["Prefer"] = "wait=60" };

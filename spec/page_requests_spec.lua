@@ -200,9 +200,17 @@ describe("settings", function ()
 
 	it("can allow uploads, which a dry run does not make", function ()
 		world.start({ components = 'Component "upload.example.com" "http_file_share"' });
-		local answer = post("/msg/@try?to=user", "x", { ["Content-Type"] = "image/png" });
-		assert.equal(422, answer.status);
-		assert.matches("a dry run takes no files", answer.body, nil, true);
+		local function assert_no_files(body, media_type)
+			local answer = post("/msg/@try?to=user", body, { ["Content-Type"] = media_type });
+			assert.equal(422, answer.status, answer.body);
+			assert.matches("a dry run takes no files", answer.body, nil, true);
+		end
+		assert_no_files("x", "image/png");
+		-- A thread reads the larger one.
+		for _, size in ipairs { 10, 100000 } do
+			assert_no_files('--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' .. ("x"):rep(size) .. "\r\n--b--\r\n",
+				"multipart/form-data; boundary=b");
+		end
 	end);
 
 	it("reject an invalid origin", function ()
