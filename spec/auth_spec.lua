@@ -214,7 +214,7 @@ describe("credentials", function ()
 			end
 		end);
 
-		it("end within the interval if prosodyctl disables the account", function ()
+		it("end within the interval if the account is disabled in the storage", function ()
 			if not is_13() then return; end
 			local address, password = account("marked");
 			assert_ends(address, password, recheck, function ()

@@ -111,7 +111,7 @@ local function confirm(raw)
 end
 
 -- A fault, with pings during it. Afterwards, file descriptors, waiting requests, memory and log must be the same as before. With `so_far`,
--- the fault continues after the test, and only the pings are checked.
+-- the fault continues after the test, and only `so_far` and the pings are checked.
 local function show(fault, expected, try, so_far)
 	faults.show(fault, expected, function ()
 		world.collect();

@@ -398,7 +398,7 @@ describe("two servers of one domain and one database", function ()
 		local token = make_token(world);
 		assert.equal(201, world.http(world.request("/msg/user", "remembered")).status);
 		database.stop(folder);
-		-- A password is cached for a second; a token has no such cache here.
+		-- The password is cached for a second; the token was not used yet, so it is looked up at once.
 		local headers = { ["Authorization"] = "Bearer " .. token };
 		assert.equal(503, (status_of(world, "away", "away", headers)));
 		assert.equal(503, (status_of(second, "away", "away", headers)));
