@@ -8,7 +8,7 @@
 #   make check      run the linters, and compare the documentation with the sources
 #   make bench      measure it, and write the figures into docs/performance.md
 #   make fuzz       post random requests, for SECONDS=60
-#   make soak       try faults and long runs, and write the results into docs/faults.md (90 minutes)
+#   make soak       test faults and long runs, and write the results into docs/faults.md (90 minutes)
 #   make deb        make the Debian package
 #
 # docs/development.md describes all targets. On Debian and Ubuntu, make installs the packages that a target needs.
@@ -21,7 +21,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ABOUT = { prosodyctl about || true; } 2>/dev/null
 PROSODY_LUA = $(shell $(ABOUT) | sed -n 's/^Lua version:[^0-9]*\([0-9.]*\).*/\1/p')
 PROSODY_VERSION = $(shell $(ABOUT) | sed -n 's/^Prosody \([0-9]*[.][0-9]*\).*/\1/p')
-# luarocks passes the interpreter that it works for in ROCK_LUA.
+# luarocks passes its interpreter in ROCK_LUA.
 ifdef ROCK_LUA
 LUA_VERSION := $(shell $(ROCK_LUA) -e 'io.write(_VERSION:match("%d.%d"))')
 endif
@@ -35,8 +35,8 @@ BUILD = build/$(LUA_VERSION)
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 MODULE = $(BUILD)/mod_post_msg
 CARGO_LUA = --locked --no-default-features --features lua$(subst .,,$(LUA_VERSION))
-# The library contains no path of this machine, so every machine builds the same bytes. A make that this make
-# calls inherits the flags and must not add them again: if the flags change, cargo compiles everything anew.
+# The library contains no path of this machine, so every machine builds the same bytes. A recursive make inherits
+# the flags and must not add them again: if the flags change, cargo compiles everything again.
 REMAP = --remap-path-prefix=$(CURDIR)=/mod_post_msg --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 ifeq ($(findstring $(REMAP),$(RUSTFLAGS)),)
 export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
@@ -64,7 +64,7 @@ install: build
 	install -d "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg"
 	install -m 644 $(MODULE)/* "$(DESTDIR)$(PLUGIN_DIR)/mod_post_msg/"
 
-# luarocks calls this. Each file goes where Prosody looks for it in a rock; the library goes into the rock's own folder.
+# For luarocks. Prosody looks for the Lua files of a rock in LUADIR; the library goes into the rock's own folder.
 install-rock: build
 	install -d "$(LUADIR)/mod_post_msg"
 	install -m 644 $(filter-out %/mod_post_msg.lua,$(wildcard $(MODULE)/*.lua)) "$(LUADIR)/mod_post_msg/"
@@ -81,7 +81,7 @@ deb: deps
 	$(MAKE) build LUA_VERSION=5.4
 	packaging/deb
 
-# The same for arm64, compiled on this machine.
+# The Debian package for arm64, compiled on this machine.
 deb-arm64: deps
 	packaging/deb-arm64
 
@@ -94,22 +94,22 @@ demo: deps
 	$(MAKE) build
 	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/demo.py
 
-# Every test. A package that deps installs may change which Lua Prosody runs on, so another make does the rest, its parts side by side.
+# Every test. A package that deps installs may change the Lua version of Prosody, so another make runs the tests, in parallel.
 test: deps
 	$(MAKE) --no-print-directory --jobs=4 --keep-going test-everywhere test-deb test-cost test-native check
 
-# For those who work on it: the native tests, and the cases on this machine's Prosody with the library that is built fastest.
+# For developers: the native tests, and the cases on this machine's Prosody, with the library that takes the least time to build.
 test-quick: build-panic
 	$(CARGO) test $(CARGO_LUA) --quiet
 	PLUGIN_DIR=$(BUILD)-panic spec/run spec/cases_spec.lua
 
-# The specs need less than the machine has; what is nice takes the rest.
+# The specs do not use all of the machine; the commands with nice use the rest.
 NICE = nice -n 15
 
 test-native:
 	$(NICE) $(CARGO) test $(CARGO_LUA) --quiet
 
-# What a request costs is measured in the build that is served.
+# The cost of a request is measured in the release build.
 test-cost:
 	$(NICE) $(CARGO) test --release $(CARGO_LUA) --test cost --quiet
 
@@ -119,16 +119,16 @@ SPECS = PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic spec/run
 test-specs: build build-panic
 	$(SPECS)
 
-# Every spec, on each Prosody that this machine can have: its own, and Prosody 13 in a Debian 13 root.
+# Every spec, on each Prosody that this machine can run: its own, and Prosody 13 in a Debian 13 root.
 test-everywhere: build build-panic other-prosody programs
 	$(SPECS) --prosody here $(OTHER_ROOT:%=--prosody %)
 
-# Programs that post, and a browser. The specs skip what this machine cannot have, and say so in a line.
+# Installs programs that post, and a browser. If one cannot be installed, the specs skip its tests and print a line.
 programs:
 	@tools/deps chromium:chromium chromedriver:chromium-driver || true
 	@tools/programs || test $$? = 77
 
-# The same with a media type that makes the native half panic.
+# The module in a debug build, with a media type that makes the native half panic.
 build-panic:
 	$(CARGO) build --lib $(CARGO_LUA),deliberate-panic
 	install -d $(BUILD)-panic/mod_post_msg
@@ -155,7 +155,7 @@ picture: deps programs
 
 # The supported Prosodys, each with its Lua. `make test-prosody-13` tests one of them, `make test-matrix` tests all.
 MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
-# native_spec runs in this machine's own Lua, so another Prosody changes nothing for it.
+# native_spec runs in this machine's own Lua, so it needs no run with another Prosody.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
 test-matrix: deps deps-matrix programs $(MATRIX:%=test-prosody-%) test-packages deb-arm64
@@ -177,7 +177,7 @@ test-prosody-13-lua5.4:
 	$(MAKE) build build-panic LUA_VERSION=5.4
 	PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic spec/run --prosody target/roots/debian-13 $(END_TO_END)
 
-# The root of the Prosody that this machine does not have itself.
+# The root of the other Prosody.
 OTHER_ROOT = $(if $(filter-out 13,$(PROSODY_VERSION)),target/roots/debian-13)
 
 other-prosody:
@@ -192,17 +192,17 @@ test-deb: build
 	$(if $(filter-out 5.4,$(LUA_VERSION)),$(MAKE) build LUA_VERSION=5.4)
 	@packaging/deb || test $$? = 77
 
-# Tries what docs/packages.md says, on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.
+# Tests the steps of docs/packages.md on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.
 test-packages: deb rock
 	packaging/deb '' $(VERSION)+newer target/deb/newer
 	packaging/test-packages
 
-# Tries faults and long runs, and writes the table of docs/faults.md. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
+# Tests faults and long runs, and writes the table of docs/faults.md. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
 soak: deps programs
 	$(MAKE) build build-panic
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic tools/soak
 
-# Tries what the README says, on a fresh Debian 13.
+# Tests the steps of the README on a fresh Debian 13.
 test-fresh: deps
 	tools/fresh
 
@@ -223,7 +223,7 @@ coverage: programs
 	$(MAKE) build-panic LUA_VERSION=5.4
 	tools/coverage
 
-# Checks the dependencies: known vulnerabilities, licences, duplicates, unused ones.
+# Checks the dependencies for known vulnerabilities, licences, duplicates and unused crates.
 supply: deps
 	tools/supply
 

@@ -1,4 +1,4 @@
--- Sends messages to rooms (XEP-0045), through the sender's occupant in a room. An occupant is made if there is none.
+-- Sends messages to rooms (XEP-0045), through the sender's occupant in the room. If the room has no such occupant, it makes one.
 
 local new_occupant = module.import "occupant".new;
 local occupants = module.import "occupants";

@@ -1,5 +1,5 @@
 -- Turns of the event loop. Long work runs here, a slice of it in each turn; between two turns, the chat server does its own work.
--- Accounts take turns: an account with many requests gets no more time than an account with one.
+-- Accounts take turns: an account with many requests gets the same time as an account with one.
 
 local now = require "util.time".monotonic;
 local timer = require "util.timer";
@@ -21,7 +21,7 @@ local stopped = false;
 local loop = module:shared("/*/post_msg/loop");
 loop.slice_end = loop.slice_end or 0; -- the time at which the current slice ends
 loop.last_timer_turn = loop.last_timer_turn or 0; -- the last time at which a timer began a turn
-loop.ready = loop.ready or {}; -- account → queue of functions, each of which continues some work
+loop.ready = loop.ready or {}; -- account → queue of functions that continue its work
 loop.accounts = loop.accounts or queue.new(); -- accounts with work, each once
 -- loop.next: nil if no turn is due; else the event that begins it: a core (at its tick), "timer", or "now" while a tick is handled
 

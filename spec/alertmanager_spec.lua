@@ -1,5 +1,5 @@
--- A real Alertmanager, of Debian's package, posts to a room and to somebody: what fires, what is resolved, what is grouped,
--- and what could not be posted while Prosody was killed.
+-- A real Alertmanager, from Debian's package, posts to a room and to a person: firing, resolved and grouped alerts, and alerts that could
+-- not be posted while Prosody was killed.
 
 local json = require "dkjson";
 local pages = require "spec.support.pages";
@@ -13,7 +13,7 @@ if not program then return; end
 
 local output_of = programs.output_of;
 
--- The receiver of docs/programs.md, to the room, and one like it to the person.
+-- The receiver of docs/programs.md, which posts to the room, and a similar one, which posts to the person.
 local receiver = pages.find("docs/programs.md", "```yaml\n(receivers:\n.-)```");
 local route = [[
 route:
@@ -52,7 +52,7 @@ local function start_alertmanager(token)
 	wire.await("Alertmanager to be ready", function () return ask("/-/ready") ~= ""; end);
 end
 
--- Labels and summary of each alert, and when it ends, where it does.
+-- Labels and summary of each alert, and its end, if it has one.
 local function fire(alerts, ends_at)
 	local posted = {};
 	for _, alert in ipairs(alerts) do
@@ -70,7 +70,7 @@ end
 
 local function now(offset) return os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + (offset or 0)); end
 
--- How many notifications failed so far, requests and all.
+-- The number of failed notifications so far, including their requests.
 local function failures()
 	local count = 0;
 	local failed = 'alertmanager_notification_requests_failed_total{integration="webhook"} (%d+)';
@@ -90,7 +90,7 @@ local function next_message()
 	end
 end
 
--- One from the room and one to the person, in any order: both the same. > the text, a stanza
+-- Receives the same message from the room and at the person, in any order. > the text, a stanza
 local function both()
 	local first, is_room, raw = next_message();
 	local second, is_other_room = next_message();
@@ -152,7 +152,7 @@ describe("Alertmanager", function ()
 		nothing_more();
 	end);
 
-	it("sends the resolution in the same thread", function ()
+	it("sends the resolved alert in the same thread", function ()
 		fire({ { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } }, now(-1));
 		local text, raw = both();
 		assert.is_truthy(text:find("RESOLVED", 1, true) and text:find("DiskFull", 1, true), text);
@@ -179,10 +179,10 @@ describe("Alertmanager", function ()
 		wire.await("Alertmanager to fail", function () return failures() > failed + 1; end);
 		world.restart();
 		enter_room();
-		-- What came before the client was back is in the room's history and in the offline messages.
+		-- Messages from the time before the client reconnected are in the room's history and in the offline messages.
 		local text = both();
 		assert.is_truthy(text:find("BackupFailed", 1, true), text);
-		-- Alertmanager has nothing left to send: one more alert of the group comes as the next message.
+		-- Alertmanager has sent everything: the next message is a new alert of the group.
 		fire { { "BackupFailed", "db3.example.com", "the backup of tonight failed" } };
 		text = both();
 		assert.is_truthy(text:find("db3.example.com", 1, true), text);

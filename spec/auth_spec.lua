@@ -1,4 +1,4 @@
--- Who sends, end to end: passwords that change under way, failed attempts, tokens, permissions, and that no secret is told.
+-- Credentials, end to end: passwords that change during requests, failed attempts, tokens, permissions. No secret is logged.
 
 local mime = require "mime";
 local socket = require "socket";
@@ -11,7 +11,7 @@ local allowed = 3; -- failed attempts: post_msg_auth_failures of limit.example
 
 local quick = "post_msg_credential_recheck = " .. recheck .. "; post_msg_auth_failures = 100000";
 
--- What must be told nowhere: passwords, right or wrong, tokens, values of Authorization; and what was told.
+-- Secrets that may appear nowhere (right and wrong passwords, tokens, values of Authorization), and all texts that were written.
 local secrets, told = {}, {};
 
 local function secret(text)
@@ -58,7 +58,7 @@ local function accounts(host, ...)
 	return found;
 end
 
--- Changes, through the running server and beside it.
+-- Changes of accounts, by the running server and by prosodyctl.
 
 local function usermanager(call)
 	assert(world.lua("local user = require 'core.usermanager'; return (assert(user." .. call .. "))") ~= nil);
@@ -74,8 +74,7 @@ local function new_password()
 	return secret("brand-new-" .. counter .. "-5Kw");
 end
 
--- What becomes of requests with a password that run before, while and after something is changed. `strict` seconds after
--- the change none may pass.
+-- Sends requests with a password before, during and after a change. `strict` seconds after the change, none may be accepted.
 local function assert_ends(address, password, strict, change)
 	local credentials = basic(address, password);
 	local host = address:match("@(.*)$");
@@ -155,7 +154,7 @@ describe("credentials", function ()
 
 	describe("after a change of the account", function ()
 		for _, host in ipairs { "example.com", "plain.example", "test.example" } do
-			it("end at once if the running server makes it (" .. host .. ")", function ()
+			it("end at once if the running server changes the password (" .. host .. ")", function ()
 				local address, old = account("changed", host);
 				local new = new_password();
 				assert_ends(address, old, 0, function ()
@@ -173,7 +172,7 @@ describe("credentials", function ()
 		end
 
 		for _, host in ipairs { "example.com", "plain.example" } do
-			it("end within the interval if prosodyctl passwd makes it beside the server (" .. host .. ")", function ()
+			it("end within the interval if prosodyctl passwd changes the password (" .. host .. ")", function ()
 				local address, old = account("beside", host);
 				local new = new_password();
 				local again = new_password();
@@ -181,7 +180,7 @@ describe("credentials", function ()
 					world.prosodyctl({ "passwd", address }, new .. "\n" .. new .. "\n");
 					assert.equal(201, post(basic(address, new), { ["Host"] = host }).status);
 				end);
-				-- The other way round as well: what was right is wrong now, and what was wrong is right.
+				-- And the opposite: the right password is wrong now, and the wrong one is right.
 				assert_ends(address, new, recheck, function ()
 					world.prosodyctl({ "passwd", address }, again .. "\n" .. again .. "\n");
 					assert.equal(201, post(basic(address, again), { ["Host"] = host }).status);
@@ -189,7 +188,7 @@ describe("credentials", function ()
 			end);
 		end
 
-		it("end within the interval if prosodyctl deluser deletes the account beside the server", function ()
+		it("end within the interval if prosodyctl deluser deletes the account", function ()
 			local address, password = account("removed");
 			assert_ends(address, password, recheck, function ()
 				world.prosodyctl({ "deluser", address });
@@ -215,7 +214,7 @@ describe("credentials", function ()
 			end
 		end);
 
-		it("end within the interval if the account is disabled beside the server", function ()
+		it("end within the interval if the account is disabled in the storage", function ()
 			if not is_13() then return; end
 			local address, password = account("marked");
 			assert_ends(address, password, recheck, function ()
@@ -257,7 +256,7 @@ describe("credentials", function ()
 		end);
 	end);
 
-	it("are verified by a backend at most once in an interval", function ()
+	it("are verified by a backend at most once in each interval", function ()
 		local address, password = account("counted", "test.example");
 		local function tests()
 			return world.lua("return prosody.hosts['test.example'].users.tests");
@@ -282,7 +281,7 @@ describe("credentials", function ()
 	end);
 
 	it("in a hundred first requests at once are all accepted, and are derived once", function ()
-		-- More than the queue holds: only what is derived for all lets all pass.
+		-- More than the queue holds: all are accepted only if they share a derivation.
 		local address, password = account("many", "slow.example");
 		local all = {};
 		for i = 1, 100 do all[i] = request(basic(address, password), { ["Host"] = "slow.example" }); end
@@ -307,7 +306,7 @@ describe("credentials", function ()
 		end
 	end);
 
-	it("of too many accounts at once: 503 with Retry-After, and an owner with a cached password is accepted", function ()
+	it("of too many accounts at once get 503 with Retry-After, and an owner with a cached password is accepted", function ()
 		world.lua(([[
 			local store = require "core.storagemanager".open("slow.example", "accounts");
 			for i = 1, 150 do
@@ -352,7 +351,7 @@ describe("credentials", function ()
 			return count;
 		end
 
-		-- Fails as often as is allowed, then once more.
+		-- Fails as often as the limit permits, and then once more.
 		local function attack(address, client)
 			local mark = world.log_mark();
 			for i = 1, allowed do
@@ -374,19 +373,19 @@ describe("credentials", function ()
 			attack("fresh@limit.example", "192.0.2.1");
 		end);
 
-		it("are in the log with the client's address, however long the account's is", function ()
+		it("are in the log with the client's address, for any length of the account's address", function ()
 			local mark = world.log_mark();
 			assert.equal(401, attempt(("u"):rep(240) .. "@" .. ("domain."):rep(34) .. "example", "guess-4Tn", "192.0.2.9").status);
 			assert.matches("Failed authentication attempt %(not%-authorized%) for user u+… from IP: 192%.0%.2%.9\n", world.log(mark));
 		end);
 
-		it("are answered alike where there is no such account or host", function ()
+		it("are answered in the same way if the account or its host does not exist", function ()
 			attack("nobody@limit.example", "192.0.2.2");
 			attack("nobody@unknown.example", "192.0.2.3");
 			attack("fresh@example.com", "2001:db8::3");
 		end);
 
-		it("are derived alike where there is no such account, and where it is disabled", function ()
+		it("take the same derivation if the account does not exist or is disabled", function ()
 			if is_13() then usermanager("disable_user('off', 'slow.example')"); end
 			local function derivations()
 				local text = world.http("GET /metrics HTTP/1.1\r\nHost: slow.example\r\n\r\n").body;
@@ -401,7 +400,7 @@ describe("credentials", function ()
 				local new_count, new_seconds = derivations();
 				return new_count - count, new_seconds - seconds;
 			end
-			-- The least of three, of which each may have been held up.
+			-- The shortest of three times, because the machine may have delayed each.
 			local function least_work(name)
 				local least = math.huge;
 				for _ = 1, 3 do
@@ -419,7 +418,7 @@ describe("credentials", function ()
 			end
 		end);
 
-		it("do not lock out an owner whose password is remembered, nor one elsewhere", function ()
+		it("do not lock out an owner whose password is cached, or an owner at another address", function ()
 			local address, password = account("owner", "limit.example");
 			assert.equal(201, attempt(address, password, "192.0.2.4").status);
 			attack(address, "192.0.2.4");
@@ -488,7 +487,7 @@ describe("credentials", function ()
 			world.logout("role@example.com");
 		end);
 
-		it("are offered where they are taken, and only there", function ()
+		it("are offered only by hosts that accept them", function ()
 			assert.matches("Bearer realm=", post(false).headers["www-authenticate"], nil, true);
 			assert.not_matches("Bearer", post(false, { ["Host"] = "plain.example" }).headers["www-authenticate"], nil, true);
 			assert.not_matches("Bearer", post(false, { ["Host"] = "basic.example" }).headers["www-authenticate"], nil, true);
@@ -499,7 +498,7 @@ describe("credentials", function ()
 			assert.equal(201, post(basic(account("me", "basic.example")), { ["Host"] = "basic.example" }).status);
 		end);
 
-		it("do not work once expired or revoked, changed, or of another host", function ()
+		it("do not work if they are expired, revoked, changed or of another host", function ()
 			assert.equal(401, use(make("token@example.com", { ttl = -5 })).status);
 			local token = make("token@example.com");
 			assert.equal(201, use(token).status);
@@ -517,7 +516,7 @@ describe("credentials", function ()
 			assert.equal(401, use(token).status);
 		end);
 
-		it("do not work once their account is disabled, or its password changed, or it is deleted", function ()
+		it("do not work after their account was disabled or deleted, or its password was changed", function ()
 			local token = make("token@example.com");
 			assert.equal(201, use(token).status);
 			if is_13() then
@@ -535,7 +534,7 @@ describe("credentials", function ()
 			assert.equal(401, use(token).status);
 		end);
 
-		it("count by their own role (Prosody 13)", function ()
+		it("have their own role (Prosody 13)", function ()
 			if not is_13() then return; end
 			assert.equal(201, use(make("role@example.com", { role = "prosody:registered" })).status);
 			local answer = use(make("role@example.com", { role = "prosody:guest" }));
@@ -559,7 +558,7 @@ describe("credentials", function ()
 			assert.equal(401, as("stranger@access.example", "guess-1Pd"));
 		end);
 
-		it("for a role without :post-message: 403, as soon as it has it, and on its own host only (Prosody 13)", function ()
+		it("for a role without :post-message: 403 at once, on the account's own host only (Prosody 13)", function ()
 			if not is_13() then return; end
 			local address, password = account("role");
 			local function as(host) return post(basic(address, password), { ["Host"] = host }).status; end
@@ -574,7 +573,7 @@ describe("credentials", function ()
 			assert.equal(201, as("example.com"));
 		end);
 
-		it("for post_msg_require_encryption: 403 before they are looked at, loopback excepted", function ()
+		it("for post_msg_require_encryption: 403 before they are verified, except from the same machine", function ()
 			local address, password = account("me", "https.example");
 			local mark = world.log_mark();
 			local function from(client, credentials, protocol)

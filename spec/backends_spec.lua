@@ -1,4 +1,4 @@
--- Passwords and sending tokens, whatever keeps the accounts of a host.
+-- Passwords and sending tokens, with each backend that can store the accounts of a host.
 
 local directory = require "spec.support.directory";
 local mime = require "mime";
@@ -20,7 +20,7 @@ local function run(code)
 	return assert(world.lua("local user = require 'core.usermanager'; return (assert(" .. code .. "))") ~= nil);
 end
 
--- Each with the settings of the host and how its account `gone` is deleted.
+-- Each backend has the settings of its host, and a function that deletes its account `gone`.
 local backends = {
 	{ name = "internal_hashed"; host = "hashed.example"; lines = "authentication = 'internal_hashed'" };
 	{ name = "internal_plain"; host = "plain.example"; lines = "authentication = 'internal_plain'" };
@@ -42,7 +42,7 @@ describe("credentials of a host with the accounts in", function ()
 		folder = programs.output_of("mktemp -d"):match("[^\n]+");
 		world.start();
 		local lua = world.lua("return _VERSION:match('%d.%d')");
-		world.stop(); -- or the LDAP server would hold its connections open
+		world.stop(); -- otherwise the LDAP server would keep its connections open
 		environment, not_covered = directory.environment(lua);
 		for _, backend in ipairs(backends) do
 			local accounts = { me = "pw-of-me", gone = "pw-of-gone" };
@@ -73,7 +73,7 @@ describe("credentials of a host with the accounts in", function ()
 			return assert(answer.values and answer.values.token, answer.error);
 		end
 
-		it(backend.name .. " pass where they are right, as password and as token", function ()
+		it(backend.name .. " are accepted if they are right, as password and as token", function ()
 			if not backend.lines then return print("not covered: " .. not_covered); end
 			local me = "me@" .. host;
 			assert.equal(201, post(host, basic(me, "pw-of-me")).status);
@@ -86,7 +86,7 @@ describe("credentials of a host with the accounts in", function ()
 			end
 		end);
 
-		it(backend.name .. " end with the account", function ()
+		it(backend.name .. " are rejected after the account is deleted", function ()
 			if not backend.lines then return; end
 			local gone = "gone@" .. host;
 			local token = make_token(gone);
@@ -103,7 +103,7 @@ describe("credentials of a host with the accounts in", function ()
 		end);
 	end
 
-	it("internal_hashed end while the account is disabled", function ()
+	it("internal_hashed are rejected while the account is disabled", function ()
 		if not is_13() then return; end -- Prosody 0.12 disables no accounts
 		local me = "me@hashed.example";
 		local token = world.command(me, "post_msg#token-add", {}).values.token;

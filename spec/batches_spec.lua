@@ -1,4 +1,4 @@
--- What large batches take from others: the event loop, memory, a token's rate; and how their answers arrive.
+-- The resources of large batches: the event loop, memory, a token's rate; and their answers.
 
 local json = require "dkjson";
 local socket = require "socket";
@@ -6,7 +6,7 @@ local wire = require "spec.support.wire";
 local world = require "spec.support.world";
 
 local user, carol = "user@example.com", "carol@second.example";
--- An archive and a debug log of so many messages take more time than the messages themselves.
+-- An archive and a debug log would take more time than the messages themselves.
 local quick = 'modules_disabled = { "tls", "s2s", "mam" }\n';
 local ndjson, json_type = "application/x-ndjson", "application/json";
 
@@ -29,8 +29,8 @@ local function lines(count, ...)
 	return table.concat(found, "\n");
 end
 
--- Counts messages inside the server: those of each account in order, and how many pass in each callback of the event loop, which
--- is what happens between two looks for readable connections.
+-- Counts messages inside the server: the accounts in the order of their messages, and the number of messages in each callback of the event
+-- loop. Between two callbacks, the loop looks for readable connections.
 local function count_messages()
 	world.lua [[
 		local seen = { order = {}, callbacks = {}, now = 0 };
@@ -53,7 +53,7 @@ local function count_messages()
 	]];
 end
 
--- What was counted since this was asked last. > { order = { username, … }, callbacks = { number, … } in order of size }
+-- The counts since the last call. > { order = { username, … }, callbacks = { number, … } in order of size }
 local function counted()
 	local seen = world.lua [[
 		local seen = prosody.spec_batches;
@@ -75,7 +75,7 @@ describe("batches at once", function ()
 	lazy_setup(function ()
 		world.start({ extra = quick, level = "info" });
 		world.login(user);
-		-- The passwords are known from here on.
+		-- From here on, the passwords are cached.
 		assert.equal(201, post(lines(1, "sink@echo.example.com")).status);
 		assert.equal(201, post(lines(1, "sink@echo.example.com"), { ["Authorization"] = world.basic(carol) }).status);
 		count_messages();
@@ -149,7 +149,7 @@ describe("batches at once", function ()
 		assert.equal(202, post(lines(1, "sink@echo.example.com"), { ["Prefer"] = "wait=1" }).status);
 	end);
 
-	it("leave the rest unsent when the sender's host is deactivated, report it for each message, and a key keeps that answer", function ()
+	it("stop when the sender's host is deactivated: the answer names each unsent message, and a key keeps the answer", function ()
 		counted();
 		world.lua [[
 			local events, count = prosody.hosts["second.example"].events, 0;
@@ -192,7 +192,7 @@ describe("batches of several hosts", function ()
 		options.extra, options.level = quick, "info";
 		world.start(options);
 		for _, host in ipairs(names) do assert.equal(201, post(lines(1, "sink@echo.example.com"), { ["Host"] = host }).status); end
-		-- Counts the messages between two looks at one and the same connection. Its timer lets the server look at the others.
+		-- Counts the messages between two reads of the same connection. A timer lets the server read the others.
 		world.lua [[
 			local seen = { passes = {}, now = 0 };
 			prosody.spec_batches = seen;
@@ -259,7 +259,7 @@ describe("a long answer", function ()
 		return answer;
 	end
 
-	it("of 6 MB arrives whole, and the connection goes on", function ()
+	it("of 6 MB arrives completely, and the connection stays open", function ()
 		local answer = read_slowly(lines(10000, "sink@echo.example.com/" .. long), { ["Accept"] = json_type });
 		assert.equal(201, answer.status);
 		assert.is_true(#answer.body > 5 * 1024 * 1024);
@@ -268,7 +268,7 @@ describe("a long answer", function ()
 		assert.equal("n10000", outcomes[10000].id);
 	end);
 
-	it("with different problems, or with equal ones, arrives whole in JSON and in text", function ()
+	it("with different or equal problems arrives completely, in JSON and in text", function ()
 		for _, form in ipairs { json_type, "text/plain" } do
 			local to = { "bounce.gone@echo.example.com/" .. long, "bounce.conflict@echo.example.com/" .. long };
 			local answer = read_slowly(lines(3000, to[1], to[2]), { ["Accept"] = form });
@@ -291,7 +291,7 @@ describe("a long answer", function ()
 		end
 	end);
 
-	it("whose client hangs up before its end causes no error", function ()
+	it("causes no error if its client disconnects before its end", function ()
 		local sent = wire.send(request(lines(10000, "sink@echo.example.com/" .. long), { ["Accept"] = json_type }));
 		assert(sent.connection:receive(100000));
 		sent:hang_up();
@@ -299,7 +299,7 @@ describe("a long answer", function ()
 		world.receive(user);
 	end);
 
-	it("is kept under a key with its status, and sends nothing again", function ()
+	it("is kept with its status for a key, and a repeated request sends nothing", function ()
 		local headers = { ["Accept"] = json_type, ["Idempotency-Key"] = "long" };
 		local body = lines(3000, "sink@echo.example.com/" .. long) .. "\n" .. lines(0, user);
 		assert.equal(3000, #json.decode(post(body, headers).body));
@@ -341,7 +341,7 @@ describe("a long answer", function ()
 		assert.equal(201, answer.status, answer.body);
 	end);
 
-	it("that would repeat over 16 MiB of addresses is refused before anything is sent", function ()
+	it("with more than 16 MiB of addresses is refused before anything is sent", function ()
 		local to, found = {}, {};
 		for i = 1, 100 do to[i] = i == 100 and user or "u" .. i .. "@echo.example.com"; end
 		for i = 1, 100 do found[i] = json.encode { to = to, body = "x", id = ("i"):rep(900) }; end
@@ -366,7 +366,7 @@ describe("a request to many", function ()
 		world.stop();
 	end);
 
-	it("that would make over 64 MiB of messages is refused before anything is sent", function ()
+	it("with more than 64 MiB of messages is refused before anything is sent", function ()
 		local to = { user };
 		for i = 2, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
 		local message = json.encode { to = to, body = ("x"):rep(190000) };
@@ -402,7 +402,7 @@ Component "echo.example.com" "spec_echo"
 		world.stop();
 	end);
 
-	it("is not spent by a request whose upload is refused, but by a message that bounces", function ()
+	it("does not count a request whose upload is refused, and counts a message that bounces", function ()
 		local out = world.prosodyctl { "mod_post_msg", "token", "add", "me@example.com", "--rate", "2" };
 		local bearer = "Bearer " .. out:match("([^\n]*)\n$");
 		local function send(body, media_type, to)

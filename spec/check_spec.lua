@@ -1,4 +1,4 @@
--- `prosodyctl mod_post_msg check`: what it finds in a configuration, and what it says to do.
+-- `prosodyctl mod_post_msg check`: its findings in a configuration, and their corrections.
 
 local world = require "spec.support.world";
 local read = require "pl.file".read;

@@ -1,4 +1,4 @@
--- Clients that misbehave: what becomes of them, of the server, and of another user's ping meanwhile.
+-- Clients that misbehave: their answers, the state of the server, and the ping of another user during the fault.
 
 local faults = require "spec.support.faults";
 local socket = require "socket";
@@ -8,7 +8,7 @@ local world = require "spec.support.world";
 local user = "user@example.com";
 local idle; -- the pings while nothing happens, as words
 
--- Both of the processes that this one starts need as many file descriptors.
+-- Both processes that this one starts need the same number of file descriptors.
 local many = 5000;
 os.execute(("prlimit --pid $PPID --nofile=%d 2>/dev/null || prlimit --pid $PPID --nofile=$(ulimit -Hn)"):format(4 * many));
 
@@ -25,7 +25,7 @@ local function start(extra)
 	local options = world.defaults();
 	options.hosts["example.com"].accounts.pinger = "secret";
 	options.hosts["example.com"].modules = { "post_msg", "http_openmetrics" };
-	-- No archive: what it holds is no leak.
+	-- No archive: its growth would look like a leak.
 	options.extra = 'modules_disabled = { "tls", "s2s", "mam" }\nstatistics = "internal"\nstatistics_interval = "manual"\n'
 		.. (extra or "");
 	options.components = service;
@@ -65,7 +65,7 @@ local function descriptors() --> number
 	return count;
 end
 
--- Connects so often; a few at a time, since a connection for which there is no room in the backlog takes a second.
+-- Opens connections, a few at a time: a connection that does not fit into the backlog takes a second.
 local function open_all(count)
 	local all, before = {}, descriptors();
 	for number = 1, count do
@@ -104,14 +104,14 @@ local function arrived() --> table, number
 	return texts, count;
 end
 
--- The recipient of a message says that it has arrived.
+-- The recipient of a message sends a receipt.
 local function confirm(raw)
 	world.send(user, "<message to='me@example.com' id='r'><received xmlns='urn:xmpp:receipts' id='" .. raw:match("id='([^']+)'") .. "'/></message>");
 	world.ping(user);
 end
 
--- A fault with a ping meanwhile. Behind it all is as before: file descriptors, requests that wait, memory, the log.
--- Where `so_far` is given, it goes on behind it, and only that is so.
+-- A fault, with pings during it. Afterwards, file descriptors, waiting requests, memory and log must be the same as before. With `so_far`,
+-- the fault continues after the test, and only `so_far` and the pings are checked.
 local function show(fault, expected, try, so_far)
 	faults.show(fault, expected, function ()
 		world.collect();
@@ -133,7 +133,7 @@ local function show(fault, expected, try, so_far)
 	end);
 end
 
--- Reads the answers of all these: each is of this status. > how many, in words
+-- Reads the answers of all these connections: each has this status. > their number, in words
 local function assert_answers(connections, status)
 	for _, connection in ipairs(connections) do
 		local answer, err = reader(connection):answer();
@@ -152,11 +152,11 @@ end
 describe("a client", function ()
 	lazy_setup(function ()
 		start();
-		use(open_all(many)); -- tables do not shrink: those of connections are as large as they will be
+		use(open_all(many)); -- tables do not shrink: now the tables of connections have their largest size
 		world.collect();
 		wire.await("the end of all", function () return descriptors() < 100; end);
 		world.pinged();
-		socket.sleep(2); -- of which the pings are measured
+		socket.sleep(2); -- the pings of this time are measured
 		idle = words_of(world.pinged());
 	end);
 	lazy_teardown(world.stop);
@@ -165,7 +165,7 @@ describe("a client", function ()
 	local function drip(connections, texts)
 		for at = 1, #texts[1] do
 			for number, connection in ipairs(connections) do assert(connection:send(texts[number]:sub(at, at))); end
-			socket.sleep(1); -- which is the fault
+			socket.sleep(1); -- this is the fault
 		end
 	end
 
@@ -182,7 +182,7 @@ describe("a client", function ()
 		return seen;
 	end);
 
-	show("300 clients send headers of a byte a second", "201 to those that end; another is answered meanwhile", function ()
+	show("300 clients send headers of a byte a second", "201 to each client that finishes; another client is answered meanwhile", function ()
 		local connections, pieces = open_all(300), {};
 		local head, rest = request("slow", { ["X-Slow"] = "12345" }):match("^(.*X%-Slow: )12345(.*)$");
 		for number, connection in ipairs(connections) do
@@ -199,7 +199,7 @@ describe("a client", function ()
 		return seen .. ", 150 gave up";
 	end);
 
-	-- Prosody takes a half-closed connection for a closed one, and then loses what it has not written yet.
+	-- Prosody treats a half-closed connection as closed, and then loses its unwritten data.
 	show("50 half-closed: all sent, then the sending side closed", "each arrives once; Prosody may lose the answer", function ()
 		local connections, answered = open_all(50), 0;
 		for _, connection in ipairs(connections) do
@@ -218,7 +218,7 @@ describe("a client", function ()
 		return answered .. " answers of 50";
 	end);
 
-	show("half-closed amid a wait for a receipt, with a key", "sent once; 200 when it asks again", function ()
+	show("half-closed during a wait for a receipt, with a key", "sent once; 200 when the request is repeated", function ()
 		local connection = open();
 		local keyed = request("half-closed", { ["Prefer"] = "wait=30", ["Idempotency-Key"] = "half-closed" });
 		assert(connection:send(keyed));
@@ -239,15 +239,15 @@ describe("a client", function ()
 
 	local idlers;
 
-	show(("%d idle connections"):format(many), "another is answered 201", function ()
+	show(("%d idle connections"):format(many), "another client is answered 201", function ()
 		idlers = open_all(many);
-		socket.sleep(2); -- of which the pings are measured
+		socket.sleep(2); -- the pings of this time are measured
 		assert.equal(201, world.http(request("another")).status);
 		assert.same({ another = 1 }, (arrived()));
 		return "201";
 	end, function () return descriptors() > many; end);
 
-	show("those all post at once", "201 each, all arrive", function ()
+	show("the 5000 idle connections all post at once", "201 each, all arrive", function ()
 		local seen = use(idlers);
 		idlers = nil;
 		wire.await("the end of all", function () return descriptors() < 100; end);
@@ -286,7 +286,7 @@ describe("a client", function ()
 		return "1000 × 201";
 	end);
 
-	show("pipelining behind one that waits for a receipt", "202, then 401, then 201", function ()
+	show("pipelining after a request that waits for a receipt", "202, then 401, then 201", function ()
 		local connection = open();
 		assert(connection:send(request("first", { ["Prefer"] = "wait=1" }) .. request("no", { ["Authorization"] = "Basic bWU6d3Jvbmc=" })
 			.. request("second")));
@@ -296,7 +296,7 @@ describe("a client", function ()
 		return "202, 401, 201";
 	end);
 
-	show("20 MB of requests, without waiting for answers, behind one that waits", "not read before its answer; then 201 each", function ()
+	show("20 MB of requests, without waiting for answers, after a request that waits", "not read before its answer; then 201 each", function ()
 		local behind = {};
 		for number = 1, 200 do behind[number] = request(("%03d"):format(number) .. (" "):rep(100000)); end
 		behind = table.concat(behind);
@@ -336,7 +336,7 @@ describe("a client", function ()
 		return "201; kept open, and closed";
 	end);
 
-	show("300 resets amid a wait for a receipt", "nothing waits, no error; a key's answer is kept", function ()
+	show("300 resets during a wait for a receipt", "nothing waits, no error; a key's answer is kept", function ()
 		local connections = open_all(300);
 		for _, connection in ipairs(connections) do assert(connection:send(request("waits", { ["Prefer"] = "wait=60" }))); end
 		local keyed = open();
@@ -360,7 +360,7 @@ describe("a client", function ()
 		return "300 freed at once; the key: 409, then 200";
 	end);
 
-	show("300 resets amid a body of 1 MB", "nothing sent, no error", function ()
+	show("300 resets during a body of 1 MB", "nothing sent, no error", function ()
 		local half = request(("x"):rep(1000000)):sub(1, 500000);
 		for _ = 1, 300 do
 			local connection = open();
@@ -371,7 +371,7 @@ describe("a client", function ()
 		return "nothing sent";
 	end);
 
-	show("100 resets amid the upload of a file of 1 MB", "nothing stored or sent, no error", function ()
+	show("100 resets during the upload of a file of 1 MB", "nothing stored or sent, no error", function ()
 		local mark = world.log_mark();
 		local half = request(("x"):rep(1000000), { ["Content-Type"] = "image/png" }):sub(1, 500000);
 		for _ = 1, 100 do
@@ -386,7 +386,7 @@ describe("a client", function ()
 end);
 
 -- A setting of Prosody's.
-describe("where Prosody writes at once", function ()
+describe("with opportunistic_writes", function ()
 	local service_port, silent;
 
 	lazy_setup(function ()
@@ -412,7 +412,7 @@ describe("where Prosody writes at once", function ()
 		return seen;
 	end);
 
-	show("8 resets while the file is on its way to the service", "sent all the same, once; then others upload", function ()
+	show("8 resets while the file is on its way to the service", "sent once; then other clients can upload", function ()
 		local function upload() --> the client's connection, the service's
 			local client = open();
 			assert(client:send(request("a picture", { ["Content-Type"] = "image/png" })));

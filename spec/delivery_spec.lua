@@ -1,5 +1,5 @@
--- What becomes of messages, end to end: over s2s, while a request waits, in batches, with idempotency keys, and when
--- clients, the module or the whole server go away meanwhile.
+-- Delivery of messages, end to end: over s2s, while a request waits, in batches, with idempotency keys, and when clients disconnect, or
+-- the module or the server stops.
 
 local json = require "dkjson";
 local mime = require "mime";
@@ -108,7 +108,7 @@ describe("between two servers", function ()
 		assert.same({ [me] = {}, [me .. "/desk"] = {}, [user] = {} }, messages);
 	end);
 
-	it("to somebody who confirms it: 200; and without a receipt it arrives all the same", function ()
+	it("to somebody who confirms it: 200; without a receipt it arrives too", function ()
 		local sent = wire.send(request("/msg/" .. carol, "please confirm", waiting(30)));
 		local raw = remote.receive(carol);
 		assert.equal("please confirm", body_of(raw));
@@ -134,7 +134,7 @@ describe("between two servers", function ()
 				answer = post("/msg/nobody@nowhere.example", "stray " .. i, as);
 				assert.is_true(answer.status == 201 or answer.status == 502, answer.body);
 			end
-			-- Behind the bounces on their way back comes this.
+			-- This arrives after the bounces.
 			assert.equal(201, post("/msg/" .. carol, "last", as).status);
 			assert.equal("last", body_of(remote.receive(carol)));
 			for _, to in ipairs { me .. "/desk", me } do
@@ -217,14 +217,14 @@ describe("a request that waits", function ()
 		world.send(user, (receipt_for(raw):gsub("</message>", "<body>and a text</body>%0")));
 		assert.equal(200, assert(sent:answer()).status);
 		assert.equal("and a text", body_of(world.receive(me)));
-		-- So does one that comes late.
+		-- So does a late receipt.
 		sent, raw = wait(1);
 		assert.equal(202, assert(sent:answer()).status);
 		world.send(user, (receipt_for(raw):gsub("</message>", "<body>late</body>%0")));
 		assert.equal("late", body_of(world.receive(me)));
 	end);
 
-	it("is not ended by the error of another occupant of a room, or of another resource, than it was sent to", function ()
+	it("is not ended by the error of another occupant of the room, or of another resource of the recipient", function ()
 		local sent = wire.send(request("/msg/room@echo.example.com/nick", "hello", { ["Prefer"] = "wait=1" }));
 		world.lua([[
 			prosody.hosts["echo.example.com"].events.add_handler("message/full", function (event)
@@ -239,7 +239,7 @@ describe("a request that waits", function ()
 		world.module("reload", "echo.example.com", "spec_echo");
 	end);
 
-	it("does not slow down a stranger's stanza, however many requests wait with the same id", function ()
+	it("does not slow down a stranger's stanza, even if many requests wait with the same id", function ()
 		local lines = {};
 		for i = 1, 5000 do lines[i] = ('{"to":"u%d@echo.example.com","id":"same","body":"x"}'):format(i % 1000); end
 		local function steps()
@@ -295,7 +295,7 @@ describe("a request that waits", function ()
 		assert.matches("410, " .. shown .. "\n", world.log(mark), nil, true);
 	end);
 
-	it("whose receipt comes too late is 202, and the receipt disturbs nobody", function ()
+	it("whose receipt comes too late is answered 202, and the receipt reaches no client", function ()
 		local sent, raw = wait(1);
 		local answer = assert(sent:answer());
 		assert.equal(202, answer.status);
@@ -306,7 +306,7 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
-	it("with the id of another that waits: each receipt ends its own", function ()
+	it("with the same id as another waiting request is ended by its own receipt only", function ()
 		local function to(name)
 			return wire.send(world.request("/msg/" .. name, json.encode { body = "same id", id = "twice" },
 				{ ["Content-Type"] = "application/json", ["Prefer"] = "wait=30" }));
@@ -320,7 +320,7 @@ describe("a request that waits", function ()
 		assert.equal(200, assert(to_user:answer()).status);
 	end);
 
-	it("may be aborted by its client, and a later receipt or bounce causes no error", function ()
+	it("can be aborted by its client, and a later receipt or bounce causes no error", function ()
 		local mark = world.log_mark();
 		local raws = {};
 		for i = 1, 10 do
@@ -339,7 +339,7 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
-	it("ends with 503 when the module is reloaded or unloaded, and those of another host go on", function ()
+	it("ends with 503 when the module is reloaded or unloaded; requests of another host go on", function ()
 		local mark = world.log_mark();
 		for _, action in ipairs { "reload", "unload" } do
 			local there, there_raw = wait(30, { ["Host"] = "second.example" });
@@ -352,7 +352,7 @@ describe("a request that waits", function ()
 				assert.matches("^[^\n]+\n?$", answer.body);
 			end
 			assert.equal(503, assert(with_key:answer()).status);
-			world.send(user, receipt_for(raws[1])); -- nobody waits for it any more
+			world.send(user, receipt_for(raws[1])); -- no request waits for it now
 			world.ping(user);
 			assert.is_false(there:arrived(0.1));
 			world.send(user, receipt_for(there_raw));
@@ -364,7 +364,7 @@ describe("a request that waits", function ()
 		world.collect();
 	end);
 
-	it("does not hold up a shutdown", function ()
+	it("does not delay a shutdown", function ()
 		local mark = world.log_mark();
 		local sent = {};
 		for i = 1, 10 do sent[i] = wait(60); end
@@ -380,7 +380,7 @@ describe("a request that waits", function ()
 		assert.equal(201, post("/msg/user").status);
 	end);
 
-	it("a thousand times at once delays nobody, and all end", function ()
+	it("can wait together with a thousand others: no other client is delayed, and all end", function ()
 		world.collect();
 		local sent = {};
 		for i = 1, 1000 do sent[i] = wire.send(request("/msg/swallow@echo.example.com", "waiting", { ["Prefer"] = "wait=3" })); end
@@ -446,7 +446,7 @@ describe("a batch", function ()
 	local count = 10000;
 	local ndjson = { ["Content-Type"] = "application/x-ndjson" };
 
-	-- Without an archive: the one that keeps all in memory takes its time with so many.
+	-- Without an archive: an archive in memory is slow with so many messages.
 	lazy_setup(function ()
 		local hosts = world.defaults().hosts;
 		hosts["example.com"].lines = "modules_disabled = { 'tls', 's2s', 'mam' }";
@@ -484,7 +484,7 @@ describe("a batch", function ()
 		assert.same({}, messages[other]);
 	end
 
-	it("of 10,000 messages arrives whole, in order, each once, while the server answers others", function ()
+	it("of 10,000 messages arrives completely, in order, each message once, while the server answers other requests", function ()
 		local sent = wire.send(request("/msg", lines(count), { ["Content-Type"] = "application/x-ndjson", ["Accept"] = "application/json" }));
 		local pings = 0;
 		repeat
@@ -527,7 +527,7 @@ describe("a batch", function ()
 		assert.same({}, world.collect()[user]);
 	end);
 
-	it("over a limit is rejected: of messages, recipients, or the unpacked size", function ()
+	it("is rejected if it has too many messages or recipients, or is too large after decoding", function ()
 		assert.equal(422, post("/msg", lines(count + 1), ndjson).status);
 		local to = {};
 		for i = 1, 101 do to[i] = "u" .. i .. "@echo.example.com"; end
@@ -579,7 +579,7 @@ describe("an idempotency key", function ()
 		return request("/msg/user", body or "hello", headers);
 	end
 
-	it("of a request under way: 409, and its answer afterwards", function ()
+	it("of a request that is not finished: 409, and afterwards its answer", function ()
 		local first = wire.send(with("under-way", "hello", { ["Prefer"] = "wait=30" }));
 		local raw = world.receive(user);
 		assert.equal(409, world.http(with("under-way", "hello", { ["Prefer"] = "wait=30" })).status);
@@ -592,7 +592,7 @@ describe("an idempotency key", function ()
 		assert.same({}, world.collect()[user]);
 	end);
 
-	it("of many requests at once: one is sent", function ()
+	it("of many requests at once: one of them is sent", function ()
 		for round = 1, 5 do
 			local all = {};
 			for i = 1, 30 do all[i] = with("at-once-" .. round, "once " .. round); end
@@ -605,7 +605,7 @@ describe("an idempotency key", function ()
 		end
 	end);
 
-	it("whose client hung up while it was under way: sent once, and answered afterwards", function ()
+	it("whose client disconnected during the request: sent once, and answered afterwards", function ()
 		local first = wire.send(with("hung-up", "hello", { ["Prefer"] = "wait=2" }));
 		local raw = world.receive(user);
 		first:hang_up();
@@ -644,7 +644,7 @@ describe("an idempotency key", function ()
 		assert_known();
 	end);
 
-	it("belongs to one sender, on whichever host it was used", function ()
+	it("belongs to one sender, on every host", function ()
 		local carol = { ["Authorization"] = world.basic("carol@second.example") };
 		assert.equal(201, world.http(with("mine", "hello")).status);
 		assert.equal(201, world.http(with("mine", "of carol", carol)).status);
@@ -662,7 +662,7 @@ describe("an idempotency key", function ()
 		assert.equal(500, #world.collect()[user]);
 	end);
 
-	it("delivers every message, and each answered one exactly once, although Prosody is killed meanwhile", function ()
+	it("delivers every message, and each answered message exactly once, although Prosody is killed", function ()
 		local connections = 4;
 		local function keyed(number)
 			local all = request("/msg/xmpp:all@ledger.example.com", "round 00000000", { ["Idempotency-Key"] = "kill-00000000" });
@@ -681,7 +681,7 @@ describe("an idempotency key", function ()
 			local before = times();
 			world.flow(keyed("00000000"), connections);
 			world.flow_on(math.random(1, 150));
-			socket.sleep(math.random() * 0.01); -- any moment will do
+			socket.sleep(math.random() * 0.01); -- at a random time
 			world.kill();
 			local answers = world.flow_stop();
 			world.restart();
@@ -692,7 +692,7 @@ describe("an idempotency key", function ()
 				for _, number in ipairs(numbers) do
 					local name = ("%08d"):format(number);
 					if status == "201" then assert.equal(1, in_flight["round " .. name], "answered 201, and arrived"); end
-					-- Repeated are those without an answer; of the others some, which must not arrive again.
+					-- Repeats all requests without an answer, and some of the others, which must not arrive again.
 					if status == "0" or number % 5 == 0 then
 						local first, second = world.http(keyed(name) .. keyed(name), 2, "repeat");
 						assert.equal(201, first.status);

@@ -1,4 +1,4 @@
--- A fault that ends Prosody: it has no more memory than its control group may have.
+-- A fault that ends Prosody: it reaches the memory limit of its control group.
 
 local faults = require "spec.support.faults";
 local programs = require "spec.support.programs";
@@ -11,7 +11,7 @@ local function post_keyed(key, text)
 	return world.http(world.request("/msg/user", text, { ["Idempotency-Key"] = key }));
 end
 
--- A control group that may have so many bytes, of version 1 or 2. > its folder; or nil
+-- A control group with a limit in bytes, of version 1 or 2. > its folder; or nil
 local function limited_group(bytes)
 	for _, group in ipairs {
 		{ "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", bytes };
@@ -35,7 +35,7 @@ describe("of memory", function ()
 		if group then programs.output_of("rmdir '" .. group .. "'"); end
 	end);
 
-	-- In a container, its own group may be all that there is. What is not covered is told, and has no row.
+	-- A container may have no other group than its own. A fault that cannot be tested prints a line, and has no row in the table.
 	if not group then
 		pending("not covered: no control group can be made that limits memory");
 		return;
@@ -48,7 +48,7 @@ describe("of memory", function ()
 		assert.equal(20, #world.collect()[user]);
 		local pid = world.lua("return require 'util.pposix'.getpid()");
 		assert.equal("", programs.output_of(("echo %d 2>&1 >'%s/cgroup.procs'"):format(pid, group)));
-		local large = "[" .. ("{\"to\":\"user\",\"body\":\"" .. ("x"):rep(900) .. "\"},"):rep(9000) .. "{}]"; -- sends nothing: {} has no text
+		local large = "[" .. ("{\"to\":\"user\",\"body\":\"" .. ("x"):rep(900) .. "\"},"):rep(9000) .. "{}]"; -- nothing is sent: {} has no text
 		local statuses = {};
 		for _ = 1, 10 do
 			local ok, sent = pcall(wire.send, world.request("/msg", large, { ["Content-Type"] = "application/json" }));

@@ -1,5 +1,5 @@
--- Faults of what the module stands on, while Prosody runs: its disk, its storage, its file descriptors, its clock, the DNS and
--- other servers. Each is over after a while, and Prosody is not restarted.
+-- Faults around the module while Prosody runs: disk, storage, file descriptors, clock, DNS and other servers. Each fault ends, and Prosody
+-- is not restarted.
 
 local json = require "dkjson";
 local mime = require "mime";
@@ -17,7 +17,7 @@ local pid, fds_before, mark;
 local output_of = programs.output_of;
 local is_root = output_of("id -u") == "0\n";
 
--- With metrics, to see how many requests wait.
+-- With metrics, to read the number of waiting requests.
 local function observed(options) --> options of world.start
 	options.hosts["example.com"].modules = { "post_msg", "http_openmetrics" };
 	options.extra = 'statistics = "internal"\nstatistics_interval = "manual"\n' .. (options.extra or "");
@@ -83,7 +83,7 @@ local function texts_received() --> { text, … }
 	return texts;
 end
 
--- What the module has logged since the fault began, of warnings and errors.
+-- The warnings and errors that the module has logged since the fault began.
 local function complaints() --> { line, … }
 	local found = {};
 	for level, line in world.log(mark):gmatch(" example%.com:post_msg\t(%l+)\t([^\n]*)") do
@@ -97,12 +97,12 @@ local function assert_refused_for_now(answer)
 	assert.is_truthy(tonumber(answer.headers["retry-after"]), "503 without Retry-After: " .. answer.body);
 end
 
--- Keeps what is asserted afterwards to be as before.
+-- Stores the state before a fault, to compare it afterwards.
 local function begin()
 	mark, fds_before = world.log_mark(), open_files();
 end
 
--- The fault is over: nothing is left of it.
+-- The fault has ended: the state is the same as before.
 local function assert_recovered()
 	wire.await("no request that waits", function () return requests_waiting() == 0; end);
 	local open;
@@ -112,14 +112,14 @@ local function assert_recovered()
 	end);
 	assert.is_true(ok, ("%d file descriptors, and %d before"):format(open, fds_before));
 	local log = world.log(mark);
-	-- Other modules may raise errors then, such as mod_http_file_share as it looks for old files.
+	-- Other modules may raise errors during the fault, such as mod_http_file_share when it looks for old files.
 	for raised in log:gmatch("raceback[^\n]*(\n%s[^\n]*.-)\n%S") do
 		assert.is_nil(raised:find("mod_post_msg", 1, true), raised);
 	end
 	assert.is_nil(log:match("[^\n]*example%.com:post_msg\terror\t[^\n]*native half[^\n]*"));
 end
 
--- A data folder that cannot be written, until `repair` is called. > when the key was stored, in words
+-- A data folder that cannot be written until `repair` is called. > the time until the key was stored, in words
 local function unwritable(prefix, repair)
 	local first = post_keyed(prefix .. "-1", prefix .. " 1");
 	assert.equal(201, first.status, first.body);
@@ -127,14 +127,14 @@ local function unwritable(prefix, repair)
 	assert.equal(422, post_keyed(prefix .. "-1", "another").status);
 	assert.equal(1, #complaints(), world.log(mark));
 	if repair then
-		world.module("reload"); -- what could not be stored goes on
+		world.module("reload"); -- the new instance takes over the unstored entries
 		assert.equal(201, post_keyed(prefix .. "-1", prefix .. " 1").status);
 		repair();
 	end
 	local repaired = socket.gettime();
 	wire.await("the key to be stored", function () return world.log(mark):find("All idempotency keys are stored again", 1, true); end);
 	local seconds = socket.gettime() - repaired;
-	world.module("reload"); -- and so without what it has in memory
+	world.module("reload"); -- this time, without entries in memory
 	assert.equal(201, post_keyed(prefix .. "-1", prefix .. " 1").status);
 	assert.same({ prefix .. " 1" }, texts_received());
 	assert_recovered();
@@ -143,7 +143,7 @@ end
 
 describe("of a disk", function ()
 	local refused = output_of("folder=$(mktemp -d) && mount -t tmpfs post_msg $folder 2>&1 && umount $folder; rmdir $folder");
-	-- Only root mounts, and not in every container. What is not covered is told, and has no row.
+	-- Only root can mount, and not in every container. A fault that cannot be tested prints a line, and has no row in the table.
 	if refused ~= "" then
 		pending("not covered: no file system can be mounted: " .. refused);
 		return;
@@ -251,7 +251,7 @@ describe("of a disk", function ()
 	end);
 end);
 
--- The next so many operations of the storage fail.
+-- Makes the next operations of the storage fail.
 local function fail(operation, count, host, raises)
 	world.lua(("local driver = require 'core.storagemanager'.load_driver(%q, 'spec_fails'); driver.fails[%q], driver.raises = %d, %s")
 		:format(host or "example.com", operation, count or 1, tostring(raises or false)));
@@ -341,7 +341,7 @@ describe("of the storage", function ()
 		assert.equal(201, post("/msg/user", "x", { ["Authorization"] = world.basic("other@example.com") }).status);
 		assert.equal(201, post("/msg/user", "x", headers).status);
 		assert.equal(2, #texts_received());
-		-- A name that is too long for a file is none of an account, which has nothing to do with the storage.
+		-- A name that is too long for a file is never an account's: this is no fault of the storage.
 		for _, name in ipairs { ("x"):rep(300), ("\195\169"):rep(90) } do
 			assert.equal(401, post("/msg/user", "x", { ["Authorization"] = "Basic " .. mime.b64(name .. "@example.com:x") }).status);
 		end
@@ -360,7 +360,7 @@ describe("of the storage", function ()
 		return answer.status .. "; then 201, 1 message";
 	end);
 
-	faults.show("reads of keys and tokens and writes of tokens fail 200 times", "nothing is kept of it", function ()
+	faults.show("reads of keys and tokens and writes of tokens fail 200 times", "no memory or file descriptor is kept", function ()
 		local headers = new_token();
 		local function round()
 			fail("post_msg_keys get");
@@ -449,7 +449,7 @@ describe("of other storages and backends", function ()
 
 	lazy_teardown(world.stop);
 
-	it("without a driver for keys: 503 with Retry-After where there is one, and else as ever", function ()
+	it("without a driver for keys: 503 with Retry-After for requests with a key, and no change for others", function ()
 		assert_refused_for_now(post("/msg/" .. user, "x", headers_of("null.example", { ["Idempotency-Key"] = "null" })));
 		assert.equal(201, post("/msg/" .. user, "x", headers_of("null.example")).status);
 		assert.same({ "x" }, texts_received());
@@ -466,7 +466,7 @@ describe("of other storages and backends", function ()
 		assert.same({}, texts_received());
 	end);
 
-	it("that only test passwords: wrong ones count as failed while the storage of accounts is away", function ()
+	it("that only test passwords: wrong passwords count as failed while the storage of accounts cannot be read", function ()
 		fail("accounts get", 1000000, "test.example");
 		assert.equal(201, post("/msg/" .. user, "x", headers_of("test.example")).status);
 		for _ = 1, 10 do
@@ -488,7 +488,7 @@ end);
 describe("of the clock", function ()
 	local folder, in_root;
 
-	-- Sets the clock of Prosody's day, in seconds from the right one.
+	-- Sets Prosody's clock. `seconds`: the difference to the right time.
 	local function set_clock(seconds)
 		local file = assert(io.open(folder .. "/offset", "w"));
 		file:write(seconds, "\n");
@@ -522,7 +522,7 @@ describe("of the clock", function ()
 
 	local day = 24 * 60 * 60;
 
-	faults.show("clock set back a day: keyed request", "answered as the first time, sent once", function ()
+	faults.show("clock set back a day: keyed request", "the answer of the first request, sent once", function ()
 		assert.equal(201, post_keyed("clock", "before").status);
 		set_clock(-day);
 		assert.is_true(time_of_prosody() < os.time() - day / 2);
@@ -572,7 +572,7 @@ describe("of the clock", function ()
 		return ("202 after %.0f s; 429 for %d s; 201"):format(waited, longest);
 	end);
 
-	faults.show("clock set back a day: a sender in a room", "leaves it as soon as before", function ()
+	faults.show("clock set back a day: a sender in a room", "leaves it after the same time as before", function ()
 		local room = { ["Content-Type"] = "application/x-www-form-urlencoded" };
 		assert.equal(201, post("/msg/reflect.x@echo.example.com", "type=groupchat&body=x", room).status);
 		assert.equal(1, gauge("rooms_joined"));
@@ -593,7 +593,7 @@ describe("of other servers", function ()
 
 	local function bytes(...) return string.char(...); end
 
-	-- Answers a question to the DNS (RFC 1035) that has come, if one comes soon: remote.example is on this machine.
+	-- Answers a DNS query (RFC 1035), if one arrives soon: remote.example is on this machine.
 	local function answer_question()
 		local question, from, port = dns:receivefrom();
 		if not question then return; end
@@ -647,11 +647,11 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 
 	before_each(begin);
 
-	-- Prosody asks on port 53 only. What is not covered is told, and has no row.
+	-- Prosody uses port 53 only. A fault that cannot be tested prints a line, and has no row in the table.
 	if not is_root then pending("not covered: only root takes the port of the DNS"); end
 
 	local show = is_root and faults.show or function () end;
-	show("DNS silent", "202 after the wait, others served; it arrives once when the DNS answers", function ()
+	show("DNS silent", "202 after the wait, other clients are served; the message arrives once when the DNS answers", function ()
 		local begun = socket.gettime();
 		local sent = wire.send(world.request("/msg/" .. carol, "by name", waiting(2)));
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
@@ -671,7 +671,7 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 		assert.equal(201, post("/msg/" .. carol, "once").status);
 		assert.equal("once", remote.receive(carol):match("<body>(.-)</body>"));
 		assert.same({ "meanwhile" }, texts_received());
-		fds_before = fds_before + 8; -- s2s in both directions, and what the resolver keeps open
+		fds_before = fds_before + 8; -- s2s in both directions, and the descriptors that the resolver keeps open
 		assert_recovered();
 		return ("202 after %.0f s, ping %.0f ms meanwhile; 1 message"):format(seconds, ping * 1000);
 	end);

@@ -1,5 +1,5 @@
 -- All kinds of requests at half of capacity for SOAK_SECONDS (3600), with reloads and an upgrade: spec/support/soak.py runs
--- it, and this judges it.
+-- it, and this file checks its results.
 
 local faults = require "spec.support.faults";
 local json = require "dkjson";
@@ -66,13 +66,13 @@ describe("a long run", function ()
 		return ("%d requests, %d a second"):format(all, all / run.seconds);
 	end);
 
-	faults.show("a reload each minute, an upgrade in the middle", "503 at most, and with a key it is taken when repeated", function ()
+	faults.show("a reload each minute, an upgrade in the middle", "503 at most, and a repeated request with a key is accepted", function ()
 		assert.is_true(run.upgraded);
 		assert.is_true(run.reloads >= math.max(math.floor(seconds / 60), 2) - 1);
 		return ("%d reloads: %d × 503, of these %d repeated"):format(run.reloads, run.statuses["503"] or 0, run.repeated);
 	end);
 
-	faults.show("each message of that run, in the ledger of its recipient", "what was taken arrived once, else not", function ()
+	faults.show("each message of that run, in the ledger of its recipient", "each accepted message arrived once, no other message arrived", function ()
 		local ledger = run.ledger;
 		assert.equal(0, ledger.lost);
 		assert.equal(0, ledger.twice);
@@ -84,7 +84,7 @@ describe("a long run", function ()
 	end);
 
 	faults.show("memory and file descriptors in its second half", "under 1 MB an hour; flat", function ()
-		local half = part(run.samples, 0.5 + 30 / seconds, 1); -- what the upgrade loads is not growth
+		local half = part(run.samples, 0.5 + 30 / seconds, 1); -- memory of the upgrade is not growth
 		local megabytes = slope(half, 2) / 1024;
 		local first, last = median(part(run.samples, 0.25, 0.5), 3), median(part(run.samples, 0.75, 1), 3);
 		assert.is_true(last <= first + 5, ("file descriptors: %d, and %d"):format(first, last));

@@ -1,4 +1,4 @@
--- Idempotency keys: what makes a request another one, what is kept of its answer, and whose they are.
+-- Idempotency keys: requests that differ, answers that are kept, and the owners of keys.
 
 local json = require "dkjson";
 local lfs = require "lfs";
@@ -76,7 +76,7 @@ describe("an idempotency key", function ()
 		world.collect();
 	end);
 
-	it("keeps the status of a large answer, and a sentence in the requested form", function ()
+	it("keeps the status of a large answer, and a sentence in the requested media type", function ()
 		local to = {};
 		for index = 1, 1000 do to[index] = ('{"to":"swallow%d@echo.example.com","body":"x"}'):format(index); end
 		local batch = "[" .. table.concat(to, ",") .. "]";
@@ -119,7 +119,7 @@ describe("an idempotency key", function ()
 			assert.equal(201, (post("/msg/user", "of the second", headers)));
 			assert.matches("of the second", world.receive(user));
 
-			-- By prosodyctl, without an event in the server.
+			-- prosodyctl deletes the account, so the server gets no event.
 			headers["Idempotency-Key"] = "beside";
 			assert.equal(201, (post("/msg/user", "secret of the second", headers)));
 			world.receive(user);
@@ -134,7 +134,7 @@ describe("an idempotency key", function ()
 
 	it("is refused if too many keys of the account are kept, without a time to try again", function ()
 		local text = world.plugin_file("key_store.lib.lua");
-		world.plugin_file("key_store.lib.lua", (text:gsub("most_keys = 100000", "most_keys = 1")));
+		world.plugin_file("key_store.lib.lua", (text:gsub("max_keys = 100000", "max_keys = 1")));
 		assert(world.module("reload"));
 		local headers = { ["Authorization"] = world.basic("other@example.com") };
 		local function send(key)
@@ -150,7 +150,7 @@ describe("an idempotency key", function ()
 		assert.equal(201, send("second").status);
 	end);
 
-	it("lets a hundred requests of an account wait after their clients have gone, and ends the wait of further ones", function ()
+	it("lets a hundred requests of an account wait after their clients have disconnected, and ends the wait of others", function ()
 		local function headers(number)
 			return { ["Idempotency-Key"] = "gone-" .. number, ["Prefer"] = "wait=60" };
 		end
@@ -168,10 +168,10 @@ describe("an idempotency key", function ()
 			counts[status] = (counts[status] or 0) + 1;
 		end
 		assert.same({ [202] = 10, [409] = 100 }, counts);
-		assert(world.module("reload")); -- which ends the others
+		assert(world.module("reload")); -- this ends the others
 	end);
 
-	it("outlives a reload and a restart", function ()
+	it("is known after a reload and a restart", function ()
 		local headers = { ["Idempotency-Key"] = "stays" };
 		assert.equal(201, (post("/msg/user", "once", headers)));
 		world.receive(user);

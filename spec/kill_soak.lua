@@ -1,4 +1,4 @@
--- 200 times kill -9 amid a stream of requests of all kinds, over the storages that Prosody comes with.
+-- kill -9, 200 times, during a stream of requests of all kinds, with each storage that is part of Prosody.
 
 local database = require "spec.support.database";
 local faults = require "spec.support.faults";
@@ -6,7 +6,7 @@ local kill = require "spec.support.kill";
 local programs = require "spec.support.programs";
 local world = require "spec.support.world";
 
-describe("killed amid a stream of requests", function ()
+describe("killed during a stream of requests", function ()
 	local folder, lua;
 	local started = false;
 
@@ -25,9 +25,9 @@ describe("killed amid a stream of requests", function ()
 	end);
 
 	local function show(storage, count, options)
-		faults.show(("`kill -9`, %d times, %s"):format(count, storage), "none lost; twice only if under way; whole stores", function ()
+		faults.show(("`kill -9`, %d times, %s"):format(count, storage), "no message lost; twice only if its request was running; intact stores", function ()
 			local given, why = options();
-			-- On a machine that cannot have the database: it is told, and has no row.
+			-- On a machine without the database, this prints a line, and has no row in the table.
 			if not given then pending("not covered: " .. why); end
 			local seen = kill.times(count, given);
 			return ("%d requests, %d cut off, %d messages twice"):format(seen.requests, seen.cuts, seen.twice);

@@ -1,12 +1,12 @@
--- What kill -9 amid a stream of requests leaves: every message, and whole stores. kill_soak.lua does it longer.
+-- kill -9 during a stream of requests loses no message, and leaves intact stores. kill_soak.lua takes longer.
 
 local kill = require "spec.support.kill";
 local world = require "spec.support.world";
 
-describe("killed amid a stream of requests", function ()
+describe("killed during a stream of requests", function ()
 	teardown(world.stop);
 
-	it("Prosody has sent each answered message once, each unanswered one at most twice, and its stores are intact", function ()
+	it("Prosody has sent each answered message once and each unanswered message at most twice, and its stores are intact", function ()
 		kill.seed();
 		local figures = kill.times(8);
 		assert.is_true(figures.requests > 8 and figures.cuts > 0);

@@ -1,4 +1,4 @@
--- What the log tells of requests, and the ids by which it does.
+-- The log lines of requests, and the ids of requests in them.
 
 local json = require "dkjson";
 local world = require "spec.support.world";

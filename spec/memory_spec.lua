@@ -1,4 +1,4 @@
--- What large and hostile bodies cost a real Prosody in memory, and accounts that send none of them in time.
+-- The memory of large and hostile bodies in a real Prosody, and the time that they cost other accounts.
 
 local read_file = require "pl.file".read;
 local wire = require "spec.support.wire";
@@ -26,7 +26,7 @@ local function process() --> folder
 	return "/proc/" .. read_file(world.server.dir .. "/prosody.pid"):match("%d+");
 end
 
--- Bytes of memory that Prosody has used at most since `forget_peak`.
+-- The most bytes of memory that Prosody has used since `forget_peak`.
 local function peak() --> number
 	for line in io.lines(process() .. "/status") do
 		local kilobytes = line:match("^VmHWM:%s*(%d+)");
@@ -63,7 +63,7 @@ describe("memory", function ()
 		end);
 	end
 
-	-- Each was 290 to 990 MB. The limit of what a request takes is 40 MB, and its body stands beside it twice.
+	-- Each took 290 to 990 MB once. The limit of a request is 40 MB, and there are two copies of its body.
 	costs("a payload of a million objects", 413, "/msg/user?as=slack",
 		gzip([[b"{\"text\":\"x\",\"z\":[" + b"{\"\":0}," * 1400000 + b"0]}"]]), json, 80 * MB);
 	costs("a form of a million fields", 413, "/msg/user?as=slack",
@@ -117,12 +117,12 @@ describe("the bodies of one account", function ()
 		return count;
 	end
 
-	-- Each takes the reading thread as long as it may: blocks that hold nothing.
+	-- Each keeps the reading thread busy for the longest time: it consists of empty blocks.
 	local slow = "\120\156" .. ("\2\8\32\128\0"):rep(400000);
 
-	it("do not hold up those of another", function ()
+	it("do not delay the bodies of another account", function ()
 		local others = { ["Authorization"] = world.basic("other@example.com"), ["Content-Type"] = "application/json" };
-		assert.equal(201, post("/msg/user", '{"body": "x"}', others).status); -- the password is remembered from here on
+		assert.equal(201, post("/msg/user", '{"body": "x"}', others).status); -- from here on, the password is cached
 		assert.equal(201, post("/msg/user", "x").status);
 		local requests = {};
 		for number = 1, 12 do requests[number] = world.request("/msg/user", slow, { ["Content-Encoding"] = "deflate" }); end

@@ -36,7 +36,7 @@ local function value_of(series, text)
 	return last and tonumber(text:match("^[^\n]+", last + 1)) or nil;
 end
 
--- By how much each series grows while something is done.
+-- The growth of each series during a call.
 local function assert_counts(expected, run)
 	local before = scrape();
 	run();
@@ -214,7 +214,7 @@ describe("promtool", function ()
 		start();
 		assert.equal(201, post("/msg/user", "hello").status);
 		assert.equal(200, post("/msg/user?as=slack", '{"text":"hello"}', in_json).status);
-		-- It reads the older format of Prometheus, where a counter is declared with its suffix, and knows no _created.
+		-- promtool reads the older format of Prometheus: the name of a counter has its suffix, and there is no _created.
 		local lines = {};
 		local text = scrape();
 		for line in text:gmatch("[^\n]+") do
@@ -298,7 +298,7 @@ scrape_configs:
 			post("/msg/user", "hello", { ["Authorization"] = "Basic bWU6d3Jvbmc=" });
 			post("/msg/user?as=slack", '{"text":"hello"}', in_json);
 		end
-		-- A quantile of nothing is not a number.
+		-- The quantile of an empty histogram is NaN.
 		wire.await("data for every panel", function ()
 			traffic();
 			for expression, title in pairs(expressions) do

@@ -1,4 +1,4 @@
--- Loading, reloading and unloading of the installed module, and what becomes of it when its native half is damaged.
+-- Loading, reloading and unloading the installed module, and loading it with a damaged native half.
 
 local wire = require "spec.support.wire";
 local world = require "spec.support.world";
@@ -11,14 +11,14 @@ local function start(lines)
 	world.start({ hosts = { ["example.com"] = { accounts = hosts["example.com"].accounts, lines = lines or "" } } });
 end
 
--- That the module is there and delivers.
+-- Asserts that the module is loaded and delivers.
 local function assert_delivers()
 	local answer = world.http(hello);
 	assert.equal(201, answer.status, answer.body);
 	assert.matches("<body>hello</body>", world.receive(user), nil, true);
 end
 
--- That of a flow of requests exactly those were delivered that were answered 201, and each once.
+-- Asserts that the requests with the answer 201 were delivered, each once, and no others.
 local function assert_nothing_lost(answers, allowed)
 	local delivered, count = {}, 0;
 	for _, raw in ipairs(world.collect()[user]) do
@@ -38,7 +38,7 @@ local function assert_nothing_lost(answers, allowed)
 	assert.is_true(count > 0, "no request was answered 201");
 end
 
--- How many handlers there are for events of the HTTP server and of the host.
+-- The number of handlers for events of the HTTP server and of the host.
 local function count_handlers()
 	return world.lua([[
 		local server = require "net.http.server"._events;
@@ -58,7 +58,7 @@ local function count_handlers()
 	]]);
 end
 
--- A sentence of the module's answer to an unknown media type that stands in the native half as it is.
+-- A sentence of the module's answer to an unknown media type. The file of the native half contains it.
 local function sentence_in(library)
 	local answer = world.http(world.request("/msg/user", "hello", { ["Content-Type"] = "text/html" })).body;
 	local longest = "";
@@ -109,8 +109,8 @@ describe("the module", function ()
 		assert_nothing_lost(world.flow_stop(), { ["503"] = true, ["404"] = true });
 	end);
 
-	it("leaves nothing behind when it is unloaded, and adds nothing when it is reloaded", function ()
-		assert_delivers(); -- some handlers are there only when they are needed
+	it("removes all its handlers when it is unloaded, and adds none when it is reloaded", function ()
+		assert_delivers(); -- some handlers are added only when they are needed
 		local loaded = count_handlers();
 		assert(world.module("unload"));
 		local unloaded = count_handlers();
@@ -137,7 +137,7 @@ describe("the module", function ()
 			return count;
 		end
 		assert(world.module("reload"));
-		assert_delivers(); -- a thread is there only when it is needed
+		assert_delivers(); -- a thread is started only when it is needed
 		local before = held();
 		for _ = 1, 10 do
 			assert(world.module("reload"));
@@ -176,7 +176,7 @@ describe("the module", function ()
 		assert_delivers();
 	end);
 
-	it("does not tell an unknown account from a wrong password", function ()
+	it("gives the same answer for an unknown account and for a wrong password", function ()
 		local function answer_to(address)
 			local credentials = "Basic " .. require "mime".b64(address .. ":wrong");
 			return world.http(world.request("/msg/user", "hello", { ["Authorization"] = credentials }));
@@ -202,7 +202,7 @@ describe("with post_msg.so", function ()
 		build = world.plugin_file("post_msg.so");
 	end);
 
-	-- Symbols that Lua 5.1 has and later ones have not, and the other way round.
+	-- Symbols that only Lua 5.1 has, and symbols that it lacks.
 	local function for_another_lua()
 		if build:find("\0lua_rawlen\0", 1, true) then
 			return replace(build, "\0lua_rawlen\0", "\0lua_objlen\0");

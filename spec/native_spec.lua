@@ -1,9 +1,9 @@
 -- The native half without a Prosody around it, but with Prosody's own util.stanza and util.jid.
--- PLUGIN_DIR holds mod_post_msg/; PROSODY_SOURCE is Prosody's own folder, /usr/lib/prosody unless told.
+-- PLUGIN_DIR holds mod_post_msg/; PROSODY_SOURCE is Prosody's own folder, by default /usr/lib/prosody.
 
 local path = assert(os.getenv("PLUGIN_DIR"), "PLUGIN_DIR is not set") .. "/mod_post_msg/post_msg.so";
 
--- The library and Prosody's own are made for one Lua, and busted may run on another.
+-- The library and Prosody's libraries are built for one Lua, and busted may run on another.
 local function lua_of_library()
 	local file = assert(io.open(path, "rb"));
 	file:seek("end", -100);
@@ -71,7 +71,7 @@ end
 local core = new();
 local me = "me@example.com";
 
--- A request to `by` with these parts, or their defaults.
+-- A request to `by`. Its parts are `query`, `headers`, `ip` and `id`; each has a default.
 local function request(parts, by)
 	return (by or core):request {
 		query = parts.query; headers = parts.headers or {}; ip = parts.ip or "192.0.2.1"; id = parts.id or "r";
@@ -171,7 +171,7 @@ describe("the stanza that compose makes", function ()
 		thread = "t"; id = "i'1"; lang = "de-CH"; oob_url = "urn:a:b"; state = "paused"; replace = "r";
 	};
 
-	-- What a module that uses the builder would make of these fields.
+	-- The stanza that a module would build from these fields.
 	local function built()
 		local xhtml = "http://www.w3.org/1999/xhtml";
 		return st.message({ from = me; to = all.to; type = "headline"; id = "i'1"; ["xml:lang"] = "de-CH" })
@@ -186,7 +186,7 @@ describe("the stanza that compose makes", function ()
 			:tag("request", { xmlns = "urn:xmpp:receipts" }):up();
 	end
 
-	-- That these are the tables that the builder makes, down to the metatables.
+	-- Asserts that these tables are equal to the builder's, including the metatables.
 	local function assert_made_alike(stanza)
 		assert.equal(stanza_metatable, getmetatable(stanza));
 		assert.is_true(st.is_stanza(stanza));
@@ -273,13 +273,13 @@ describe("the stanza that compose makes", function ()
 		assert.equal("chat", compose_json({ to = "a@rooms.example.com"; body = "x"; type = "chat" }).attr.type);
 	end);
 
-	it("asks for a receipt where it should", function ()
+	it("asks for a receipt if the message can have one", function ()
 		assert.is_table(compose_json({ to = "user"; body = "x" }, true):get_child("request", "urn:xmpp:receipts"));
 		assert.is_nil(compose_json({ to = "user"; body = "x" }, false):get_child("request", "urn:xmpp:receipts"));
 	end);
 end);
 
--- A generator of its own, which gives the same on every Lua.
+-- A generator of random numbers that returns the same numbers on every Lua.
 local function generator(seed)
 	local state = seed;
 	-- From 1 to limit.
@@ -302,11 +302,11 @@ local function utf8_of(code)
 end
 
 describe("an address", function ()
-	-- Ranges of characters of which each behaves in another way in an address.
+	-- Ranges of characters. Each range behaves in another way in an address.
 	local ranges = {
 		{ 0x61, 0x7A }, { 0x61, 0x7A }, { 0x61, 0x7A }, { 0x41, 0x5A }, { 0x30, 0x39 }, { 0x21, 0x7E }, { 0x00, 0x20 },
 		{ 0x80, 0xFF }, { 0xC0, 0x17F }, { 0x180, 0x24F }, -- Latin
-		{ 0x300, 0x36F }, { 0x1E00, 0x1EFF }, -- combining marks, and what they make
+		{ 0x300, 0x36F }, { 0x1E00, 0x1EFF }, -- combining marks, and combined characters
 		{ 0x370, 0x3FF }, { 0x1F00, 0x1FFF }, { 0x400, 0x52F }, -- Greek, Cyrillic
 		{ 0x590, 0x5FF }, { 0x600, 0x6FF }, { 0xFB1D, 0xFDFF }, { 0xFE70, 0xFEFE }, -- right to left
 		{ 0x900, 0x97F }, { 0xE00, 0xE7F }, { 0x10A0, 0x10FF }, { 0x1C90, 0x1CBF }, { 0x13A0, 0x13FF }, { 0xAB70, 0xABBF },
@@ -376,13 +376,13 @@ describe("an address", function ()
 		return text:find("[%z\1-\31\127]") ~= nil or text:find("\194[\128-\159]") ~= nil;
 	end
 
-	-- The normal form by Prosody, where it is stable.
+	-- Prosody's normal form, if it is stable.
 	local function normal(written)
 		local prepared = not has_control(written) and jid.prep(written) or nil;
 		return prepared and jid.prep(prepared) == prepared and prepared or nil;
 	end
 
-	-- Section 3 of the contract, but for URIs.
+	-- The rules for addresses, except URIs.
 	local function expected(written)
 		if written == "" or written:match("^%a[%w+.-]*:") then return nil; end
 		if written:match("^[^/]*@") then return normal(written); end
@@ -400,7 +400,7 @@ describe("an address", function ()
 		return text and (text:gsub("[%c\128-\255]", function (c) return ("\\x%02X"):format(c:byte()); end)) or "a refusal";
 	end
 
-	-- What compose makes of a recipient, in a form: the address, or nil and the problem.
+	-- Reads a recipient in a form. > the address; or nil, problem
 	local function to_of(written)
 		local stanza, problem = compose({ headers = { content_type = "application/x-www-form-urlencoded" } },
 			"type=chat&body=x&to=" .. escape(written));
@@ -431,7 +431,7 @@ describe("an address", function ()
 				refused = refused + 1;
 			end
 		end
-		-- Otherwise the generator would be of no use.
+		-- The generator must make enough addresses of both kinds.
 		assert.is_true(taken > 3000, taken .. " were taken");
 		assert.is_true(refused > 3000, refused .. " were refused");
 		assert.is_true(changed > 1500, changed .. " have another normal form");
@@ -441,7 +441,7 @@ describe("an address", function ()
 		for _ = 1, 2000 do
 			local written = address();
 			local stanza, problem = compose_text(escape(written), "x");
-			local right = written:sub(1, 1) ~= "/" and expected(written) or nil; -- slashes behind /msg are not of the recipient
+			local right = written:sub(1, 1) ~= "/" and expected(written) or nil; -- slashes after /msg are not part of the recipient
 			if written:sub(1, 1) ~= "/" then
 				local to = stanza and stanza.attr.to;
 				if to ~= right then
@@ -507,7 +507,7 @@ describe("an address", function ()
 		assert.is_true(found > 0);
 	end);
 
-	it("is listed once, however its repetitions are written", function ()
+	it("is listed once, in whatever spelling it is repeated", function ()
 		local batch = assert(read_json { to = { "user", "USER@example.com", "other", "xmpp:user@Example.com", "other@example.com." }; body = "x" });
 		local stanzas = stanzas_of(batch);
 		assert.equal(2, #stanzas);
@@ -519,7 +519,7 @@ describe("an address", function ()
 end);
 
 describe("a recipient's parser", function ()
-	-- What expat hands on of a stanza: { name, attributes, children… }
+	-- A stanza, as expat parses it: { name, attributes, children… }
 	local function parse(xml)
 		local open = { {} };
 		local function text(_, piece)
@@ -579,7 +579,7 @@ describe("a recipient's parser", function ()
 		return table.concat(made);
 	end
 
-	-- JSON as it may be written: dkjson escapes what it need not, so that both are tried.
+	-- JSON with and without needless escapes: dkjson escapes more characters than it must.
 	local function written(fields)
 		if random(2) == 1 then return json.encode(fields); end
 		local members = {};
@@ -806,7 +806,7 @@ describe("a password", function ()
 		return request({ headers = { authorization = authorization } }, by):identify();
 	end
 
-	it("is verified in two steps, of which none can be done twice or left out", function ()
+	it("is verified in two steps, and no step can be repeated or left out", function ()
 		local by = new();
 		local kind, attempt = attempt_of(by, "secret");
 		assert.equal("attempt", kind);
@@ -821,7 +821,7 @@ describe("a password", function ()
 		assert.equal("attempt", (attempt_of(by, "secret")));
 	end);
 
-	it("comes to Lua only for SASLprep that may change it", function ()
+	it("becomes a Lua string only if SASLprep may change it", function ()
 		local prepared = {};
 		local by = new { saslprep = function (password)
 			table.insert(prepared, password);
@@ -837,7 +837,7 @@ describe("a password", function ()
 		assert.equal("deriving", begin(" !~secret"));
 		assert.same({}, prepared);
 		assert.equal("deriving", begin("s\195\164cret"));
-		assert.equal("backend", begin("a\0311")); -- no password may have a control character
+		assert.equal("backend", begin("a\0311")); -- a password cannot have a control character
 		assert.equal("backend", begin(("x"):rep(1024))); -- Prosody prepares no text of this length
 		assert.same({ "s\195\164cret", "a\0311", ("x"):rep(1024) }, prepared);
 		-- The shortcut is right: no visible ASCII character changes.

@@ -1,5 +1,5 @@
--- The description of what is served (OpenAPI 3.1): validates, says what is so, and a client can be generated from it. What is
--- done is in spec/support/openapi.py.
+-- The OpenAPI 3.1 description of the HTTP interface: it is valid, it is true, and a client can be generated from it. The steps are in
+-- spec/support/openapi.py.
 
 local json = require "dkjson";
 local programs = require "spec.support.programs";

@@ -1,4 +1,4 @@
--- What is served to look at: the page's files, and what only its script asks for (dry runs, the account's own tokens).
+-- The page's files, and the requests that only its script sends (dry runs, the account's own tokens).
 
 local json = require "dkjson";
 local mime = require "mime";
@@ -128,7 +128,7 @@ describe("GET", function ()
 		} do
 			assert.is_nil(answer.headers["access-control-allow-origin"]);
 		end
-		-- Without credentials as with them, and no browser asks for a password.
+		-- The same with and without credentials, and without a challenge for the browser.
 		for _, path in ipairs { "/msg/user", "/msg", "/msg/@try", "/msg/@tokens" } do
 			for _, credentials in ipairs { false, world.basic("me@example.com"), "Bearer x", "Basic x" } do
 				for _, headers in ipairs { { ["Origin"] = "https://evil.example" }, { ["Origin"] = "null" }, { ["Sec-Fetch-Site"] = "same-site" } } do
@@ -232,7 +232,7 @@ describe("a dry run", function ()
 	end);
 	after_each(assert_nothing_sent);
 
-	it("shows what would be sent", function ()
+	it("shows the messages without sending them", function ()
 		local answer = post("/msg/@try?to=user", { body = "a < b" });
 		assert.equal(200, answer.status, answer.body);
 		assert.equal("no-store", answer.headers["cache-control"]);
@@ -294,7 +294,7 @@ describe("a dry run", function ()
 	end);
 
 	-- It takes 40 ms for a megabyte.
-	it("passes nothing long to util.json", function ()
+	it("passes no long text to util.json", function ()
 		world.lua [[
 			local json = require "util.json";
 			json.spec_encode, json.spec_longest = json.encode, 0;

@@ -1,4 +1,4 @@
--- The page at GET /msg, as a person uses it in Chromium. What it does there is in spec/support/browser.py.
+-- The page at GET /msg, as a person uses it in Chromium. The steps are in spec/support/browser.py.
 
 local json = require "dkjson";
 local programs = require "spec.support.programs";
@@ -17,7 +17,7 @@ end
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'"; end
 
--- What a person in the browser does. > what the flow returns
+-- Runs the steps of a person in the browser. > their result
 local path = "/msg";
 local function browse(flow, ...)
 	local words = { python, here .. "/spec/support/browser.py", world.server.http_port .. path, flow, ... };
@@ -52,7 +52,7 @@ describe("the page", function ()
 			assert.is_truthy(message:find("<body>@Hello, it's 'me' &amp; &lt;you&gt;</body>", 1, true)
 				or message:find("<body>@Hello, it&apos;s &apos;me&apos; &amp; &lt;you&gt;</body>", 1, true), message);
 			assert.is_truthy(curl:find("-u 'me@example.com'", 1, true), curl);
-			-- What it asks for is typed here.
+			-- The line asks for this password.
 			assert.equal(201, (world.curl((curl:gsub("'me@example.com'", "'me@example.com:mypassword'")))));
 			local function nameless(raw) return (raw:gsub(" id='[^']*'", ""):gsub("<stanza%-id[^>]*>", "")); end
 			assert.same({ nameless(message) }, { nameless(assert(received()[1])) });
@@ -80,7 +80,7 @@ describe("the page", function ()
 
 	it("shows in the field why signing in fails", function () browse("wrong_password"); end);
 
-	it("shows what is wrong in its field, and what to do", function ()
+	it("shows a problem at its field, with its correction", function ()
 		browse("wrong_field");
 		assert.same({}, received());
 	end);
@@ -127,7 +127,7 @@ describe("the page", function ()
 
 	it("stores no credentials", function () browse("nothing_is_kept"); end);
 
-	-- axe-core, the console and the width are looked at in each place.
+	-- Each place is checked by axe-core, and for messages in the console and for its width.
 	local said = {};
 	for _, look in ipairs { { "en", 360, "light" }, { "en", 1400, "dark" }, { "de", 360, "dark" }, { "de", 1400, "light" } } do
 		it(("is accessible in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()

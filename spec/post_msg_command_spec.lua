@@ -11,8 +11,8 @@ local user, other = "user@example.com", "other@example.com";
 local command = debug.getinfo(1, "S").source:match("^@(.*)/spec/") or ".";
 local png = mime.unb64("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==");
 local odd_password = 'a"b\\c:d#é\'$x';
-local home; -- HOME of the command, and the folder that it runs in
-local sessions = {}; -- that run aside
+local home; -- HOME of the command, and its working folder
+local sessions = {}; -- background sessions
 
 local function write(name, text, mode)
 	local file = assert(io.open(home .. "/" .. name, "wb"));
@@ -24,12 +24,12 @@ end
 local function read(path)
 	local file = io.open(path, "rb");
 	if not file then return ""; end
-	local text = file:read("*a"); -- none of a process that has just ended
+	local text = file:read("*a"); -- nil if the process has just ended
 	file:close();
 	return text or "";
 end
 
--- `$URL` is the server's in a line; the message is in the file `input`.
+-- In a line, `$URL` is the URL of the server; the message is in the file `input`.
 local function start(line)
 	write("script", ([[
 export HOME='%s' URL='http://localhost:%d/msg' PATH='%s'"/command:$PATH"
@@ -503,7 +503,7 @@ describe("post-msg", function ()
 			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
 		end);
 
-		it("is named by POST_MSG_URL, unless --url does", function ()
+		it("is named by POST_MSG_URL, unless --url names it", function ()
 			assert_sent("POST_MSG_URL=$URL post-msg user@example.com");
 			receive();
 			assert_sent("POST_MSG_URL=http://127.0.0.1:1/msg post-msg --url $URL user@example.com");
@@ -596,7 +596,7 @@ describe("post-msg", function ()
 			assert.equal("two", (receive()));
 		end);
 
-		it("makes a key, and no other option does", function ()
+		it("makes a key, and the other options make none", function ()
 			run_through("user@example.com");
 			local request, connection = request_at(listener);
 			assert.is_nil(request:lower():find("idempotency-key", 1, true));

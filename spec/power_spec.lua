@@ -1,4 +1,4 @@
--- What a power loss may leave of what Prosody has not synced: the module serves, and what is lost is of the last moments.
+-- A power loss, after which unsynced files of Prosody may be damaged: the module works, and only the last seconds may be lost.
 
 local database = require "spec.support.database";
 local faults = require "spec.support.faults";
@@ -12,8 +12,8 @@ local root = os.getenv("PROSODY_ROOT") or "";
 local me, other = "me@example.com", "other@example.com";
 
 describe("after a power loss", function ()
-	local folder, data, ledger, before; -- `data` as Prosody has it
-	local mark; -- what was recorded before it had reached the disk
+	local folder, data, ledger, before; -- `data`: the folder in Prosody's configuration
+	local mark; -- number of events that were recorded before they reached the disk
 
 	local function bearer(token) return { ["Authorization"] = "Bearer " .. token }; end
 
@@ -67,7 +67,7 @@ describe("after a power loss", function ()
 		data = world.server.dir:sub(#root + 1) .. "/data";
 	end
 
-	-- All that was done so far is on the disk.
+	-- Everything so far is on the disk.
 	local function reach_disk()
 		mark = quiet();
 		programs.output_of(("cp -a '%s%s' '%s'"):format(root, data, before));
@@ -89,7 +89,7 @@ describe("after a power loss", function ()
 	local function any_name() return math.random(2) == 1; end
 	local function any_fate() return ({ "whole", "none", "zeros", "half" })[math.random(4)]; end
 
-	-- Prosody on a disk that holds what it may hold of the first `last` events.
+	-- Starts Prosody on a disk as it may be after the first `last` events.
 	local function boot(events, last, its_names, its_fate)
 		power.build(before, data, power.state(before, data, events, mark + 1, last, its_names, its_fate));
 		local log_mark = world.log_mark();
@@ -97,7 +97,7 @@ describe("after a power loss", function ()
 		return log_mark;
 	end
 
-	faults.show("power loss, files", "older keys and tokens hold, nobody is blocked", function ()
+	faults.show("power loss, files", "older keys and tokens are valid, no client is blocked", function ()
 		start {};
 		seed();
 		local of_me, of_me_id = make(me);
@@ -160,21 +160,20 @@ describe("after a power loss", function ()
 		return ("%d states: %d of %d last messages came again"):format(#states, again, #states * kept);
 	end);
 
-	-- SQLite syncs what it has written before it goes on; but not, unless told to, that its journal is removed, which commits.
-	-- So of what was answered, the last change may be lost.
-	faults.show("power loss, SQLite", "all that was answered is known, but for the last change", function ()
+	-- SQLite syncs its data, but by default not the removal of its journal, which is the commit. So the last answered change may be lost.
+	faults.show("power loss, SQLite", "all answered requests are known, except the last change", function ()
 		world.start();
 		local lua = world.lua("return _VERSION:match('%d.%d')");
 		world.stop();
 		local ok, why = database.has_library("sqlite3", lua);
-		-- In a root of its own (make test-other), whose Prosody has no driver: it is told, and has no row.
+		-- In the root of another Prosody, which has no driver, this prints a line, and has no row in the table.
 		if not ok then pending("not covered: " .. why); end
 		start { environment = database.environment(lua); extra = "default_storage = 'sql'" };
 		seed();
 		local token = make(me);
 		assert.equal(201, (post("before", bearer(token))));
 		reach_disk();
-		local answered, count = {}, 20; -- number → how much was recorded when it was answered
+		local answered, count = {}, 20; -- number of the request → events that were recorded when it was answered
 		for i = 1, count do
 			assert.equal(201, (post("last-" .. i, bearer(token))));
 			answered[i] = recorded();
@@ -191,7 +190,7 @@ describe("after a power loss", function ()
 		local known, lost = 0, 0;
 		for index, state in ipairs(states) do
 			local what = ("state %d, of %d events"):format(index, state[3]);
-			local last = 0; -- the last that was answered
+			local last = 0; -- the last answered request
 			while last < count and answered[last + 1] <= state[3] do last = last + 1; end
 			local arrived = times();
 			local log_mark = boot(events, state[3], state[1], state[2]);

@@ -1,5 +1,5 @@
--- Real libraries of the programs whose formats are taken post unchanged: slack_sdk, discord-webhook, gotify and apprise, some
--- through the proxy of docs/programs.md. What they do is in spec/support/senders.py.
+-- Real, unchanged libraries of other programs post: slack_sdk, discord-webhook, gotify and apprise, some of them through the proxy of
+-- docs/programs.md. Their calls are in spec/support/senders.py.
 
 local json = require "dkjson";
 local pages = require "spec.support.pages";
@@ -20,7 +20,7 @@ end
 
 local locations = pages.find("docs/programs.md", "```nginx\n(.-)```");
 
--- Apprise has the hosts of Slack and Discord built in; those paths, too, lead here.
+-- Apprise always uses the hosts of Slack and Discord; the proxy leads them here.
 local config = [[
 daemon on; pid DIR/pid; error_log DIR/error.log; events {}
 http {

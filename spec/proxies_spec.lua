@@ -1,5 +1,5 @@
--- Prosody behind the nginx and the HAProxy of docs/proxies.md, with curl in front: the blocks of that page as they stand there,
--- but for ports, addresses of interfaces, and where the certificate is.
+-- Prosody behind the nginx and the HAProxy of docs/proxies.md, with curl as the client. The blocks of that page are
+-- unchanged, except ports, addresses of interfaces, and the path of the certificate.
 
 local programs = require "spec.support.programs";
 local socket = require "socket";
@@ -15,7 +15,7 @@ local function block(language)
 	return assert(page:match("```" .. language .. "\n(.-)```"), "docs/proxies.md has no block of " .. language);
 end
 
-local limit = 10 * 1024 * 1024; -- Prosody's http_max_content_size where nothing is configured
+local limit = 10 * 1024 * 1024; -- Prosody's default http_max_content_size
 local folder, plain, tls;
 
 local function write(name, text)
@@ -28,14 +28,14 @@ local function read(name)
 	return read_file(folder .. "/" .. name);
 end
 
--- A block on ports of 127.0.0.1; 127.0.0.6 stands for all addresses of IPv6.
+-- A block, with ports of 127.0.0.1; 127.0.0.6 replaces all IPv6 addresses.
 local function placed(text)
 	return (text:gsub("%[::%]:", "127.0.0.6:"):gsub("listen (%d+[ ;])", "listen 127.0.0.1:%1"):gsub("bind :", "bind 127.0.0.1:")
 		:gsub(":80%f[%D]", ":" .. plain):gsub(":443%f[%D]", ":" .. tls):gsub(":5280%f[%D]", ":" .. world.server.http_port)
 		:gsub("/etc/ssl/example%.com/", folder .. "/"));
 end
 
--- What stands around the blocks has time-outs of 3 seconds, so that those of the blocks are what lets a request wait longer.
+-- The configuration around the blocks has time-outs of 3 seconds, so a request can wait longer only by the time-outs of the blocks.
 local proxies = {
 	{
 		name = "nginx"; addresses = { "127.0.0.2", "127.0.0.3" }; timeout = "proxy_read_timeout (%d+)s;"; chunked = 201;
@@ -59,7 +59,7 @@ local proxies = {
 	};
 };
 
--- Posts with curl from an address, over TLS unless the URL says otherwise, with these further arguments.
+-- Posts with curl from an address, over TLS unless the URL is http, with these further arguments.
 -- > { status, body, head, seconds }
 local function post(address, arguments, url, password)
 	local output = output_of(("env -u http_proxy -u https_proxy -u all_proxy -u HTTPS_PROXY -u ALL_PROXY curl -sS --interface %s "
@@ -84,7 +84,7 @@ local function watch()
 	]]);
 end
 
--- > { count, connections, ip, secure } of the requests so far; the last two of the last one
+-- > { count, connections, ip, secure } of the requests so far; `ip` and `secure` are from the last one
 local function seen()
 	return world.lua([[
 		local seen, connections = prosody.spec_requests, 0;
@@ -167,7 +167,7 @@ describe("behind a proxy", function ()
 				assert.is_true(last.secure);
 			end);
 
-			it("wrong passwords count for the client that sends them, whatever X-Forwarded-For it forges", function ()
+			it("wrong passwords count for the client that sends them, even with a forged X-Forwarded-For", function ()
 				local mark = world.log_mark();
 				for attempt = 1, 10 do
 					local answer = post(client, ("-H 'X-Forwarded-For: 192.0.2.%d' -d guess"):format(attempt), nil, "guess");
@@ -205,7 +205,7 @@ describe("behind a proxy", function ()
 				end
 			end);
 
-			it("a request waits as long as it may", function ()
+			it("a request can wait for the longest time", function ()
 				local seconds = tonumber(assert(block(proxy.name):match(proxy.timeout)));
 				assert.is_true(seconds > 60, seconds);
 				local answer = post(client, "-H 'Prefer: wait=5' -d Anyone?", "https://example.com/msg/other");
@@ -236,7 +236,7 @@ describe("behind a proxy", function ()
 				assert.equal(before, seen().count);
 			end);
 
-			it("a body in chunks is answered as the page says", function ()
+			it("a body in chunks gets the answer that the page describes", function ()
 				local answer = post(client, "-X POST -T - <'" .. folder .. "/haproxy.pem'");
 				assert.equal(proxy.chunked, answer.status);
 				if answer.status == 411 then

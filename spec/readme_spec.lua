@@ -1,4 +1,4 @@
---[[ What README.markdown and docs/*.md say is so: every command with curl in it is run against a real Prosody.
+--[[ README.markdown and docs/*.md are true: every command with curl is run against a real Prosody.
 
 In a block of `sh` (a command), `crontab` (one line) or `python`, the lines at the end that begin with # tell what comes
 of it, and are compared with it:
@@ -36,7 +36,7 @@ local escaped, log_lines, templates = {}, "", {};
 
 local function has_curl(text) return text:find("%f[%w]curl%f[%W]") ~= nil; end
 
--- A block gets what it runs, and what comes of that: { code, status, body, messages }, or what is `wrong` with it.
+-- Each block gets its commands and their expected results { code, status, body, messages }, or `wrong`: a fault in the block.
 local function read_block(block)
 	local last = #block.lines;
 	while last > 0 and block.lines[last]:match("^# ") do last = last - 1; end
@@ -132,7 +132,7 @@ end
 -- Running
 
 local folder;
-local token, netrc; -- of the page that is being run; no token before it has made one
+local token, netrc; -- of the current page; the token is nil until the page has made it
 
 -- A Python program whose connections lead to this Prosody, whatever host they name.
 local python_driver = [[
@@ -146,7 +146,7 @@ socket.create_connection = lambda address, *rest, **more: connect(("127.0.0.1", 
 exec(compile(open(program, encoding="utf-8").read(), program, "exec"), {"__name__": "__main__"})
 ]];
 
--- With the token in place of those that stand for it.
+-- Replaces the example tokens by the real token.
 local function with_token(text)
 	return (text:gsub("pmsg_%x+_…", token or error("a token is used before TOKEN=$(…) makes it", 0)));
 end
@@ -167,7 +167,7 @@ local function run_shell(code)
 	return world.curl(("cd '%s'\nset -- backup.service\nsystemctl() { echo \"$@\"; }\n%s"):format(folder, code));
 end
 
--- Runs a line; an id in it is `id`, and `feed` is what a file holds that it reads. > standard output
+-- Runs a line with the id `id`; `feed` is the content of the file that it reads. > standard output
 local function prosodyctl(line, id, feed)
 	local words = {};
 	line = line:gsub(" < [%w.]+$", ""):gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
@@ -251,7 +251,7 @@ local function start()
 	world.collect();
 end
 
--- Has the module loaded with a library that is not right, and with the right one again.
+-- Loads the module with a wrong library, and then again with the right one.
 local function try_library(library)
 	world.module("unload");
 	world.plugin_file("post_msg.so", library or "");
@@ -259,7 +259,7 @@ local function try_library(library)
 	assert.is_nil(world.module("load"));
 end
 
--- What a command prints must have this in it; ID is that of a token that was made before.
+-- The output of a command must contain this text; ID is the id of a token that was made before.
 local prints = {
 	["token list"] = "\nID  me@example%.com  made ";
 	["template list"] = "\ndoor  [^\n]*/templates/door%.j2\n";

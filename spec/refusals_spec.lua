@@ -1,4 +1,4 @@
--- Strangers whose requests are refused again and again: they wait for their answers, and nobody else does.
+-- Clients whose requests are refused many times: they wait for their answers, and no other client waits.
 
 local socket = require "socket";
 local wire = require "spec.support.wire";
@@ -14,13 +14,13 @@ local function message(client, credentials)
 	return world.request("/msg/swallow@echo.example.com", "hello", { ["X-Forwarded-For"] = client, ["Authorization"] = credentials });
 end
 
--- > the answer, and how many seconds it took
+-- > the answer, and its time in seconds
 local function timed(request, connection)
 	local began = socket.gettime();
 	return world.http(request, 1, connection), socket.gettime() - began;
 end
 
--- The same, several times, since a busy machine may hold up some. A delay of the server holds up all. > the least of the seconds
+-- The same, several times, because a busy machine may delay some; a delay by the server affects all. > the shortest time in seconds
 local function quickest(status, ...)
 	local least = math.huge;
 	for _ = 1, 5 do
@@ -31,7 +31,7 @@ local function quickest(status, ...)
 	return least;
 end
 
--- Many requests of a client at once, each on a connection of its own. > the answers, how many ended their connection
+-- Many requests of a client at once, each on its own connection. > the answers, the number of connections that they ended
 local function flood(request, count)
 	local all = {};
 	for i = 1, count do all[i] = request; end
@@ -43,7 +43,7 @@ local function flood(request, count)
 	return answers, closed;
 end
 
--- Sends so many requests at most, until the server closes the connection. > how many seconds the last one took
+-- Sends requests, up to a maximum, until the server closes the connection. > the time of the last one in seconds
 local function until_closed(request, most, connection)
 	for _ = 1, most do
 		local answer, seconds = timed(request, connection);
@@ -105,9 +105,9 @@ describe("clients with too many rejected requests", function ()
 		world.hang_up("proxy");
 	end);
 
-	it("have nothing read after the request that ends their connection", function ()
+	it("send requests that are not read after the request that ends their connection", function ()
 		flood(get("192.0.2.8"), 2 * at_once);
-		-- All requests of other connections are answered: what is counted is of the next one.
+		-- All requests of other connections are answered, so only the next connection is counted.
 		world.lua([[
 			local listener = require "net.http.server".listener;
 			local read = { bytes = 0; onincoming = listener.onincoming };
@@ -117,9 +117,9 @@ describe("clients with too many rejected requests", function ()
 				return read.onincoming(conn, data);
 			end
 		]]);
-		local sent = wire.send(get("192.0.2.8"):rep(1000)); -- which the buffers of the system hold
+		local sent = wire.send(get("192.0.2.8"):rep(1000)); -- they fit into the buffers of the system
 		sent.connection:shutdown("send"); -- Prosody reads on from a client that has hung up
-		sent:answer(); -- or the end of the connection, whose unread bytes may cost the answer
+		sent:answer(); -- or the end of the connection: unread bytes may lose the answer
 		local bytes = world.lua([[
 			require "net.http.server".listener.onincoming = package.loaded.spec_read.onincoming;
 			return package.loaded.spec_read.bytes;

@@ -10,16 +10,16 @@ local me, user, other, carol = "me@example.com", "user@example.com", "other@exam
 local linger = 2; -- seconds: post_msg_room_linger
 
 local remote;
-local raised = 0; -- errors in the log that this spec has asked for
+local raised = 0; -- errors in the log that this spec has caused
 
--- Rooms are made anew for each test.
+-- Each test makes new rooms.
 local counter = 0;
 local function new_name()
 	counter = counter + 1;
 	return "room" .. counter;
 end
 
--- One whom the tests let into rooms: a client and the world that it belongs to.
+-- An occupant that the tests let into rooms: a client and its world.
 local here = { world = world, address = user };
 local there = { address = carol };
 
@@ -67,8 +67,8 @@ local function new_room(watcher, service, config)
 	return room;
 end
 
--- What the room tells example.com of it has arrived there, since its answer to what was sent later has: its watcher's nickname
--- is given to nobody else.
+-- Waits until example.com has received the room's presences: an answer to a later stanza has arrived. So no other occupant takes the
+-- watcher's nickname.
 local function administer(watcher, room, item)
 	ask(watcher, room, "<query xmlns='http://jabber.org/protocol/muc#admin'><item " .. item .. "/></query>");
 	forget(watcher);
@@ -88,7 +88,7 @@ local function post(...)
 	return world.http(speak(...));
 end
 
--- What the watcher hears is this, said once by that occupant, and nothing else.
+-- Asserts that the watcher receives this message once, from that occupant, and no other message.
 local function assert_said(watcher, from, body)
 	local raw = watcher.world.receive(watcher.address);
 	assert.matches("<body>" .. body .. "</body>", raw, nil, true);
@@ -104,7 +104,7 @@ local function assert_refused(watcher, answer, status, condition)
 	assert.same({}, watcher.world.collect()[watcher.address]);
 end
 
--- What the account's own clients have got of all this.
+-- The stanzas that the account's own clients have received.
 local function assert_undisturbed()
 	for _, client in ipairs { me, me .. "/desk" } do
 		assert.same({}, world.collect_presences(client), client);
@@ -166,7 +166,7 @@ for _, place in ipairs {
 			assert_undisturbed();
 		end);
 
-		it("is joined once for many messages, at once or in a row, and left after a time without messages", function ()
+		it("is joined once for many messages, at once or one after another, and left after a time without messages", function ()
 			local room = new_room(watcher, place.service);
 			local all, count = {}, 30;
 			for i = 1, count do all[i] = speak(room, "number " .. i); end
@@ -183,7 +183,7 @@ for _, place in ipairs {
 			assert.is_nil(raw:find("unavailable", 1, true), raw);
 			raw = presence_from(watcher, room .. "/me");
 			assert.matches("type='unavailable'", raw, nil, true);
-			-- And back again.
+			-- And again.
 			assert.equal(201, post(room, "back").status);
 			assert_said(watcher, room .. "/me", "back");
 			assert_undisturbed();
@@ -250,7 +250,7 @@ for _, place in ipairs {
 			forget(watcher);
 			local mark = world.log_mark();
 			assert_refused(watcher, post(room, "never"), 409, "conflict");
-			-- Without `type`, only a room of this server is known as one.
+			-- Without `type`, only a room of this server is recognised as a room.
 			if place.watcher.world ~= world then return; end
 			local answer = world.http(world.request("/msg/" .. room .. "?as=slack", '{"text":"heard all the same"}',
 				{ ["Content-Type"] = "application/json" }));
@@ -308,7 +308,7 @@ for _, place in ipairs {
 			assert_said(watcher, room .. "/me", "hello");
 			local address = presence_from(watcher, room .. "/me"):match(" jid='([^']*)'");
 			forget(watcher);
-			world.send(me, "<presence/>"); -- offline messages have come
+			world.send(me, "<presence/>"); -- to get the offline messages
 			watcher.world.send(watcher.address, ("<message to='%s' type='chat'><body>to your address</body></message>"):format(address));
 			assert.matches("<body>to your address</body>", world.receive(me), nil, true);
 			world.ping(me);
@@ -334,7 +334,7 @@ for _, place in ipairs {
 					end);
 				end
 				assert.is_false(exists);
-				assert.matches("code='201'", enter(watcher, room, "watcher"), nil, true); -- now it is made
+				assert.matches("code='201'", enter(watcher, room, "watcher"), nil, true); -- now the room is created
 				forget(watcher);
 			end
 			assert_undisturbed();
@@ -429,7 +429,7 @@ describe("rooms of this server", function ()
 		assert_undisturbed();
 	end);
 
-	it("with an occupant who sends an error or a copy with the message's id: only the room's own stanza counts", function ()
+	it("ignore an error or a copy with the message's id from another occupant: only the room's own stanza counts", function ()
 		local answer = post("occupant.forbidden@echo.example.com", "never");
 		assert.equal(403, answer.status, answer.body);
 		assert.equal("forbidden", json.decode(answer.body).condition);

@@ -1,4 +1,4 @@
--- What the Debian package says of what the library is made of: packaging/sbom.
+-- The list of the library's components in the Debian package: packaging/sbom.
 
 local json = require "dkjson";
 local programs = require "spec.support.programs";

@@ -55,7 +55,7 @@ local function received(of, address)
 	return times;
 end
 
--- It ends by itself if nobody ends it.
+-- It ends after some time, even if no test ends it.
 local function start_haproxy(folder, config, port)
 	local program = programs.find("haproxy");
 	write(folder .. "/haproxy.cfg", config);
@@ -67,7 +67,7 @@ local function start_haproxy(folder, config, port)
 	end);
 end
 
--- A script that posts the number that it is given, and writes down what becomes of it.
+-- A script that posts its argument, a number, and writes the result into a file.
 local function poster(folder, name, command)
 	write(folder .. "/" .. name .. ".sh", ([[
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
@@ -94,7 +94,7 @@ local function ended(folder, name)
 	return found, count;
 end
 
--- Those that are under way.
+-- The numbers whose requests are running.
 local function under_way(folder, name)
 	local done, found, count = ended(folder, name), {}, 0;
 	for _, number in ipairs(lines_of(folder .. "/" .. name .. ".begun")) do
@@ -104,7 +104,7 @@ local function under_way(folder, name)
 	return found, count;
 end
 
--- Each number arrived once; those that were under way when the server was killed may have arrived twice.
+-- Each number arrived once; if its request was running when the server was killed, it may have arrived twice.
 local function assert_all_once(times, doubtful, count)
 	for number = 1, count do
 		local arrived = times["number " .. number] or 0;
@@ -205,7 +205,7 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 
 	it("are independent: one is killed while both get requests", function ()
 		local count = 200;
-		-- The living one is posted to once only, the other one as the page says.
+		-- The running server gets each request once; the other one gets them as the page describes.
 		local again = page:match("curl %-%-fail (%-%-retry .-) \\\n");
 		again = assert(again, "docs/servers.md has no command that tries again"):gsub("%-delay 2", "-delay 1");
 		local body = [[-d "number $1" -H "Idempotency-Key: number-$1" ]];
@@ -230,12 +230,12 @@ if programs.find("haproxy") then describe("two servers of two domains behind HAP
 		for number in pairs(before) do
 			assert.equal(201, (post("example.org", "carol", carol, ('-d "number %d" -H "Idempotency-Key: number-%d"'):format(number, number))));
 		end
-		remote.login(carol); -- what came was kept for her
+		remote.login(carol); -- her messages were stored for her
 		assert_all_once(received(remote, carol), doubtful, count);
 		remote.logout(carol);
 	end);
 
-	it("report that the recipient's server is down; with the same key, the message arrives once when it is up again", function ()
+	it("report that the recipient's server is down; with the same key, the message arrives once after it is up again", function ()
 		assert.equal(201, (post("example.com", carol, me, "-d before")));
 		remote.login(carol);
 		assert.equal("before", body_of(remote.receive(carol)));
@@ -292,7 +292,7 @@ describe("two servers of one domain and one database", function ()
 		return out:match("([^\n]*)\n$"), err:match("the token (%x+)");
 	end
 
-	-- The messages that were kept for the recipient, of whichever server.
+	-- The messages that were stored for the recipient, from both servers.
 	local function fetch(one)
 		one.login(user);
 		local times = received(one, user);
@@ -322,15 +322,15 @@ describe("two servers of one domain and one database", function ()
 	end);
 
 	teardown(function ()
-		-- What runs in the background holds connections of the worlds, which so would not end.
+		-- Background processes hold connections of the worlds, so the worlds would not end before them.
 		if covered then database.stop(folder); end
 		clean_up(folder, "posts", "haproxy");
 		if second then second.stop(); end
 		world.stop();
 	end);
 
-	-- It stays pending in a root of its own (make test-other), whose Prosody has no driver for PostgreSQL, and on a machine that can
-	-- have neither PostgreSQL nor HAProxy: what is not covered is told, and never counted as passed.
+	-- This stays pending in the root of another Prosody, which has no driver for PostgreSQL, and on a machine without PostgreSQL or HAProxy:
+	-- a test that cannot run prints a line, and never counts as passed.
 	local function covered_it(name, test)
 		it(name, function ()
 			if not covered then pending("not covered: " .. why); end
@@ -398,14 +398,14 @@ describe("two servers of one domain and one database", function ()
 		local token = make_token(world);
 		assert.equal(201, world.http(world.request("/msg/user", "remembered")).status);
 		database.stop(folder);
-		-- A password is remembered for a second; a token asks for itself.
+		-- The password is cached for a second; the token was not used yet, so it is looked up at once.
 		local headers = { ["Authorization"] = "Bearer " .. token };
 		assert.equal(503, (status_of(world, "away", "away", headers)));
 		assert.equal(503, (status_of(second, "away", "away", headers)));
 		wire.await("the password to be asked for", function ()
 			return world.http(world.request("/msg/user", "by password")).status == 503;
 		end);
-		-- lua-dbi of Debian 12 crashes now and then when it connects again (in libpq), so both begin anew.
+		-- lua-dbi of Debian 12 sometimes crashes when it reconnects (in libpq), so both servers are restarted.
 		world.kill();
 		second.kill();
 		database.start(folder);
@@ -417,7 +417,7 @@ describe("two servers of one domain and one database", function ()
 	end);
 
 	covered_it("one takes over behind HAProxy when the other is killed: answered messages are not sent again, and the others arrive", function ()
-		-- As above: PostgreSQL alone may be there.
+		-- As above: PostgreSQL may be present without HAProxy.
 		if not programs.find("haproxy") then pending("not covered: haproxy"); end
 		local count = 200;
 		port = wire.free_port();
@@ -440,7 +440,7 @@ describe("two servers of one domain and one database", function ()
 		assert.is_true(answered < count, "all was answered before the server was killed");
 		wire.await("all answers", function () return select(2, ended(folder, "posts")) == count; end, 60);
 		for number, status in pairs(ended(folder, "posts")) do assert.equal("201", status, "number " .. number); end
-		-- All of them again, at the second.
+		-- Posts all of them again, to the second server.
 		for number = 1, count do assert.equal(201, (status_of(second, "number-" .. number, "number " .. number))); end
 		assert_all_once(fetch(second), doubtful, count);
 		assert.same({}, second.errors(second.log_mark()));

@@ -2,7 +2,7 @@
 
 local pages = require "spec.support.pages";
 
--- What settings.lib.lua takes from Prosody checks values, and is not called for a declaration.
+-- The stub replaces Prosody's functions: they check values, and declarations do not call them.
 local function read_declarations()
 	local stub = { stringprep = {} };
 	local env = setmetatable({ require = function () return stub; end }, { __index = _G });

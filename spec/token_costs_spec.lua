@@ -18,7 +18,7 @@ local function ctl(...)
 	return world.prosodyctl({ "mod_post_msg", "token", ... });
 end
 
--- Writes tokens of an account into the store, as an earlier version did: so many, each with so many recipients.
+-- Writes tokens of an account into the store, as an earlier version did. `count`: their number; each has a number of recipients.
 local function store_tokens(username, tokens, recipients)
 	world.lua(([[
 		local storagemanager = require "core.storagemanager";
@@ -34,7 +34,7 @@ local function store_tokens(username, tokens, recipients)
 	]]):format(recipients, tokens, username, username));
 end
 
--- How many turns of the event loop pass between the first and the last look into the store, while `run` runs.
+-- The number of turns of the event loop between the first and the last read of the store, while `run` runs.
 local function turns_during(run) --> number, what `run` returns
 	world.lua([[
 		local storagemanager, timer = require "core.storagemanager", require "util.timer";
@@ -115,7 +115,7 @@ describe("a token", function ()
 		end
 	end);
 
-	it("is made from JSON only: other bytes are 422, with the field that is wrong", function ()
+	it("is made from JSON only: other bytes are answered 422, with the name of the wrong field", function ()
 		for body, field in pairs {
 			['{"action":"add","\255":1}'] = "action", ['{"action":"add","' .. ("x"):rep(50000) .. '":1}'] = ("x"):rep(60),
 			[("["):rep(60000)] = "action", [("{\"a\":"):rep(10000)] = "action", ['{"action":"add","label":"\255"}'] = "action",
@@ -129,7 +129,7 @@ describe("a token", function ()
 		end
 	end);
 
-	it("with a rate counts each message, also beyond the number of separate counts", function ()
+	it("with a rate counts each message, even after more messages than separate counts", function ()
 		local _, made = manage { action = "add", rate = 150 };
 		local requests = {};
 		for index = 1, 151 do
@@ -193,7 +193,7 @@ describe("tokens of an earlier version, with 1,000 recipients each,", function (
 		assert.is_nil(out:find("\194\155", 1, true) or out:find("\226\128\174", 1, true));
 	end);
 
-	it("are revoked with one look-up", function ()
+	it("are revoked with one lookup", function ()
 		local turns = turns_during(function ()
 			assert.equal(200, (manage { action = "revoke", id = ("%016x"):format(100) }));
 		end);

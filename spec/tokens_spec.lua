@@ -72,7 +72,7 @@ end
 
 local function is_13() return not world.server.version:match("^0%."); end
 
--- All that lies in Prosody's data folder.
+-- All files in Prosody's data folder.
 local function stored()
 	local found = {};
 	local function walk(folder)
@@ -171,7 +171,7 @@ describe("sending tokens", function ()
 		local _, id = make("me@example.com");
 		local seen = false;
 		for path in pairs(stored()) do
-			-- When one was used is no secret; the server writes that, with the umask that it was started with.
+			-- The time of the last use is not secret; the server writes it, with its own umask.
 			local is_secret = not path:find("%2dused.dat", 1, true);
 			if is_secret and (path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true)) then
 				assert.equal("---", lfs.attributes(path, "permissions"):sub(-3), path);
@@ -275,7 +275,7 @@ describe("sending tokens", function ()
 			local seconds = tonumber(answer.headers["retry-after"]);
 			assert.is_true(seconds >= 1 and seconds <= 60);
 		end
-		assert.equal(201, post("/msg/user", with(token), nil, key).status); -- sends nothing
+		assert.equal(201, post("/msg/user", with(token), nil, key).status); -- nothing is sent
 		assert_nothing_arrived();
 		assert_refused(429, post("/msg/user", with(make("busy@example.com", "--rate", "1")), batch, json_body), "3 messages");
 		assert.equal(422, post("/msg/", with(make("busy@example.com", "--rate", "1"))).status);
@@ -365,7 +365,7 @@ describe("sending tokens", function ()
 		assert.equal(201, from("192.0.2.1", with(token)).status);
 		ctl("revoke", id);
 		local mark = world.log_mark();
-		-- One that is right by its form, with an id that is known, and another hash.
+		-- A token in the right form, with an existing id and another hash.
 		world.lua(([[local store = require "core.storagemanager".open("limit.example", "post_msg_tokens");
 			local id = %q; local entry = store:get(id); entry.hash = ("0"):rep(64); store:set(id, entry); return true]]):format(
 			unused:match("_(%x+)_")));
@@ -383,8 +383,8 @@ describe("sending tokens", function ()
 		assert.equal(201, from("192.0.2.4", with(token)).status);
 	end);
 
-	it("that are invented are throttled too, with any ids, from all addresses of one network", function ()
-		local made_up = {}; -- right by their form
+	it("that are invented are throttled too, for any id, and for all addresses of one network together", function ()
+		local made_up = {}; -- in the right form
 		for token in output_of([[python3 -c 'from base64 import *; from hashlib import *
 for i in range(61):
     token = "pmsg_%016x_%027d" % (i, i)
@@ -404,7 +404,7 @@ for i in range(61):
 		}).status);
 	end);
 
-	it("that are cached need no look-up in the store", function ()
+	it("that are cached need no lookup in the store", function ()
 		local token = make("me@long.example");
 		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
 		assert.equal(201, again());
@@ -457,7 +457,7 @@ for i in range(61):
 			assert.is_truthy(line(id):find("other@example.com  to user@example.com,example.com  as github  rate 5  expires 20", 1, true), line(id));
 			assert.is_truthy(line(id):find("used never  label Büro & Söhne", 1, true));
 			assert.is_truthy(line(plain));
-			assert.equal(403, post("/msg/user", with(token)).status); -- its format, but it was used
+			assert.equal(403, post("/msg/user", with(token)).status); -- its format is wrong, but this counts as a use
 			wire.await("the time of its use", function () return line(id):find("used 20%d%d%-"); end);
 			assert.is_truthy(("\n" .. ctl("list")):find("\n" .. id, 1, true));
 			assert.is_nil((ctl("list", "user@example.com")):find(id, 1, true));
@@ -474,7 +474,7 @@ for i in range(61):
 			world.login("me@example.com", "user@example.com", "other@example.com");
 		end);
 
-		it("are not made from wrong words: a sentence and an exit status", function ()
+		it("are not made from a wrong command line: it fails with a sentence", function ()
 			for words, sentence in pairs {
 				[{ "add" }] = "Say for which account"; [{ "add", "example.com" }] = "not the address of an account";
 				[{ "add", "me@example.com/r" }] = "not the address of an account"; [{ "add", "nobody@example.com" }] = "There is no account";
@@ -502,7 +502,7 @@ for i in range(61):
 			assert.is_truthy(out:find("--expires", 1, true));
 		end);
 
-		it("are not made without the native half: a sentence says so", function ()
+		it("are not made without the native half, and a sentence says this", function ()
 			local library = world.plugin_file("post_msg.so");
 			world.plugin_file("post_msg.so", library:sub(1, -2));
 			local _, err, status = ctl("add", "me@example.com");
@@ -569,7 +569,7 @@ for i in range(61):
 			assert.equal("error", world.command(me, "post_msg#token-revoke", { id = id }).notes[1][1]);
 		end);
 
-		it("are not made from wrong fields", function ()
+		it("are not made from invalid fields", function ()
 			for _, wrong in ipairs { { days = "0" }, { days = "1.5" }, { days = "x" }, { rate = "-1" }, { to = { "user@example.com/r" } },
 				{ to = { "user@example.com", "@@" } }, { as = "a b" }, { label = ("x"):rep(201) } } do
 				local answer = world.command(me, "post_msg#token-add", wrong, "de");

@@ -39,7 +39,7 @@ local function receive(address)
 	return url and unescaped(url), body and unescaped(body), raw;
 end
 
--- What the link leads to: its bytes and its media type.
+-- The bytes and the media type at the link.
 local function fetch(url)
 	local port, path = url:match("^http://127%.0%.0%.1:(%d+)(/.*)$");
 	assert.equal(tostring(world.server.http_port), port, url);
@@ -277,7 +277,7 @@ describe("a file", function ()
 		assert.equal(png, (fetch((receive()))));
 	end);
 
-	it("of nearly 10 MB arrives, while others' pings are answered", function ()
+	it("of nearly 10 MB arrives, while the pings of other clients are answered", function ()
 		local large = ("0123456789abcdef"):rep(10 * 65536 - 64);
 		local waiting = wire.send(world.request("/msg/user", large, { ["Content-Type"] = "application/zip" }));
 		local pings = 0;
@@ -363,7 +363,7 @@ describe("a service's limits and refusals", function ()
 		assert.matches("cannot be reached by HTTP", answer.body);
 	end);
 
-	it("become the answer: a service whose HTTP server is silent, to which no more than eight requests of an account upload at once", function ()
+	it("become the answer: a service whose HTTP server is silent, to which an account uploads at most eight requests at once", function ()
 		local port = wire.free_port();
 		local silent = assert(socket.bind("127.0.0.1", port));
 		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
@@ -375,7 +375,7 @@ describe("a service's limits and refusals", function ()
 		local answer = upload("/msg/user", png, "image/png");
 		assert.equal(503, answer.status);
 		assert.equal("1", answer.headers["retry-after"]);
-		-- Those of one account leave a place to another.
+		-- The uploads of one account leave a place for another account.
 		requests[9] = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png", ["Authorization"] = world.basic(other) }));
 		wire.await("the upload of another account", function ()
 			return select(2, world.log():gsub("Issuing upload slot", "")) == 9;
@@ -388,7 +388,7 @@ describe("a service's limits and refusals", function ()
 end);
 
 
--- An HTTP server that answers each request with 201, and keeps what it was sent.
+-- An HTTP server that answers each request with 201, and stores the requests.
 local function listen()
 	local listener = assert(socket.bind("127.0.0.1", 0));
 	local _, port = listener:getsockname();
@@ -427,7 +427,7 @@ describe("a service with invalid answers", function ()
 		world.stop();
 	end);
 
-	-- The service answers each request for a slot with what this Lua makes of `stanza`, `st` and the server's port.
+	-- The service answers each request for a slot with the result of this Lua code, which uses `stanza`, `st` and the server's port.
 	local function answer_with(code)
 		world.lua(("local port = %d; prosody.spec_slot = function (stanza, st) %s end; return true"):format(server.port, code));
 	end
@@ -487,7 +487,7 @@ describe("a service with invalid answers", function ()
 		receive();
 	end);
 
-	it("fails its own request only, and other uploads succeed", function ()
+	it("fails only its own request, and other uploads succeed", function ()
 		local mark = world.log_mark();
 		for _ = 1, 10 do
 			answer_with([[return st.stanza("iq", { type = "error", id = stanza.attr.id, from = stanza.attr.to, to = stanza.attr.from })]]);
@@ -501,7 +501,7 @@ describe("a service with invalid answers", function ()
 		assert_works();
 	end);
 
-	it("with a size that is no number has no limit", function ()
+	it("with a size that is not a number has no limit", function ()
 		for _, size in ipairs { "nan", "-1", "1.5", "1e309", "0x1", ("9"):rep(400), "" } do
 			world.lua(([[module:context("upload.example.com"):add_extension(require "util.stanza".stanza("x", { xmlns = "jabber:x:data", type = "result" })
 				:tag("field", { var = "max-file-size" }):text_tag("value", %q):reset()); return true]]):format(size));
@@ -548,7 +548,7 @@ describe("a service", function ()
 			component:send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='upload.example.com'>");
 			local seen = "";
 			component:settimeout(0.05);
-			-- What the component is sent next that has this form.
+			-- The next stanza to the component that matches this pattern.
 			local function read_to(pattern) --> captures
 				wire.await("the component's " .. pattern, function ()
 					local whole, _, part = component:receive(4096);
@@ -579,7 +579,7 @@ describe("a service", function ()
 		end
 	end);
 
-	it("is found although other items of the host are silent, and these are not queried for each file", function ()
+	it("is found although other items of the host are silent, and the silent items are not asked for each file", function ()
 		local hosts = world.defaults().hosts;
 		local remote = neighbours.start(world,
 			{
@@ -594,7 +594,7 @@ describe("a service", function ()
 			assert.equal(503, answer.status, answer.body);
 			return socket.gettime() - begun;
 		end
-		-- Only the first waits for them. A busy machine may hold up some of the others.
+		-- Only the first upload waits for the silent items. A busy machine may delay some of the others.
 		local first = timed();
 		local least = math.min(timed(), timed(), timed());
 		assert.is_true(least < first / 2, ("%.1f seconds, and at first %.1f"):format(least, first));
@@ -602,14 +602,14 @@ describe("a service", function ()
 
 	it("that stops reading a file times out after 30 seconds, and one that reads slowly does not", function ()
 		local server = assert(socket.bind("127.0.0.1", 0));
-		assert(server:setoption("recv-buffer-size", 64 * 1024)); -- so that what is taken shows
+		assert(server:setoption("recv-buffer-size", 64 * 1024)); -- small, so that the progress is visible
 		local _, port = server:getsockname();
 		world.start({
 			components = 'Component "upload.example.com" "http_file_share"\n\thttp_file_share_size_limit = 11 * 1024 * 1024\n'
 				.. ('\thttp_external_url = "http://127.0.0.1:%d/"'):format(port);
 		});
 		world.login(user);
-		-- Seconds go by ten times as fast.
+		-- The time limit is ten times shorter.
 		local source, count = world.plugin_file("upload_request.lib.lua"):gsub("local silence = 30;", "local silence = 3;");
 		assert.equal(1, count);
 		world.plugin_file("upload_request.lib.lua", source);

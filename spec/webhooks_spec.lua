@@ -1,5 +1,5 @@
--- Templates as an administrator has them: files that change and break, prosodyctl, tokens, signatures, keys. What a
--- template makes of a payload is in templates/*/*.case and spec/cases/webhooks.
+-- Templates of an administrator: files that change and break, prosodyctl, tokens, signatures, keys. The messages of templates are in
+-- templates/*/*.case and spec/cases/webhooks.
 
 local world = require "spec.support.world";
 
@@ -20,7 +20,7 @@ end
 
 local function path_of(name) return world.server.dir .. "/templates/" .. name .. ".j2"; end
 
--- As an editor does: another file of the same name.
+-- Replaces the file, as an editor does.
 local function write(name, text)
 	local file = assert(io.open(path_of(name) .. ".new", "wb"));
 	file:write(text);
@@ -105,7 +105,7 @@ describe("templates", function ()
 		assert.equal(200, post("/msg/user?as=child", slack).status);
 		write("slack", '{% extends "built-in/slack" %}{% block oob_url %}https://example.com/{% endblock %}');
 		assert.equal("ok", post("/msg/user?as=slack", slack).body);
-		write("slack", '{% extends "slack" %}'); -- itself
+		write("slack", '{% extends "slack" %}'); -- it extends itself
 		assert.equal(422, post("/msg/user?as=slack", slack).status);
 		os.remove(path_of("slack"));
 		assert.equal(200, post("/msg/user?as=slack", slack).status);
@@ -186,7 +186,7 @@ describe("a token", function ()
 		assert.same({ "a" }, received());
 	end);
 
-	it("works although programs append text to the URL that ends with it", function ()
+	it("works if a program appends text to a URL that ends with the token", function ()
 		local token = make_token("--to", "user@example.com");
 		local bare = { Authorization = false };
 		for _, path in ipairs {
@@ -207,7 +207,7 @@ describe("a token", function ()
 		assert.equal(200, answer.status, answer.body);
 		assert.is_truthy(answer.body:find('"priority": ?10'), answer.body);
 		assert.same({ "❗ T\nM" }, received());
-		-- What no template names is a part of the address, and of the token.
+		-- A text that no template declares is part of the address, and of the token.
 		assert.equal(422, post("/msg/user/other?as=gotify&token=" .. token, '{"message": "a"}', bare).status);
 		assert.equal(422, post("/msg/user/message?as=slack&token=" .. token, '{"text": "a"}', bare).status);
 		assert.same({}, received());

@@ -1,4 +1,4 @@
-//! The Lua API of the native half. It converts values, and decides nothing.
+//! The Lua API of the native half. It converts values, and makes no decisions.
 //!
 //! | file | object in Lua |
 //! |---|---|

@@ -8,7 +8,7 @@
 //!
 //! | room | what it does | imports |
 //! |---|---|---|
-//! | [`binding`] | the functions that Lua can call: converts values, decides nothing; only this room uses mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
+//! | [`binding`] | the functions that Lua can call: it converts values and makes no decisions; only this room uses mlua | `openapi`, `payload`, `template`, `message`, `credentials`, `worker`, `page`, `http` |
 //! | [`openapi`] | describes the module's HTTP interface as OpenAPI | `template`, `message`, `http` |
 //! | [`payload`] | reads the body of a request, one file for each format, and makes its messages | `template`, `message`, `worker`, `http` |
 //! | [`template`] | turns the payloads of other programs into the fields of a message: a Jinja engine and its filters | `message`, `http` |
@@ -33,10 +33,10 @@
 //! | 8 | the messages of a request | one stanza after another, for Prosody to route | [`payload::composer`], [`payload::batch`] |
 //! | 9 | the outcomes of the messages, or a problem | the answer | [`http::answer`], [`http::problem`] |
 //!
-//! Each step returns its result or a [`http::problem::Problem`]. Its kind decides the status, and which of several problems is
-//! reported.
+//! Each step returns its result or a [`http::problem::Problem`]. The kind of the problem may_print_nothing the status, and
+//! the order if a request has several problems.
 //!
-//! # Where to add what
+//! # Where to add something
 //!
 //! | to add | change |
 //! |---|---|

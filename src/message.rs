@@ -84,7 +84,7 @@ impl<'a> Message<'a> {
         content: &'a Content,
         limits: &Limits,
     ) -> Result<Message<'a>, Problem> {
-        let message = Message::checked_before(from, to, content);
+        let message = Message::of_checked(from, to, content);
         if message.kind() == Kind::Groupchat && !to.is_like_a_room {
             return Err(Problem::meaning(format!(
                 "{} is not the address of a room; type groupchat needs room@service",
@@ -99,7 +99,7 @@ impl<'a> Message<'a> {
     }
 
     /// Rebuilds a message that [`Message::new`] has checked.
-    pub fn checked_before(from: &'a str, to: &'a Recipient, content: &'a Content) -> Message<'a> {
+    pub fn of_checked(from: &'a str, to: &'a Recipient, content: &'a Content) -> Message<'a> {
         Message { from, to, content }
     }
 

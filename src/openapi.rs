@@ -11,11 +11,11 @@ pub fn document(base: &str, host: &str) -> String {
     let (mut statuses, mut problems) = (String::new(), String::new());
     for status in STATUSES {
         let code = status.code;
-        let says = json(&format!("{}: {}", status.title, status.when));
+        let description = json(&format!("{}: {}", status.title, status.when));
         if document.contains(&format!("\"Status{code}\"")) {
-            fill(&mut document, &format!("\"WHEN {code}\""), &says);
+            fill(&mut document, &format!("\"WHEN {code}\""), &description);
         } else {
-            add(&mut problems, &problem(code, &says));
+            add(&mut problems, &problem(code, &description));
         }
         // A POST is never answered 405.
         if code != 405 {
@@ -64,7 +64,7 @@ fn add(list: &mut String, item: &str) {
 }
 
 fn property(field: &Row) -> String {
-    let (name, says) = (field.name, json(field.description));
+    let (name, description) = (field.name, json(field.description));
     let mut takes = "\"string\"".to_owned();
     match field.field_type {
         FieldType::Addresses => {
@@ -77,11 +77,11 @@ fn property(field: &Row) -> String {
         FieldType::Uri => takes += ",\"format\":\"uri\"",
         _ => (),
     }
-    format!("\"{name}\":{{\"description\":{says},\"type\":{takes}}}")
+    format!("\"{name}\":{{\"description\":{description},\"type\":{takes}}}")
 }
 
 /// The response of a status with a problem.
-fn problem(code: u16, says: &str) -> String {
+fn problem(code: u16, description: &str) -> String {
     let header = match code {
         401 => "WWW-Authenticate",
         405 => "Allow",
@@ -96,7 +96,7 @@ fn problem(code: u16, says: &str) -> String {
         }
     }
     format!(
-        "\"Status{code}\":{{\"description\":{says},\"headers\":{{{headers}}},\"content\":{{\
+        "\"Status{code}\":{{\"description\":{description},\"headers\":{{{headers}}},\"content\":{{\
          \"application/problem+json\":{{\"schema\":{{\"$ref\":\"#/components/schemas/Problem\"}}}},\
          \"text/plain\":{{\"schema\":{{\"type\":\"string\"}}}}}}}}"
     )

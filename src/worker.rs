@@ -20,8 +20,8 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// A bounded queue, and the threads that run its work. The threads start with the first work: so a fork of the process
-/// before the first request does no harm.
+/// A bounded queue, and the threads that run its work. The threads start with the first work, so
+/// that the process may fork before the first request.
 pub struct Worker {
     shared: Arc<Shared>,
     /// Becomes readable when work has ended.
@@ -178,8 +178,8 @@ fn work(shared: &Shared) {
             match next {
                 Some(next) => break state.waiting.remove(next),
                 None => {
-                    let waited = shared.more.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                    let guard = shared.more.wait(state);
+                    state = guard.unwrap_or_else(PoisonError::into_inner);
                 }
             }
         };
@@ -215,13 +215,13 @@ mod tests {
     fn held_up(capacity: usize) -> (Worker, mpsc::Sender<()>) {
         let mut worker = Worker::new(1, capacity).unwrap();
         let (release, held) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
+        let (begin_sender, begin_signal) = mpsc::channel();
         let hold = move || {
-            begun.send(()).unwrap();
+            begin_sender.send(()).unwrap();
             let _ = held.recv();
         };
         worker.submit(0, hold).unwrap();
-        begins.recv().unwrap();
+        begin_signal.recv().unwrap();
         (worker, release)
     }
 
@@ -232,8 +232,8 @@ mod tests {
             .map(|r| worker.submit(r, || {}).unwrap())
             .to_vec();
         drop(release);
-        let ended = await_ended(&mut worker, 5);
-        assert_eq!(ended[1..], [tickets[1], tickets[3], tickets[2], tickets[0]]);
+        let order = await_ended(&mut worker, 5);
+        assert_eq!(order[1..], [tickets[1], tickets[3], tickets[2], tickets[0]]);
     }
 
     #[test]

@@ -162,7 +162,7 @@ Component "upload.example.com" "http_file_share"
 	for _ = 1, count do
 		world.stream_go();
 		world.stream_on(math.random(1, 60));
-		socket.sleep(math.random() * 0.01); -- any moment will do
+		socket.sleep(math.random() * 0.01); -- at a random time
 		world.kill();
 		world.restart();
 		assert.same({}, torn());

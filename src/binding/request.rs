@@ -19,11 +19,11 @@ use crate::credentials::authorization::RequestCredentials;
 use crate::credentials::client::Client;
 use crate::credentials::signature::{Claims, Signature};
 use crate::http::answer::{self, Answer, AnswerContext};
-use crate::http::origin::Sent;
+use crate::http::origin::BrowserHeaders;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
-use crate::payload::composer::Posted;
+use crate::payload::composer::PostedRequest;
 use crate::template::context::Headers;
 
 type Bytes = mlua::String;
@@ -110,12 +110,12 @@ impl Request {
             self.header("host")?,
         ];
         let [origin, site, host] = headers.each_ref().map(bytes);
-        let sent = Sent {
+        let browser_headers = BrowserHeaders {
             origin: origin.as_deref(),
             site: site.as_deref(),
             host: host.as_deref(),
         };
-        Ok(sent.is_foreign(&url.as_bytes()))
+        Ok(browser_headers.is_foreign(&url.as_bytes()))
     }
 
     fn identify(&self) -> Result<Identity> {
@@ -150,7 +150,7 @@ impl Request {
         if content_type.as_deref() == Some(b"application/x-panic") {
             panic!("on purpose");
         }
-        let posted = Posted {
+        let posted = PostedRequest {
             sender: &read.address.to_string_lossy(),
             path: &read.path.as_bytes(),
             query: self.query.clone(),

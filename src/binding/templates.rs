@@ -100,23 +100,26 @@ impl UserData for LuaTemplates {
         });
         // render(name, payload, headers) → { { field, text }, … } and the answer for the program that posts, or
         // nil; or nil and a problem
-        type Posted = (mlua::String, mlua::String, Table);
-        methods.add_method("render", |lua, this, (name, payload, headers): Posted| {
-            let headers = headers.pairs::<mlua::String, mlua::String>();
-            let headers = headers.map(|pair| {
-                pair.map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()))
-            });
-            let headers = headers.collect::<Result<Vec<_>>>()?;
-            let name = name.to_string_lossy();
-            let (draft, answer) = match this.render(name, &payload.as_bytes(), headers) {
-                Ok(made) => made,
-                Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
-            };
-            let values = draft.into_iter().map(|draft| draft.values);
-            let fields = values.flat_map(Values::into_pairs);
-            let fields = fields.map(|(row, value)| vec![row.name.to_owned(), value]);
-            let answer = answer.map(|answer| format!("{} {}", answer.status, answer.body));
-            (fields.collect::<Vec<_>>(), answer).into_lua_multi(lua)
-        });
+        type RenderArguments = (mlua::String, mlua::String, Table);
+        methods.add_method(
+            "render",
+            |lua, this, (name, payload, headers): RenderArguments| {
+                let headers = headers.pairs::<mlua::String, mlua::String>();
+                let headers = headers.map(|pair| {
+                    pair.map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()))
+                });
+                let headers = headers.collect::<Result<Vec<_>>>()?;
+                let name = name.to_string_lossy();
+                let (draft, answer) = match this.render(name, &payload.as_bytes(), headers) {
+                    Ok(made) => made,
+                    Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
+                };
+                let values = draft.into_iter().map(|draft| draft.values);
+                let fields = values.flat_map(Values::into_pairs);
+                let fields = fields.map(|(row, value)| vec![row.name.to_owned(), value]);
+                let answer = answer.map(|answer| format!("{} {}", answer.status, answer.body));
+                (fields.collect::<Vec<_>>(), answer).into_lua_multi(lua)
+            },
+        );
     }
 }

@@ -11,15 +11,15 @@ const PER_SECOND: f64 = 50.0;
 /// The longest delay of an answer.
 const LONGEST: Duration = Duration::from_secs(1);
 /// The maximum number of answers that are delayed in a second, of one client and of all clients: each keeps its request in memory.
-const HELD_OF_CLIENT: u32 = 250;
-const HELD: u32 = 500;
+const DELAYED_OF_CLIENT: u32 = 250;
+const DELAYED: u32 = 500;
 /// The maximum number of clients that are counted. A client that is refused once is dropped after 20 milliseconds.
 const CLIENTS: usize = 10_000;
 
 /// The refusals of the last seconds, by client.
 pub struct Refusals {
     clients: HashMap<Client, Recent>,
-    held: Second,
+    delayed: Second,
 }
 
 struct Recent {
@@ -27,7 +27,7 @@ struct Recent {
     /// answers again.
     level: f64,
     at: Instant,
-    held: Second,
+    delayed: Second,
 }
 
 impl Recent {
@@ -66,7 +66,7 @@ impl Refusals {
     pub fn new(now: Instant) -> Refusals {
         Refusals {
             clients: HashMap::new(),
-            held: Second::new(now),
+            delayed: Second::new(now),
         }
     }
 
@@ -82,7 +82,7 @@ impl Refusals {
         let recent = self.clients.entry(client).or_insert(Recent {
             level: 0.0,
             at: now,
-            held: Second::new(now),
+            delayed: Second::new(now),
         });
         recent.level = (recent.level(now) + 1.0).min(2.0 * AT_ONCE);
         recent.at = now;
@@ -90,8 +90,9 @@ impl Refusals {
         if excess <= 0.0 {
             return None;
         }
-        let is_held = recent.held.take(HELD_OF_CLIENT, now) && self.held.take(HELD, now);
-        Some(if is_held {
+        let is_delayed =
+            recent.delayed.take(DELAYED_OF_CLIENT, now) && self.delayed.take(DELAYED, now);
+        Some(if is_delayed {
             LONGEST.mul_f64(excess / AT_ONCE)
         } else {
             Duration::ZERO
@@ -124,30 +125,30 @@ mod tests {
             assert!(refusals.refuse(client(1), now).unwrap() <= LONGEST);
         }
         assert_eq!(refusals.refuse(client(2), now), None, "another client");
-        let later = now + Duration::from_secs(2);
-        let after = refusals.refuse(client(1), later).unwrap();
-        assert!(after < Duration::from_millis(20), "{after:?}");
-        let later = later + Duration::from_secs(1);
-        assert_eq!(refusals.refuse(client(1), later), None);
+        let later_time = now + Duration::from_secs(2);
+        let delay = refusals.refuse(client(1), later_time).unwrap();
+        assert!(delay < Duration::from_millis(20), "{delay:?}");
+        let later_time = later_time + Duration::from_secs(1);
+        assert_eq!(refusals.refuse(client(1), later_time), None);
     }
 
     #[test]
     fn few_answers_are_held_back_at_once() {
         let begin = Instant::now();
         let mut refusals = Refusals::new(begin);
-        let mut held = |clients: u32, now| {
-            let mut held = 0;
+        let mut count_delayed = |clients: u32, now| {
+            let mut delayed = 0;
             for number in 0..clients {
                 for _ in 0..1_000 {
                     let delay = refusals.refuse(client(number), now);
-                    held += u32::from(delay.is_some_and(|delay| !delay.is_zero()));
+                    delayed += u32::from(delay.is_some_and(|delay| !delay.is_zero()));
                 }
             }
-            held
+            delayed
         };
-        assert_eq!(held(1, begin), HELD_OF_CLIENT);
-        assert_eq!(held(10, begin + LONGEST), HELD);
-        assert_eq!(held(10, begin + 2 * LONGEST), HELD);
+        assert_eq!(count_delayed(1, begin), DELAYED_OF_CLIENT);
+        assert_eq!(count_delayed(10, begin + LONGEST), DELAYED);
+        assert_eq!(count_delayed(10, begin + 2 * LONGEST), DELAYED);
     }
 
     #[test]
@@ -163,10 +164,10 @@ mod tests {
             refusals.refuse(client(0), now);
         }
         for number in 0..30_000 {
-            let later = now + Duration::from_millis(u64::from(number) / 20);
-            refusals.refuse(client(1 + number), later);
+            let later_time = now + Duration::from_millis(u64::from(number) / 20);
+            refusals.refuse(client(1 + number), later_time);
         }
-        let later = now + Duration::from_millis(1_500);
-        assert!(refusals.refuse(client(0), later).is_some());
+        let later_time = now + Duration::from_millis(1_500);
+        assert!(refusals.refuse(client(0), later_time).is_some());
     }
 }

@@ -89,29 +89,29 @@ mod tests {
     fn the_signature_of_each_program_is_right() {
         let hub = [b"sha256=", CODE].concat();
         let upper = CODE.to_ascii_uppercase();
-        let none = Claims::default();
+        let no_claims = Claims::default();
         for claims in [
             Claims {
                 hub: Some(&hub),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitea: Some(CODE),
-                ..none
+                ..no_claims
             },
             Claims {
                 gogs: Some(&upper),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitlab: Some(SECRET),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(&hub),
                 gitea: Some(CODE),
                 gogs: Some(CODE),
-                ..none
+                ..no_claims
             },
         ] {
             assert!(is_right(claims), "{claims:?}");
@@ -122,50 +122,50 @@ mod tests {
     fn missing_and_wrong_signatures_are_not_right() {
         let hub = [b"sha256=", CODE].concat();
         let other = [&CODE[1..], b"0"].concat();
-        let none = Claims::default();
+        let no_claims = Claims::default();
         for claims in [
-            none,
+            no_claims,
             Claims {
                 hub: Some(CODE),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(b"sha256="),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(&hub[..hub.len() - 1]),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(b"sha256=zz"),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitea: Some(&other),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitea: Some(b""),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitlab: Some(b"It's a Secret"),
-                ..none
+                ..no_claims
             },
             Claims {
                 gitlab: Some(b""),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(&hub),
                 gitea: Some(&other),
-                ..none
+                ..no_claims
             },
             Claims {
                 hub: Some(&hub),
                 gitlab: Some(b"x"),
-                ..none
+                ..no_claims
             },
         ] {
             assert!(!is_right(claims), "{claims:?}");

@@ -251,7 +251,7 @@ struct Outcome<'a> {
     error: Option<Details<'a>>,
 }
 
-/// The most bytes of the details of all failed messages in one answer.
+/// The maximum number of bytes of the details of all failed messages in one answer.
 const DETAILS: usize = 1 << 20;
 
 /// The answer to a request for messages.

@@ -22,7 +22,7 @@ pub fn named(label: &[u8]) -> Result<&'static Encoding, Problem> {
 
 /// The text that a body stands for, without a leading byte-order mark.
 ///
-/// If UTF-16 begins with a byte-order mark, the mark decides the byte order, whatever the label says (RFC 2781 and the
+/// If UTF-16 begins with a byte-order mark, the mark may_print_nothing the byte order, whatever the label says (RFC 2781 and the
 /// standard agree). The mark of another charset has no meaning. If the bytes are valid UTF-8 already, the text is
 /// borrowed.
 ///
@@ -66,11 +66,11 @@ pub fn undecodable(charset: &'static Encoding, offset: usize) -> Problem {
 /// Decodes again, without keeping the text: the fast decoder does not report the offset.
 fn first_fault(charset: &'static Encoding, bytes: &[u8]) -> usize {
     let mut decoder = charset.new_decoder_without_bom_handling();
-    let mut nowhere = [0; 4096];
+    let mut discarded_text = [0; 4096];
     let mut rest = bytes;
     loop {
         let (result, read, _) =
-            decoder.decode_to_utf8_without_replacement(rest, &mut nowhere, true);
+            decoder.decode_to_utf8_without_replacement(rest, &mut discarded_text, true);
         rest = rest.get(read..).unwrap_or_default();
         let read = bytes.len() - rest.len();
         match result {

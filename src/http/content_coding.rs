@@ -9,15 +9,15 @@ use flate2::bufread::{GzDecoder, ZlibDecoder};
 use super::memory::Share;
 use super::problem::Problem;
 
-/// The most codings in a row.
+/// The maximum number of codings in a row.
 const CODINGS_LIMIT: usize = 5;
 
-/// The most members of one gzip stream. Each needs a decoder, and an empty member has only 20 bytes: without a limit, a
+/// The maximum number of members of one gzip stream. Each needs a decoder, and an empty member has only 20 bytes: without a limit, a
 /// small body could take seconds.
 const MEMBERS_LIMIT: usize = 1000;
 
-/// How long decoding may take. A small body of empty blocks costs time without reaching a limit of size, and the bodies
-/// of other accounts wait meanwhile.
+/// How long decoding may take. A small body of empty blocks takes long without reaching a limit of size, and the bodies
+/// of other accounts wait for it.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
 
 /// The first capacity of the output; later it doubles.
@@ -177,8 +177,8 @@ fn garbage(coding: &str) -> Problem {
 }
 
 impl Output<'_> {
-    /// Reads the rest in pieces. The capacity never exceeds the limit by more than one byte, which shows that there is
-    /// more.
+    /// Reads the rest in pieces. The capacity exceeds the limit by one byte at most: this byte shows that the output is
+    /// too large.
     fn read_to_end(&mut self, decoder: &mut impl Read, coding: &str) -> Result<(), Problem> {
         let limit = self.limit;
         loop {

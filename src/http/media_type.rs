@@ -49,7 +49,7 @@ impl<'a> MediaType<'a> {
     /// 415 for a charset that is unknown, or two that differ; 400 for parameters that are not
     /// well-formed, and for two boundaries that differ.
     pub fn parameters(self) -> Result<BodyParameters<'a>, Problem> {
-        let mut found = BodyParameters {
+        let mut parameters = BodyParameters {
             charset: None,
             boundary: None,
         };
@@ -59,7 +59,7 @@ impl<'a> MediaType<'a> {
             })?;
             if name.eq_ignore_ascii_case(b"charset") {
                 let charset = charset::named(&value)?;
-                if found
+                if parameters
                     .charset
                     .replace(charset)
                     .is_some_and(|other| other != charset)
@@ -69,15 +69,19 @@ impl<'a> MediaType<'a> {
                     ));
                 }
             } else if name.eq_ignore_ascii_case(b"boundary") {
-                if found.boundary.as_ref().is_some_and(|other| *other != value) {
+                if parameters
+                    .boundary
+                    .as_ref()
+                    .is_some_and(|other| *other != value)
+                {
                     return Err(Problem::syntax(
                         "Content-Type names two boundaries that differ",
                     ));
                 }
-                found.boundary = Some(value);
+                parameters.boundary = Some(value);
             }
         }
-        Ok(found)
+        Ok(parameters)
     }
 
     /// The parameters of a webhook's body. No program corrects its header, so malformed parameters are ignored, and
@@ -87,21 +91,21 @@ impl<'a> MediaType<'a> {
     ///
     /// 415 for a charset that is unknown.
     pub fn lenient_parameters(self) -> Result<BodyParameters<'a>, Problem> {
-        let mut found = BodyParameters {
+        let mut parameters = BodyParameters {
             charset: None,
             boundary: None,
         };
         for (name, value) in self.rest.flatten() {
-            if name.eq_ignore_ascii_case(b"charset") && found.charset.is_none() {
+            if name.eq_ignore_ascii_case(b"charset") && parameters.charset.is_none() {
                 let label = value.trim_ascii().to_ascii_lowercase();
-                found.charset = Some(match charset::named(&label) {
+                parameters.charset = Some(match charset::named(&label) {
                     Err(_) if label.starts_with(b"utf-8") || label.starts_with(b"utf8") => UTF_8,
                     named => named?,
                 });
-            } else if name.eq_ignore_ascii_case(b"boundary") && found.boundary.is_none() {
-                found.boundary = Some(value);
+            } else if name.eq_ignore_ascii_case(b"boundary") && parameters.boundary.is_none() {
+                parameters.boundary = Some(value);
             }
         }
-        Ok(found)
+        Ok(parameters)
     }
 }

@@ -12,7 +12,7 @@ use super::problem::Problem;
 /// The bytes that a request may take for each byte of its body, and the bytes in addition. A message, a member of an object or a
 /// field of a form takes more bytes than its text has.
 const PER_BYTE: usize = 14;
-const BESIDE: usize = 1 << 20;
+const IN_ADDITION: usize = 1 << 20;
 
 /// A share grows in steps of this many bytes, so that counting a small value is cheap.
 const STEP: usize = 64 * 1024;
@@ -200,7 +200,7 @@ impl Share {
 
 /// The bytes that a request may take if its body has `len` bytes.
 fn limit_for(len: usize) -> usize {
-    len.saturating_mul(PER_BYTE).saturating_add(BESIDE)
+    len.saturating_mul(PER_BYTE).saturating_add(IN_ADDITION)
 }
 
 impl Drop for Share {
@@ -226,7 +226,7 @@ mod tests {
     fn a_request_takes_at_most_what_its_size_allows() {
         static MEMORY: Memory = Memory::new();
         for share in [Share::unshared(1000), Share::of(&MEMORY, "a", 1000, MB)] {
-            assert_eq!(status(share.take(BESIDE)), 200);
+            assert_eq!(status(share.take(IN_ADDITION)), 200);
             assert_eq!(status(share.take(1000 * PER_BYTE)), 200);
             assert_eq!(status(share.take(1)), 413);
             share.grow_to(999);

@@ -1,7 +1,7 @@
 //! Origin and Sec-Fetch-Site: whether a page of another site makes a browser send a request.
 
 /// The headers by which a browser describes the page that sends a request. Other clients do not send them.
-pub struct Sent<'a> {
+pub struct BrowserHeaders<'a> {
     /// Origin (RFC 6454, section 7).
     pub origin: Option<&'a [u8]>,
     /// Sec-Fetch-Site (Fetch Metadata, section 2.3), which browsers leave out over plain HTTP.
@@ -10,7 +10,7 @@ pub struct Sent<'a> {
     pub host: Option<&'a [u8]>,
 }
 
-impl Sent<'_> {
+impl BrowserHeaders<'_> {
     /// Whether the page has another origin than the request's URL. `url` is the URL under which clients reach the
     /// server: a proxy may have rewritten Host.
     pub fn is_foreign(&self, url: &[u8]) -> bool {
@@ -34,9 +34,9 @@ impl Sent<'_> {
 
 /// The scheme of an origin or URL, and its host in lower case, with the port unless it is the scheme's default.
 fn split(url: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let at = url.windows(3).position(|part| part == b"://")?;
-    let scheme = url[..at].to_ascii_lowercase();
-    let authority = url[at + 3..].split(|&byte| byte == b'/').next()?;
+    let end = url.windows(3).position(|part| part == b"://")?;
+    let scheme = url[..end].to_ascii_lowercase();
+    let authority = url[end + 3..].split(|&byte| byte == b'/').next()?;
     let authority = without_default_port(&scheme, authority);
     Some((scheme, authority))
 }
@@ -60,14 +60,14 @@ mod tests {
     const URL: &[u8] = b"https://chat.example:5281/msg";
 
     fn is_foreign(origin: &str, site: &str, host: &str) -> bool {
-        let given = |text: &'static str| (!text.is_empty()).then_some(text.as_bytes());
+        let non_empty = |text: &'static str| (!text.is_empty()).then_some(text.as_bytes());
         let (origin, site, host) = (origin.to_owned(), site.to_owned(), host.to_owned());
-        let sent = Sent {
-            origin: given(origin.leak()),
-            site: given(site.leak()),
-            host: given(host.leak()),
+        let headers = BrowserHeaders {
+            origin: non_empty(origin.leak()),
+            site: non_empty(site.leak()),
+            host: non_empty(host.leak()),
         };
-        sent.is_foreign(URL)
+        headers.is_foreign(URL)
     }
 
     #[test]

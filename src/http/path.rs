@@ -35,17 +35,17 @@ mod tests {
     fn the_recipient_in_the_path_is_decoded() {
         let to =
             |path: &str, base| recipient(path.as_bytes(), base).map_err(|problem| problem.status());
-        let some = |to: &str| Ok(Some(to.to_owned()));
+        let recipient = |to: &str| Ok(Some(to.to_owned()));
         assert_eq!(to("/msg", "/msg"), Ok(None));
         assert_eq!(to("/msg/", "/msg"), Ok(None));
         assert_eq!(
             to("/msg/user@example.com/a%20b%2Fc+d", "/msg"),
-            some("user@example.com/a b/c+d")
+            recipient("user@example.com/a b/c+d")
         );
-        assert_eq!(to("/msg/100%2525", "/msg"), some("100%25"));
-        assert_eq!(to("//msg//user", "/msg"), some("user"));
-        assert_eq!(to("/a/b/user", "/a/b"), some("user"));
-        assert_eq!(to("/user", ""), some("user"));
+        assert_eq!(to("/msg/100%2525", "/msg"), recipient("100%25"));
+        assert_eq!(to("//msg//user", "/msg"), recipient("user"));
+        assert_eq!(to("/a/b/user", "/a/b"), recipient("user"));
+        assert_eq!(to("/user", ""), recipient("user"));
         assert_eq!(to("/msg/%zz", "/msg"), Err(400));
         assert_eq!(to("/msg/a%2", "/msg"), Err(400));
         assert_eq!(to("/msg/%FF", "/msg"), Err(422));

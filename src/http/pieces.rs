@@ -70,25 +70,25 @@ mod tests {
     #[test]
     fn the_pieces_make_up_the_whole_text() {
         let mut pieces = Pieces::default();
-        let mut whole = String::new();
+        let mut expected = String::new();
         for number in 0..20_000 {
             let text = format!("text {number};");
             pieces.push(&text);
-            whole.push_str(&text);
+            expected.push_str(&text);
         }
         pieces.push(&"x".repeat(3 * PIECE));
-        whole.push_str(&"x".repeat(3 * PIECE));
+        expected.push_str(&"x".repeat(3 * PIECE));
         pieces.push("");
         pieces.push_front("[".to_owned());
-        assert_eq!(pieces.len(), whole.len() + 1);
+        assert_eq!(pieces.len(), expected.len() + 1);
         assert!(!pieces.is_short());
         let mut read = String::new();
         while let Some(piece) = pieces.pop() {
             assert!(!piece.is_empty() && piece.len() <= 3 * PIECE);
             read.push_str(&piece);
-            assert_eq!(pieces.len(), whole.len() + 1 - read.len());
+            assert_eq!(pieces.len(), expected.len() + 1 - read.len());
         }
-        assert_eq!(read[1..], whole);
+        assert_eq!(read[1..], expected);
         assert!(pieces.is_empty());
     }
 }

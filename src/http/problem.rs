@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-/// What kind of problem it is. The kinds are declared in the order in which problems are reported: if a request has several,
-/// the answer has the one that stands first here. Method, framing and credentials come before all of them: the Lua half
-/// checks them before it hands a request to this half.
+/// The kind of a problem, in the order of their report: if a request has several problems, the answer has the first kind
+/// in this list. The Lua half checks method, framing and credentials before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProblemKind {
     /// The server is busy: the same request may succeed in a moment.
@@ -23,7 +22,7 @@ pub enum ProblemKind {
     BadRequest,
     /// Meaning: readable, but not a message that can be sent.
     UnprocessableContent,
-    /// A problem that the Lua half has found, or the recipient's server. This half knows only its status code.
+    /// A problem that the Lua half or the recipient's server has found. This half knows only its status code.
     Other(u16),
 }
 
@@ -44,7 +43,7 @@ impl ProblemKind {
     }
 }
 
-/// Where in the request something is wrong.
+/// The place of a fault in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// CountedFailure from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
@@ -130,7 +129,7 @@ impl Problem {
         self
     }
 
-    /// Both counted from 1.
+    /// Names the place. Line and column count from 1.
     pub fn line(mut self, line: usize, column: usize) -> Problem {
         self.place = Some(Place::Line { line, column });
         self
@@ -143,7 +142,7 @@ impl Problem {
     }
 }
 
-/// Control characters, line separators and direction marks. A terminal obeys them instead of showing them. The same set
+/// Control characters, line separators and direction marks. A terminal does not show them, but executes them. The same set
 /// is in `display.lib.lua`.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -195,8 +194,8 @@ impl Problem {
     pub fn assert_malformed_at(&self, line: usize, column: usize) {
         let place = Place::Line { line, column };
         assert_eq!(self.facts(), (400, None, Some(place)), "{self}");
-        let says = format!("line {line}, column {column}");
-        assert!(self.detail.contains(&says), "{self}");
+        let text = format!("line {line}, column {column}");
+        assert!(self.detail.contains(&text), "{self}");
     }
 }
 

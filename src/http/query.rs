@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
-/// The most parameters without a meaning here that are kept.
+/// The maximum number of unknown parameters that are kept.
 const MOST: usize = 50;
 
 /// The parameters, percent-decoded as in a form (WHATWG URL, section 5.1). It has no `Debug`, because it holds secrets.
@@ -16,8 +16,8 @@ pub struct Query {
     pub format: Option<String>,
     /// Every `to`, in order.
     pub to: Vec<String>,
-    /// The first 50 parameters without a meaning here, in order.
-    pub others: Vec<(String, String)>,
+    /// The first 50 unknown parameters, in order.
+    pub unknown: Vec<(String, String)>,
     /// The first parameter that is given twice, except `to`.
     pub repeated: Option<String>,
     /// Path elements that a program appended to a URL whose last part is the query: `token=TOKEN/slack`.
@@ -54,11 +54,11 @@ impl Query {
                 // `a&&b` has an empty parameter, which is ignored.
                 "" if value.is_empty() => true,
                 // No program sends this many, and each is compared with all others.
-                _ if known.others.len() == MOST => true,
+                _ if known.unknown.len() == MOST => true,
                 _ => {
-                    let is_new = known.others.iter().all(|(other, _)| *other != name);
+                    let is_new = known.unknown.iter().all(|(other, _)| *other != name);
                     known
-                        .others
+                        .unknown
                         .push((name.clone().into_owned(), value.into_owned()));
                     is_new
                 }
@@ -77,9 +77,9 @@ impl Query {
         self.appended.extend(elements.take(MOST).map(str::to_owned));
         for pair in query.split(['?', '&']).filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let is_new = self.others.iter().all(|(other, _)| other != name);
-            if is_new && self.others.len() < MOST {
-                self.others.push((name.to_owned(), value.to_owned()));
+            let is_new = self.unknown.iter().all(|(other, _)| other != name);
+            if is_new && self.unknown.len() < MOST {
+                self.unknown.push((name.to_owned(), value.to_owned()));
             }
         }
     }
@@ -90,9 +90,9 @@ impl Query {
             let name = pairs.split(['=', '&']).next().unwrap_or_default();
             names.iter().any(|known| known == name)
         };
-        let others = self.others.iter_mut().map(|(_, value)| value);
+        let unknown = self.unknown.iter_mut().map(|(_, value)| value);
         let mut cut = None;
-        for value in self.to.iter_mut().chain(others) {
+        for value in self.to.iter_mut().chain(unknown) {
             if let Some(at) = value.rfind('?').filter(|&at| is_known(&value[at + 1..])) {
                 cut = Some(value.split_off(at));
             }
@@ -102,21 +102,20 @@ impl Query {
         }
     }
 
-    /// `filename`: the name of a file. With `as` it has no meaning here.
+    /// `filename`: the name of a file. With `as`, this module does not use it.
     pub fn file_name(&self) -> Option<&str> {
-        let is_it = |(name, _): &&(String, String)| name == "filename";
-        let found = self.others.iter().find(is_it);
-        found.map(|(_, value)| value.as_str())
+        let mut pairs = self.unknown.iter();
+        let pair = pairs.find(|(name, _)| name == "filename");
+        pair.map(|(_, value)| value.as_str())
     }
 
-    /// The parameters that describe the message, for comparing two requests: without credentials, and without ignored
-    /// parameters.
+    /// The parameters that describe the message, to compare two requests: without credentials and ignored parameters.
     pub fn meaning(&self) -> String {
         let mut meaning = form_urlencoded::Serializer::new(String::new());
         meaning.extend_pairs(self.to.iter().map(|to| ("to", to)));
         if let Some(format) = &self.format {
             meaning.append_pair("as", format);
-            meaning.extend_pairs(&self.others);
+            meaning.extend_pairs(&self.unknown);
         } else if let Some(name) = self.file_name() {
             meaning.append_pair("filename", name);
         }
@@ -136,7 +135,7 @@ mod tests {
         assert_eq!(tokens, ["a+b", "c", ""]);
         assert_eq!(query.format.as_deref(), Some("alertmanager"));
         assert_eq!(query.to, ["a@b", "c d"]);
-        assert_eq!(query.others, [("x".to_owned(), "1".to_owned())]);
+        assert_eq!(query.unknown, [("x".to_owned(), "1".to_owned())]);
         assert_eq!(query.repeated.as_deref(), Some("token"));
         let empty = Query::parse(b"");
         assert!(empty.tokens.is_empty() && empty.format.is_none() && empty.repeated.is_none());
@@ -162,12 +161,12 @@ mod tests {
         let wait = [("wait".to_owned(), "True".to_owned())];
         let query = parse(b"as=discord&token=pmsg_a_b?wait=True");
         assert_eq!(
-            (query.tokens[0].as_str(), &query.others[..]),
+            (query.tokens[0].as_str(), &query.unknown[..]),
             ("pmsg_a_b", &wait[..])
         );
         let query = parse(b"token=pmsg_a_b&as=discord?wait=True");
         assert_eq!(
-            (query.format.as_deref(), &query.others[..]),
+            (query.format.as_deref(), &query.unknown[..]),
             (Some("discord"), &wait[..])
         );
         let query = parse(b"as=slack&token=pmsg_a_b/slack");
@@ -175,7 +174,7 @@ mod tests {
         assert_eq!(query.appended, ["slack"]);
         let query = parse(b"as=discord&to=a@b?wait=True");
         assert_eq!(
-            (query.to, &query.others[..]),
+            (query.to, &query.unknown[..]),
             (vec!["a@b".to_owned()], &wait[..])
         );
         let query = parse(b"as=discord&wait=1&token=t?wait=True&to=a@b/c?d=e");
@@ -183,7 +182,7 @@ mod tests {
             (query.to, query.repeated),
             (vec!["a@b/c?d=e".to_owned()], None)
         );
-        assert_eq!(query.others, [("wait".to_owned(), "1".to_owned())]);
+        assert_eq!(query.unknown, [("wait".to_owned(), "1".to_owned())]);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Address {
     }
 }
 
-/// The most bytes of an address: three parts of 1023 bytes, and two separators (RFC 7622, section 3.1). A URI may be
+/// The maximum number of bytes of an address: three parts of 1023 bytes, and two separators (RFC 7622, section 3.1). A URI may be
 /// longer, because it is percent-encoded.
 const LONGEST: usize = 3 * 1023 + 2;
 
@@ -172,19 +172,19 @@ fn split_scheme(written: &str) -> Option<(&str, &str)> {
 
 /// The address in an `xmpp:` URI without authority, query and fragment (RFC 5122, section 2.2).
 fn uri(rest: &str) -> Result<String, Problem> {
-    let no = |what: &str| {
+    let has_no = |what: &str| {
         Problem::meaning(format!(
             "an xmpp: URI that names a recipient has no {what}; write xmpp:user@domain"
         ))
     };
     if rest.starts_with("//") {
-        return Err(no("authority (//)"));
+        return Err(has_no("authority (//)"));
     }
     if rest.contains('?') {
-        return Err(no("query (?)"));
+        return Err(has_no("query (?)"));
     }
     if rest.contains('#') {
-        return Err(no("fragment (#)"));
+        return Err(has_no("fragment (#)"));
     }
     let parts = Parts::of(rest);
     let localpart = parts.localpart.map(|part| unescape(part, "localpart"));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn is(written: &str, address: &str) {
+    fn assert_read(written: &str, address: &str) {
         let read = Address::of_recipient(written, &Ascii);
         assert_eq!(
             read.as_ref().map(Address::as_str),
@@ -349,14 +349,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(written: &str, says: &str) {
+    fn refused(written: &str, part: &str) {
         let problem = Address::of_recipient(written, &Ascii).expect_err(written);
         assert_eq!(
             (problem.status(), problem.field.as_deref()),
             (422, Some("to")),
             "{written:?}"
         );
-        assert!(problem.detail.contains(says), "{written:?}: {problem}");
+        assert!(problem.detail.contains(part), "{written:?}: {problem}");
         assert!(
             !problem.detail.contains(char::is_control),
             "{written:?}: {problem}"
@@ -365,38 +365,38 @@ mod tests {
 
     #[test]
     fn an_address_is_read_in_its_normal_form() {
-        is("user@example.com", "user@example.com");
-        is("USER@Example.COM./Desk 1/@x", "user@example.com/Desk 1/@x");
-        is("user@elsewhere.example", "user@elsewhere.example");
+        assert_read("user@example.com", "user@example.com");
+        assert_read("USER@Example.COM./Desk 1/@x", "user@example.com/Desk 1/@x");
+        assert_read("user@elsewhere.example", "user@elsewhere.example");
     }
 
     #[test]
     fn each_part_of_an_address_may_have_1023_bytes() {
         let longest = format!("u@example.com/{}", "x".repeat(LONGEST - 14));
-        is(&longest, &longest);
+        assert_read(&longest, &longest);
         assert!(Address::of_sender(&longest, &Ascii).is_some());
         refused(&(longest.clone() + "x"), "1023 bytes");
         assert!(Address::of_sender(&(longest + "x"), &Ascii).is_none());
         let encoded = format!("xmpp:u@example.com/{}", "%41".repeat(1023));
-        is(&encoded, &format!("u@example.com/{}", "A".repeat(1023)));
+        assert_read(&encoded, &format!("u@example.com/{}", "A".repeat(1023)));
     }
 
     #[test]
     fn a_word_is_a_domain_of_this_server_or_else_a_user_of_the_host() {
-        is("user", "user@example.com");
-        is("Echo.example.com", "echo.example.com");
-        is("echo.example.com/a/b", "echo.example.com/a/b");
-        is("elsewhere.example", "elsewhere.example@example.com");
+        assert_read("user", "user@example.com");
+        assert_read("Echo.example.com", "echo.example.com");
+        assert_read("echo.example.com/a/b", "echo.example.com/a/b");
+        assert_read("elsewhere.example", "elsewhere.example@example.com");
         refused("user/desk", "no domain");
         refused("elsewhere.example/desk", "no domain");
     }
 
     #[test]
     fn a_uri_means_exactly_its_address() {
-        is("xmpp:user@example.com", "user@example.com");
-        is("XMPP:elsewhere.example", "elsewhere.example");
-        is("xmpp:user", "user");
-        is(
+        assert_read("xmpp:user@example.com", "user@example.com");
+        assert_read("XMPP:elsewhere.example", "elsewhere.example");
+        assert_read("xmpp:user", "user");
+        assert_read(
             "xmpp:us%65r@example.com/a%20b%2Fc",
             "user@example.com/a b/c",
         );

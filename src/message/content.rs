@@ -9,7 +9,7 @@ use super::text::{AttributeText, Text};
 use super::xhtml;
 use crate::http::problem::{Problem, ProblemKind, names};
 
-/// The bytes that a message keeps free for the link to its file, and for a body that repeats the link.
+/// The bytes that a message reserves for the link to its file, and for a body that repeats the link.
 const LONGEST_LINK: usize = 4096;
 
 /// The values of a message, without its addresses. Every value is valid.
@@ -56,10 +56,10 @@ impl Content {
         }
         values[Field::Id].get_or_insert_with(|| Value::AttributeText(AttributeText::random()));
         // A batch holds thousands of these, so the list has no spare room.
-        let mut kept = Vec::with_capacity(values.iter().count());
-        kept.extend(values.into_pairs().map(|(row, value)| (row.field, value)));
+        let mut list = Vec::with_capacity(values.iter().count());
+        list.extend(values.into_pairs().map(|(row, value)| (row.field, value)));
         let mut content = Content {
-            values: kept,
+            values: list,
             receipt,
             len: 0,
         };
@@ -164,11 +164,11 @@ fn body_of(html: &Value) -> Option<Text> {
 
 /// `read_as` and the names of the unknown fields help the client to correct the request.
 fn nothing_to_send(read_as: &str, unknown: &[String]) -> Problem {
-    let others = FIELDS
+    let fields = FIELDS
         .iter()
         .filter(|row| row.suffices && row.field != Field::Body);
-    let mut others: Vec<&str> = others.map(|row| row.name).collect();
-    let last = others.pop().unwrap_or_default();
+    let mut list: Vec<&str> = fields.map(|row| row.name).collect();
+    let last = list.pop().unwrap_or_default();
     let read = match names(unknown) {
         Some(names) => format!(
             "; the body was read as {read_as} with the fields {names}, which are unknown here: the text goes into \"body\", a plain text is sent with Content-Type: text/plain, JSON with Content-Type: application/json"
@@ -177,7 +177,7 @@ fn nothing_to_send(read_as: &str, unknown: &[String]) -> Problem {
     };
     Problem::meaning(format!(
         "there is nothing to send; a body, {} or {last} that is not empty is needed{read}",
-        others.join(", ")
+        list.join(", ")
     ))
     .field("body")
 }

@@ -7,7 +7,7 @@ use super::field::{Field, FieldType, Values};
 use super::limits::Limits;
 use crate::http::problem::Problem;
 
-/// The most names of unknown fields, and characters of each, that are kept: one more than an answer shows.
+/// The maximum number of names of unknown fields that are kept, and of characters of each: one more than an answer shows.
 const MOST_UNKNOWN: usize = 11;
 const LONGEST_UNKNOWN: usize = 61;
 
@@ -105,7 +105,7 @@ pub struct Recipients {
     too_many: bool,
 }
 
-/// So few spellings are searched one by one.
+/// Up to this number, spellings are compared one by one.
 const FEW: usize = 8;
 
 impl Recipients {
@@ -152,7 +152,7 @@ impl Recipients {
 
 #[cfg(test)]
 impl Draft {
-    /// The same without notes that only serve an answer.
+    /// The same, without the notes that only an answer needs.
     pub fn known(self) -> Draft {
         Draft {
             read_as: "",

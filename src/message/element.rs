@@ -111,15 +111,18 @@ impl<'a> Element<'a> {
 pub fn escaped_len(text: &str) -> usize {
     // Escaping adds at most 5 bytes to each byte. The sum for a block of 51 bytes fits in a `u8`, so that the compiler
     // can add many at once.
-    let added = |block: &[u8]| {
-        block.iter().fold(0_u8, |added, &b| {
+    let bytes_added = |block: &[u8]| {
+        block.iter().fold(0_u8, |bytes_added, &b| {
             let quote = u8::from((b == b'\'') | (b == b'"')) * 5;
             let bracket = u8::from((b == b'<') | (b == b'>')) * 3;
-            added + quote + bracket + u8::from(b == b'&') * 4
+            bytes_added + quote + bracket + u8::from(b == b'&') * 4
         })
     };
     let blocks = text.as_bytes().chunks(48);
-    text.len() + blocks.map(|block| usize::from(added(block))).sum::<usize>()
+    text.len()
+        + blocks
+            .map(|block| usize::from(bytes_added(block)))
+            .sum::<usize>()
 }
 
 /// The element as XML.

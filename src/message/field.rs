@@ -151,7 +151,7 @@ fields! {
 
 const COUNT: usize = FIELDS.len();
 
-/// The most bytes of an `id`, `replace` or `thread`. Servers and clients keep these longer than the message.
+/// The maximum number of bytes of an `id`, `replace` or `thread`. Servers and clients keep these longer than the message.
 pub const LONGEST_ID: usize = 1024;
 
 /// The declaration of a field.
@@ -161,12 +161,12 @@ pub struct Row {
     pub name: &'static str,
     /// The values that the field takes.
     pub field_type: FieldType,
-    /// Whether a message with only this field is worth sending.
+    /// Whether a message with only this field is sent.
     pub suffices: bool,
     /// If a request has several files, each becomes a message. Whether all these messages have this field, or only the
     /// first.
     pub goes_with_all_files: bool,
-    /// For values that a template made.
+    /// What to do with a value of a template that is too long.
     pub if_too_long: TooLong,
     /// Adds a value to the `<message/>`.
     pub write: for<'a> fn(Element<'a>, &'a Value) -> Element<'a>,
@@ -174,23 +174,22 @@ pub struct Row {
     pub description: &'static str,
 }
 
-/// What happens to a value that is too long, if a template made it: the program that posts to a webhook cannot correct
-/// it.
+/// What happens to a value of a template that is too long: the program that posts to a webhook cannot correct it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooLong {
     /// The message is refused, as if a client had written it.
     Refuse,
-    /// Its hash takes its place: another text has another hash.
+    /// It is replaced by its hash, so that different texts stay different.
     Hash,
     /// It is cut to an eighth of the longest message.
     Cut,
-    /// It is cut to what the other fields leave of the longest message.
+    /// It is cut to the space that the other fields leave in the longest message.
     CutToRest,
-    /// It is left out if it does not fit beside the body, which says the same.
+    /// It is left out if there is no space for it beside the body, which has the same content.
     LeaveOut,
 }
 
-/// For the recipient and the type: they depend on the recipient, so that `Content::element` writes them.
+/// For the fields `to` and `type`: `Content::element` writes them, because they depend on the recipient.
 fn write_nothing<'a>(message: Element<'a>, _: &'a Value) -> Element<'a> {
     message
 }

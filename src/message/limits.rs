@@ -19,17 +19,17 @@ pub struct Limits {
 /// Spellings are counted before addresses are known.
 const SPELLINGS: usize = 4;
 
-/// The most XHTML elements of all messages of a request: enough for a formatted line in each message of the largest
+/// The maximum number of XHTML elements of all messages of a request: enough for a formatted line in each message of the largest
 /// batch.
 pub const ELEMENTS: usize = 100_000;
 
 impl Limits {
-    /// The most spellings of recipients in one message.
+    /// The maximum number of spellings of recipients in one message.
     pub fn spellings(&self) -> usize {
         self.recipients.saturating_mul(SPELLINGS)
     }
 
-    /// The most spellings of recipients in all messages of a batch.
+    /// The maximum number of spellings of recipients in all messages of a batch.
     pub fn batch_spellings(&self) -> usize {
         self.batch.saturating_mul(SPELLINGS)
     }

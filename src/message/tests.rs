@@ -29,7 +29,7 @@ fn content(fields: &[(&str, &str)]) -> Result<Content, Problem> {
 }
 
 #[track_caller]
-fn refused(fields: &[(&str, &str)], field: &str) {
+fn assert_refused(fields: &[(&str, &str)], field: &str) {
     let problem = content(fields).expect_err(field);
     assert_eq!(
         (problem.status(), problem.field.as_deref()),
@@ -39,7 +39,7 @@ fn refused(fields: &[(&str, &str)], field: &str) {
 }
 
 /// The stanza to an address, as XML.
-fn sent(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
+fn stanza_to(to: &str, fields: &[(&str, &str)]) -> Result<String, Problem> {
     let (content, to) = (content(fields)?, Recipient::of(to, &Rooms)?);
     let message = Message::new("me@example.com", &to, &content, &LIMITS)?;
     Ok(message.element().to_string())
@@ -132,9 +132,9 @@ fn the_wrong_field_is_named() {
         ("state", "x"),
         ("replace", "\t"),
     ] {
-        refused(&[("body", "x"), (field, value)], field);
+        assert_refused(&[("body", "x"), (field, value)], field);
     }
-    refused(&[("body", "\u{FFFF}")], "body");
+    assert_refused(&[("body", "\u{FFFF}")], "body");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn every_field_has_its_place_in_the_stanza() {
         ("replace", "r"),
     ];
     assert_eq!(
-        sent("you@example.com", &fields).as_deref(),
+        stanza_to("you@example.com", &fields).as_deref(),
         Ok(
             "<message from='me@example.com' to='you@example.com' type='headline' id='i&apos;' xml:lang='de'>\
             <subject>s</subject><body>b&lt;</body><thread>t</thread>\
@@ -165,13 +165,13 @@ fn every_field_has_its_place_in_the_stanza() {
 
 #[test]
 fn the_text_of_html_becomes_the_body_if_there_is_none() {
-    let xml = sent("you@example.com", &[("html", "<p>a <b>c</b></p>")]);
+    let xml = stanza_to("you@example.com", &[("html", "<p>a <b>c</b></p>")]);
     assert!(
         xml.as_ref()
             .is_ok_and(|xml| xml.contains("<body>a c</body>")),
         "{xml:?}"
     );
-    let xml = sent("you@example.com", &[("html", "<p>a</p>"), ("body", "b")]);
+    let xml = stanza_to("you@example.com", &[("html", "<p>a</p>"), ("body", "b")]);
     assert!(
         xml.as_ref()
             .is_ok_and(|xml| xml.contains("<body>b</body>") && !xml.contains("<body>a")),
@@ -182,7 +182,7 @@ fn the_text_of_html_becomes_the_body_if_there_is_none() {
 #[test]
 fn a_message_to_a_room_is_groupchat_unless_it_has_a_type() {
     let kind = |to, fields: &[_]| {
-        let xml = sent(to, &[&[("body", "x")][..], fields].concat())
+        let xml = stanza_to(to, &[&[("body", "x")][..], fields].concat())
             .map_err(|problem| problem.status())?;
         Ok(xml
             .split("type='")
@@ -219,7 +219,7 @@ fn the_limit_is_of_bytes_as_serialised() {
         let size = |body: &str| {
             let mut fields = vec![("id", "i"), ("body", body)];
             fields.extend(kind.map(|kind| ("type", kind)));
-            sent("you@example.com", &fields)
+            stanza_to("you@example.com", &fields)
                 .map(|xml| xml.len())
                 .map_err(|problem| problem.status())
         };
@@ -244,10 +244,10 @@ fn each_recipient_is_kept_once_in_the_order_given() {
             ..LIMITS
         };
         let mut recipients = Recipients::default();
-        let added = written
+        let result = written
             .iter()
             .try_for_each(|written| recipients.add(written, &Rooms, &limits));
-        added
+        result
             .and_then(|()| recipients.all())
             .map(|addresses| {
                 addresses
@@ -258,8 +258,8 @@ fn each_recipient_is_kept_once_in_the_order_given() {
             .map_err(|problem| (problem.status(), problem.field))
     };
     let wrong = Err((422, Some("to".into())));
-    let both = vec!["b@c".to_owned(), "a@example.com".to_owned()];
-    assert_eq!(named(&["B@c", "a", "b@C", "A@example.com"]), Ok(both));
+    let recipients = vec!["b@c".to_owned(), "a@example.com".to_owned()];
+    assert_eq!(named(&["B@c", "a", "b@C", "A@example.com"]), Ok(recipients));
     assert_eq!(named(&["a", "b", "c"]), wrong);
     assert_eq!(named(&["a", ""]), wrong);
     assert_eq!(named(&[]), wrong);

@@ -45,7 +45,7 @@ impl Fragment {
         &self.nodes
     }
 
-    /// Whether it shows nothing: no picture, and only white space as text.
+    /// Whether nothing in it is visible: it has no picture, and only white space as text.
     pub fn is_empty(&self) -> bool {
         fn blank(node: &Node) -> bool {
             match node {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::body::Extras;
 use super::file::File;
-use super::reader::{Payload, Unaddressed};
+use super::reader::{Payload, UnaddressedMessage};
 use crate::http::answer::Answer;
 use crate::http::memory::{ANSWERS, Share};
 use crate::http::problem::{Problem, ProblemKind};
@@ -15,7 +15,7 @@ use crate::message::kind::Kind;
 use crate::message::limits::Limits;
 use crate::message::{Message, Recipient, Recipients};
 
-/// The most bytes of ids and addresses in the answer to a request.
+/// The maximum number of bytes of ids and addresses in the answer to a request.
 const LONGEST_ANSWER: usize = 16 << 20;
 
 /// The bytes of an answer for each message, without its id and addresses.
@@ -23,7 +23,7 @@ const OUTCOME: usize = 64;
 /// The memory of an answer with at most so many bytes is not counted.
 const SHORT_ANSWER: usize = 32 << 10;
 
-/// The most bytes of stanzas from one request: the server keeps each stanza until it is written to the recipient's
+/// The maximum number of bytes of stanzas from one request: the server keeps each stanza until it is written to the recipient's
 /// connection or to its storage. This is enough for three of the largest messages with the most recipients, and for
 /// every body with one recipient.
 const MOST_SENT: usize = 64 << 20;
@@ -35,22 +35,22 @@ fn answer_too_large() -> Problem {
     Problem::too_large(detail)
 }
 
-fn too_much_to_send(most: usize) -> Problem {
+fn too_much_to_send(limit: usize) -> Problem {
     Problem::too_large(format!(
-        "the messages, one for each recipient, have more than {most} bytes together; send them in several requests"
+        "the messages, one for each recipient, have more than {limit} bytes together; send them in several requests"
     ))
 }
 
 /// A list of recipients, as written and resolved. Messages with the same list share both.
 struct List {
-    written: Arc<[String]>,
+    spellings: Arc<[String]>,
     recipients: Arc<[Recipient]>,
 }
 
 /// A list of recipients that is being resolved.
-struct Resolving {
-    written: Arc<[String]>,
-    /// The index of the next recipient in `written`.
+struct Resolution {
+    spellings: Arc<[String]>,
+    /// The index of the next recipient in `spellings`.
     next: usize,
     recipients: Recipients,
     /// The index of the list in [`Batch::lists`].
@@ -68,10 +68,10 @@ pub struct Batch {
     limits: Limits,
     /// Absent if the sender may send to everybody.
     allowed: Option<Rc<Allowed>>,
-    messages: Vec<Unaddressed>,
+    messages: Vec<UnaddressedMessage>,
     /// The recipients of each message that is resolved.
     recipients: Vec<Arc<[Recipient]>>,
-    resolving: Option<Resolving>,
+    resolving: Option<Resolution>,
     /// The list of the URL, and the list of the last message with its own list.
     lists: [Option<List>; 2],
     /// The content of the body besides its messages.
@@ -175,29 +175,29 @@ impl Batch {
                 let Some(message) = self.messages.get_mut(self.recipients.len()) else {
                     return Ok(());
                 };
-                let own = message.to.take();
-                let list = usize::from(own.is_some());
-                let written =
-                    own.unwrap_or_else(|| self.in_url.as_ref().map(Arc::clone).unwrap_or_default());
+                let own_list = message.to.take();
+                let list = usize::from(own_list.is_some());
+                let spellings = own_list
+                    .unwrap_or_else(|| self.in_url.as_ref().map(Arc::clone).unwrap_or_default());
                 if let Some(known) = &self.lists[list] {
-                    if Arc::ptr_eq(&known.written, &written) {
+                    if Arc::ptr_eq(&known.spellings, &spellings) {
                         return self.address(Arc::clone(&known.recipients));
                     }
                 }
-                Resolving {
-                    written,
+                Resolution {
+                    spellings,
                     next: 0,
                     recipients: Recipients::default(),
                     list,
                 }
             }
         };
-        if let Some(written) = resolving.written.get(resolving.next) {
+        if let Some(spellings) = resolving.spellings.get(resolving.next) {
             let recipients = &mut resolving.recipients;
-            recipients.add(written, server, &self.limits)?;
+            recipients.add(spellings, server, &self.limits)?;
             resolving.next += 1;
         }
-        if resolving.next < resolving.written.len() {
+        if resolving.next < resolving.spellings.len() {
             self.resolving = Some(resolving);
             return Ok(());
         }
@@ -208,7 +208,7 @@ impl Batch {
             }
         }
         self.lists[resolving.list] = Some(List {
-            written: resolving.written,
+            spellings: resolving.spellings,
             recipients: Arc::clone(&recipients),
         });
         self.address(recipients)
@@ -217,11 +217,11 @@ impl Batch {
     /// Gives the next message its recipients.
     fn address(&mut self, recipients: Arc<[Recipient]>) -> Result<(), Problem> {
         let content = &self.messages[self.recipients.len()].content;
-        let others = self.from.len() + content.id().len();
+        let other_bytes = self.from.len() + content.id().len();
         for to in recipients.iter() {
             let message = Message::new(&self.from, to, content, &self.limits)?;
             self.to_rooms |= message.kind() == Kind::Groupchat;
-            self.answer_len += to.address().as_str().len() + others;
+            self.answer_len += to.address().as_str().len() + other_bytes;
             self.sent_len += message.serialised_len();
         }
         self.total += recipients.len();
@@ -272,7 +272,7 @@ impl Batch {
                 Some(to) => {
                     self.next.1 += 1;
                     let content = &self.messages[index].content;
-                    return Some(Message::checked_before(&self.from, to, content));
+                    return Some(Message::of_checked(&self.from, to, content));
                 }
                 None => self.next = (index + 1, 0),
             }

@@ -1,4 +1,4 @@
-//! A posted request → its composition: a small body is read at once, another one on a thread.
+//! A posted request → its composition. A small body is read at once, a large one on a thread.
 
 use std::cell::RefCell;
 use std::os::fd::RawFd;
@@ -22,11 +22,11 @@ use crate::worker::disposal::Disposal;
 use crate::worker::turns::Turns;
 use crate::worker::{Ticket, Worker};
 
-/// How many large bodies may wait to be read.
+/// The maximum number of large bodies that wait to be read.
 const MOST_READINGS: usize = 64;
 
 /// A request whose sender is known.
-pub struct Posted<'a> {
+pub struct PostedRequest<'a> {
     /// The sender's address.
     pub sender: &'a str,
     /// The path as it was in the request line.
@@ -35,7 +35,7 @@ pub struct Posted<'a> {
     pub content_type: Option<&'a [u8]>,
     pub content_encoding: Option<&'a [u8]>,
     pub content_disposition: Option<&'a [u8]>,
-    /// The headers that a template sees; none if the query names no format.
+    /// The headers for a template; empty if the query names no format.
     pub headers: Headers,
     pub body: &'a [u8],
     /// Whether the messages ask for receipts.
@@ -59,7 +59,7 @@ pub struct Composer {
 
 impl Composer {
     /// # Errors
-    /// If the system has no more file descriptors.
+    /// If the system has no free file descriptors.
     pub fn new(
         limits: Limits,
         base: String,
@@ -83,10 +83,10 @@ impl Composer {
     /// Reads a request, or begins to read it. The recipient of a single message is resolved at once.
     ///
     /// # Errors
-    /// What is wrong with the headers or the body; 503 if too many large bodies wait.
+    /// The problem of the headers or of the body; 503 if too many large bodies wait.
     pub fn compose(
         &self,
-        mut posted: Posted,
+        mut posted: PostedRequest,
         server: &impl Server,
     ) -> Result<Composition, Problem> {
         let in_url = self.recipients_in_url(&mut posted);
@@ -108,8 +108,9 @@ impl Composer {
         Ok(Composition::new(batch))
     }
 
-    /// The recipients that the path and the query name. What a program appended to the URL is cut off, and may name the format.
-    fn recipients_in_url(&self, posted: &mut Posted) -> Result<Vec<String>, Problem> {
+    /// The recipients that the path and the query name. A text that a program appended to the URL is cut off, and may name the
+    /// format.
+    fn recipients_in_url(&self, posted: &mut PostedRequest) -> Result<Vec<String>, Problem> {
         let query = &mut posted.query;
         let mut in_path = path::recipient(posted.path, &self.base);
         if let Some(mut name) = query.format.take() {
@@ -126,13 +127,13 @@ impl Composer {
             query.format = Some(name);
         }
         let in_query = std::mem::take(&mut query.to);
-        // Without a format, the query does not add recipients to those of the path.
+        // Without a format, the query cannot add recipients to the path's recipients.
         let counts = query.format.is_some() || in_path == Ok(None);
         let in_query = in_query.into_iter().filter(|_| counts);
         Ok(in_path?.into_iter().chain(in_query).collect())
     }
 
-    fn reader(&self, posted: &mut Posted) -> Result<Reader, Problem> {
+    fn reader(&self, posted: &mut PostedRequest) -> Result<Reader, Problem> {
         let mut query = std::mem::take(&mut posted.query);
         let uploads = match posted.takes_files {
             None => Uploads::Unknown,
@@ -155,7 +156,7 @@ impl Composer {
         )
     }
 
-    fn read_on_thread(&self, reader: Reader, posted: &Posted) -> Result<Reading, Problem> {
+    fn read_on_thread(&self, reader: Reader, posted: &PostedRequest) -> Result<Reading, Problem> {
         let account = posted.sender.split('/').next().unwrap_or_default();
         let len = posted.body.len();
         let share = Arc::new(Share::of(&MEMORY, account, len, self.limits.body));
@@ -183,12 +184,12 @@ impl Composer {
         })
     }
 
-    /// How many bodies are read, or wait for it.
+    /// The number of bodies that are read, or wait for it.
     pub fn readings(&self) -> usize {
         self.worker.borrow().unfinished()
     }
 
-    /// How many values wait to be freed.
+    /// The number of values that wait to be freed.
     pub fn disposals(&self) -> usize {
         self.disposal.unfinished()
     }

@@ -12,7 +12,7 @@ use crate::message::address::Server;
 use crate::worker::Ticket;
 use crate::worker::disposal::Disposal;
 
-/// How long a slice of a batch may hold the event loop.
+/// The maximum time of a slice, during which the event loop waits.
 const SLICE: Duration = Duration::from_micros(200);
 
 /// A body that a thread reads.
@@ -20,7 +20,7 @@ pub struct Reading {
     /// It ends when the body was read.
     pub ticket: Ticket,
     pub payload: Arc<OnceLock<Result<Payload, Problem>>>,
-    /// What the request takes of the memory for large bodies.
+    /// The request's share of the memory for large bodies.
     pub share: Arc<Share>,
     pub disposal: Rc<Disposal>,
 }
@@ -31,17 +31,17 @@ pub struct Composition {
     /// The memory of a long answer, once all recipients are resolved.
     pub answer_memory: Option<Share>,
     reading: Option<Reading>,
-    /// What a large body takes of the memory, and where it is freed.
+    /// The memory of a large body, and the thread that frees it.
     held: Option<(Arc<Share>, Rc<Disposal>)>,
 }
 
 impl Composition {
-    /// Of a body that was read.
+    /// The composition of a body that was read.
     pub fn new(batch: Batch) -> Composition {
         Composition::with(batch, None)
     }
 
-    /// Of a body that a thread reads.
+    /// The composition of a body that a thread reads.
     pub fn of_reading(batch: Batch, reading: Reading) -> Composition {
         Composition::with(batch, Some(reading))
     }
@@ -55,7 +55,7 @@ impl Composition {
         }
     }
 
-    /// What has to end before the recipients can be resolved, if a thread reads the body.
+    /// The ticket that must end before the recipients can be resolved, if a thread reads the body.
     pub fn ticket(&self) -> Option<Ticket> {
         self.reading.as_ref().map(|reading| reading.ticket)
     }
@@ -90,7 +90,7 @@ impl Composition {
         Ok(is_done)
     }
 
-    /// Frees all messages: those of a large body on a thread. How another program expects to be answered stays known.
+    /// Frees all messages; for a large body, a thread does it. The answer that another program expects is kept.
     pub fn release(&mut self) {
         self.answer_memory = None;
         if let Some(reading) = self.reading.take() {

@@ -32,7 +32,7 @@ pub enum Content {
 const LONGEST_NAME: usize = 200;
 
 impl File {
-    /// `name` and `media_type` as the client gives them, if it does.
+    /// `name` and `media_type` are the client's, if it sent them.
     pub fn new(name: Option<&str>, media_type: Option<&[u8]>, content: Content) -> File {
         let media_type = media_type.filter(|name| is_media_type(name));
         let media_type = media_type.unwrap_or(b"application/octet-stream");
@@ -94,14 +94,14 @@ pub fn name_in(disposition: &[u8]) -> Option<String> {
         if key.eq_ignore_ascii_case(b"filename") {
             plain = plain.or(Some(String::from_utf8_lossy(&value).into_owned()));
         } else if key.eq_ignore_ascii_case(b"filename*") {
-            extended = extended.or_else(|| decoded(&value));
+            extended = extended.or_else(|| decode_extended(&value));
         }
     }
     extended.or(plain)
 }
 
-/// RFC 8187, section 3.2.1: `UTF-8'language'percent-encoded`. ISO-8859-1 is understood too (RFC 5987).
-fn decoded(value: &[u8]) -> Option<String> {
+/// Decodes an extended value (RFC 8187, section 3.2.1): `UTF-8'language'percent-encoded`. ISO-8859-1 is understood too (RFC 5987).
+fn decode_extended(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |&byte| byte == b'\'');
     let (charset, _, encoded) = (parts.next()?, parts.next()?, parts.next()?);
     let bytes = percent::decode(encoded).ok()?;

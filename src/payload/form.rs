@@ -201,8 +201,8 @@ fn is_text_first(charset: &'static Encoding, body: &[u8]) -> bool {
 /// A form in UTF-16 always has NUL bytes. If an ASCII form is labelled UTF-16, only its escapes are in UTF-16.
 fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Problem> {
     let ascii = is_utf16(charset) && body.is_ascii() && memchr(0, body).is_none();
-    let whole = if ascii { UTF_8 } else { charset };
-    let text = decode(whole, body)?;
+    let body_charset = if ascii { UTF_8 } else { charset };
+    let text = decode(body_charset, body)?;
     let (charset, mark) = match Encoding::for_bom(body) {
         Some((marked, length)) if is_utf16(charset) && is_utf16(marked) => (marked, length),
         _ => (charset, 0),
@@ -241,13 +241,13 @@ fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Proble
 /// The place in the bytes of the character at this index of the text.
 fn place_of_text(charset: &'static Encoding, bytes: &[u8], index: usize) -> usize {
     let mut decoder = charset.new_decoder_without_bom_handling();
-    let mut written = 0;
+    let mut count = 0;
     for (at, byte) in bytes.chunks(1).enumerate() {
-        if written >= index {
+        if count >= index {
             return at;
         }
         let (_, _, length, _) = decoder.decode_to_utf8(byte, &mut [0; 32], false);
-        written += length;
+        count += length;
     }
     bytes.len()
 }
@@ -282,13 +282,13 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(charset: &'static Encoding, form: &[u8], offset: usize) {
+    fn assert_refused(charset: &'static Encoding, form: &[u8], offset: usize) {
         let shown = form.escape_ascii();
         match read(charset, form) {
             Ok(draft) => panic!("{shown} is taken as {draft:?}"),
             Err(problem) => {
-                let told = (problem.status(), problem.place);
-                assert_eq!(told, (400, Some(Place::Offset(offset))), "{shown}");
+                let facts = (problem.status(), problem.place);
+                assert_eq!(facts, (400, Some(Place::Offset(offset))), "{shown}");
                 assert!(problem.detail.contains(&offset.to_string()), "{problem}");
             }
         }
@@ -368,10 +368,10 @@ mod tests {
             .encode_utf16()
             .flat_map(u16::to_be_bytes)
             .collect();
-        refused(UTF_16LE, &swapped, 12);
+        assert_refused(UTF_16LE, &swapped, 12);
         body(UTF_16LE, b"body=%FC%00%AC%20%3E%D8%80%DD", "ü€🦀");
         body(UTF_16BE, b"body=x+%00%FC", "x ü");
-        refused(UTF_16LE, &utf16("body=%66%00%00%D8"), 22);
+        assert_refused(UTF_16LE, &utf16("body=%66%00%00%D8"), 22);
     }
 
     #[test]
@@ -389,24 +389,24 @@ mod tests {
             .collect();
         body(UTF_16LE, &utf16, "%zzf");
         body(ISO_2022_JP, b"body=\x1b$BF|K\\\x1b(B%", "日本%");
-        refused(UTF_8, b"body=%%FF", 6);
+        assert_refused(UTF_8, b"body=%%FF", 6);
     }
 
     #[test]
     fn bytes_that_do_not_decode_are_refused_at_their_place() {
-        refused(UTF_8, b"body=%41\xFF", 8);
-        refused(UTF_8, b"body=%41%FFx", 8);
-        refused(UTF_8, b"x=%C3&y=%BC", 2);
-        refused(UTF_8, b"\xEF\xBB\xBFx=\xC3\xBC+%ED%A0%80", 8);
-        refused(SHIFT_JIS, b"body=ok%93", 7);
-        refused(ISO_2022_JP, b"body=ab%1B%24Z", 7);
+        assert_refused(UTF_8, b"body=%41\xFF", 8);
+        assert_refused(UTF_8, b"body=%41%FFx", 8);
+        assert_refused(UTF_8, b"x=%C3&y=%BC", 2);
+        assert_refused(UTF_8, b"\xEF\xBB\xBFx=\xC3\xBC+%ED%A0%80", 8);
+        assert_refused(SHIFT_JIS, b"body=ok%93", 7);
+        assert_refused(ISO_2022_JP, b"body=ab%1B%24Z", 7);
     }
 
     #[test]
     fn only_to_may_be_repeated() {
         let fault = |form| read(UTF_8, form).unwrap().fault;
-        let twice = fault(b"body=1&to=a&to=b&body=2").map(|p| (p.status(), p.field));
-        assert_eq!(twice, Some((422, Some("body".into()))));
+        let facts = fault(b"body=1&to=a&to=b&body=2").map(|p| (p.status(), p.field));
+        assert_eq!(facts, Some((422, Some("body".into()))));
         assert_eq!(fault(b"x=1&x=2"), None);
     }
 

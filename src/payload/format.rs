@@ -52,7 +52,7 @@ pub struct Format {
     /// # Errors
     /// 413, 400, 415 and 422: see the module of each format.
     pub read: fn(&Body, &Limits, &mut Sink) -> Result<Extras, Problem>,
-    /// The size in kilobytes up to which this body is read within a millisecond: the event loop can wait so long.
+    /// The size in kilobytes up to which this body is read within a millisecond, the longest time that the event loop can wait.
     quick: fn(&[u8]) -> usize,
     /// Whether a body may hold files besides the message.
     pub holds_files: bool,

@@ -64,7 +64,7 @@ struct Reading<'a> {
     memory: &'a Share,
     /// Takes the messages of an array. It is absent for NDJSON, where a line is one message.
     take: RefCell<Option<&'a mut Sink<'a>>>,
-    /// The number of messages that `take` has got. If the text is read again, they are skipped.
+    /// The number of messages that `take` has received. If the text is read again, they are skipped.
     handed_on: Cell<usize>,
     /// The problem that has stopped the reading.
     fault: RefCell<Option<Problem>>,
@@ -117,11 +117,11 @@ fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> 
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let stopped = || match expected {
+    let stop_error = || match expected {
         Expected::Messages(reading) | Expected::Message(reading) => reading.fault.take(),
         _ => None,
     };
-    if let Some(problem) = stopped() {
+    if let Some(problem) = stop_error() {
         return Err(problem);
     }
     // serde_json does not read numbers beyond a double. They are valid JSON, and no field takes their value.
@@ -129,7 +129,7 @@ fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> 
         if let Ok(value) = parse_once(&without_numbers(text), expected) {
             return Ok(value);
         }
-        if let Some(problem) = stopped() {
+        if let Some(problem) = stop_error() {
             return Err(problem);
         }
     }
@@ -138,9 +138,9 @@ fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> 
 
 /// 400: the text is not JSON. `line` is the number of its first line.
 pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
-    let what = error.to_string();
-    let what = what.split(" at line ").next().unwrap_or_default();
-    malformed(text, line, place_of(text, error), what)
+    let detail = error.to_string();
+    let detail = detail.split(" at line ").next().unwrap_or_default();
+    malformed(text, line, place_of(text, error), detail)
 }
 
 fn parse_once(text: &str, expected: Expected) -> serde_json::Result<Value> {
@@ -159,10 +159,11 @@ fn without_numbers(text: &str) -> String {
                 escaped = !escaped && c == '\\';
                 return c;
             }
-            let begun = in_number;
-            in_number = c.is_ascii_digit() || begun && matches!(c, '.' | 'e' | 'E' | '+' | '-');
+            let was_in_number = in_number;
+            in_number =
+                c.is_ascii_digit() || was_in_number && matches!(c, '.' | 'e' | 'E' | '+' | '-');
             in_string = c == '"';
-            match (in_number, begun) {
+            match (in_number, was_in_number) {
                 (true, false) => '0',
                 (true, true) => ' ',
                 (false, _) => c,
@@ -186,13 +187,13 @@ fn place_of(text: &str, error: &serde_json::Error) -> usize {
     offset
 }
 
-fn malformed(text: &str, first_line: usize, offset: usize, what: &str) -> Problem {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = first_line + before.matches('\n').count();
-    let behind_line_end = before.rfind('\n').map_or(0, |at| at + 1);
-    let column = before[behind_line_end..].chars().count() + 1;
+fn malformed(text: &str, first_line: usize, offset: usize, detail: &str) -> Problem {
+    let prefix = text.get(..offset).unwrap_or(text);
+    let line = first_line + prefix.matches('\n').count();
+    let behind_line_end = prefix.rfind('\n').map_or(0, |at| at + 1);
+    let column = prefix[behind_line_end..].chars().count() + 1;
     Problem::syntax(format!(
-        "malformed JSON at line {line}, column {column}: {what}"
+        "malformed JSON at line {line}, column {column}: {detail}"
     ))
     .line(line, column)
 }
@@ -215,7 +216,7 @@ enum Value {
     /// An array with another value than strings, and the type of that value.
     Mixed(&'static str),
     Message(Box<Draft>),
-    /// An array of messages that `take` has got, and their number.
+    /// An array of messages that `take` has received, and their number.
     Messages(usize),
     /// A value of another type than expected: its type.
     Other(&'static str),
@@ -381,7 +382,7 @@ fn message<'a, 'de, A: MapAccess<'de>>(
 /// Stores a value in its field, or notes that it has the wrong type.
 fn store(draft: &mut Draft, field: Field, value: Value, limits: &Limits) {
     let name = field.row().name;
-    let (what, needed) = match (field, value) {
+    let (detail, needed) = match (field, value) {
         (_, Value::Null) => return,
         (_, Value::String(text)) => return draft.add(field, text, limits),
         (_, Value::Recipients(recipients)) => return draft.to = Some(recipients),
@@ -394,7 +395,7 @@ fn store(draft: &mut Draft, field: Field, value: Value, limits: &Limits) {
         ),
         (_, other) => (format!("is {}", other.kind()), "a string"),
     };
-    draft.note(Problem::meaning(format!("`{name}` {what}; {needed} is needed")).field(name));
+    draft.note(Problem::meaning(format!("`{name}` {detail}; {needed} is needed")).field(name));
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
     })
 }
 
-/// The most files of a form.
+/// The maximum number of files of a form.
 const MOST_FILES: usize = 100;
 /// The name of a part with a file to upload.
 const FILE: &str = "file";
@@ -201,7 +201,7 @@ fn rest_of_line(body: &[u8], at: usize) -> Option<(usize, bool)> {
         .take_while(|&&byte| matches!(byte, b' ' | b'\t'));
     let rest = rest.get(padding.count()..)?;
     let end = match rest {
-        [b'\r', b'\n', behind @ ..] => behind,
+        [b'\r', b'\n', tail @ ..] => tail,
         [] | [b'\n', ..] if closes => rest,
         _ => return None,
     };
@@ -217,14 +217,14 @@ struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     fn split(self, index: usize) -> Option<(Piece<'a>, Piece<'a>)> {
-        let (before, behind) = self.bytes.split_at_checked(index)?;
+        let (head, tail) = self.bytes.split_at_checked(index)?;
         let at = self.at + index;
         Some((
             Piece {
-                bytes: before,
+                bytes: head,
                 ..self
             },
-            Piece { at, bytes: behind },
+            Piece { at, bytes: tail },
         ))
     }
 
@@ -277,13 +277,13 @@ impl<'a> Part<'a> {
         };
         // A part may end after its headers.
         while !part.content.bytes.is_empty() {
-            let (line, behind) = part.content.split_header().ok_or_else(|| {
+            let (line, tail) = part.content.split_header().ok_or_else(|| {
                 broken(
                     part.content.at,
                     "no empty line separates the headers of a part from its content",
                 )
             })?;
-            part.content = behind;
+            part.content = tail;
             if line.bytes == b"\r\n" {
                 break;
             }

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn meaningless(text: &str, field: Option<&str>, says: &str) {
+    fn assert_meaningless(text: &str, field: Option<&str>, part: &str) {
         let problem = match read(text, 3) {
             Ok(drafts) => drafts
                 .into_iter()
@@ -84,11 +84,11 @@ mod tests {
             (422, field),
             "{text}: {problem}"
         );
-        assert!(problem.detail.contains(says), "{text}: {problem}");
+        assert!(problem.detail.contains(part), "{text}: {problem}");
     }
 
     #[track_caller]
-    fn malformed_at(text: &str, line: usize, column: usize) {
+    fn assert_malformed_at(text: &str, line: usize, column: usize) {
         read(text, 10)
             .expect_err(text)
             .assert_malformed_at(line, column);
@@ -106,9 +106,9 @@ mod tests {
             let names: Vec<String> = (from..to).map(|n| format!("u{n}@example.com")).collect();
             json!({"body": "x", "to": names}).to_string() + "\n"
         };
-        let most = Limits { batch: 2, ..LIMITS }.batch_spellings();
-        assert!(read(&(line(1, most) + &line(0, 1)), 2).is_ok());
-        let problem = read(&(line(0, most) + &line(0, 1)), 2).expect_err("too many");
+        let limit = Limits { batch: 2, ..LIMITS }.batch_spellings();
+        assert!(read(&(line(1, limit) + &line(0, 1)), 2).is_ok());
+        let problem = read(&(line(0, limit) + &line(0, 1)), 2).expect_err("too many");
         assert_eq!(problem.status(), 422, "{problem}");
     }
 
@@ -123,38 +123,38 @@ mod tests {
     #[test]
     fn a_body_without_lines_is_refused() {
         for text in ["", "\n", " \r\n\t\n"] {
-            meaningless(text, None, "object");
+            assert_meaningless(text, None, "object");
         }
     }
 
     #[test]
     fn a_malformed_line_is_reported_with_its_place() {
-        malformed_at("{\n", 1, 2);
-        malformed_at("{}\n\n{\"ü\" 1}\n", 3, 6);
-        malformed_at("{}\r\n{\r\n", 2, 2);
-        malformed_at("{} {}", 1, 4);
-        malformed_at("{}\r{}", 1, 4);
-        malformed_at("{\"body\":\n\"x\"}", 1, 9);
-        malformed_at("{\"body\":1}\nx\n", 2, 1);
-        malformed_at("{}\n\u{A0}", 2, 1);
+        assert_malformed_at("{\n", 1, 2);
+        assert_malformed_at("{}\n\n{\"ü\" 1}\n", 3, 6);
+        assert_malformed_at("{}\r\n{\r\n", 2, 2);
+        assert_malformed_at("{} {}", 1, 4);
+        assert_malformed_at("{}\r{}", 1, 4);
+        assert_malformed_at("{\"body\":\n\"x\"}", 1, 9);
+        assert_malformed_at("{\"body\":1}\nx\n", 2, 1);
+        assert_malformed_at("{}\n\u{A0}", 2, 1);
     }
 
     #[test]
     fn a_line_without_a_message_is_named() {
-        meaningless("{}\n\n[{}]\n", None, "an array");
-        meaningless("1", None, "a number");
-        meaningless(
+        assert_meaningless("{}\n\n[{}]\n", None, "an array");
+        assert_meaningless("1", None, "a number");
+        assert_meaningless(
             "{}\n{\"body\":1}\n{\"type\":1}",
             Some("body"),
             "`body` is a number",
         );
-        meaningless("{\"x\":1,\"x\":2}", Some("x"), "twice");
+        assert_meaningless("{\"x\":1,\"x\":2}", Some("x"), "twice");
     }
 
     #[test]
     fn more_lines_than_the_limit_are_refused() {
         assert_eq!(read("{}\n{}\n{}\n\n", 3).map(|drafts| drafts.len()), Ok(3));
-        meaningless("{}\n{}\n{}\n{}\n", None, "more than 3 messages");
+        assert_meaningless("{}\n{}\n{}\n{}\n", None, "more than 3 messages");
     }
 
     proptest! {

@@ -54,7 +54,7 @@ enum What {
 /// A message whose recipients are not resolved yet. Everything else is checked. Only the event loop can resolve
 /// addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unaddressed {
+pub struct UnaddressedMessage {
     /// The recipients as written, each spelling once. Absent if the path names the recipient. The messages of several
     /// files share them.
     pub to: Option<Arc<[String]>>,
@@ -66,7 +66,7 @@ pub struct Unaddressed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// The messages, in order.
-    pub messages: Vec<Unaddressed>,
+    pub messages: Vec<UnaddressedMessage>,
     pub extras: Extras,
 }
 
@@ -205,14 +205,14 @@ impl Reader {
                 false => fault,
             });
         }
-        let mut kept = messages.taken;
+        let mut bytes = messages.taken;
         if !self.codings.is_empty() {
             // The received body does not hold the bytes of the files.
             for file in &mut extras.files {
-                kept += file.unpack(body.bytes, memory)?;
+                bytes += file.unpack(body.bytes, memory)?;
             }
         }
-        memory.give_back((memory.taken() - held_before).saturating_sub(kept));
+        memory.give_back((memory.taken() - held_before).saturating_sub(bytes));
         Ok(Payload {
             messages: messages.checked,
             extras,
@@ -225,7 +225,7 @@ struct Messages<'a> {
     receipt: bool,
     limits: &'a Limits,
     memory: &'a Share,
-    checked: Vec<Unaddressed>,
+    checked: Vec<UnaddressedMessage>,
     /// The number of messages that were read.
     count: usize,
     /// The bytes of memory, and the XHTML elements, of the kept messages together.
@@ -281,9 +281,9 @@ impl Messages<'_> {
         if self.elements > ELEMENTS {
             return Err(self.limits.too_many_elements());
         }
-        let message = Unaddressed { to, content };
+        let message = UnaddressedMessage { to, content };
         // A vector that has grown may have room for twice as many.
-        self.take(2 * size_of::<Unaddressed>() + message.content.memory())?;
+        self.take(2 * size_of::<UnaddressedMessage>() + message.content.memory())?;
         self.checked.push(message);
         Ok(())
     }

@@ -24,7 +24,7 @@ use crate::template::context::{Call, Headers};
 use crate::template::engine::Templates;
 use crate::template::tree;
 
-/// The syntax of a payload by its Content-Type. The payload itself may show another.
+/// The syntax of a payload by its Content-Type. The payload itself may have another syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Json,
@@ -51,8 +51,8 @@ impl Form {
 /// The fields of a form that hold the payload in JSON: of Slack, GitHub and Gitea; of Discord; of Uptime Kuma.
 const JSON_FIELDS: [&str; 3] = ["payload", "payload_json", "data"];
 
-/// A payload within these bounds is read and rendered within a millisecond by a built-in template. Bytes; commas, which
-/// stand between values; and opening brackets, since templates do most of their work for each object and list.
+/// The bounds of a payload that a built-in template renders within a millisecond: bytes; commas, which stand between
+/// values; and opening brackets, because the work of templates grows with the number of objects and lists.
 const QUICK: usize = 6 * 1024;
 const QUICK_COMMAS: usize = 300;
 const QUICK_BRACKETS: usize = 40;
@@ -97,7 +97,7 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload. Returns the message, unless the template decides that the event makes no message, and the
+    /// Reads the payload. Returns the message, unless the template may_print_nothing that the event makes no message, and the
     /// answer that the program expects for success.
     ///
     /// # Errors
@@ -118,15 +118,19 @@ impl Webhook {
         let call = Call {
             payload: payload.clone(),
             headers: self.headers,
-            query: self.query.others,
+            query: self.query.unknown,
             now: self.now,
         };
         let rendered = self.templates.render(&self.name, call)?;
         let says_something = rendered.draft.values.iter().any(|(row, _)| row.suffices);
         let draft = match (rendered.is_silent, says_something) {
             (true, _) => None,
-            (false, true) => Some(fitted(rendered.draft, limits)),
-            (false, false) if !rendered.has_tried && self.templates.decides(&self.name) => None,
+            (false, true) => Some(fit(rendered.draft, limits)),
+            (false, false)
+                if !rendered.has_tried && self.templates.may_print_nothing(&self.name) =>
+            {
+                None
+            }
             (false, false) => {
                 self.templates.count_as_failed(&self.name);
                 return Err(Problem::meaning(format!(
@@ -197,7 +201,7 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
         }
     }
     if is_form {
-        if let Some(json) = unescaped(body)? {
+        if let Some(json) = unescaped_json(body)? {
             return Ok((json, "as JSON in a form"));
         }
         let mut fields = Fields::new(body.memory);
@@ -212,9 +216,9 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
 /// # Errors
 /// 400 for malformed JSON, whose memory is given back; 413 or 503 if there is not enough memory.
 fn json(text: &str, memory: &Share) -> Result<Value, Problem> {
-    let before = memory.taken();
+    let taken_before = memory.taken();
     tree::read(text, memory, |error| {
-        memory.give_back(memory.taken() - before);
+        memory.give_back(memory.taken() - taken_before);
         not_json(text, 1, error)
     })
 }
@@ -229,7 +233,7 @@ fn repaired_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, 
     }
     let bytes = repaired_len(text);
     memory.take(bytes)?;
-    let read = json(&repaired(text), memory);
+    let read = json(&repair(text), memory);
     memory.give_back(bytes);
     read.map_err(|other| match other.kind {
         ProblemKind::BadRequest => problem,
@@ -240,7 +244,7 @@ fn repaired_json(text: &str, memory: &Share, problem: Problem) -> Result<Value, 
 /// The bytes of an escaped control character.
 const ESCAPED_CONTROL: usize = r"\u0000".len();
 
-/// The most bytes of a repaired text.
+/// The maximum number of bytes of a repaired text.
 fn repaired_len(text: &str) -> usize {
     let longer = text.bytes().map(|byte| match byte {
         b'"' => 1,
@@ -252,15 +256,15 @@ fn repaired_len(text: &str) -> usize {
 
 /// Repairs JSON that a user has written around unescaped texts. Control characters are escaped, and quotes that cannot
 /// end a string: `"tags": "size:19" rack"` has a text with a quote in it.
-fn repaired(text: &str) -> String {
+fn repair(text: &str) -> String {
     let mut repaired = String::with_capacity(repaired_len(text));
     let (mut in_string, mut is_escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {
             '"' if !in_string => in_string = true,
             '"' if !is_escaped => {
-                let behind = text[at + 1..].trim_ascii_start();
-                in_string = !(behind.is_empty() || behind.starts_with([',', ':', '}', ']']));
+                let tail = text[at + 1..].trim_ascii_start();
+                in_string = !(tail.is_empty() || tail.starts_with([',', ':', '}', ']']));
                 if in_string {
                     repaired.push('\\');
                 }
@@ -321,13 +325,13 @@ fn is_form(start: &[u8]) -> bool {
 }
 
 /// The payload in a form whose first field holds it without escapes.
-fn unescaped(body: &Body) -> Result<Option<Value>, Problem> {
-    let begins = |name: &str| {
+fn unescaped_json(body: &Body) -> Result<Option<Value>, Problem> {
+    let has_json = |name: &str| {
         let rest = body.bytes.strip_prefix(name.as_bytes());
         let rest = rest.and_then(|rest| rest.strip_prefix(b"="));
         rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
     };
-    let Some(name) = JSON_FIELDS.iter().find(|name| begins(name)) else {
+    let Some(name) = JSON_FIELDS.iter().find(|name| has_json(name)) else {
         return Ok(None);
     };
     let text = charset::decode(body.charset, &body.bytes[name.len() + 1..])?;
@@ -396,7 +400,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Shortens the values that are too long for a message.
-fn fitted(mut draft: Draft, limits: &Limits) -> Draft {
+fn fit(mut draft: Draft, limits: &Limits) -> Draft {
     // Room for addresses, names of elements, and the marks of cut texts.
     let mut room = limits.size - (limits.size / 4).min(8 * 1024);
     for (row, text) in draft.values.iter_mut() {
@@ -432,14 +436,14 @@ fn cut(text: &mut String, room: usize) {
     if escaped_len(text) <= room {
         return;
     }
-    let mut left = room.saturating_sub('…'.len_utf8());
+    let mut free = room.saturating_sub('…'.len_utf8());
     let end = text
         .char_indices()
         .find(|(at, c)| {
             let length = escaped_len(&text[*at..*at + c.len_utf8()]);
-            let fits = length <= left;
-            left -= length.min(left);
-            !fits
+            let is_short_enough = length <= free;
+            free -= length.min(free);
+            !is_short_enough
         })
         .map_or(text.len(), |(at, _)| at);
     text.truncate(end);

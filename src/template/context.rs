@@ -152,8 +152,12 @@ mod tests {
             "https://example.com/?token=pmsg_1".to_owned(),
         );
         let headers = Arc::new(Headers::new(headers.into_iter().chain([referer])));
-        let found = |name: &str| headers.get_value(&Value::from(name)).is_some();
-        assert!(found("x-github-event") && found("X_GITHUB_EVENT") && found("X-GitHub-Event"));
+        let has_header = |name: &str| headers.get_value(&Value::from(name)).is_some();
+        assert!(
+            has_header("x-github-event")
+                && has_header("X_GITHUB_EVENT")
+                && has_header("X-GitHub-Event")
+        );
         assert_eq!(headers.0.len(), 1, "{headers:?}");
     }
 }

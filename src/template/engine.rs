@@ -17,7 +17,7 @@ use crate::message::draft::Draft;
 use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
 
-/// The cost limit of one rendering: so many steps, or 64 times so many bytes of output.
+/// The cost limit of one rendering: a number of steps, or 64 bytes of output for each.
 const FUEL: u64 = 200_000;
 /// The deepest nesting of templates, so that the stack of a thread is large enough.
 const DEPTH: usize = 100;
@@ -46,7 +46,7 @@ pub struct Renderings {
 
 /// The result of rendering a template.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderResult {
     /// The message without recipients. Its texts have only characters that XML can carry.
     pub draft: Draft,
     /// The answer for the program that posted, if the template has one.
@@ -59,27 +59,27 @@ pub struct Rendered {
 
 /// Whether the value of an expression was printed.
 #[derive(Default)]
-struct Tried(bool);
+struct HasTried(bool);
 
 /// The texts that a program appends to its URL, as its template declares them.
 #[derive(Debug, Default)]
-pub struct Appended {
+pub struct UrlSuffixes {
     /// Names of parameters after a further `?`.
     pub parameters: Vec<String>,
     /// Last elements of the path.
     paths: Vec<String>,
 }
 
-impl Appended {
+impl UrlSuffixes {
     /// Cuts the appended element off a recipient, and adds it to `elements`.
     pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
-        let (before, last) = recipient.rsplit_once('/').unwrap_or(("", &recipient));
+        let (head, last) = recipient.rsplit_once('/').unwrap_or(("", &recipient));
         if !self.paths.iter().any(|known| known == last) {
             return Some(recipient);
         }
         elements.push(last.to_owned());
-        let before = before.trim_end_matches('/');
-        (!before.is_empty()).then(|| before.to_owned())
+        let head = head.trim_end_matches('/');
+        (!head.is_empty()).then(|| head.to_owned())
     }
 }
 
@@ -95,9 +95,9 @@ impl Templates {
         // For the columns of errors.
         environment.set_debug(true);
         environment.set_formatter(|out, state, value| {
-            state.get_or_insert_extension(Tried::default()).0 = true;
-            let nothing = Value::from("");
-            let value = if value.is_none() { &nothing } else { value };
+            state.get_or_insert_extension(HasTried::default()).0 = true;
+            let empty = Value::from("");
+            let value = if value.is_none() { &empty } else { value };
             minijinja::escape_formatter(out, state, value)
         });
         environment.set_syntax(
@@ -107,7 +107,7 @@ impl Templates {
                 .build()
                 .unwrap_or_default(),
         );
-        environment.add_function("_tried", tried);
+        environment.add_function("_tried", has_tried);
         environment.add_function("_keep", keep);
         environment.add_function("fail", fail);
         environment.add_function("silent", silent);
@@ -136,9 +136,9 @@ impl Templates {
         file.is_some_and(|file| file.exists())
     }
 
-    /// Whether an empty output is a decision of the template. It is for an administrator's template, unless that is an
-    /// unchanged copy of a built-in one.
-    pub fn decides(&self, name: &str) -> bool {
+    /// Whether an empty output is a decision of the template: true for an administrator's template, except for an unchanged
+    /// copy of a built-in one.
+    pub fn may_print_nothing(&self, name: &str) -> bool {
         self.is_own(name) && self.source(name).ok().as_deref() != built_in(name)
     }
 
@@ -148,13 +148,13 @@ impl Templates {
 
     /// The name of each template, and whether it is an administrator's.
     pub fn list(&self) -> Vec<(String, bool)> {
-        let own = self.folder.as_ref().map(Folder::names).unwrap_or_default();
+        let names = self.folder.as_ref().map(Folder::names).unwrap_or_default();
         let built_in = BUILT_IN.iter().map(|(name, _)| (*name).to_owned());
-        let built_in = built_in.filter(|name| !own.contains(name));
-        let mut all: Vec<_> = built_in.map(|name| (name, false)).collect();
-        all.extend(own.iter().map(|name| (name.clone(), true)));
-        all.sort();
-        all
+        let built_in = built_in.filter(|name| !names.contains(name));
+        let mut list: Vec<_> = built_in.map(|name| (name, false)).collect();
+        list.extend(names.iter().map(|name| (name.clone(), true)));
+        list.sort();
+        list
     }
 
     /// The names and errors of broken templates.
@@ -193,7 +193,7 @@ impl Templates {
     /// # Errors
     /// 400 for a parameter of the query that the template does not know; 422 for a payload that does not fit, and if
     /// there is no template with this name; 503 if the template is broken.
-    pub fn render(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
+    pub fn render(&self, name: &str, call: Call) -> Result<RenderResult, Problem> {
         let rendered = self.render_uncounted(name, call);
         if rendered.is_ok() || self.is_known(name) {
             let mut renderings = self.renderings();
@@ -224,7 +224,7 @@ impl Templates {
         renderings.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn render_uncounted(&self, name: &str, call: Call) -> Result<Rendered, Problem> {
+    fn render_uncounted(&self, name: &str, call: Call) -> Result<RenderResult, Problem> {
         let template = self.template(name)?;
         if !call.query.is_empty() {
             self.check(&template, &call)?;
@@ -237,14 +237,14 @@ impl Templates {
         let state = rendered.state();
         let mut draft = Draft::default();
         for row in FIELDS {
-            draft.values[row.field] = state.get_temp(row.name).as_ref().and_then(legal);
+            draft.values[row.field] = state.get_temp(row.name).as_ref().and_then(legal_text);
         }
-        draft.values[Field::Body] = legal(&Value::from(rendered.output()));
+        draft.values[Field::Body] = legal_text(&Value::from(rendered.output()));
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
         let is_silent = state.get_temp(SILENT).is_some();
-        let has_tried = tried(state);
-        Ok(Rendered {
+        let has_tried = has_tried(state);
+        Ok(RenderResult {
             draft,
             answer,
             is_silent,
@@ -253,7 +253,7 @@ impl Templates {
     }
 
     /// The texts that the program of a template appends to its URL. Empty if there is no such template.
-    pub fn appended(&self, name: &str) -> Appended {
+    pub fn appended(&self, name: &str) -> UrlSuffixes {
         let template = self.template(name);
         let words = |block| {
             let words = template
@@ -262,7 +262,7 @@ impl Templates {
                 .and_then(|template| self.words(template, block).ok());
             words.unwrap_or_default()
         };
-        Appended {
+        UrlSuffixes {
             parameters: words(PARAMETERS),
             paths: words(PATHS),
         }
@@ -270,7 +270,11 @@ impl Templates {
 
     /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
     /// another format.
-    pub fn format_of<'a>(&self, appended: &Appended, elements: &'a [String]) -> Option<&'a String> {
+    pub fn format_of<'a>(
+        &self,
+        appended: &UrlSuffixes,
+        elements: &'a [String],
+    ) -> Option<&'a String> {
         let mut elements = elements.iter();
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
@@ -337,8 +341,10 @@ fn message() -> String {
 }
 
 /// `_tried()`: whether the value of an expression was printed up to here.
-fn tried(state: &State) -> bool {
-    state.get_extension().is_some_and(|Tried(tried)| *tried)
+fn has_tried(state: &State) -> bool {
+    state
+        .get_extension()
+        .is_some_and(|HasTried(has_tried)| *has_tried)
 }
 
 /// `_keep(name, tried, value)`: keeps the output of a block. `tried` is the state before the block. It is restored
@@ -346,7 +352,7 @@ fn tried(state: &State) -> bool {
 fn keep(state: &mut State, name: &str, tried: bool, value: Value) {
     let is_text = Field::named(name).is_some_and(|field| field.row().suffices);
     if !is_text {
-        state.get_or_insert_extension(Tried::default()).0 = tried;
+        state.get_or_insert_extension(HasTried::default()).0 = tried;
     }
     state.set_temp(name, value);
 }
@@ -364,7 +370,7 @@ fn fail(text: Cow<'_, str>) -> Result<Value, Error> {
 
 /// The trimmed text, or `None` if it is empty. Characters that XML cannot carry are replaced, because the sender of a
 /// webhook cannot correct them.
-fn legal(value: &Value) -> Option<String> {
+fn legal_text(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim();
     let legal = |c| if is_xml(c) { c } else { '\u{FFFD}' };
     (!text.is_empty()).then(|| text.chars().map(legal).collect())

@@ -8,7 +8,7 @@ use crate::http::problem::{Problem, ProblemKind};
 /// template.
 pub fn problem(name: &str, error: &Error) -> Problem {
     let error = innermost(error);
-    let what = error.detail().map_or_else(|| kind(error), str::to_owned);
+    let detail = error.detail().map_or_else(|| kind(error), str::to_owned);
     let place = place(error);
     let where_ = match (error.name().filter(|at| !at.starts_with('_')), place) {
         (Some(at), Some((line, column))) => format!("{at}, line {line}, column {column}"),
@@ -24,13 +24,13 @@ pub fn problem(name: &str, error: &Error) -> Problem {
         | ErrorKind::UnknownBlock
         | ErrorKind::InvalidDelimiter => Problem::new(
             ProblemKind::BrokenTemplate,
-            format!("the template {where_} is broken: {what}"),
+            format!("the template {where_} is broken: {detail}"),
         )
         .field("as"),
         ErrorKind::OutOfFuel => Problem::meaning(format!(
             "the payload makes the template {where_} take more steps or memory than it may"
         )),
-        _ => Problem::meaning(format!("the template {where_}: {what}")),
+        _ => Problem::meaning(format!("the template {where_}: {detail}")),
     };
     if let Some((line, column)) = place {
         problem = problem.line(line, column);
@@ -63,9 +63,9 @@ fn kind(error: &Error) -> String {
 fn place(error: &Error) -> Option<(usize, usize)> {
     let line = error.line()?;
     let start = error.range().map(|range| range.start);
-    let before = start.and_then(|start| error.template_source()?.get(..start));
-    let column = before.map_or(1, |before| {
-        before
+    let prefix = start.and_then(|start| error.template_source()?.get(..start));
+    let column = prefix.map_or(1, |prefix| {
+        prefix
             .rsplit('\n')
             .next()
             .unwrap_or_default()

@@ -27,19 +27,19 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("url", link::url);
     environment.add_filter("emoji", text::emoji);
     environment.add_filter("html_to_text", |state: &State, html: &Value| {
-        converted(state, html, html::to_text)
+        convert(state, html, html::to_text)
     });
     environment.add_filter("markdown_to_text", |state: &State, markdown: &Value| {
-        converted(state, markdown, markdown::to_text)
+        convert(state, markdown, markdown::to_text)
     });
     environment.add_filter("discord_to_text", |state: &State, markdown: &Value| {
-        converted(state, markdown, markdown::discord_to_text)
+        convert(state, markdown, markdown::discord_to_text)
     });
     environment.add_filter("slack_to_text", |state: &State, mrkdwn: &Value| {
-        converted(state, mrkdwn, slack::to_text)
+        convert(state, mrkdwn, slack::to_text)
     });
     environment.add_filter("reply", |state: &State, markdown: &Value| {
-        converted(state, markdown, |markdown, _| reply::own_words(markdown))
+        convert(state, markdown, |markdown, _| reply::own_words(markdown))
     });
     environment.add_filter("tojson", tojson);
     environment.add_filter("batch", batch);
@@ -48,22 +48,22 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("duration", time::duration);
 }
 
-/// The most bytes that a filter reads of a text, and that a conversion writes. A message has no room for more.
+/// The maximum number of bytes that a filter reads of a text, and that a conversion writes. A message has no room for more.
 const LONGEST: usize = 96 * 1024;
 
 /// The bytes that are converted for one unit of fuel.
 const CONVERTED: usize = 4;
 
-fn converted(
+fn convert(
     state: &State,
     value: &Value,
     convert: fn(&str, usize) -> String,
 ) -> Result<String, Error> {
     let text = text_of(state, value)?;
-    let kept = beginning(&text, LONGEST);
-    consume(state, kept.len() / CONVERTED)?;
-    let mut converted = convert(kept, LONGEST);
-    if kept.len() < text.len() && !converted.ends_with('…') {
+    let start = beginning(&text, LONGEST);
+    consume(state, start.len() / CONVERTED)?;
+    let mut converted = convert(start, LONGEST);
+    if start.len() < text.len() && !converted.ends_with('…') {
         converted.push('…');
     }
     Ok(converted)
@@ -127,15 +127,15 @@ fn consume(state: &State, fuel: usize) -> Result<(), Error> {
 }
 
 /// The first `limit` bytes of a text, or up to three less.
-fn beginning(text: &str, most: usize) -> &str {
-    let mut end = text.len().min(most);
+fn beginning(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     &text[..end]
 }
 
-/// The most items of a list that are shown as a text.
+/// The maximum number of items of a list that are shown as a text.
 const MOST_ITEMS: usize = 100;
 
 /// The text of a value: a string, a number, a boolean, or a list of these, cut to [`LONGEST`]. Other values have an
@@ -183,9 +183,9 @@ struct Shown(String);
 
 impl Write for Shown {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let kept = beginning(text, LONGEST - self.0.len());
-        self.0.push_str(kept);
-        match kept.len() < text.len() {
+        let start = beginning(text, LONGEST - self.0.len());
+        self.0.push_str(start);
+        match start.len() < text.len() {
             true => Err(std::fmt::Error),
             false => Ok(()),
         }

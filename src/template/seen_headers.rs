@@ -7,7 +7,7 @@ use super::engine::Templates;
 
 /// Some headers by name, or all headers.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum HeaderSet {
     Names(BTreeSet<String>),
     All,
 }
@@ -16,23 +16,23 @@ enum Seen {
 const OTHERS: [&str; 4] = ["extends", "include", "import", "from"];
 
 impl Templates {
-    /// The headers among `headers` that the template with this name reads, or another template that it names: one a
+    /// The headers among `headers` that the template with this name reads, directly or through another template: one a
     /// line, in order. Empty if there is no such template.
     pub fn seen_headers(&self, name: &str, headers: &Headers) -> String {
-        let (mut seen, mut done) = (Seen::Names(BTreeSet::new()), BTreeSet::new());
+        let (mut header_set, mut done) = (HeaderSet::Names(BTreeSet::new()), BTreeSet::new());
         let mut names = vec![name.to_owned()];
         while let Some(name) = names.pop() {
             if let Ok(source) = self.source(&name) {
-                seen.add(&source, &mut names);
+                header_set.add(&source, &mut names);
             }
             done.insert(name);
             names.retain(|name| !done.contains(name));
         }
         let mut lines: Vec<String> = headers
             .iter()
-            .filter(|(name, _)| match &seen {
-                Seen::Names(names) => names.contains(*name),
-                Seen::All => true,
+            .filter(|(name, _)| match &header_set {
+                HeaderSet::Names(names) => names.contains(*name),
+                HeaderSet::All => true,
             })
             .map(|(name, value)| format!("{name}: {value}\n"))
             .collect();
@@ -41,34 +41,35 @@ impl Templates {
     }
 }
 
-impl Seen {
-    /// Adds the headers that a source reads, and to `others` the names of further templates. If the name of a header is
-    /// not known, all headers are added.
-    fn add(&mut self, source: &str, others: &mut Vec<String>) {
+impl HeaderSet {
+    /// Adds the headers that a source reads, and adds the names of further templates to `further_templates`. If the name of a header is
+    /// computed, all headers are added.
+    fn add(&mut self, source: &str, further_templates: &mut Vec<String>) {
         for (at, word) in source.match_indices("headers") {
-            let before = source[..at].chars().next_back();
+            let previous = source[..at].chars().next_back();
             let rest = &source[at + word.len()..];
             let is_word = |c: char| c.is_alphanumeric() || c == '_';
-            if before.is_some_and(|c| is_word(c) || c == '.') || rest.starts_with(is_word) {
+            if previous.is_some_and(|c| is_word(c) || c == '.') || rest.starts_with(is_word) {
                 continue;
             }
             match (attribute(rest), &mut *self) {
-                (Some(name), Seen::Names(names)) => {
+                (Some(name), HeaderSet::Names(names)) => {
                     names.insert(normal(name));
                 }
-                _ => *self = Seen::All,
+                _ => *self = HeaderSet::All,
             }
         }
         for (at, tag) in source.match_indices("{%") {
             let rest = source[at + tag.len()..].trim_start_matches(['-', '+']);
             let rest = rest.trim_start();
-            let named = OTHERS.iter().find_map(|word| rest.strip_prefix(word));
-            let Some(named) = named.filter(|it| !it.starts_with(char::is_alphanumeric)) else {
+            let argument = OTHERS.iter().find_map(|word| rest.strip_prefix(word));
+            let Some(argument) = argument.filter(|it| !it.starts_with(char::is_alphanumeric))
+            else {
                 continue;
             };
-            match literal(named.trim_start()) {
-                Some((name, _)) => others.push(name.to_owned()),
-                None => *self = Seen::All,
+            match literal(argument.trim_start()) {
+                Some((name, _)) => further_templates.push(name.to_owned()),
+                None => *self = HeaderSet::All,
             }
         }
     }
@@ -100,10 +101,11 @@ fn literal(text: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn seen(source: &str) -> (Seen, Vec<String>) {
-        let (mut seen, mut others) = (Seen::Names(BTreeSet::new()), Vec::new());
-        seen.add(source, &mut others);
-        (seen, others)
+    fn headers_of(source: &str) -> (HeaderSet, Vec<String>) {
+        let (mut header_set, mut further_templates) =
+            (HeaderSet::Names(BTreeSet::new()), Vec::new());
+        header_set.add(source, &mut further_templates);
+        (header_set, further_templates)
     }
 
     #[test]
@@ -111,8 +113,11 @@ mod tests {
         let names = ["x-github-event", "x-y", "z"].map(str::to_owned);
         let source = r#"{{ headers["X-GitHub-Event"] }}{% if headers . x_y and headers[ 'Z' ] %}{% endif %}
             {{ payload.headers }}{{ my_headers }}{{ headers_of }}"#;
-        assert_eq!(seen(source).0, Seen::Names(names.into()));
-        assert_eq!(seen("{{ body }}").0, Seen::Names(BTreeSet::new()));
+        assert_eq!(headers_of(source).0, HeaderSet::Names(names.into()));
+        assert_eq!(
+            headers_of("{{ body }}").0,
+            HeaderSet::Names(BTreeSet::new())
+        );
     }
 
     #[test]
@@ -129,14 +134,14 @@ mod tests {
             "{% include name %}",
             "{% include ['a', 'b'] %}",
         ] {
-            assert_eq!(seen(source).0, Seen::All, "{source}");
+            assert_eq!(headers_of(source).0, HeaderSet::All, "{source}");
         }
     }
 
     #[test]
     fn templates_that_a_template_names_are_searched() {
         let source = "{% extends 'a' %}{%- include \"b\" -%}{%import 'c' as d%}{% from 'e' import f %}{% included %}";
-        assert_eq!(seen(source).1, ["a", "b", "c", "e"]);
+        assert_eq!(headers_of(source).1, ["a", "b", "c", "e"]);
         let templates = Templates::new(None);
         let headers = [
             "X-GitHub-Event",

@@ -21,7 +21,7 @@ pub fn built_in(name: &str) -> Option<&'static str> {
     at.ok().map(|at| BUILT_IN[at].1)
 }
 
-/// The most bytes of an administrator's template.
+/// The maximum number of bytes of an administrator's template.
 const LONGEST: u64 = 256 * 1024;
 
 /// The administrator's templates: `NAME.j2` in a folder.
@@ -86,7 +86,7 @@ impl Folder {
         };
         let version = Version::of(&path);
         let source = match &version {
-            Some(_) => Some(read(&path).map_err(|what| unreadable(name, &what))?),
+            Some(_) => Some(read(&path).map_err(|reason| unreadable(name, &reason))?),
             None => built_in(name).map(str::to_owned),
         };
         Ok(source.map(|source| {
@@ -116,9 +116,9 @@ fn read(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
-fn unreadable(name: &str, what: &str) -> Error {
+fn unreadable(name: &str, reason: &str) -> Error {
     Error::new(
         ErrorKind::TemplateNotFound,
-        format!("{name}.j2 cannot be read: {what}"),
+        format!("{name}.j2 cannot be read: {reason}"),
     )
 }

@@ -16,7 +16,7 @@ const CONTAINER: usize = 80;
 /// The bytes of an item of an array, and of a member of an object, in a vector that has doubled.
 const ITEM: usize = 48;
 const MEMBER: usize = 96;
-/// The bytes of a text in addition to its own, and the length up to which it is kept in the value itself.
+/// The bytes of a text in addition to its length, and the length up to which a text needs no memory of its own.
 const TEXT: usize = 32;
 const SHORT: usize = 22;
 
@@ -111,14 +111,14 @@ impl<'de> Visitor<'de> for Tree<'_> {
         Ok(Value::from(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         self.take(CONTAINER)?;
-        let mut all = Vec::new();
-        while let Some(name) = members.next_key_seed(self)? {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key_seed(self)? {
             self.take(MEMBER)?;
-            all.push((name, members.next_value_seed(self)?));
+            members.push((name, map.next_value_seed(self)?));
         }
-        Ok(Value::from_object(Members::of(all)))
+        Ok(Value::from_object(Members::of(members)))
     }
 }
 
@@ -128,15 +128,15 @@ struct Members(Vec<(Value, Value)>);
 
 impl Members {
     /// If a name is repeated, the last member counts.
-    fn of(mut all: Vec<(Value, Value)>) -> Members {
+    fn of(mut members: Vec<(Value, Value)>) -> Members {
         // Most programs write sorted and different names.
-        if !all.is_sorted_by(|(a, _), (b, _)| a.as_str() < b.as_str()) {
-            all.reverse();
-            all.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
-            all.dedup_by(|(a, _), (b, _)| a.as_str() == b.as_str());
+        if !members.is_sorted_by(|(a, _), (b, _)| a.as_str() < b.as_str()) {
+            members.reverse();
+            members.sort_by(|(a, _), (b, _)| a.as_str().cmp(&b.as_str()));
+            members.dedup_by(|(a, _), (b, _)| a.as_str() == b.as_str());
         }
-        all.shrink_to_fit();
-        Members(all)
+        members.shrink_to_fit();
+        Members(members)
     }
 }
 
@@ -146,10 +146,10 @@ impl Object for Members {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let found = self
+        let member = self
             .0
             .binary_search_by(|(name, _)| name.as_str().cmp(&Some(key)));
-        found.ok().map(|at| self.0[at].1.clone())
+        member.ok().map(|at| self.0[at].1.clone())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -191,8 +191,8 @@ mod tests {
         let json: String = (0..100).map(|n| format!("\"k{n}\":{n},")).collect();
         let value = read(&format!("{{{json}\"x\":0}}"), &Share::unshared(2000)).expect("JSON");
         for number in 0..100 {
-            let found = value.get_attr(&format!("k{number}")).expect("a map");
-            assert_eq!(found, Value::from(number));
+            let member = value.get_attr(&format!("k{number}")).expect("a map");
+            assert_eq!(member, Value::from(number));
         }
         assert!(value.get_attr("k100").expect("a map").is_undefined());
         assert!(

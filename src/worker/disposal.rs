@@ -1,14 +1,14 @@
-//! A thread that frees large values, which would hold the event loop.
+//! A thread that frees large values, because freeing them would block the event loop.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-/// A value, and what counts it.
+/// A value, and its counter.
 type Garbage = (Box<dyn Send>, Arc<()>);
 
-/// The thread starts with the first value, so that it outlives a fork of the process before that, and ends with this.
+/// The thread starts with the first value, so that the process may fork before. It ends when this is dropped.
 #[derive(Default)]
 pub struct Disposal {
     thread: RefCell<Option<Sender<Garbage>>>,
@@ -16,7 +16,7 @@ pub struct Disposal {
 }
 
 impl Disposal {
-    /// Frees a value on the thread; here, if no thread can be started.
+    /// Frees a value on the thread; or at once, if no thread can be started.
     pub fn take(&self, value: impl Send + 'static) {
         let mut thread = self.thread.borrow_mut();
         let garbage = thread.get_or_insert_with(start);
@@ -26,7 +26,7 @@ impl Disposal {
         }
     }
 
-    /// How many values are not freed yet.
+    /// The number of values that are not freed yet.
     pub fn unfinished(&self) -> usize {
         Arc::strong_count(&self.counter) - 1
     }

@@ -1,4 +1,4 @@
-//! Processes a request, from its bytes to its stanzas, and measures the cost of each step. `Reader::is_slow` decides
+//! Processes a request, from its bytes to its stanzas, and measures the cost of each step. `Reader::is_slow` may_print_nothing
 //! whether a step runs on the event loop or on a thread, as in the composer of the binding.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use post_msg::message::element::{Child, Element};
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::batch::Batch;
-use post_msg::payload::reader::{Reader, Unaddressed, Uploads};
+use post_msg::payload::reader::{Reader, UnaddressedMessage, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::Headers;
 use post_msg::template::engine::Templates;
@@ -166,6 +166,7 @@ pub fn output(request: &Request) -> String {
     let read = Reader::new(bytes("Content-Type"), None, webhook, Uploads::Nowhere)
         .and_then(|reader| reader.read(&request.body, false, &LIMITS));
     let messages = read.map(|payload| payload.messages).unwrap_or_default();
-    let xml = |message: &Unaddressed| message.content.element("a", "b", Kind::Chat).to_string();
+    let xml =
+        |message: &UnaddressedMessage| message.content.element("a", "b", Kind::Chat).to_string();
     messages.iter().map(xml).collect()
 }

@@ -19,7 +19,7 @@ fn secret(password: &str) -> Secret {
 }
 
 /// The credentials of a password in a backend with SCRAM-SHA-1.
-fn held(password: &str, iterations: u32) -> ScramCredentials {
+fn scram_credentials(password: &str, iterations: u32) -> ScramCredentials {
     let salt = b"salt".to_vec();
     let mut salted = [0; 20];
     pbkdf2::pbkdf2::<Hmac<Sha1>>(password.as_bytes(), &salt, iterations, &mut salted).unwrap();
@@ -56,31 +56,31 @@ fn wait(passwords: &Passwords, password: &str, client: Client, now: Instant) -> 
 }
 
 /// Begins an attempt that the backend tests.
-fn tested(
+fn begin_tested(
     passwords: &mut Passwords,
     password: &str,
-    held: StoredPassword,
+    stored: StoredPassword,
     now: Instant,
 ) -> Pending {
     let attempt = attempt(passwords, password, now);
-    match passwords.begin(attempt, held, FRESH, now) {
+    match passwords.begin(attempt, stored, FRESH, now) {
         BeginResult::Backend(pending) => pending,
         _ => panic!("the backend does not test {password}"),
     }
 }
 
 /// Begins an attempt that is derived; `None` if too many wait.
-fn derived(
+fn begin_derived(
     passwords: &mut Passwords,
     attempt: Attempt,
     credentials: ScramCredentials,
 ) -> Option<(Ticket, Pending)> {
     let prepared = secret(attempt.password().expose());
-    let held = StoredPassword::Scram {
+    let stored = StoredPassword::Scram {
         credentials,
         prepared,
     };
-    match passwords.begin(attempt, held, FRESH, Instant::now()) {
+    match passwords.begin(attempt, stored, FRESH, Instant::now()) {
         BeginResult::Deriving(ticket, pending) => Some((ticket, pending)),
         BeginResult::Busy => None,
         _ => panic!("it is not derived"),
@@ -90,7 +90,8 @@ fn derived(
 /// Derives a password and waits for the verdict.
 fn verdict(passwords: &mut Passwords, password: &str, credentials: ScramCredentials) -> bool {
     let attempt = attempt(passwords, password, Instant::now());
-    let (ticket, pending) = derived(passwords, attempt, credentials).expect("a place in the queue");
+    let (ticket, pending) =
+        begin_derived(passwords, attempt, credentials).expect("a place in the queue");
     end(passwords, ticket);
     let verdict = passwords.finish(pending, None, Duration::ZERO, Instant::now());
     verdict.expect("the derivation has ended")
@@ -105,10 +106,18 @@ fn end(passwords: &mut Passwords, ticket: Ticket) {
 #[test]
 fn a_password_matches_the_backends_credentials_or_not() {
     let mut passwords = passwords();
-    assert!(verdict(&mut passwords, "secret", held("secret", 10)));
-    assert!(!verdict(&mut passwords, "Secret", held("secret", 10)));
-    let nobody = ScramCredentials::nobody(Hash::Sha256, 10);
-    assert!(!verdict(&mut passwords, "", nobody));
+    assert!(verdict(
+        &mut passwords,
+        "secret",
+        scram_credentials("secret", 10)
+    ));
+    assert!(!verdict(
+        &mut passwords,
+        "Secret",
+        scram_credentials("secret", 10)
+    ));
+    let unknown_account = ScramCredentials::nobody(Hash::Sha256, 10);
+    assert!(!verdict(&mut passwords, "", unknown_account));
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn credentials_of_sha_256_are_derived_alike() {
 #[test]
 fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(
+    let pending = begin_tested(
         &mut passwords,
         "secret",
         StoredPassword::Plain(b"stored"),
@@ -143,53 +152,53 @@ fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
     assert!(!is_accepted(&passwords, ME, "other", now));
     assert!(!is_accepted(&passwords, "you@example.com", "secret", now));
 
-    let later = now + FRESH;
-    drop(tested(
+    let later_time = now + FRESH;
+    drop(begin_tested(
         &mut passwords,
         "secret",
         StoredPassword::Plain(b"changed"),
-        later,
+        later_time,
     ));
-    let stale = attempt(&passwords, "secret", later);
-    let begun = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later);
-    assert!(matches!(begun, BeginResult::Accepted));
-    assert!(is_accepted(&passwords, ME, "secret", later));
+    let stale = attempt(&passwords, "secret", later_time);
+    let result = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later_time);
+    assert!(matches!(result, BeginResult::Accepted));
+    assert!(is_accepted(&passwords, ME, "secret", later_time));
 }
 
 #[test]
 fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(
+    let pending = begin_tested(
         &mut passwords,
         "secret",
         StoredPassword::Plain(b"stored"),
         now,
     );
     passwords.finish(pending, Some(true), FRESH, now);
-    let later = now + FRESH;
+    let later_time = now + FRESH;
     for _ in 0..3 {
-        let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, later);
-        passwords.finish(pending, Some(false), FRESH, later);
+        let pending = begin_tested(&mut passwords, "wrong", StoredPassword::Unknown, later_time);
+        passwords.finish(pending, Some(false), FRESH, later_time);
     }
     // The minute began with the first attempt.
-    assert_eq!(wait(&passwords, "wrong", CLIENT, later), Some(56));
+    assert_eq!(wait(&passwords, "wrong", CLIENT, later_time), Some(56));
     for backend in [&b"changed"[..], b"stored\0"] {
-        let stale = attempt(&passwords, "secret", later);
-        let begun = passwords.begin(stale, StoredPassword::Plain(backend), FRESH, later);
-        assert!(matches!(begun, BeginResult::Throttled(56)));
+        let stale = attempt(&passwords, "secret", later_time);
+        let result = passwords.begin(stale, StoredPassword::Plain(backend), FRESH, later_time);
+        assert!(matches!(result, BeginResult::Throttled(56)));
     }
-    let stale = attempt(&passwords, "secret", later);
-    let begun = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later);
-    assert!(matches!(begun, BeginResult::Accepted));
+    let stale = attempt(&passwords, "secret", later_time);
+    let result = passwords.begin(stale, StoredPassword::Plain(b"stored"), FRESH, later_time);
+    assert!(matches!(result, BeginResult::Accepted));
 }
 
 #[test]
 fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
+    let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
     assert!(is_accepted(&passwords, ME, "secret", now));
-    tested(
+    begin_tested(
         &mut passwords,
         "secret",
         StoredPassword::Unknown,
@@ -200,12 +209,12 @@ fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
 #[test]
 fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
     let (mut passwords, now) = (passwords(), Instant::now());
-    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
+    let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.forget(ME);
     passwords.finish(pending, Some(true), FRESH, now);
     assert!(!is_accepted(&passwords, ME, "secret", now));
 
-    let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
+    let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
     passwords.forget(ME);
     assert!(!is_accepted(&passwords, ME, "secret", now));
@@ -215,11 +224,11 @@ fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
 fn attempts_are_counted_once_each_and_for_a_minute() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for _ in 0..2 {
-        let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
+        let pending = begin_tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
         passwords.finish(pending, Some(false), FRESH, now);
     }
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
-    let third = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
+    let third = begin_tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), Some(61));
     let minute = Duration::from_secs(60);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now + minute), None);
@@ -232,11 +241,11 @@ fn attempts_are_counted_once_each_and_for_a_minute() {
 fn right_and_unknown_passwords_are_not_counted() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for verdict in [None, Some(true)].repeat(5) {
-        let pending = tested(&mut passwords, "secret", StoredPassword::Unknown, now);
+        let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
         let finished = passwords.finish(pending, verdict, Duration::ZERO, now);
         assert_eq!(finished, verdict);
     }
-    let pending = tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
+    let pending = begin_tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(false), FRESH, now);
     assert_eq!(wait(&passwords, "wrong", CLIENT, now), None);
 }
@@ -250,15 +259,16 @@ fn the_same_password_is_derived_once_at_a_time() {
         attempt(&passwords, "secret", now),
         attempt(&passwords, "secret", now),
     );
-    let slow = held("secret", 20_000);
-    let (ticket, first) = derived(&mut passwords, first, slow.clone()).unwrap();
-    let (same, second) = derived(&mut passwords, second, slow).unwrap();
-    assert_eq!(same, ticket);
+    let slow = scram_credentials("secret", 20_000);
+    let (ticket, first) = begin_derived(&mut passwords, first, slow.clone()).unwrap();
+    let (shared_ticket, second) = begin_derived(&mut passwords, second, slow).unwrap();
+    assert_eq!(shared_ticket, ticket);
     assert_eq!(wait(&passwords, "other", CLIENT, now), Some(61));
     assert_eq!(wait(&passwords, "secret", CLIENT, now), None);
 
-    let (other, changed) = derived(&mut passwords, changed, held("changed", 10)).unwrap();
-    assert_ne!(other, ticket);
+    let (other_ticket, changed) =
+        begin_derived(&mut passwords, changed, scram_credentials("changed", 10)).unwrap();
+    assert_ne!(other_ticket, ticket);
     drop(changed);
 
     end(&mut passwords, ticket);
@@ -271,8 +281,8 @@ fn each_wrong_attempt_of_a_shared_derivation_is_counted() {
     let mut passwords = passwords();
     let now = Instant::now();
     let attempts: Vec<_> = (0..3).map(|_| attempt(&passwords, "wrong", now)).collect();
-    let credentials = held("secret", 20_000);
-    let mut begin = |attempt| derived(&mut passwords, attempt, credentials.clone()).unwrap();
+    let credentials = scram_credentials("secret", 20_000);
+    let mut begin = |attempt| begin_derived(&mut passwords, attempt, credentials.clone()).unwrap();
     let pending: Vec<_> = attempts.into_iter().map(&mut begin).collect();
     end(&mut passwords, pending[0].0);
     for (_, pending) in pending {
@@ -293,7 +303,8 @@ fn guess(
     let Recall::Attempt(attempt) = recall else {
         panic!("no attempt at {account}");
     };
-    let (ticket, pending) = derived(passwords, attempt, credentials).expect("a place in the queue");
+    let (ticket, pending) =
+        begin_derived(passwords, attempt, credentials).expect("a place in the queue");
     // It stays counted.
     std::mem::forget(pending);
     ticket
@@ -301,12 +312,12 @@ fn guess(
 
 /// The tickets in the order in which they end.
 fn order(passwords: &mut Passwords, count: usize) -> Vec<Ticket> {
-    let mut ended = Vec::new();
-    while ended.len() < count {
-        ended.append(&mut passwords.ended());
+    let mut tickets = Vec::new();
+    while tickets.len() < count {
+        tickets.append(&mut passwords.ended());
         std::thread::yield_now();
     }
-    ended
+    tickets
 }
 
 #[test]
@@ -316,12 +327,12 @@ fn the_password_of_an_unknown_account_takes_the_same_place_in_the_queue() {
         &mut passwords,
         "busy@example.com",
         ELSEWHERE,
-        held("x", 200_000),
+        scram_credentials("x", 200_000),
     );
     let mut tickets = vec![busy];
     for number in 0..12 {
         let credentials = match number % 2 {
-            0 => held("secret", 10),
+            0 => scram_credentials("secret", 10),
             _ => ScramCredentials::nobody(Hash::Sha1, 10),
         };
         let account = format!("user{number}@example.com");
@@ -337,30 +348,35 @@ fn a_client_that_fails_for_many_accounts_comes_after_an_owner_elsewhere() {
         &mut passwords,
         "busy@example.com",
         CLIENT,
-        held("x", 400_000),
+        scram_credentials("x", 400_000),
     );
     let guesses: Vec<Ticket> = (0..8)
         .map(|number| {
             let account = format!("user{number}@example.com");
-            let nobody = ScramCredentials::nobody(Hash::Sha1, 10);
-            guess(&mut passwords, &account, CLIENT, nobody)
+            let unknown_account = ScramCredentials::nobody(Hash::Sha1, 10);
+            guess(&mut passwords, &account, CLIENT, unknown_account)
         })
         .collect();
-    let owner = guess(&mut passwords, ME, ELSEWHERE, held("guess", 10));
-    let ended = order(&mut passwords, 10);
-    assert_eq!(ended[..2], [busy, owner]);
-    assert_eq!(ended[2..], guesses);
+    let owner = guess(
+        &mut passwords,
+        ME,
+        ELSEWHERE,
+        scram_credentials("guess", 10),
+    );
+    let tickets = order(&mut passwords, 10);
+    assert_eq!(tickets[..2], [busy, owner]);
+    assert_eq!(tickets[2..], guesses);
 }
 
 #[test]
 fn too_many_attempts_at_once_are_busy_and_not_counted() {
     let mut passwords = Passwords::new(9, 1, 2).expect("a thread");
-    let (now, slow) = (Instant::now(), held("secret", 200_000));
+    let (now, slow) = (Instant::now(), scram_credentials("secret", 200_000));
     let mut pending = Vec::new();
     loop {
         let attempt = attempt(&passwords, &pending.len().to_string(), now);
-        match derived(&mut passwords, attempt, slow.clone()) {
-            Some(derived) => pending.push(derived),
+        match begin_derived(&mut passwords, attempt, slow.clone()) {
+            Some(derivation) => pending.push(derivation),
             None => break,
         }
     }

@@ -30,15 +30,15 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes a body that shares its memory with no other.
-fn undone<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, Problem> {
+fn decode<'a>(codings: &[Coding], body: &'a [u8], limit: usize) -> Result<Cow<'a, [u8]>, Problem> {
     undo(codings, body, limit, &Share::unshared(body.len()))
 }
 
 #[track_caller]
-fn refused(codings: &[Coding], body: &[u8], limit: usize, status: u16, says: &str) {
-    let problem = undone(codings, body, limit).expect_err(says);
+fn assert_refused(codings: &[Coding], body: &[u8], limit: usize, status: u16, part: &str) {
+    let problem = decode(codings, body, limit).expect_err(part);
     assert_eq!(problem.status(), status, "{problem}");
-    assert!(problem.detail.contains(says), "{problem}");
+    assert!(problem.detail.contains(part), "{problem}");
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn an_unknown_coding_is_answered_with_the_supported_ones() {
         assert_eq!(problem.status(), 415, "{value:?}");
         assert!(problem.detail.contains("gzip, x-gzip, deflate, identity"));
     }
-    let six = parse(Some(b"gzip,gzip,gzip,gzip,gzip,gzip"));
-    assert!(six.is_err_and(|problem| problem.status() == 415));
+    let six_codings = parse(Some(b"gzip,gzip,gzip,gzip,gzip,gzip"));
+    assert!(six_codings.is_err_and(|problem| problem.status() == 415));
 }
 
 #[test]
 fn without_a_coding_the_body_is_borrowed() {
     assert!(matches!(
-        undone(&[], b"as is", 0),
+        decode(&[], b"as is", 0),
         Ok(Cow::Borrowed(b"as is"))
     ));
 }
@@ -88,7 +88,7 @@ fn without_a_coding_the_body_is_borrowed() {
 fn the_members_of_a_gzip_stream_are_one_body() {
     let members = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
     assert_eq!(
-        undone(&[Gzip], &members, LIMIT).as_deref(),
+        decode(&[Gzip], &members, LIMIT).as_deref(),
         Ok(&b"one two"[..])
     );
 }
@@ -103,70 +103,72 @@ fn gzip_may_have_a_name_a_comment_and_an_extra_field() {
         .write(Vec::new(), Compression::best());
     encoder.write_all(b"packed").unwrap();
     let body = encoder.finish().unwrap();
-    assert_eq!(undone(&[Gzip], &body, LIMIT).as_deref(), Ok(&b"packed"[..]));
+    assert_eq!(decode(&[Gzip], &body, LIMIT).as_deref(), Ok(&b"packed"[..]));
 }
 
 #[test]
 fn a_stream_that_is_cut_off_anywhere_is_refused() {
     for coding in [Gzip, Deflate] {
-        let whole = compress(coding, &b"packed ".repeat(50), 6);
-        for length in 0..whole.len() {
-            let problem = undone(&[coding], &whole[..length], LIMIT).expect_err("cut off");
+        let complete = compress(coding, &b"packed ".repeat(50), 6);
+        for length in 0..complete.len() {
+            let problem = decode(&[coding], &complete[..length], LIMIT).expect_err("cut off");
             assert_eq!(problem.status(), 400, "{coding:?} {length}: {problem}");
-            let says = if length == 0 { "empty" } else { "cut off" };
+            let part = if length == 0 { "empty" } else { "cut off" };
             assert!(
-                problem.detail.contains(says),
+                problem.detail.contains(part),
                 "{coding:?} {length}: {problem}"
             );
         }
-        let two = [whole.clone(), whole[..9].to_vec()].concat();
-        assert!(undone(&[coding], &two, LIMIT).is_err_and(|problem| problem.status() == 400));
+        let two_members = [complete.clone(), complete[..9].to_vec()].concat();
+        assert!(
+            decode(&[coding], &two_members, LIMIT).is_err_and(|problem| problem.status() == 400)
+        );
     }
 }
 
 #[test]
 fn a_damaged_stream_is_refused() {
-    let whole = gzip(&b"packed ".repeat(50));
+    let complete = gzip(&b"packed ".repeat(50));
     for place in [
         0,
         1,
         2,
         3,
         12,
-        whole.len() - 8,
-        whole.len() - 4,
-        whole.len() - 1,
+        complete.len() - 8,
+        complete.len() - 4,
+        complete.len() - 1,
     ] {
-        let mut body = whole.clone();
+        let mut body = complete.clone();
         body[place] ^= 0xE1;
-        let result = undone(&[Gzip], &body, LIMIT);
+        let result = decode(&[Gzip], &body, LIMIT);
         assert!(
             result.is_err_and(|problem| problem.status() == 400),
             "byte {place}"
         );
     }
-    let mut body = whole.clone();
-    body[whole.len() - 8] ^= 1;
-    refused(&[Gzip], &body, LIMIT, 400, "checksum");
+    let mut body = complete.clone();
+    body[complete.len() - 8] ^= 1;
+    assert_refused(&[Gzip], &body, LIMIT, 400, "checksum");
 
     let mut body = compress(Deflate, &b"packed ".repeat(50), 6);
     let last = body.len() - 1;
     body[last] ^= 1;
-    refused(&[Deflate], &body, LIMIT, 400, "not valid deflate");
+    assert_refused(&[Deflate], &body, LIMIT, 400, "not valid deflate");
 }
 
 #[test]
 fn bytes_of_another_coding_are_refused() {
     let text = b"not packed at all";
-    refused(&[Gzip], text, LIMIT, 400, "not gzip");
-    refused(&[Deflate], text, LIMIT, 400, "not valid deflate");
-    refused(&[Gzip], &compress(Deflate, text, 6), LIMIT, 400, "not gzip");
-    refused(&[Deflate], &gzip(text), LIMIT, 400, "not valid deflate");
+    assert_refused(&[Gzip], text, LIMIT, 400, "not gzip");
+    assert_refused(&[Deflate], text, LIMIT, 400, "not valid deflate");
+    assert_refused(&[Gzip], &compress(Deflate, text, 6), LIMIT, 400, "not gzip");
+    assert_refused(&[Deflate], &gzip(text), LIMIT, 400, "not valid deflate");
 
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).unwrap();
     let raw = encoder.finish().unwrap();
-    refused(&[Deflate], &raw, LIMIT, 400, "zlib stream");
+    assert_refused(&[Deflate], &raw, LIMIT, 400, "zlib stream");
 }
 
 #[test]
@@ -181,14 +183,14 @@ fn bytes_after_the_end_are_refused() {
     ] {
         for coding in [Gzip, Deflate] {
             let body = [compress(coding, b"tail", 6), tail.to_vec()].concat();
-            let result = undone(&[coding], &body, LIMIT);
+            let result = decode(&[coding], &body, LIMIT);
             assert!(
                 result.is_err_and(|problem| problem.status() == 400),
                 "{coding:?} {tail:?}"
             );
         }
     }
-    refused(
+    assert_refused(
         &[Gzip],
         &[gzip(b"x"), b"yz".to_vec()].concat(),
         LIMIT,
@@ -202,24 +204,30 @@ fn the_limit_is_the_last_size_that_passes_at_every_stage() {
     let data = vec![b'z'; LIMIT];
     for coding in [Gzip, Deflate] {
         let body = compress(coding, &data, 6);
-        assert_eq!(undone(&[coding], &body, LIMIT).as_deref(), Ok(&data[..]));
-        refused(&[coding], &body, LIMIT - 1, 413, "199999");
-        refused(&[coding], &body, 0, 413, " 0 bytes");
+        assert_eq!(decode(&[coding], &body, LIMIT).as_deref(), Ok(&data[..]));
+        assert_refused(&[coding], &body, LIMIT - 1, 413, "199999");
+        assert_refused(&[coding], &body, 0, 413, " 0 bytes");
         assert_eq!(
-            undone(&[coding], &body, usize::MAX).as_deref(),
+            decode(&[coding], &body, usize::MAX).as_deref(),
             Ok(&data[..])
         );
     }
     let halves = [gzip(&data[..LIMIT / 2]), gzip(&data[..LIMIT / 2 + 1])].concat();
-    refused(&[Gzip], &halves, LIMIT, 413, "200000");
+    assert_refused(&[Gzip], &halves, LIMIT, 413, "200000");
     let inner = compress(Gzip, b"small", 0);
-    let twice = gzip(&inner);
+    let packed_twice = gzip(&inner);
     assert_eq!(
-        undone(&[Gzip; 2], &twice, inner.len()).as_deref(),
+        decode(&[Gzip; 2], &packed_twice, inner.len()).as_deref(),
         Ok(&b"small"[..])
     );
-    refused(&[Gzip; 2], &twice, inner.len() - 1, 413, "larger than");
-    assert_eq!(undone(&[Gzip], &gzip(b""), 0).as_deref(), Ok(&b""[..]));
+    assert_refused(
+        &[Gzip; 2],
+        &packed_twice,
+        inner.len() - 1,
+        413,
+        "larger than",
+    );
+    assert_eq!(decode(&[Gzip], &gzip(b""), 0).as_deref(), Ok(&b""[..]));
 }
 
 #[test]
@@ -244,8 +252,8 @@ fn decoded_bytes_take_memory_until_the_next_coding_is_decoded() {
     let data = vec![b'0'; 10 << 20];
     let body = gzip(&gzip(&data[..5 << 20]));
     let memory = Share::of(&MEMORY, "a", body.len(), 64 << 20);
-    let undone = undo(&[Gzip; 2], &body, 64 << 20, &memory).map(|bytes| bytes.len());
-    assert_eq!(undone, Ok(5 << 20));
+    let decoded = undo(&[Gzip; 2], &body, 64 << 20, &memory).map(|bytes| bytes.len());
+    assert_eq!(decoded, Ok(5 << 20));
     assert!(
         (5 << 20..9 << 20).contains(&memory.taken()),
         "{}",
@@ -253,8 +261,8 @@ fn decoded_bytes_take_memory_until_the_next_coding_is_decoded() {
     );
 
     drop(memory);
-    let other = Share::of(&MEMORY, "a", 8 << 20, 1 << 20);
-    assert!(other.take(32 << 20).is_ok());
+    let other_share = Share::of(&MEMORY, "a", 8 << 20, 1 << 20);
+    assert!(other_share.take(32 << 20).is_ok());
     let body = gzip(&gzip(&data));
     let memory = Share::of(&MEMORY, "b", body.len(), 1 << 20);
     let status = undo(&[Gzip; 2], &body, 64 << 20, &memory).map_err(|problem| problem.status());
@@ -264,8 +272,8 @@ fn decoded_bytes_take_memory_until_the_next_coding_is_decoded() {
 #[test]
 fn too_many_members_of_gzip_are_refused() {
     let empty = gzip(b"");
-    assert!(undone(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
-    refused(
+    assert!(decode(&[Gzip], &empty.repeat(MEMBERS_LIMIT), LIMIT).is_ok());
+    assert_refused(
         &[Gzip],
         &empty.repeat(MEMBERS_LIMIT + 1),
         LIMIT,
@@ -275,8 +283,8 @@ fn too_many_members_of_gzip_are_refused() {
 }
 
 fn any_codings() -> impl Strategy<Value = Vec<Coding>> {
-    let one = proptest::sample::select(&[Gzip, Deflate][..]);
-    proptest::collection::vec(one, 0..4)
+    let coding = proptest::sample::select(&[Gzip, Deflate][..]);
+    proptest::collection::vec(coding, 0..4)
 }
 
 proptest! {
@@ -287,9 +295,9 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(codings in any_codings(), bytes in any::<Vec<u8>>(), limit in 0..100usize) {
-        let _ = undone(&codings, &bytes, limit);
-        let _ = undone(&[Gzip], &[b"\x1f\x8b\x08", &bytes[..]].concat(), limit);
-        let _ = undone(&[Deflate], &[b"\x78\x9c", &bytes[..]].concat(), limit);
+        let _ = decode(&codings, &bytes, limit);
+        let _ = decode(&[Gzip], &[b"\x1f\x8b\x08", &bytes[..]].concat(), limit);
+        let _ = decode(&[Deflate], &[b"\x78\x9c", &bytes[..]].concat(), limit);
     }
 
     #[test]
@@ -298,8 +306,8 @@ proptest! {
     ) {
         let data = data.repeat(repeat);
         let body = codings.iter().fold(data.clone(), |body, coding| compress(*coding, &body, level));
-        let undone = undone(&codings, &body, usize::MAX);
-        prop_assert_eq!(undone.as_deref(), Ok(&data[..]));
+        let decoded = decode(&codings, &body, usize::MAX);
+        prop_assert_eq!(decoded.as_deref(), Ok(&data[..]));
     }
 
     // Deflate's Adler-32 is too weak for this: different texts of few letters may have the same sum.
@@ -310,7 +318,7 @@ proptest! {
         let mut body = compress(Gzip, data.as_bytes(), 6);
         let place = place.index(body.len());
         body[place] ^= 1 << bit;
-        if let Ok(read) = undone(&[Gzip], &body, LIMIT) {
+        if let Ok(read) = decode(&[Gzip], &body, LIMIT) {
             prop_assert_eq!(&*read, data.as_bytes());
         }
     }
@@ -324,6 +332,6 @@ fn decoding_empty_blocks_ends_at_the_time_limit() {
     for _ in 0..2_000_000 {
         body.extend_from_slice(&block);
     }
-    let problem = undone(&[Deflate], &body, LIMIT).unwrap_err();
+    let problem = decode(&[Deflate], &body, LIMIT).unwrap_err();
     assert_eq!(problem.status(), 413, "{problem}");
 }

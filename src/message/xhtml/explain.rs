@@ -7,7 +7,7 @@ use crate::message::text::unify_line_ends;
 pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize, String) {
     use roxmltree::Error::*;
     let rest = &source[offset..];
-    let ended =
+    let at_end =
         || "the end comes inside a tag, a comment or a CDATA section: complete it".to_owned();
     let (offset, detail) = match error {
         UnexpectedCloseTag(open, _, _) if rest.is_empty() => {
@@ -42,8 +42,8 @@ pub fn explain(source: &str, offset: usize, error: &roxmltree::Error) -> (usize,
         UnknownToken(_) if rest.starts_with("<!") => {
             (offset, "document types and other declarations are not allowed: leave <!…> out".to_owned())
         }
-        UnexpectedEndOfStream | UnclosedRootNode => (source.len(), ended()),
- InvalidString(..) if rest.is_empty() => (source.len(), ended()),
+        UnexpectedEndOfStream | UnclosedRootNode => (source.len(), at_end()),
+ InvalidString(..) if rest.is_empty() => (source.len(), at_end()),
         _ => (offset, "this cannot be read as XML: write &lt; for < and &amp; for & in text, and quotes around values".to_owned()),
     };
     (offset, format!("the XHTML is not well-formed: {detail}"))
@@ -63,11 +63,11 @@ pub fn offset_of(text: &str, place: roxmltree::TextPos) -> usize {
 
 /// Both from 1, the column in characters.
 pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
-    let before = unify_line_ends(&source[..offset]);
-    let column = before
+    let prefix = unify_line_ends(&source[..offset]);
+    let column = prefix
         .chars()
         .rev()
         .take_while(|char| *char != '\n')
         .count();
-    (before.matches('\n').count() + 1, column + 1)
+    (prefix.matches('\n').count() + 1, column + 1)
 }

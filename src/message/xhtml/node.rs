@@ -25,7 +25,7 @@ pub fn elements(nodes: &[Node]) -> usize {
 /// About how many bytes the nodes take in memory.
 pub fn memory(nodes: &[Node]) -> usize {
     let nodes = nodes.iter().map(|node| {
-        let own = match node {
+        let own_bytes = match node {
             Node::Element {
                 attributes,
                 children,
@@ -36,7 +36,7 @@ pub fn memory(nodes: &[Node]) -> usize {
             }
             Node::Text(text) => 16 + text.len(),
         };
-        size_of::<Node>() + own
+        size_of::<Node>() + own_bytes
     });
     nodes.sum()
 }

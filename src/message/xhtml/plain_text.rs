@@ -76,21 +76,21 @@ impl Writer {
                 self.nodes(children, None);
                 let text = self.text[start..].trim();
                 // `mailto:a@example.com` adds nothing to `a@example.com`.
-                let differs = |href: &&str| {
+                let is_different = |href: &&str| {
                     *href != text && href.split_once(':').is_none_or(|(_, rest)| rest != text)
                 };
-                if let Some(href) = value("href").filter(differs) {
+                if let Some(href) = value("href").filter(is_different) {
                     self.space = true;
                     self.write(&format!("<{href}>"));
                 }
             }
             "address" | "blockquote" | "dd" | "div" | "dl" | "dt" | "h1" | "h2" | "h3" | "h4"
             | "h5" | "h6" | "ol" | "p" | "pre" | "ul" => {
-                let outside = self.preformatted;
+                let was_preformatted = self.preformatted;
                 self.begin_block();
                 self.preformatted |= name == "pre";
                 self.nodes(children, Some(name));
-                self.preformatted = outside;
+                self.preformatted = was_preformatted;
                 self.begin_block();
             }
             _ => self.nodes(children, None),

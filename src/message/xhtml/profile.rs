@@ -55,8 +55,8 @@ fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
     if DROPPED.iter().any(|name| is(&name)) {
         return;
     }
-    let ours = source.tag_name().namespace() == Some(XHTML);
-    let Some(&name) = ELEMENTS.iter().find(is).filter(|_| ours) else {
+    let is_xhtml = source.tag_name().namespace() == Some(XHTML);
+    let Some(&name) = ELEMENTS.iter().find(is).filter(|_| is_xhtml) else {
         return reduce_children(source, into);
     };
     let attributes = reduce_attributes(name, source);
@@ -69,7 +69,7 @@ fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
     reduce_children(source, &mut children);
     children.shrink_to_fit();
     // These two are empty by definition, so their content moves behind them.
-    let behind = if matches!(name, "br" | "img") {
+    let moved_content = if matches!(name, "br" | "img") {
         std::mem::take(&mut children)
     } else {
         Vec::new()
@@ -79,7 +79,7 @@ fn reduce_element(source: roxmltree::Node, into: &mut Vec<Node>) {
         attributes,
         children,
     });
-    for node in behind {
+    for node in moved_content {
         match node {
             Node::Text(text) => push_text(text, into),
             element => into.push(element),
@@ -103,42 +103,42 @@ fn reduce_attributes(element: &str, source: roxmltree::Node) -> Vec<(&'static st
         "img" => &["src", "alt", "height", "width", "style"],
         _ => &["style"],
     };
-    let written = |name: &str| {
+    let value_of = |name: &str| {
         let mut attributes = source.attributes();
-        let found =
+        let attribute =
             attributes.find(|a| a.namespace().is_none() && a.name().eq_ignore_ascii_case(name));
-        found.map(|attribute| attribute.value())
+        attribute.map(|attribute| attribute.value())
     };
-    let reduced = |name: &str| match name {
-        "href" => written(name)
+    let reduce = |name: &str| match name {
+        "href" => value_of(name)
             .filter(|value| is_address(value, &["http", "https", "mailto", "xmpp"]))
             .map(str::to_owned),
-        "src" => written(name)
+        "src" => value_of(name)
             .filter(|value| is_address(value, &["http", "https"]))
             .map(str::to_owned),
-        "type" => written(name)
+        "type" => value_of(name)
             .filter(|value| is_media_type(value.as_bytes()))
             .map(str::to_owned),
-        "height" | "width" => written(name)
+        "height" | "width" => value_of(name)
             .filter(|value| is_length(value))
             .map(str::to_owned),
         // Every picture needs one.
         "alt" => {
-            Some(unify_line_ends(written(name).unwrap_or_default()).replace(['\n', '\t'], " "))
+            Some(unify_line_ends(value_of(name).unwrap_or_default()).replace(['\n', '\t'], " "))
         }
-        _ => written(name)
+        _ => value_of(name)
             .map(reduce_style)
             .filter(|style| !style.is_empty()),
     };
     names
         .iter()
-        .filter_map(|name| Some((*name, reduced(name)?)))
+        .filter_map(|name| Some((*name, reduce(name)?)))
         .collect()
 }
 
 /// Whether it is an absolute URI or IRI with one of these schemes, without characters that mislead a reader.
 fn is_address(value: &str, schemes: &[&str]) -> bool {
-    let odd = |char: char| {
+    let is_misleading = |char: char| {
         // IRIs may not hold direction marks: they change the order in which the rest is shown (RFC 3987, section 4.1).
         is_invisible(char)
             || char.is_whitespace()
@@ -156,7 +156,7 @@ fn is_address(value: &str, schemes: &[&str]) -> bool {
             .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#'])),
         _ => !rest.is_empty(),
     };
-    known && complete && !value.contains(odd)
+    known && complete && !value.contains(is_misleading)
 }
 
 /// Pixels or a percentage.

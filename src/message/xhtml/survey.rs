@@ -5,16 +5,16 @@ use crate::message::text::{is_space, is_xml};
 
 /// The deepest nesting of elements in the source. The parser and the functions of this room recurse this deep.
 pub const MAX_DEPTH: usize = 100;
-/// The most attributes of an element. The parser compares each with every other.
+/// The maximum number of attributes of an element. The parser compares each with every other.
 pub const MAX_ATTRIBUTES: usize = 100;
-/// The most namespaces in scope. The parser copies them for each element that declares one.
+/// The maximum number of namespaces in scope. The parser copies them for each element that declares one.
 pub const MAX_NAMESPACES: usize = 32;
-/// The most elements in the source. For each recipient, each becomes a Lua table.
+/// The maximum number of elements in the source. For each recipient, each becomes a Lua table.
 pub const MAX_ELEMENTS: usize = 2_000;
 /// The most `<` and `=` in the source. The parser reserves memory for as many nodes and attributes before it reads
 /// them. The allowed elements need fewer.
 pub const MAX_MARKUP: usize = 20_000;
-/// The most CDATA sections × bytes of the source: for each section, the parser copies the text before it.
+/// The maximum number of CDATA sections × bytes of the source: for each section, the parser copies the text before it.
 pub const MAX_CDATA_WORK: usize = 1 << 28;
 
 /// Refuses a source for which the parser would need too much memory or time.
@@ -66,8 +66,8 @@ pub fn survey(source: &str, start: usize) -> Result<(), (usize, String)> {
         references(source, at, at + length)?;
         at += length;
         let rest = &source[at..];
-        let other = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")];
-        if let Some((begin, end)) = other.iter().find(|(begin, _)| rest.starts_with(begin)) {
+        let delimiters = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")];
+        if let Some((begin, end)) = delimiters.iter().find(|(begin, _)| rest.starts_with(begin)) {
             let Some(length) = rest[begin.len()..].find(end) else {
                 return Ok(());
             };

@@ -55,12 +55,12 @@ fn a_step_resolves_one_recipient() {
     let server = Counting::default();
     let mut steps = 0;
     loop {
-        let before = server.0.get();
-        let done = batch.resolve(&server, || false).unwrap();
+        let count = server.0.get();
+        let is_done = batch.resolve(&server, || false).unwrap();
         steps += 1;
-        assert!(server.0.get() - before <= 2, "step {steps}");
+        assert!(server.0.get() - count <= 2, "step {steps}");
         assert!(!batch.is_single());
-        if done {
+        if is_done {
             break;
         }
     }
@@ -119,8 +119,8 @@ fn the_length_of_an_answer_is_checked_before_anything_is_sent() {
             &from,
             &format!("[{}]", vec![message.as_str(); messages].join(",")),
         );
-        let done = batch.resolve(&Counting::default(), || true);
-        done.map(|done| (done, batch.total(), batch.is_to_rooms()))
+        let is_done = batch.resolve(&Counting::default(), || true);
+        is_done.map(|is_done| (is_done, batch.total(), batch.is_to_rooms()))
     };
     assert_eq!(resolved(90), Ok((true, 9000, true)));
     assert_eq!(resolved(100).unwrap_err().status(), 413);
@@ -161,8 +161,8 @@ fn the_bytes_of_all_stanzas_are_checked_before_anything_is_sent() {
         let message = format!("{{\"to\":{to},\"body\":\"{text}\"}}");
         let body = format!("[{}]", vec![message.as_str(); messages].join(","));
         let mut batch = batch("me@example.com", &body);
-        let done = batch.resolve(&Counting::default(), || true);
-        done.map(|_| batch.total())
+        let is_done = batch.resolve(&Counting::default(), || true);
+        is_done.map(|_| batch.total())
     };
     assert_eq!(resolved(3, 100), Ok(300));
     assert_eq!(resolved(50, 6), Ok(300));

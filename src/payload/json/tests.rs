@@ -24,7 +24,7 @@ fn spellings(draft: Draft) -> Option<Vec<String>> {
 }
 
 #[track_caller]
-fn one(text: &str) -> Draft {
+fn read_one(text: &str) -> Draft {
     match read(text, 10) {
         Ok((drafts, false)) => drafts.into_iter().next().unwrap(),
         other => panic!("{text}: {other:?}"),
@@ -32,14 +32,14 @@ fn one(text: &str) -> Draft {
 }
 
 #[track_caller]
-fn malformed_at(text: &str, line: usize, column: usize) {
+fn assert_malformed_at(text: &str, line: usize, column: usize) {
     read(text, 10)
         .expect_err(text)
         .assert_malformed_at(line, column);
 }
 
 #[track_caller]
-fn meaningless(text: &str, field: Option<&str>, says: &str) {
+fn assert_meaningless(text: &str, field: Option<&str>, part: &str) {
     let problem = match read(text, 3) {
         Ok((drafts, _)) => drafts
             .into_iter()
@@ -52,12 +52,12 @@ fn meaningless(text: &str, field: Option<&str>, says: &str) {
         (422, field),
         "{text}: {problem}"
     );
-    assert!(problem.detail.contains(says), "{text}: {problem}");
+    assert!(problem.detail.contains(part), "{text}: {problem}");
 }
 
 #[test]
 fn each_field_gets_its_value() {
-    let draft = one(
+    let draft = read_one(
         r#"{"to":"a","type":"chat","body":"\u00fc\n\ud83e\udd80","subject":"2","html":"3","thread":"4","id":"5",
             "lang":"6","oob_url":"7","state":"8","replace":"9","x":{"body":[1,null]}}"#,
     );
@@ -79,22 +79,28 @@ fn each_field_gets_its_value() {
 
 #[test]
 fn to_is_a_string_or_an_array_of_strings() {
-    let both = vec!["a".to_owned(), "b".to_owned()];
-    assert_eq!(spellings(one(r#"{"to":["a","b","a"]}"#)), Some(both));
-    assert_eq!(spellings(one(r#"{"to":[]}"#)), Some(vec![]));
-    meaningless(
+    let recipients = vec!["a".to_owned(), "b".to_owned()];
+    assert_eq!(
+        spellings(read_one(r#"{"to":["a","b","a"]}"#)),
+        Some(recipients)
+    );
+    assert_eq!(spellings(read_one(r#"{"to":[]}"#)), Some(vec![]));
+    assert_meaningless(
         r#"{"to":1}"#,
         Some("to"),
         "`to` is a number; a string or an array of strings is needed",
     );
-    meaningless(r#"{"to":{}}"#, Some("to"), "is an object");
-    meaningless(r#"{"to":["a",null,"b"]}"#, Some("to"), "`to` holds null");
-    meaningless(r#"{"to":[["a"]]}"#, Some("to"), "`to` holds an array");
+    assert_meaningless(r#"{"to":{}}"#, Some("to"), "is an object");
+    assert_meaningless(r#"{"to":["a",null,"b"]}"#, Some("to"), "`to` holds null");
+    assert_meaningless(r#"{"to":[["a"]]}"#, Some("to"), "`to` holds an array");
 }
 
 #[test]
 fn null_is_an_absent_field() {
-    assert_eq!(one(r#"{"to":null,"body":null,"x":null}"#), Draft::default());
+    assert_eq!(
+        read_one(r#"{"to":null,"body":null,"x":null}"#),
+        Draft::default()
+    );
 }
 
 #[test]
@@ -106,18 +112,18 @@ fn a_field_of_the_wrong_type_is_named() {
         (r#"["x"]"#, "an array"),
         (r#"{"a":{}}"#, "an object"),
     ] {
-        let says = format!("`body` is {kind}; a string is needed");
-        meaningless(&format!(r#"{{"body":{value},"x":1}}"#), Some("body"), &says);
+        let part = format!("`body` is {kind}; a string is needed");
+        assert_meaningless(&format!(r#"{{"body":{value},"x":1}}"#), Some("body"), &part);
     }
 }
 
 #[test]
 fn a_repeated_key_is_refused() {
-    meaningless(r#"{"body":"a","body":"a"}"#, Some("body"), "twice");
-    meaningless(r#"{"body":null,"b\u006fdy":"a"}"#, Some("body"), "twice");
-    meaningless(r#"{"to":"a","to":"b"}"#, Some("to"), "twice");
-    meaningless(r#"{"x y":1,"x y":1}"#, Some("x y"), "twice");
-    assert_eq!(one(r#"{"x":{"a":1,"a":2}}"#), Draft::default());
+    assert_meaningless(r#"{"body":"a","body":"a"}"#, Some("body"), "twice");
+    assert_meaningless(r#"{"body":null,"b\u006fdy":"a"}"#, Some("body"), "twice");
+    assert_meaningless(r#"{"to":"a","to":"b"}"#, Some("to"), "twice");
+    assert_meaningless(r#"{"x y":1,"x y":1}"#, Some("x y"), "twice");
+    assert_eq!(read_one(r#"{"x":{"a":1,"a":2}}"#), Draft::default());
 }
 
 #[test]
@@ -128,17 +134,17 @@ fn only_objects_are_messages() {
         (r#""x""#, "a string"),
         ("true", "a boolean"),
     ] {
-        meaningless(text, None, &format!("the JSON is {kind}; an object"));
-        let says = format!("{kind} stands where an object");
-        meaningless(&format!("[{{}},{text}]"), None, &says);
+        assert_meaningless(text, None, &format!("the JSON is {kind}; an object"));
+        let part = format!("{kind} stands where an object");
+        assert_meaningless(&format!("[{{}},{text}]"), None, &part);
     }
-    meaningless("[]", None, "empty");
-    meaningless("[[{}]]", None, "an array");
+    assert_meaningless("[]", None, "empty");
+    assert_meaningless("[[{}]]", None, "an array");
 }
 
 #[test]
 fn an_error_in_an_array_names_the_message() {
-    meaningless(
+    assert_meaningless(
         r#"[{},{"body":1},{"type":2}]"#,
         Some("body"),
         "`body` is a number",
@@ -149,28 +155,28 @@ fn an_error_in_an_array_names_the_message() {
 fn an_array_with_more_messages_than_the_limit_is_refused() {
     let (drafts, many) = read(r#"[{"body":"a"},{},{}]"#, 3).unwrap();
     assert_eq!((drafts.len(), many), (3, true));
-    meaningless("[{},{},{},{}]", None, "more than 3 messages");
-    meaningless("[{},{},{},1,", None, "more than 3 messages");
+    assert_meaningless("[{},{},{},{}]", None, "more than 3 messages");
+    assert_meaningless("[{},{},{},1,", None, "more than 3 messages");
     let to: Vec<_> = (0..13).map(|number| number.to_string()).collect();
     let many = json!([{ "to": to[..7] }, { "to": to[7..] }]);
-    meaningless(&many.to_string(), None, "more than 3 messages");
+    assert_meaningless(&many.to_string(), None, "more than 3 messages");
 }
 
 #[test]
 fn malformed_json_is_reported_with_its_place() {
-    malformed_at("", 1, 1);
-    malformed_at("{", 1, 2);
-    malformed_at("{\"body\": ", 1, 10);
-    malformed_at("{\n", 2, 1);
-    malformed_at("{\"ü🦀\" 1}", 1, 7);
-    malformed_at("{\n  \"ü\": x}", 2, 8);
-    malformed_at("{} {}", 1, 4);
-    malformed_at("[{},]", 1, 5);
-    malformed_at("{\"a\":\"ü\nb\"}", 1, 8);
-    malformed_at("{\"body\":\"ü\nb\"}", 1, 11);
-    malformed_at("{\"a\":01}", 1, 7);
-    malformed_at("\u{FEFF}\u{FEFF}{}", 1, 1);
-    malformed_at("nul", 1, 4);
+    assert_malformed_at("", 1, 1);
+    assert_malformed_at("{", 1, 2);
+    assert_malformed_at("{\"body\": ", 1, 10);
+    assert_malformed_at("{\n", 2, 1);
+    assert_malformed_at("{\"ü🦀\" 1}", 1, 7);
+    assert_malformed_at("{\n  \"ü\": x}", 2, 8);
+    assert_malformed_at("{} {}", 1, 4);
+    assert_malformed_at("[{},]", 1, 5);
+    assert_malformed_at("{\"a\":\"ü\nb\"}", 1, 8);
+    assert_malformed_at("{\"body\":\"ü\nb\"}", 1, 11);
+    assert_malformed_at("{\"a\":01}", 1, 7);
+    assert_malformed_at("\u{FEFF}\u{FEFF}{}", 1, 1);
+    assert_malformed_at("nul", 1, 4);
 }
 
 #[test]
@@ -227,18 +233,18 @@ fn unknown_members_may_hold_any_json() {
 #[test]
 fn a_number_beyond_a_double_is_a_number() {
     for number in ["1e999", "-1e999", &"9".repeat(400)] {
-        let says = "`body` is a number; a string is needed";
-        meaningless(
+        let part = "`body` is a number; a string is needed";
+        assert_meaningless(
             &format!("{{\"body\":{number},\"x\\\"1e\":\"\"}}"),
             Some("body"),
-            says,
+            part,
         );
-        meaningless(
+        assert_meaningless(
             &format!("{{\"to\":[{number}]}}"),
             Some("to"),
             "`to` holds a number",
         );
-        meaningless(number, None, "the JSON is a number");
+        assert_meaningless(number, None, "the JSON is a number");
         let line = format!("{{\"body\":{number},}}");
         let problem = read(&line, 1).expect_err("a comma");
         assert_eq!(problem.status(), 400, "{problem}");
@@ -247,9 +253,9 @@ fn a_number_beyond_a_double_is_a_number() {
 
 #[test]
 fn malformed_json_is_reported_before_wrong_fields() {
-    malformed_at("{\"body\":1,\"body\":2", 1, 19);
-    malformed_at("[1,{\"body\":2},", 1, 15);
-    malformed_at("1 2", 1, 3);
+    assert_malformed_at("{\"body\":1,\"body\":2", 1, 19);
+    assert_malformed_at("[1,{\"body\":2},", 1, 15);
+    assert_malformed_at("1 2", 1, 3);
 }
 
 proptest! {
@@ -262,15 +268,15 @@ proptest! {
     fn a_damaged_object_does_not_panic(
         text in r#"[\[{]{1,2}("(body|to|x|ü)":("[a-zü]*"|[0-9]{1,3}|null|\["a"\]|\{\}),){0,4}"x":"\\ud83e\\udd80"[}\]]{0,2}"#,
         place: prop::sample::Index,
-        written in "[\\PC\n]",
+        length in "[\\PC\n]",
     ) {
         let mut text: Vec<char> = text.chars().collect();
         let place = place.index(text.len());
-        text.splice(place..=place, written.chars());
+        text.splice(place..=place, length.chars());
         let text: String = text.into_iter().collect();
         if let Err(Problem { place: Some(Place::Line { line, column }), .. }) = read(&text, 3) {
-            let written = text.split('\n').nth(line - 1).map(|line| line.chars().count());
-            prop_assert!(written.is_some_and(|written| (1..=written + 1).contains(&column)), "{line}:{column} of {text:?}");
+            let length = text.split('\n').nth(line - 1).map(|line| line.chars().count());
+            prop_assert!(length.is_some_and(|length| (1..=length + 1).contains(&column)), "{line}:{column} of {text:?}");
         }
     }
 

@@ -45,12 +45,12 @@ fn body(form: &[u8], expected: &str) {
 }
 
 #[track_caller]
-fn refused(form: &[u8], offset: usize) {
+fn assert_refused(form: &[u8], offset: usize) {
     let shown = form.escape_ascii();
     let problem = utf8(form).expect_err(&shown.to_string());
-    let told = (problem.status(), problem.place);
+    let facts = (problem.status(), problem.place);
     assert_eq!(
-        told,
+        facts,
         (400, Some(Place::Offset(offset))),
         "{shown}: {problem}"
     );
@@ -220,22 +220,22 @@ fn the_form_may_name_a_charset_for_all_parts() {
 
 #[test]
 fn broken_framing_is_reported_with_its_place() {
-    let whole = [&named("body", "never"), END].concat();
-    refused(b"", 0);
-    refused(&whole.escape_ascii().to_string().into_bytes(), 0);
+    let form = [&named("body", "never"), END].concat();
+    assert_refused(b"", 0);
+    assert_refused(&form.escape_ascii().to_string().into_bytes(), 0);
     assert_eq!(
-        read("OTHER", UTF_8, &whole).map_err(|p| p.status()),
+        read("OTHER", UTF_8, &form).map_err(|p| p.status()),
         Err(400)
     );
     let open = named("body", "never");
     for end in [0, 2, 8, 9, 10] {
-        refused(&open[..open.len() - end], open.len() - end);
+        assert_refused(&open[..open.len() - end], open.len() - end);
     }
-    refused(b"--BOUND\r\nContent-Dispo", 22);
-    refused(b"--BOUND\r\nX: y\r\nnever\r\n--BOUND--", 15);
-    refused(b"--BOUND\r\nX: y\r\nnever\r\nmore\r\n--BOUND--", 15);
-    refused(
-        &String::from_utf8(whole)
+    assert_refused(b"--BOUND\r\nContent-Dispo", 22);
+    assert_refused(b"--BOUND\r\nX: y\r\nnever\r\n--BOUND--", 15);
+    assert_refused(b"--BOUND\r\nX: y\r\nnever\r\nmore\r\n--BOUND--", 15);
+    assert_refused(
+        &String::from_utf8(form)
             .unwrap()
             .replace("\r\n", "\n")
             .into_bytes(),
@@ -256,15 +256,15 @@ fn a_part_without_a_name_is_refused() {
         "Content-Disposition: inline; name=body",
         "Content-Disposition: form-data; name=\"x",
     ] {
-        refused(&[&part(headers, "x"), END].concat(), 9);
+        assert_refused(&[&part(headers, "x"), END].concat(), 9);
     }
-    refused(b"--BOUND\r\n--BOUND--", 9);
-    refused(b"--BOUND\r\n\r\n--BOUND--", 9);
-    refused(
+    assert_refused(b"--BOUND\r\n--BOUND--", 9);
+    assert_refused(b"--BOUND\r\n\r\n--BOUND--", 9);
+    assert_refused(
         &[&part(&format!("X: y\r\n{BODY}; name=to"), "x"), END].concat(),
         15,
     );
-    refused(
+    assert_refused(
         &[&part(&format!("{BODY}\r\n{BODY}"), "x"), END].concat(),
         54,
     );
@@ -274,8 +274,8 @@ fn a_part_without_a_name_is_refused() {
 fn bytes_that_do_not_decode_are_refused_at_their_place() {
     let unknown = named("x", b"\xFF");
     let form = [&unknown, &named("body", b"in \xFF parts"), END].concat();
-    refused(&form, unknown.len() + 59);
-    refused(
+    assert_refused(&form, unknown.len() + 59);
+    assert_refused(
         &[
             &named("body", b"\xEF\xBB\xBFx\xFF"),
             &named("body", ""),
@@ -302,8 +302,8 @@ fn a_field_without_text_is_refused() {
 
 #[test]
 fn only_to_may_be_repeated() {
-    let twice = utf8(&[&named("body", "1"), &named("body", "2"), END].concat());
-    let fault = twice.unwrap().fault.map(|p| (p.status(), p.field));
+    let result = utf8(&[&named("body", "1"), &named("body", "2"), END].concat());
+    let fault = result.unwrap().fault.map(|p| (p.status(), p.field));
     assert_eq!(fault, Some((422, Some("body".into()))));
 }
 

@@ -117,7 +117,7 @@ fn media_types_are_known_in_any_case() {
 
 /// The length of the stanza with addresses of usual length.
 fn sent(draft: Draft) -> usize {
-    let content = Content::of(fitted(draft, &LIMITS), false, &LIMITS).expect("a message");
+    let content = Content::of(fit(draft, &LIMITS), false, &LIMITS).expect("a message");
     let element = content.element("sender@example.com", "recipient@example.com", Kind::Chat);
     element.serialised_len()
 }
@@ -152,7 +152,7 @@ fn a_message_that_fits_is_unchanged() {
         ("html", "<p>a &amp; b</p>"),
         ("subject", "s"),
     ]);
-    assert_eq!(fitted(draft.clone(), &LIMITS), draft);
+    assert_eq!(fit(draft.clone(), &LIMITS), draft);
 }
 
 #[test]
@@ -187,16 +187,20 @@ fn large_and_dense_payloads_are_slow() {
 #[test]
 fn an_id_or_thread_that_is_too_long_is_replaced_by_its_hash() {
     for field in ["id", "replace", "thread"] {
-        let made = |text: &str| {
-            let draft = fitted(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
+        let read_thread = |text: &str| {
+            let draft = fit(Draft::of(&[("body", "x"), (field, text)]), &LIMITS);
             draft.values[Field::named(field).expect(field)]
                 .clone()
                 .expect(field)
         };
         let long = "x".repeat(LONGEST_ID + 1);
-        assert_eq!(made(&long).len(), 64, "{field}");
-        assert_eq!(made(&long), made(&long), "{field}");
-        assert_ne!(made(&long), made(&(long.clone() + "x")), "{field}");
-        assert_eq!(made(&long[1..]), long[1..], "{field}");
+        assert_eq!(read_thread(&long).len(), 64, "{field}");
+        assert_eq!(read_thread(&long), read_thread(&long), "{field}");
+        assert_ne!(
+            read_thread(&long),
+            read_thread(&(long.clone() + "x")),
+            "{field}"
+        );
+        assert_eq!(read_thread(&long[1..]), long[1..], "{field}");
     }
 }

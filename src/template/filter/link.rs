@@ -10,17 +10,17 @@ use crate::message::uri::Uri;
 const LONGEST: usize = 8 * 1024;
 /// The longest domain name in bytes (RFC 1035, section 2.3.4). Its ASCII form is at least as long.
 const LONGEST_HOST: usize = 253;
-/// The most candidates that are checked.
-const MOST: usize = 100;
+/// The maximum number of candidates that are checked.
+const MAX_CANDIDATES: usize = 100;
 
 /// `link(…)`: the first usable link among the value and the arguments (each may be a list), or else the first text,
 /// unchanged.
 pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
-    if let Some(link) = first(state, value, &others, usable)? {
+    if let Some(link) = first(state, value, &others, usable_link)? {
         return Ok(link);
     }
     let text = first(state, value, &others, |text| {
-        (!text.is_empty()).then(|| shown(text))
+        (!text.is_empty()).then(|| without_passwords(text))
     });
     Ok(text?.unwrap_or_default())
 }
@@ -29,7 +29,7 @@ pub fn link(state: &State, value: &Value, others: Rest<Value>) -> Result<String,
 pub fn url(state: &State, value: &Value, others: Rest<Value>) -> Result<String, Error> {
     let url = first(state, value, &others, |text| {
         // A field with one link has no room for a second one.
-        usable(text).map(|links| links.split(' ').next().unwrap_or_default().to_owned())
+        usable_link(text).map(|links| links.split(' ').next().unwrap_or_default().to_owned())
     });
     Ok(url?.unwrap_or_default())
 }
@@ -44,24 +44,26 @@ fn first(
     others: &[Value],
     make: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<String>, Error> {
-    let made = |candidate: &Value| -> Result<_, Error> {
+    let make_link = |candidate: &Value| -> Result<_, Error> {
         let Some(text) = candidate.as_str() else {
             consume(state, 1)?;
             return Ok(None);
         };
         consume(state, 1 + text.len() / CONVERTED)?;
-        Ok(make(meant(text)))
+        Ok(make(without_brackets(text)))
     };
     for value in std::iter::once(value).chain(others) {
-        let found = match value.kind() {
+        let link = match value.kind() {
             ValueKind::Seq | ValueKind::Iterable => {
-                let mut items = value.try_iter()?.take(MOST);
-                items.find_map(|item| made(&item).transpose()).transpose()?
+                let mut items = value.try_iter()?.take(MAX_CANDIDATES);
+                items
+                    .find_map(|item| make_link(&item).transpose())
+                    .transpose()?
             }
-            _ => made(value)?,
+            _ => make_link(value)?,
         };
-        if found.is_some() {
-            return Ok(found);
+        if link.is_some() {
+            return Ok(link);
         }
     }
     Ok(None)
@@ -69,7 +71,7 @@ fn first(
 
 /// A candidate without the brackets of Slack or Markdown. A scheme alone is empty: Uptime Kuma posts `https://` for a
 /// monitor without a URL.
-fn meant(text: &str) -> &str {
+fn without_brackets(text: &str) -> &str {
     let text = text.trim();
     let slack = text
         .strip_prefix('<')
@@ -94,13 +96,13 @@ fn meant(text: &str) -> &str {
 
 /// A link of http or https (RFC 9110, section 4.2), or several separated by spaces. Characters that RFC 3986 does not
 /// allow are percent-encoded.
-fn usable(text: &str) -> Option<String> {
+fn usable_link(text: &str) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
     // Most candidates are valid links.
-    let (_, behind) = scheme(text)?;
-    let authority = &behind[..authority_len(behind)];
+    let (_, tail) = scheme(text)?;
+    let authority = &tail[..authority_len(tail)];
     if !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@') {
         if let Ok(link) = Uri::new("oob_url", text.to_owned()) {
             return Some(link.as_str().to_owned());
@@ -109,12 +111,12 @@ fn usable(text: &str) -> Option<String> {
     let mut links = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let begins = |at: usize| scheme(&rest[at..]).is_some();
+        let is_link_at = |at: usize| scheme(&rest[at..]).is_some();
         let mut spaces = rest.char_indices().filter(|(_, c)| c.is_whitespace());
-        let next = spaces.find(|(at, c)| begins(at + c.len_utf8()));
-        let (link, behind) = rest.split_at(next.map_or(rest.len(), |(at, _)| at));
-        links.push(encoded(link.trim_end().trim_end_matches([',', ';']))?);
-        rest = behind.trim_start();
+        let next = spaces.find(|(at, c)| is_link_at(at + c.len_utf8()));
+        let (link, tail) = rest.split_at(next.map_or(rest.len(), |(at, _)| at));
+        links.push(encode_link(link.trim_end().trim_end_matches([',', ';']))?);
+        rest = tail.trim_start();
     }
     (!links.is_empty()).then(|| links.join(" "))
 }
@@ -129,7 +131,7 @@ fn scheme(link: &str) -> Option<(&'static str, &str)> {
     })
 }
 
-fn encoded(link: &str) -> Option<String> {
+fn encode_link(link: &str) -> Option<String> {
     let (scheme, rest) = scheme(link)?;
     if rest.contains(['\n', '\r']) {
         return None;
@@ -152,9 +154,9 @@ fn encoded(link: &str) -> Option<String> {
     uri.push_str(port);
     // Browsers read a backslash here as a slash.
     let tail = match tail.strip_prefix('\\') {
-        Some(behind) => {
+        Some(tail) => {
             uri.push('/');
-            behind
+            tail
         }
         None => tail,
     };
@@ -164,12 +166,12 @@ fn encoded(link: &str) -> Option<String> {
             let digits = tail.as_bytes().get(at + 1..at + 3);
             digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
         };
-        let stays = match c {
+        let is_unchanged = match c {
             '%' => is_escape(),
             '#' => !std::mem::replace(&mut has_fragment, true),
             c => c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?".contains(c),
         };
-        if stays {
+        if is_unchanged {
             uri.push(c);
         } else {
             for byte in c.encode_utf8(&mut [0; 4]).bytes() {
@@ -204,18 +206,18 @@ fn without_user(rest: &str) -> &str {
 }
 
 /// A text that is not a link. User names and passwords in its links are removed.
-fn shown(text: &str) -> String {
-    let mut shown = String::new();
+fn without_passwords(text: &str) -> String {
+    let mut without_passwords = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("://") {
-        let (before, behind) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let ends = |c: char| c.is_whitespace() || "<>()[]\"'".contains(c);
-        let (word, behind) = behind.split_at(behind.find(ends).unwrap_or(behind.len()));
-        shown.push_str(without_user(word));
-        rest = behind;
+        let (head, tail) = rest.split_at(at + 3);
+        without_passwords.push_str(head);
+        let is_end = |c: char| c.is_whitespace() || "<>()[]\"'".contains(c);
+        let (word, tail) = tail.split_at(tail.find(is_end).unwrap_or(tail.len()));
+        without_passwords.push_str(without_user(word));
+        rest = tail;
     }
-    shown + rest
+    without_passwords + rest
 }
 
 #[cfg(test)]

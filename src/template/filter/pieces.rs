@@ -1,6 +1,6 @@
 //! Long Markdown → pieces that are parsed one by one.
 
-/// The most bytes of a piece, and of the beginning that continues the previous piece. The parser takes up to 160 bytes
+/// The maximum number of bytes of a piece, and of the beginning that continues the previous piece. The parser takes up to 160 bytes
 /// of memory for a byte of Markdown.
 const LONGEST: usize = 8 * 1024;
 /// The deepest quotations and lists; deeper ones are read with this depth. The parser checks each open one in each
@@ -64,24 +64,24 @@ pub fn pieces(markdown: &str) -> impl Iterator<Item = String> + '_ {
 fn fence_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let mark = line.chars().next().filter(|c| ['`', '~'].contains(c))?;
-    let behind = line.trim_start_matches(mark);
-    let fence = &line[..line.len() - behind.len()];
-    let is_fence = (3..=50).contains(&fence.len()) && !(mark == '`' && behind.contains('`'));
+    let tail = line.trim_start_matches(mark);
+    let fence = &line[..line.len() - tail.len()];
+    let is_fence = (3..=50).contains(&fence.len()) && !(mark == '`' && tail.contains('`'));
     is_fence.then_some(fence)
 }
 
 /// Appends a line without the quotations and list items that are nested too deeply.
 fn push_flat(line: &str, piece: &mut String) {
     let mut inner = line;
-    let mut kept = "";
+    let mut markers = "";
     for depth in 0.. {
         if depth == DEEPEST {
-            kept = &line[..line.len() - inner.len()];
+            markers = &line[..line.len() - inner.len()];
         }
-        match marked(inner) {
-            Some(behind) => inner = behind,
+        match after_marker(inner) {
+            Some(tail) => inner = tail,
             None if depth > DEEPEST => {
-                piece.push_str(kept);
+                piece.push_str(markers);
                 piece.push(' ');
                 piece.push_str(inner);
                 return;
@@ -93,18 +93,18 @@ fn push_flat(line: &str, piece: &mut String) {
 }
 
 /// The text after the marker of a quotation or of a list item.
-fn marked(line: &str) -> Option<&str> {
+fn after_marker(line: &str) -> Option<&str> {
     let line = line.trim_start_matches([' ', '\t']);
-    if let Some(behind) = line.strip_prefix('>') {
-        return Some(behind);
+    if let Some(tail) = line.strip_prefix('>') {
+        return Some(tail);
     }
     let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    let behind = match line.len() - number.len() {
+    let tail = match line.len() - number.len() {
         0 => line.strip_prefix(['-', '+', '*'])?,
         1..=9 => number.strip_prefix(['.', ')'])?,
         _ => return None,
     };
-    behind.starts_with([' ', '\t']).then_some(behind)
+    tail.starts_with([' ', '\t']).then_some(tail)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Replies that quote the original text.
 
-/// A quotation before a reply is shortened to so many characters of its first line.
-const KEPT: usize = 80;
+/// The characters that are kept of the first line of a quotation before a reply.
+const QUOTATION_LENGTH: usize = 80;
 
 /// Removes quotations from Markdown. A quotation before the reply keeps its first line. A quotation after the reply is
 /// removed, with the line in which a mail program names its author. Text that is only a quotation, code, and GitHub's
 /// alerts stay.
 pub fn own_words(markdown: &str) -> String {
-    let mut kept = String::new();
-    // The end of the reply's own words in `kept`.
+    let mut text = String::new();
+    // The end of the reply's own words in `text`.
     let mut end = 0;
     let mut is_code = false;
     let mut lines = markdown.lines().peekable();
@@ -16,29 +16,29 @@ pub fn own_words(markdown: &str) -> String {
         if is_code || !is_quoted(line) || line.trim_start().starts_with("> [!") {
             is_code ^= line.trim_start().starts_with("```");
             let is_alert = is_quoted(line) && !is_code;
-            kept.push_str(line);
-            kept.push('\n');
+            text.push_str(line);
+            text.push('\n');
             while let Some(line) = lines.next_if(|line| is_alert && is_quoted(line)) {
-                kept.push_str(line);
-                kept.push('\n');
+                text.push_str(line);
+                text.push('\n');
             }
             if !line.trim().is_empty() && !is_attribution(line) {
-                end = kept.len();
+                end = text.len();
             }
             continue;
         }
-        let first: String = line.chars().take(KEPT).collect();
+        let first: String = line.chars().take(QUOTATION_LENGTH).collect();
         let is_cut = first.len() < line.len();
-        kept.push_str(&first);
+        text.push_str(&first);
         let mut is_more = false;
         while let Some(line) = lines.next_if(|line| is_quoted(line)) {
             is_more |= line.trim_start().len() > 1;
         }
-        kept.push_str(if is_cut || is_more { " …\n" } else { "\n" });
+        text.push_str(if is_cut || is_more { " …\n" } else { "\n" });
     }
     match end {
         0 => markdown.to_owned(),
-        end => kept[..end].trim_end().to_owned(),
+        end => text[..end].trim_end().to_owned(),
     }
 }
 

@@ -5,16 +5,16 @@
 pub fn to_text(mrkdwn: &str, _: usize) -> String {
     let mut text = String::with_capacity(mrkdwn.len());
     let mut rest = mrkdwn;
-    while let Some((before, behind)) = rest.split_once('<') {
+    while let Some((before, tail)) = rest.split_once('<') {
         plain(before, &mut text);
-        rest = match reference_in(behind) {
-            Some((target, label, behind)) => {
+        rest = match reference_in(tail) {
+            Some((target, label, tail)) => {
                 refer(target, label, &mut text);
-                behind
+                tail
             }
             None => {
                 text.push('<');
-                behind
+                tail
             }
         };
     }
@@ -25,7 +25,7 @@ pub fn to_text(mrkdwn: &str, _: usize) -> String {
 /// The target and label of a reference, and the text after it. `text` begins after the `<`.
 fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
     let end = text.find(['<', '>', '\n'])?;
-    let behind = text[end..].strip_prefix('>')?;
+    let tail = text[end..].strip_prefix('>')?;
     let (target, label) = text[..end].split_once('|').unwrap_or((&text[..end], ""));
     let (target, label) = (target.trim(), label.trim());
     let is_spaced = target.contains(char::is_whitespace);
@@ -40,7 +40,7 @@ fn reference_in(text: &str) -> Option<(&str, &str, &str)> {
             is_link || target.contains("://") || !label.is_empty() && target.contains(['.', '/'])
         }
     };
-    is_reference.then_some((target, label, behind))
+    is_reference.then_some((target, label, tail))
 }
 
 /// The text of a reference: a user, a channel, a group, a date, or a link.
@@ -74,20 +74,20 @@ fn refer(target: &str, label: &str, text: &mut String) {
 /// Appends text without references.
 fn plain(escaped: &str, text: &mut String) {
     let mut rest = escaped;
-    while let Some((before, behind)) = rest.split_once(':') {
+    while let Some((before, tail)) = rest.split_once(':') {
         unescape(before, text);
-        let emoji = behind.split_once(':').and_then(|(name, behind)| {
+        let emoji = tail.split_once(':').and_then(|(name, tail)| {
             let emoji = (!name.is_empty()).then(|| emojis::get_by_shortcode(name))?;
-            Some((emoji?, behind))
+            Some((emoji?, tail))
         });
         match emoji {
-            Some((emoji, behind)) => {
+            Some((emoji, tail)) => {
                 text.push_str(emoji.as_str());
-                rest = behind;
+                rest = tail;
             }
             None => {
                 text.push(':');
-                rest = behind;
+                rest = tail;
             }
         }
     }
@@ -99,12 +99,12 @@ fn unescape(escaped: &str, text: &mut String) {
     while let Some(at) = rest.find('&') {
         text.push_str(&rest[..at]);
         let known = [("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&')].into_iter();
-        let found = known
+        let name = known
             .filter_map(|(name, c)| Some((c, rest[at..].strip_prefix(name)?)))
             .next();
-        let (c, behind) = found.unwrap_or(('&', &rest[at + 1..]));
+        let (c, tail) = name.unwrap_or(('&', &rest[at + 1..]));
         text.push(c);
-        rest = behind;
+        rest = tail;
     }
     text.push_str(rest);
 }

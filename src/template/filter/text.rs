@@ -18,37 +18,37 @@ pub fn text(state: &State, value: &Value) -> Result<Value, Error> {
 
 /// `take(n)`: the first `n` items of a list. A string with a JSON array is parsed. An object whose keys are numbers is
 /// the list of its members, as PHP writes it. Another value is a list of one item, and no value is an empty list.
-pub fn take(state: &State, value: &Value, most: usize) -> Result<Vec<Value>, Error> {
-    let length = value.len().unwrap_or_default().min(most);
-    let one = |value: Value| vec![value].into_iter().take(most).collect();
+pub fn take(state: &State, value: &Value, limit: usize) -> Result<Vec<Value>, Error> {
+    let length = value.len().unwrap_or_default().min(limit);
+    let list_of_one = |value: Value| vec![value].into_iter().take(limit).collect();
     Ok(match value.kind() {
         ValueKind::Undefined | ValueKind::None => Vec::new(),
         ValueKind::Seq | ValueKind::Iterable => {
             consume(state, length)?;
-            value.try_iter()?.take(most).collect()
+            value.try_iter()?.take(limit).collect()
         }
         ValueKind::Map => {
             consume(state, length)?;
             let is_number =
                 |key: &Value| key.as_str().is_some_and(|key| key.parse::<u32>().is_ok());
-            match value.try_iter()?.take(most).all(|key| is_number(&key)) {
+            match value.try_iter()?.take(limit).all(|key| is_number(&key)) {
                 true => {
-                    let keys = value.try_iter()?.take(most);
+                    let keys = value.try_iter()?.take(limit);
                     keys.map(|key| value.get_item(&key).unwrap_or_default())
                         .collect()
                 }
-                false => one(value.clone()),
+                false => list_of_one(value.clone()),
             }
         }
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default().trim();
             match read(state, text)? {
-                Some(read) => take(state, &read, most)?,
+                Some(read) => take(state, &read, limit)?,
                 None if text.is_empty() => Vec::new(),
-                None => one(value.clone()),
+                None => list_of_one(value.clone()),
             }
         }
-        _ => one(value.clone()),
+        _ => list_of_one(value.clone()),
     })
 }
 
@@ -76,13 +76,13 @@ pub fn int(state: &State, value: &Value, default: Option<i64>) -> Result<i64, Er
 }
 
 /// `shorten(n)`: at most `n` characters. The last one is `…` if the text was cut.
-pub fn shorten(state: &State, value: &Value, most: usize) -> Result<String, Error> {
+pub fn shorten(state: &State, value: &Value, limit: usize) -> Result<String, Error> {
     let text = text_of(state, value)?;
-    if text.chars().nth(most).is_none() {
+    if text.chars().nth(limit).is_none() {
         return Ok(text.into_owned());
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    Ok(kept.trim_end().to_owned() + "…")
+    let beginning: String = text.chars().take(limit.saturating_sub(1)).collect();
+    Ok(beginning.trim_end().to_owned() + "…")
 }
 
 /// `one_line`: each run of white space becomes one space.

@@ -26,22 +26,22 @@ pub fn time(
     let Some(time) = timestamp(state, value)? else {
         return Ok(text_of(state, value)?.into_owned());
     };
-    let wrong = |what: String| Error::new(ErrorKind::InvalidOperation, what);
+    let error = |what: String| Error::new(ErrorKind::InvalidOperation, what);
     if format.len() > LONGEST_FORMAT {
-        return Err(wrong(format!(
+        return Err(error(format!(
             "the format of a time has {} bytes; it may have {LONGEST_FORMAT}",
             format.len()
         )));
     }
-    let wrong = |error: jiff::Error| wrong(error.to_string());
+    let zone_error = |fault: jiff::Error| error(fault.to_string());
     let zone = match zone {
         Some(name) => {
             consume(state, ZONE)?;
-            TimeZone::get(name).map_err(wrong)?
+            TimeZone::get(name).map_err(zone_error)?
         }
         None => TimeZone::UTC,
     };
-    jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone)).map_err(wrong)
+    jiff::fmt::strtime::format(format, &time.to_zoned_datetime(zone)).map_err(zone_error)
 }
 
 /// `duration`: formats seconds in the two largest units: `1 h 2 min`. With an argument, it formats the time between the
@@ -111,7 +111,7 @@ mod tests {
         let environment = minijinja::Environment::new();
         let state = environment.empty_state();
         let time = |value: Value, zone| time(&state, &value, "%Y-%m-%d %H:%M", zone).ok();
-        let six = Some("2026-11-22 06:00".to_owned());
+        let expected = Some("2026-11-22 06:00".to_owned());
         for value in [
             Value::from("2026-11-22T06:00:00Z"),
             Value::from("2026-11-22T07:00:00.5+01:00"),
@@ -119,7 +119,7 @@ mod tests {
             Value::from(1_795_327_200_000_i64),
             Value::from("1795327200"),
         ] {
-            assert_eq!(time(value.clone(), None), six, "{value}");
+            assert_eq!(time(value.clone(), None), expected, "{value}");
         }
         assert_eq!(time(Value::from("soon"), None), Some("soon".to_owned()));
         assert_eq!(time(Value::from(1), Some("Nowhere/At all")), None);
@@ -142,7 +142,7 @@ mod tests {
         }
         assert_eq!(text_of(Value::from("soon")), "");
         let (start, end) = ("2026-11-22T06:00:00Z", "2026-11-22T06:12:01Z");
-        let between = duration(&state, &Value::from(start), Some(&Value::from(end)));
-        assert_eq!(between.ok().as_deref(), Some("12 min 1 s"));
+        let text = duration(&state, &Value::from(start), Some(&Value::from(end)));
+        assert_eq!(text.ok().as_deref(), Some("12 min 1 s"));
     }
 }

@@ -236,12 +236,12 @@ impl Writer {
         // A mark inside the text would end the styling too early. Struck text stays recognisable.
         if styled.is_empty() || mark != '~' && styled.contains(mark) {
             self.text.remove(start - mark.len_utf8());
-            let starts = self
+            let positions = self
                 .styles
                 .iter_mut()
                 .filter_map(|style| style.start.as_mut());
-            let starts = starts.chain(self.links.iter_mut().map(|link| &mut link.start));
-            for other in starts.filter(|other| **other >= start) {
+            let positions = positions.chain(self.links.iter_mut().map(|link| &mut link.start));
+            for other in positions.filter(|other| **other >= start) {
                 *other -= mark.len_utf8();
             }
         } else {
@@ -301,10 +301,10 @@ impl Writer {
             for link in &mut self.links {
                 link.start = link.start.min(end);
             }
-            let around = self.quotes.min(self.written_quotes);
+            let shared_quotes = self.quotes.min(self.written_quotes);
             for _ in 1..breaks {
                 self.push("\n");
-                self.push_prefix(around);
+                self.push_prefix(shared_quotes);
                 let end = self.text.trim_end_matches(' ').len();
                 self.text.truncate(end);
             }
