@@ -114,6 +114,7 @@ local function answering(handle) --> function (event)
 		answer = conclude(exchange, answer, problem);
 		record(exchange, answer, problem, now() - begun);
 		server.forget_client(response);
+		exchange.native:release();
 		return write_long(response, answer) or answer;
 	end;
 end
