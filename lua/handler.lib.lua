@@ -115,6 +115,7 @@ local function new_handler(handle) --> function (event)
 		answer = conclude(exchange, answer, problem);
 		record(exchange, answer, problem, now() - start_time);
 		server.forget_client(response);
+		exchange.native:release();
 		return write_long(response, answer) or answer;
 	end;
 end

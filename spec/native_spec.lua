@@ -138,6 +138,30 @@ local function compose_text(to, text, by)
 	return compose({ path = "/msg/" .. to; headers = { content_type = "text/plain" } }, text, by);
 end
 
+describe("requests", function ()
+	-- mlua keeps the values of Lua that the native half holds on a stack. When it is full, every request fails.
+	local places = _VERSION == "Lua 5.1" and 8000 or 1000000;
+
+	it("take few places on that stack: an ended request takes its places until the garbage collector finds it", function ()
+		local held, headers = {}, { accept = "application/json" };
+		for index = 1, places * 0.3 do held[index] = request { headers = headers }; end
+		assert.is_true(held[#held]:wants_json());
+	end);
+
+	it("keep no headers once they are released", function ()
+		local held, headers = {}, setmetatable({}, { __mode = "v" });
+		for index = 1, 10 do
+			headers[index] = { accept = "application/json" };
+			held[index] = request { headers = headers[index] };
+		end
+		for _, each in ipairs(held) do each:release(); end
+		collectgarbage();
+		collectgarbage();
+		assert.same({}, headers);
+		assert.is_false(held[1]:wants_json());
+	end);
+end);
+
 describe("large bodies", function ()
 	it("of one account leave memory to other accounts: one more gets 503 until another is sent", function ()
 		local own = new();

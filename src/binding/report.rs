@@ -17,20 +17,20 @@ type Bytes = mlua::String;
 /// A [`Report`] until it is finished, and the headers on which the answer depends.
 pub struct LuaReport {
     report: Option<Report>,
-    accept: Option<Bytes>,
-    content_type: Option<Bytes>,
+    accept: Option<Vec<u8>>,
+    content_type: Option<Vec<u8>>,
     /// The id of the request.
-    id: Bytes,
+    id: String,
     /// The memory that a long answer takes.
     memory: Option<Share>,
 }
 
 impl LuaReport {
     /// A report without outcomes. `accept` and `content_type` are headers of the request.
-    pub fn new(accept: Option<Bytes>, content_type: Option<Bytes>, id: Bytes) -> LuaReport {
-        let wants_json = accept
-            .as_ref()
-            .is_some_and(|accept| accept::wants_json(&accept.as_bytes()));
+    pub fn new(accept: Option<Bytes>, content_type: Option<Bytes>, id: String) -> LuaReport {
+        let [accept, content_type] =
+            [accept, content_type].map(|header| Some(header?.as_bytes().to_vec()));
+        let wants_json = accept.as_deref().is_some_and(accept::wants_json);
         LuaReport {
             report: Some(Report::new(wants_json)),
             accept,
@@ -42,12 +42,10 @@ impl LuaReport {
 
     fn finish(&mut self, is_many: bool) -> HeldAnswer {
         let report = self.report.take().unwrap_or_else(|| Report::new(false));
-        let accept = self.accept.as_ref().map(Bytes::as_bytes);
-        let content_type = self.content_type.as_ref().map(Bytes::as_bytes);
         let context = AnswerContext {
-            accept: accept.as_deref(),
-            content_type: content_type.as_deref(),
-            id: Some(&self.id.to_string_lossy()),
+            accept: self.accept.as_deref(),
+            content_type: self.content_type.as_deref(),
+            id: Some(&self.id),
         };
         HeldAnswer(report.finish(is_many, context), self.memory.take())
     }

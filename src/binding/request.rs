@@ -30,25 +30,29 @@ type Bytes = mlua::String;
 
 /// A request. Its query is parsed when it is made. Headers are read from Prosody's table when they are needed: most requests need
 /// few of them, and reading the whole table costs more.
+///
+/// The table is the only value of Lua that it holds, until `release`. mlua keeps each such value on a stack of its own, which has
+/// 8,000 places in Lua 5.1, and a value of an ended request keeps its place until Lua's garbage collector finds the request.
 pub struct Request {
     host: Shared,
     query: Query,
-    headers: Table,
-    client: Bytes,
-    id: Bytes,
+    headers: Option<Table>,
+    client: Client,
+    id: String,
 }
 
 /// `host:request(parts)` → a [`Request`]. `parts` has the `query` as it was in the request line, or `nil`, Prosody's `headers`, the client's
 /// `ip`, and the `id` of the request.
 pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     let query: Option<Bytes> = parts.raw_get("query")?;
+    let [client, id]: [Bytes; 2] = [parts.raw_get("ip")?, parts.raw_get("id")?];
     let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
     Ok(Request {
         host: host.clone(),
         query,
-        headers: parts.raw_get("headers")?,
-        client: parts.raw_get("ip")?,
-        id: parts.raw_get("id")?,
+        headers: Some(parts.raw_get("headers")?),
+        client: Client::of(&client.as_bytes()),
+        id: id.to_string_lossy(),
     })
 }
 
@@ -86,7 +90,10 @@ fn bytes(header: &Option<Bytes>) -> Option<BorrowedBytes<'_>> {
 impl Request {
     /// A header by its name in Prosody's table: in lower case, with `_` for `-`.
     fn header(&self, name: &str) -> Result<Option<Bytes>> {
-        self.headers.raw_get(name)
+        match &self.headers {
+            Some(headers) => headers.raw_get(name),
+            None => Ok(None),
+        }
     }
 
     /// The headers for a template; empty if the query names no format. Values are read as UTF-8; invalid bytes are replaced.
@@ -95,12 +102,9 @@ impl Request {
             return Headers::default();
         }
         let text = |bytes: Bytes| bytes.to_string_lossy();
-        let pairs = self.headers.pairs::<Bytes, Bytes>().flatten();
+        let headers = self.headers.iter();
+        let pairs = headers.flat_map(|headers| headers.pairs::<Bytes, Bytes>().flatten());
         Headers::new(pairs.map(|(name, value)| (text(name), text(value))))
-    }
-
-    fn client(&self) -> Client {
-        Client::of(&self.client.as_bytes())
     }
 
     fn is_foreign(&self, url: &Bytes) -> Result<bool> {
@@ -133,7 +137,7 @@ impl Request {
                 RequestCredentials::of(authorization.as_deref(), &tokens)
             }
         };
-        Ok(Identity::of(&host, presented, self.client()))
+        Ok(Identity::of(&host, presented, self.client))
     }
 
     fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
@@ -195,13 +199,13 @@ impl Request {
     }
 
     fn refusal(&self, problem: &Problem, for_later: bool) -> Result<Answer> {
-        let id = (!for_later).then(|| self.id.to_string_lossy());
+        let id = (!for_later).then_some(self.id.as_str());
         let headers = [self.header("accept")?, self.header("content_type")?];
         let [accept, content_type] = headers.each_ref().map(bytes);
         let context = AnswerContext {
             accept: accept.as_deref(),
             content_type: content_type.as_deref(),
-            id: id.as_deref(),
+            id,
         };
         Ok(answer::refusal(problem, context))
     }
@@ -237,7 +241,7 @@ impl UserData for Request {
         methods.add_method("refuse_token", |_, this, ()| {
             let refuse = |parts: Rc<Parts>| {
                 let mut passwords = parts.passwords.borrow_mut();
-                passwords.refuse_token(this.client(), Instant::now())
+                passwords.refuse_token(this.client, Instant::now())
             };
             Ok(this.host.parts().and_then(refuse))
         });
@@ -246,7 +250,7 @@ impl UserData for Request {
         methods.add_method("refuse", |_, this, ()| {
             let refuse = |parts: Rc<Parts>| {
                 let mut refusals = parts.refusals.borrow_mut();
-                refusals.refuse(this.client(), Instant::now())
+                refusals.refuse(this.client, Instant::now())
             };
             let delay = this.host.parts().and_then(refuse);
             Ok(delay.map(|delay| delay.as_secs_f64()))
@@ -274,5 +278,10 @@ impl UserData for Request {
                 this.refusal(&problem, for_later.unwrap_or_default())
             },
         );
+        // release(): the request has its answer, and its headers are not needed any more
+        methods.add_method_mut("release", |_, this, ()| {
+            this.headers = None;
+            Ok(())
+        });
     }
 }
