@@ -91,7 +91,7 @@ local function next_message()
 end
 
 -- Receives the same message from the room and at the person, in any order. > the text, a stanza
-local function both()
+local function receive_both()
 	local first, is_room, raw = next_message();
 	local second, is_other_room = next_message();
 	assert.is_true(is_room ~= is_other_room);
@@ -135,7 +135,7 @@ describe("Alertmanager", function ()
 
 	it("sends a firing alert to a room and to a person", function ()
 		fire { { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } };
-		local text, raw = both();
+		local text, raw = receive_both();
 		assert.is_truthy(text:find("FIRING", 1, true) and text:find("DiskFull", 1, true), text);
 		assert.is_truthy(text:find("db1.example.com:9100", 1, true), text);
 		assert.is_truthy(text:find("/srv is nearly full", 1, true), text);
@@ -147,14 +147,14 @@ describe("Alertmanager", function ()
 	it("sends an alert that amtool adds", function ()
 		assert.equal("", output_of(("%s --alertmanager.url=%s alert add Watchdog instance=db9.example.com --annotation=summary='By hand' 2>&1")
 			:format(amtool, url(""))));
-		local text = both();
+		local text = receive_both();
 		assert.is_truthy(text:find("FIRING", 1, true) and text:find("Watchdog", 1, true) and text:find("By hand", 1, true), text);
 		nothing_more();
 	end);
 
 	it("sends the resolved alert in the same thread", function ()
 		fire({ { "DiskFull", "db1.example.com:9100", "/srv is nearly full" } }, now(-1));
-		local text, raw = both();
+		local text, raw = receive_both();
 		assert.is_truthy(text:find("RESOLVED", 1, true) and text:find("DiskFull", 1, true), text);
 		assert.is_nil(text:find("FIRING", 1, true));
 		assert.equal(thread, raw:match("<thread>(.-)</thread>"));
@@ -165,7 +165,7 @@ describe("Alertmanager", function ()
 		local alerts = {};
 		for number = 1, 50 do alerts[number] = { "HostDown", ("web%d.example.com"):format(number), "does not answer" }; end
 		fire(alerts);
-		local text = both();
+		local text = receive_both();
 		assert.is_truthy(text:find("HostDown", 1, true) and text:find("50", 1, true), text);
 		local _, lines = text:gsub("\n", "");
 		assert.is_true(#text < 4000 and lines < 60, text);
@@ -180,11 +180,11 @@ describe("Alertmanager", function ()
 		world.restart();
 		enter_room();
 		-- Messages from the time before the client reconnected are in the room's history and in the offline messages.
-		local text = both();
+		local text = receive_both();
 		assert.is_truthy(text:find("BackupFailed", 1, true), text);
 		-- Alertmanager has sent everything: the next message is a new alert of the group.
 		fire { { "BackupFailed", "db3.example.com", "the backup of tonight failed" } };
-		text = both();
+		text = receive_both();
 		assert.is_truthy(text:find("db3.example.com", 1, true), text);
 		nothing_more();
 	end);

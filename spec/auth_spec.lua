@@ -50,12 +50,12 @@ local function account(name, host)
 end
 
 local function accounts(host, ...)
-	local found = {};
+	local results = {};
 	for _, name in ipairs { ... } do
 		local _, password = account(name, host);
-		found[name] = password;
+		results[name] = password;
 	end
-	return found;
+	return results;
 end
 
 -- Changes of accounts, by the running server and by prosodyctl.
@@ -261,19 +261,19 @@ describe("credentials", function ()
 		local function tests()
 			return world.lua("return prosody.hosts['test.example'].users.tests");
 		end
-		local before, began = tests(), socket.gettime();
+		local baseline, began = tests(), socket.gettime();
 		for _ = 1, 50 do assert.equal(201, post(basic(address, password), { ["Host"] = "test.example" }).status); end
-		local most = 1 + math.ceil((socket.gettime() - began) / recheck);
-		local asked = tests() - before;
-		assert.is_true(asked >= 1 and asked <= most, ("asked %d times, at most %d expected"):format(asked, most));
+		local maximum = 1 + math.ceil((socket.gettime() - began) / recheck);
+		local asked = tests() - baseline;
+		assert.is_true(asked >= 1 and asked <= maximum, ("asked %d times, at most %d expected"):format(asked, maximum));
 	end);
 
 	it("are verified each time with an interval of 0", function ()
 		local host = { ["Host"] = "always.example" };
 		local address, password = account("counted", "always.example");
-		local before = world.lua("return prosody.hosts['always.example'].users.tests");
+		local baseline = world.lua("return prosody.hosts['always.example'].users.tests");
 		for _ = 1, 10 do assert.equal(201, post(basic(address, password), host).status); end
-		assert.equal(10, world.lua("return prosody.hosts['always.example'].users.tests") - before);
+		assert.equal(10, world.lua("return prosody.hosts['always.example'].users.tests") - baseline);
 		local other, old = account("beside", "always.example");
 		assert_ends(other, old, 0, function ()
 			world.lua(("prosody.hosts['always.example'].users.passwords.beside = %q"):format(new_password()));
@@ -318,9 +318,9 @@ describe("credentials", function ()
 		for i = 1, 150 do
 			all[i] = request(basic("a" .. i .. "@slow.example", "guess-3Vm"), { ["Host"] = "slow.example" });
 		end
-		local sent = wire.send_all(all);
+		local open_request = wire.send_all(all);
 		local counts = {};
-		for _, answer in ipairs(wire.answers(sent)) do
+		for _, answer in ipairs(wire.answers(open_request)) do
 			remember(answer);
 			counts[answer.status] = (counts[answer.status] or 0) + 1;
 			if answer.status == 503 then
@@ -342,9 +342,9 @@ describe("credentials", function ()
 		local function lines_of(mark, address, client)
 			local line = ("Failed authentication attempt (not-authorized) for user %s from IP: %s"):format(address, client);
 			local count = 0;
-			for found in world.log(mark):gmatch("[^\n]+") do
-				if found:find("Failed authentication attempt", 1, true) then
-					assert.equal(line, found:match("\tinfo\tRequest %S+ of %S+: 401, (.*)$"));
+			for results in world.log(mark):gmatch("[^\n]+") do
+				if results:find("Failed authentication attempt", 1, true) then
+					assert.equal(line, results:match("\tinfo\tRequest %S+ of %S+: 401, (.*)$"));
 					count = count + 1;
 				end
 			end

@@ -55,16 +55,16 @@ end
 
 -- The counts since the last call. > { order = { username, … }, callbacks = { number, … } in order of size }
 local function counted()
-	local seen = world.lua [[
+	local record = world.lua [[
 		local seen = prosody.spec_batches;
 		local found = { order = table.concat(seen.order, " "), callbacks = seen.callbacks };
 		seen.order, seen.callbacks, seen.now = {}, {}, 0;
 		return found;
 	]];
 	local order = {};
-	for name in seen.order:gmatch("%S+") do order[#order + 1] = name; end
-	table.sort(seen.callbacks);
-	return { order = order, callbacks = seen.callbacks };
+	for name in record.order:gmatch("%S+") do order[#order + 1] = name; end
+	table.sort(record.callbacks);
+	return { order = order, callbacks = record.callbacks };
 end
 
 local function assert_statuses(status, answers)
@@ -92,9 +92,9 @@ describe("batches at once", function ()
 			local body, requests = lines(500, "sink@echo.example.com"), {};
 			for i = 1, batches do requests[i] = request(body); end
 			assert_statuses(201, wire.answers(wire.send_all(requests)));
-			local seen = counted();
-			assert.equal(500 * batches, #seen.order);
-			return seen.callbacks[math.ceil(#seen.callbacks / 2)];
+			local record = counted();
+			assert.equal(500 * batches, #record.order);
+			return record.callbacks[math.ceil(#record.callbacks / 2)];
 		end
 		local alone, together = typical(1), typical(20);
 		assert.is_true(together <= 3 * alone + 3, ("%d messages in a callback, %d of a batch alone"):format(together, alone));
@@ -106,10 +106,10 @@ describe("batches at once", function ()
 		for i = 1, 100 do to[i] = "sink" .. i .. "@echo.example.com"; end
 		local body = json.encode { to = to, html = ("<p/>"):rep(1000) .. "x" };
 		assert.equal(201, post(body, { ["Content-Type"] = json_type }).status);
-		local seen = counted();
-		assert.equal(100, #seen.order);
-		local most = seen.callbacks[#seen.callbacks];
-		assert.is_true(most <= 10, most .. " messages in a callback");
+		local record = counted();
+		assert.equal(100, #record.order);
+		local maximum = record.callbacks[#record.callbacks];
+		assert.is_true(maximum <= 10, maximum .. " messages in a callback");
 	end);
 
 	it("take turns by account: one batch is as fast whether another account sends one or many", function ()

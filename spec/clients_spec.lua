@@ -67,14 +67,14 @@ end
 
 -- Opens connections, a few at a time: a connection that does not fit into the backlog takes a second.
 local function open_all(count)
-	local all, before = {}, descriptors();
+	local items, before = {}, descriptors();
 	for number = 1, count do
-		all[number] = open();
+		items[number] = open();
 		if number % 100 == 0 then
 			wire.await("all to be accepted", function () return descriptors() > before + number - 50; end);
 		end
 	end
-	return all;
+	return items;
 end
 
 local function metric(name) --> number
@@ -117,19 +117,19 @@ local function show(fault, expected, try, so_far)
 		world.collect();
 		local mark, files, kilobytes = world.log_mark(), descriptors(), memory();
 		world.pinged();
-		local seen = try();
+		local record = try();
 		local pings = world.pinged();
-		local told = ("%s; ping %s ms (idle %s)"):format(seen, words_of(pings), idle);
+		local answer_text = ("%s; ping %s ms (idle %s)"):format(record, words_of(pings), idle);
 		if so_far then
 			assert.is_true(so_far());
-			return told;
+			return answer_text;
 		end
 		wire.await("as few file descriptors as before", function () return descriptors() <= files; end);
 		wire.await("no request that waits", function () return metric("requests_waiting") == 0; end);
 		wire.await("memory", function () return memory() < kilobytes + 500; end);
 		assert.same({}, world.errors(mark));
 		assert.equal(201, world.http(request("after it")).status);
-		return told;
+		return answer_text;
 	end);
 end
 
@@ -176,10 +176,10 @@ describe("a client", function ()
 			assert(connection:send((request(bodies[number]):gsub("%d+$", ""))));
 		end
 		drip(connections, bodies);
-		local seen = assert_answers(connections, 201);
+		local record = assert_answers(connections, 201);
 		local texts = arrived();
 		for _, body in ipairs(bodies) do assert.equal(1, texts[body], body); end
-		return seen;
+		return record;
 	end);
 
 	show("300 clients send headers of a byte a second", "201 to each client that finishes; another client is answered meanwhile", function ()
@@ -193,10 +193,10 @@ describe("a client", function ()
 		assert.equal(201, world.http(request("meanwhile")).status);
 		for number = 1, 150 do assert(connections[number]:send(rest)); end
 		for _ = 1, 150 do table.remove(connections):close(); end
-		local seen = assert_answers(connections, 201);
+		local record = assert_answers(connections, 201);
 		local texts = arrived();
 		assert.same({ slow = 150, meanwhile = 1 }, texts);
-		return seen .. ", 150 gave up";
+		return record .. ", 150 gave up";
 	end);
 
 	-- Prosody treats a half-closed connection as closed, and then loses its unwritten data.
@@ -248,11 +248,11 @@ describe("a client", function ()
 	end, function () return descriptors() > many; end);
 
 	show("the 5000 idle connections all post at once", "201 each, all arrive", function ()
-		local seen = use(idlers);
+		local record = use(idlers);
 		idlers = nil;
 		wire.await("the end of all", function () return descriptors() < 100; end);
 		assert.same({ hello = many }, (arrived()));
-		return seen;
+		return record;
 	end);
 
 	show("100 requests in one packet (pipelining)", "201 each, in order", function ()
@@ -307,9 +307,9 @@ describe("a client", function ()
 		connection:settimeout(0.5);
 		local _, err, sent = connection:send(behind);
 		assert.equal("timeout", err);
-		local more = memory() - kilobytes;
+		local addition = memory() - kilobytes;
 		assert.equal(1, metric("requests_waiting"));
-		assert.is_true(more < 1000, more .. " kB");
+		assert.is_true(addition < 1000, addition .. " kB");
 		connection:settimeout(20);
 		confirm(world.collect()[user][1]);
 		assert(connection:send(behind, sent + 1));
@@ -317,7 +317,7 @@ describe("a client", function ()
 		for _ = 1, 200 do assert.equal(201, assert(reader(connection):answer()).status); end
 		connection:close();
 		assert.equal(200, select(2, arrived()));
-		return ("%.1f MB in memory meanwhile; 200, 200 × 201"):format(more / 1000);
+		return ("%.1f MB in memory meanwhile; 200, 200 × 201"):format(addition / 1000);
 	end);
 
 	show("HTTP/1.0, with keep-alive and without", "201; kept open, and closed", function ()
@@ -407,9 +407,9 @@ describe("with opportunistic_writes", function ()
 			assert(connection:send(request("half-closed")));
 			connection:shutdown("send");
 		end
-		local seen = assert_answers(connections, 201);
+		local record = assert_answers(connections, 201);
 		assert.same({ ["half-closed"] = 50 }, (arrived()));
-		return seen;
+		return record;
 	end);
 
 	show("8 resets while the file is on its way to the service", "sent once; then other clients can upload", function ()
@@ -426,14 +426,14 @@ describe("with opportunistic_writes", function ()
 			assert(taken:send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
 			taken:close();
 		end
-		local all = {};
+		local items = {};
 		for number = 1, 8 do
 			local client, taken = upload();
 			reset(client);
-			all[number] = taken;
+			items[number] = taken;
 		end
 		assert.equal(503, world.http(request("too many", { ["Content-Type"] = "image/png" })).status);
-		for _, taken in ipairs(all) do take(taken); end
+		for _, taken in ipairs(items) do take(taken); end
 		wire.await("the end of the uploads", function () return metric("requests_waiting") == 0; end);
 		local client, taken = upload();
 		take(taken);

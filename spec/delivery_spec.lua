@@ -247,13 +247,13 @@ describe("a request that waits", function ()
 				:tag("received", { xmlns = "urn:xmpp:receipts", id = "same" }):up()]]);
 		end
 		steps();
-		local before = steps();
+		local baseline = steps();
 		world.lua([[prosody.spec_counted = 0;
 			prosody.hosts["echo.example.com"].events.add_handler("message/bare", function () prosody.spec_counted = prosody.spec_counted + 1; end, 1e6)]]);
 		local sent = wire.send(request("/msg", table.concat(lines, "\n"), { ["Content-Type"] = "application/x-ndjson", ["Prefer"] = "wait=60" }));
 		wire.await("all messages to be sent", function () return world.lua("return prosody.spec_counted") == #lines; end);
 		local with_many = steps();
-		assert.is_true(with_many < before + 500, before .. " instructions before, and " .. with_many);
+		assert.is_true(with_many < baseline + 500, baseline .. " instructions before, and " .. with_many);
 		assert(world.module("reload"));
 		assert.equal(503, assert(sent:answer()).status);
 		world.collect();
@@ -263,10 +263,10 @@ describe("a request that waits", function ()
 		local lines = {};
 		for i = 1, 2500 do lines[i] = ('{"to":"swallow@echo.example.com","id":"%s%d","body":"x"}'):format(("i"):rep(1000), i); end
 		local function memory() return world.lua("collectgarbage(); collectgarbage(); return collectgarbage('count')"); end
-		local before = memory();
+		local baseline = memory();
 		local as_desk = { ["Content-Type"] = "application/x-ndjson", ["Authorization"] = "Basic " .. mime.b64("me@example.com/desk:mypassword") };
 		assert.equal(201, post("/msg", table.concat(lines, "\n"), as_desk).status);
-		local grown = memory() - before;
+		local grown = memory() - baseline;
 		assert.is_true(grown < 2500, grown .. " kB");
 	end);
 
@@ -678,7 +678,7 @@ describe("an idempotency key", function ()
 		end
 		math.randomseed(20261122);
 		for _ = 1, 6 do
-			local before = times();
+			local baseline = times();
 			world.flow(keyed("00000000"), connections);
 			world.flow_on(math.random(1, 150));
 			socket.sleep(math.random() * 0.01); -- at a random time
@@ -710,10 +710,10 @@ describe("an idempotency key", function ()
 						("%s, answered %s, arrived %d times"):format(line, status, arrived));
 					if arrived == 2 then twice = twice + 1; end
 					total = total + 1;
-					before[line], after[line] = nil, nil;
+					baseline[line], after[line] = nil, nil;
 				end
 			end
-			for line, count in pairs(after) do assert.equal(before[line], count, line); end
+			for line, count in pairs(after) do assert.equal(baseline[line], count, line); end
 			assert.is_true(twice <= connections, twice .. " messages arrived twice");
 			assert.is_true(total > 0);
 		end

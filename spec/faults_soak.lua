@@ -56,16 +56,16 @@ describe("of memory", function ()
 			table.insert(statuses, answer and tostring(answer.status) or "ended");
 			if not answer then break; end
 		end
-		local seen = table.concat(statuses, " ");
+		local record = table.concat(statuses, " ");
 		assert.equal("ended", statuses[#statuses]);
-		local told = programs.output_of(("cat '%s/memory.oom_control' '%s/memory.events' 2>/dev/null"):format(group, group));
-		assert.equal("1", told:match("\noom_kill (%d+)"), told);
+		local answer_text = programs.output_of(("cat '%s/memory.oom_control' '%s/memory.events' 2>/dev/null"):format(group, group));
+		assert.equal("1", answer_text:match("\noom_kill (%d+)"), answer_text);
 		world.restart();
 		world.login(user);
 		for index = 1, 20 do assert.equal(201, post_keyed("key-" .. index, "text " .. index).status); end
 		assert.same({}, world.collect()[user]);
 		assert.equal(201, post_keyed("after", "after").status);
 		assert.equal(1, #world.collect()[user]);
-		return seen .. "; 20 keyed requests repeated, 0 sent again";
+		return record .. "; 20 keyed requests repeated, 0 sent again";
 	end);
 end);

@@ -85,11 +85,11 @@ end
 
 -- The warnings and errors that the module has logged since the fault began.
 local function complaints() --> { line, … }
-	local found = {};
+	local results = {};
 	for level, line in world.log(mark):gmatch(" example%.com:post_msg\t(%l+)\t([^\n]*)") do
-		if level == "warn" or level == "error" then found[#found + 1] = line; end
+		if level == "warn" or level == "error" then results[#results + 1] = line; end
 	end
-	return found;
+	return results;
 end
 
 local function assert_refused_for_now(answer)
@@ -206,13 +206,13 @@ describe("of a disk", function ()
 	end);
 
 	faults.show("disk full: a token is made", "503 with Retry-After, no token", function ()
-		local before = count_tokens();
+		local baseline = count_tokens();
 		fill();
 		assert_refused_for_now(make_token());
-		assert.equal(before, count_tokens());
+		assert.equal(baseline, count_tokens());
 		empty();
 		assert.equal(201, make_token().status);
-		assert.equal(before + 1, count_tokens());
+		assert.equal(baseline + 1, count_tokens());
 		assert_recovered();
 		return "503; then 201";
 	end);
@@ -235,14 +235,14 @@ describe("of a disk", function ()
 	end);
 
 	faults.show("store read-only: a token, a file", "503 with Retry-After; 502 or 503; nothing sent", function ()
-		local before = count_tokens();
+		local baseline = count_tokens();
 		world.remount("ro");
 		assert_refused_for_now(make_token());
 		local answer = upload("read-only");
 		assert.is_true(answer.status == 502 or answer.status == 503, answer.status .. " " .. answer.body);
 		world.remount("rw");
 		assert.same({}, texts_received());
-		assert.equal(before, count_tokens());
+		assert.equal(baseline, count_tokens());
 		assert.equal(201, make_token().status);
 		assert.equal(201, upload("again").status);
 		assert.equal(1, #texts_received());
@@ -315,17 +315,17 @@ describe("of the storage", function ()
 	end);
 
 	faults.show("a write of a token fails once", "503 with Retry-After, no token", function ()
-		local before = count_tokens();
+		local baseline = count_tokens();
 		local files = "ls " .. world.server.dir .. "/data/example%2ecom/post_msg_tokens | wc -l";
 		local files_before = output_of(files);
 		for _, store in ipairs { "post_msg_tokens", "post_msg_token_ids" } do
 			fail(store .. " set");
 			assert_refused_for_now(make_token());
 		end
-		assert.equal(before, count_tokens());
+		assert.equal(baseline, count_tokens());
 		assert.equal(files_before, output_of(files));
 		new_token();
-		assert.equal(before + 1, count_tokens());
+		assert.equal(baseline + 1, count_tokens());
 		assert_recovered();
 		return "503; then 201";
 	end);
@@ -372,13 +372,13 @@ describe("of the storage", function ()
 		end
 		for _ = 1, 20 do round(); end
 		begin();
-		local before = lua_memory();
+		local baseline = lua_memory();
 		for _ = 1, 200 do round(); end
-		local more = lua_memory() - before;
-		assert.is_true(more < 0.5, ("%.2f MB more"):format(more));
+		local addition = lua_memory() - baseline;
+		assert.is_true(addition < 0.5, ("%.2f MB more"):format(addition));
 		assert.same({}, texts_received());
 		assert_recovered();
-		return ("600 times 503, %+.2f MB, 0 file descriptors"):format(more);
+		return ("600 times 503, %+.2f MB, 0 file descriptors"):format(addition);
 	end);
 end);
 
@@ -426,9 +426,9 @@ describe("of file descriptors", function ()
 end);
 
 describe("of other storages and backends", function ()
-	local function headers_of(host, more, password)
+	local function headers_of(host, addition, password)
 		local headers = { ["Host"] = host, ["Authorization"] = "Basic " .. mime.b64("me@" .. host .. ":" .. (password or "right")) };
-		for name, value in pairs(more or {}) do headers[name] = value; end
+		for name, value in pairs(addition or {}) do headers[name] = value; end
 		return headers;
 	end
 
@@ -547,12 +547,12 @@ describe("of the clock", function ()
 		local refused;
 		repeat refused = post("/msg/user", "x", wrong).status; until refused ~= 401;
 		assert.equal(429, refused);
-		local begun = socket.gettime();
+		local start_time = socket.gettime();
 		local waiting = wire.send(world.request("/msg/swallow@echo.example.com", "x", { ["Prefer"] = "wait=2" }));
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
 		set_clock(-day);
 		local answer = assert(waiting:answer());
-		local waited = socket.gettime() - begun;
+		local duration = socket.gettime() - start_time;
 		assert.equal(202, answer.status, answer.body);
 		local longest = 0;
 		for _, headers in ipairs { token, wrong } do
@@ -569,7 +569,7 @@ describe("of the clock", function ()
 		texts_received();
 		set_clock(0);
 		assert_recovered();
-		return ("202 after %.0f s; 429 for %d s; 201"):format(waited, longest);
+		return ("202 after %.0f s; 429 for %d s; 201"):format(duration, longest);
 	end);
 
 	faults.show("clock set back a day: a sender in a room", "leaves it after the same time as before", function ()
@@ -652,14 +652,14 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 
 	local show = is_root and faults.show or function () end;
 	show("DNS silent", "202 after the wait, other clients are served; the message arrives once when the DNS answers", function ()
-		local begun = socket.gettime();
-		local sent = wire.send(world.request("/msg/" .. carol, "by name", waiting(2)));
+		local start_time = socket.gettime();
+		local open_request = wire.send(world.request("/msg/" .. carol, "by name", waiting(2)));
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
 		assert.equal(201, post("/msg/user", "meanwhile").status);
 		local ping = world.ping(user);
-		assert.is_false(sent:arrived());
-		local answer = assert(sent:answer());
-		local seconds = socket.gettime() - begun;
+		assert.is_false(open_request:arrived());
+		local answer = assert(open_request:answer());
+		local seconds = socket.gettime() - start_time;
 		assert.equal(202, answer.status, answer.body);
 		local messages = {};
 		wire.await("the message", function ()
@@ -677,16 +677,16 @@ unbound = { resolvconf = false, forward = { "%s" }, options = { ["do-not-query-l
 	end);
 
 	faults.show("a server that accepts and is silent", "202 after the wait; 502 or 504 when s2s_timeout ends first", function ()
-		local begun = socket.gettime();
+		local start_time = socket.gettime();
 		local answer = post("/msg/somebody@silent.example", "silent", waiting(1));
-		local first = socket.gettime() - begun;
+		local first = socket.gettime() - start_time;
 		assert.equal(202, answer.status, answer.body);
-		local sent = wire.send(world.request("/msg/somebody@silent.example", "silent", waiting(20)));
+		local open_request = wire.send(world.request("/msg/somebody@silent.example", "silent", waiting(20)));
 		wire.await("a request that waits", function () return requests_waiting() == 1; end);
 		local ping = world.ping(user);
-		assert.is_false(sent:arrived());
-		answer = assert(sent:answer());
-		local second = socket.gettime() - begun;
+		assert.is_false(open_request:arrived());
+		answer = assert(open_request:answer());
+		local second = socket.gettime() - start_time;
 		assert.is_true(answer.status == 502 or answer.status == 504, answer.body);
 		assert.matches("remote%-server%-", json.decode(answer.body).condition);
 		assert.same({}, texts_received());
@@ -707,16 +707,16 @@ describe("of memory", function ()
 		end
 		assert.equal(201, world.http(request {}).status);
 		begin();
-		local before = lua_memory();
+		local baseline = lua_memory();
 		local waiting = {};
 		for index = 1, 4 do waiting[index] = wire.send(request { ["Prefer"] = "wait=10" }); end
 		wire.await("all to wait", function () return requests_waiting() == 4; end);
 		for index = 1, 4 do assert.equal(201, world.http(request {}, nil, "idle " .. index).status); end
-		local more = lua_memory() - before;
-		assert.is_true(more < 2, ("%.1f MB more"):format(more));
-		for _, sent in ipairs(waiting) do assert.equal(202, assert(sent:answer()).status); end
+		local addition = lua_memory() - baseline;
+		assert.is_true(addition < 2, ("%.1f MB more"):format(addition));
+		for _, open_request in ipairs(waiting) do assert.equal(202, assert(open_request:answer()).status); end
 		for index = 1, 4 do world.hang_up("idle " .. index); end
 		assert_recovered();
-		return ("%.1f MB"):format(more);
+		return ("%.1f MB"):format(addition);
 	end);
 end);

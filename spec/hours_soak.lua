@@ -12,11 +12,11 @@ local long_enough = 1800; -- seconds, for a slope of memory that is more than no
 
 -- The samples of a part of the run, from and to a share of it.
 local function part(samples, from, to)
-	local found = {};
+	local results = {};
 	for _, sample in ipairs(samples) do
-		if sample[1] >= from * seconds and sample[1] <= to * seconds then found[#found + 1] = sample; end
+		if sample[1] >= from * seconds and sample[1] <= to * seconds then results[#results + 1] = sample; end
 	end
-	return found;
+	return results;
 end
 
 local function median(samples, column)

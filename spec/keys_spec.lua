@@ -81,24 +81,24 @@ describe("an idempotency key", function ()
 		for index = 1, 1000 do to[index] = ('{"to":"swallow%d@echo.example.com","body":"x"}'):format(index); end
 		local batch = "[" .. table.concat(to, ",") .. "]";
 		local mixed = batch:sub(1, -2) .. ',{"to":"bounce.forbidden@echo.example.com","body":"x"}]';
-		local function again(key, body, accept)
+		local function post_again(key, body, accept)
 			local headers = { ["Content-Type"] = "application/json", ["Idempotency-Key"] = key, ["Accept"] = accept };
 			local first = { post("/msg", body, headers) };
 			local second = { post("/msg", body, headers) };
 			assert.equal(first[1], second[1]);
 			return first, second;
 		end
-		local first, second = again("json", batch, "application/json");
+		local first, second = post_again("json", batch, "application/json");
 		assert.equal(201, first[1]);
 		assert.equal(1000, #json.decode(first[2]));
 		assert.equal("application/json", second[3].headers["content-type"]);
 		assert.matches("too large to be kept", json.decode(second[2]).detail);
-		first, second = again("mixed", mixed, "text/plain");
+		first, second = post_again("mixed", mixed, "text/plain");
 		assert.equal(207, first[1]);
 		assert.is_true(#first[2] > 16384);
 		assert.matches("^text/plain", second[3].headers["content-type"]);
 		assert.matches("^the first answer to this Idempotency%-Key was too large to be kept[^\n]*\n$", second[2]);
-		first, second = again("small", '[{"to":"swallow@echo.example.com","body":"x"}]', "application/json");
+		first, second = post_again("small", '[{"to":"swallow@echo.example.com","body":"x"}]', "application/json");
 		assert.equal(first[2], second[2]);
 		for _, size in ipairs(kept()) do assert.is_true(size < 20000, size .. " bytes"); end
 	end);
@@ -107,14 +107,14 @@ describe("an idempotency key", function ()
 		for _, host in ipairs { "example.com", "second.example" } do
 			local usermanager = [[local users = require "core.usermanager"; return (assert(users.%s))]];
 			local headers = { ["Authorization"] = "Basic " .. mime.b64("gone@" .. host .. ":pw-of-gone"), ["Idempotency-Key"] = "mine" };
-			local before = #kept();
+			local baseline = #kept();
 			assert.equal(201, (post("/msg/user", "secret of the first", headers)));
 			world.receive(user);
-			assert.equal(before + 1, #kept());
+			assert.equal(baseline + 1, #kept());
 			assert.equal(201, (post("/msg/user", "secret of the first", headers)));
 			assert_nothing_sent();
 			world.lua(usermanager:format(("delete_user('gone', %q)"):format(host)));
-			wire.await("the end of the entries", function () return #kept() == before; end);
+			wire.await("the end of the entries", function () return #kept() == baseline; end);
 			world.lua(usermanager:format(("create_user('gone', 'pw-of-gone', %q)"):format(host)));
 			assert.equal(201, (post("/msg/user", "of the second", headers)));
 			assert.matches("of the second", world.receive(user));

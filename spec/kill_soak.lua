@@ -29,8 +29,8 @@ describe("killed during a stream of requests", function ()
 			local given, why = options();
 			-- On a machine without the database, this prints a line, and has no row in the table.
 			if not given then pending("not covered: " .. why); end
-			local seen = kill.times(count, given);
-			return ("%d requests, %d cut off, %d messages twice"):format(seen.requests, seen.cuts, seen.twice);
+			local record = kill.times(count, given);
+			return ("%d requests, %d cut off, %d messages twice"):format(record.requests, record.cuts, record.twice);
 		end);
 	end
 

@@ -32,12 +32,12 @@ describe("a request's id", function ()
 	end);
 
 	it("is generated if the client sends none, or one that an answer cannot repeat", function ()
-		local seen = {};
+		local record = {};
 		for _, id in ipairs { false, "two words", "<b>", 'quo"te', "ümlaut", "back\\slash", ("x"):rep(201), "" } do
 			local made = post("/msg/user", "hello", { ["X-Request-Id"] = id }).headers["x-request-id"];
 			assert.matches("^[%w_-]+$", made);
-			assert.is_nil(seen[made], "the same for two requests");
-			seen[made] = true;
+			assert.is_nil(record[made], "the same for two requests");
+			record[made] = true;
 		end
 	end);
 
@@ -106,13 +106,13 @@ describe("a request's id", function ()
 		post("/msg?to=user", '{"text":"hi"}', { ["X-Request-Id"] = "ok-4", ["Content-Type"] = "application/json" });
 		assert.equal(200, post("/msg/user?as=slack", '{"text":"hi"}', { ["X-Request-Id"] = "ok-5", ["Content-Type"] = "application/json" }).status);
 		local log = world.log(mark);
-		local told = table.concat(lines(mark, "debug"), "\n");
+		local answer_text = table.concat(lines(mark, "debug"), "\n");
 		local id = json.decode(answer.body).id;
-		assert.is_truthy(told:find("Request ok-1: message " .. id .. " from me@example.com to user@example.com: sent\n", 1, true), told);
-		assert.matches("Request ok%-1: 201 in %d+%.%d ms", told);
-		assert.matches("Request ok%-3: 201 in ", told);
-		assert.is_nil(told:find("ok-3: message", 1, true));
-		assert.matches("Request ok%-5: message %S+ from me@example%.com to user@example%.com: sent\n", told);
+		assert.is_truthy(answer_text:find("Request ok-1: message " .. id .. " from me@example.com to user@example.com: sent\n", 1, true), answer_text);
+		assert.matches("Request ok%-1: 201 in %d+%.%d ms", answer_text);
+		assert.matches("Request ok%-3: 201 in ", answer_text);
+		assert.is_nil(answer_text:find("ok-3: message", 1, true));
+		assert.matches("Request ok%-5: message %S+ from me@example%.com to user@example%.com: sent\n", answer_text);
 		for level in pairs { info = true, warn = true, error = true } do
 			for _, line in ipairs(lines(mark, level)) do
 				assert.is_truthy(line:find("ok-4", 1, true), line); -- there is no such payload

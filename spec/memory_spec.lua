@@ -54,10 +54,10 @@ describe("memory", function ()
 	local function costs(name, status, path, body, headers, most)
 		it("is in proportion to " .. name, function ()
 			forget_peak();
-			local before = peak();
+			local baseline = peak();
 			assert.equal(status, post(path, body, headers).status);
-			local taken = peak() - before;
-			assert.is_true(taken < most, ("%.1f MB"):format(taken / MB));
+			local growth = peak() - baseline;
+			assert.is_true(growth < most, ("%.1f MB"):format(growth / MB));
 			assert.equal(201, post("/msg/user", "hello").status);
 			assert.same({}, select(2, world.collect()));
 		end);
@@ -78,11 +78,11 @@ describe("memory", function ()
 
 	it("is in proportion to requests whose answers the client does not read", function ()
 		forget_peak();
-		local before, count = peak(), 4000;
+		local baseline, count = peak(), 4000;
 		local unread = wire.send(("GET /msg HTTP/1.1\r\nHost: example.com\r\n\r\n"):rep(count)).connection;
 		for _ = 1, 50 do assert.equal(201, post("/msg/user", "hello").status); end -- each in a turn of the event loop
-		local taken = peak() - before;
-		assert.is_true(taken < 30 * MB, ("%.1f MB"):format(taken / MB)); -- the answers have 100 MB
+		local growth = peak() - baseline;
+		assert.is_true(growth < 30 * MB, ("%.1f MB"):format(growth / MB)); -- the answers have 100 MB
 		for _ = 1, count do
 			local length;
 			repeat
@@ -109,9 +109,9 @@ describe("the bodies of one account", function ()
 		return tonumber(answer.body:match('\nprosody_mod_post_msg__requests_waiting{host="example.com"} (%d+)'));
 	end
 
-	local function answered(sent) --> number
+	local function answered(open_request) --> number
 		local count = 0;
-		for _, one in ipairs(sent) do
+		for _, one in ipairs(open_request) do
 			if one:arrived(0) then count = count + 1; end
 		end
 		return count;
@@ -126,15 +126,15 @@ describe("the bodies of one account", function ()
 		assert.equal(201, post("/msg/user", "x").status);
 		local requests = {};
 		for number = 1, 12 do requests[number] = world.request("/msg/user", slow, { ["Content-Encoding"] = "deflate" }); end
-		local sent = wire.send_all(requests);
-		wire.await("all bodies in the queue", function () return waiting() + answered(sent) >= #sent; end);
-		local before = answered(sent);
+		local open_request = wire.send_all(requests);
+		wire.await("all bodies in the queue", function () return waiting() + answered(open_request) >= #open_request; end);
+		local baseline = answered(open_request);
 		local answer = post("/msg/user", '{"body": "' .. ("x"):rep(100000) .. '"}', others);
 		assert.equal(201, answer.status);
 		-- The body that is being read ends first.
-		local meanwhile = answered(sent) - before;
-		assert.is_true(before + 2 < #sent and meanwhile <= 2, before .. " were answered before, " .. meanwhile .. " meanwhile");
-		for _, one in ipairs(wire.answers(sent)) do assert.equal(413, one.status); end
+		local meanwhile = answered(open_request) - baseline;
+		assert.is_true(baseline + 2 < #open_request and meanwhile <= 2, baseline .. " were answered before, " .. meanwhile .. " meanwhile");
+		for _, one in ipairs(wire.answers(open_request)) do assert.equal(413, one.status); end
 		world.collect();
 	end);
 end);

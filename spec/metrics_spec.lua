@@ -29,8 +29,8 @@ end
 -- The value of a series of example.com, without the prefix of its name: `requests_total{status="201"}`.
 local function value_of(series, text)
 	local name, labels = series:match("^([%w_]+)(.*)$");
-	local more = labels ~= "" and "," .. labels:sub(2, -2) or "";
-	local line = ("\n%s%s{host=\"example.com\"%s} "):format(prefix, name, more);
+	local label_suffix = labels ~= "" and "," .. labels:sub(2, -2) or "";
+	local line = ("\n%s%s{host=\"example.com\"%s} "):format(prefix, name, label_suffix);
 	text = "\n" .. (text or scrape());
 	local _, last = text:find(line, 1, true);
 	return last and tonumber(text:match("^[^\n]+", last + 1)) or nil;
@@ -38,11 +38,11 @@ end
 
 -- The growth of each series during a call.
 local function assert_counts(expected, run)
-	local before = scrape();
+	local baseline = scrape();
 	run();
 	local after = scrape();
 	for series, by in pairs(expected) do
-		local first, last = value_of(series, before) or 0, value_of(series, after);
+		local first, last = value_of(series, baseline) or 0, value_of(series, after);
 		assert.is_truthy(last, "there is no " .. series .. " in\n" .. after);
 		assert.equal(by, last - first, series);
 	end
@@ -176,10 +176,10 @@ describe("the metrics", function ()
 	end);
 
 	it("continue after a reload; after an unload, gauges are 0", function ()
-		local before = value_of('requests_total{status="201"}');
+		local baseline = value_of('requests_total{status="201"}');
 		assert.is_true(world.module("reload"));
 		assert.equal(201, post("/msg/user", "hello").status);
-		assert.equal(before + 1, value_of('requests_total{status="201"}'));
+		assert.equal(baseline + 1, value_of('requests_total{status="201"}'));
 		world.module("unload");
 		assert.equal(0, value_of("keys"));
 		assert.equal(0, value_of("rooms_joined"));

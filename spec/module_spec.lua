@@ -138,12 +138,12 @@ describe("the module", function ()
 		end
 		assert(world.module("reload"));
 		assert_delivers(); -- a thread is started only when it is needed
-		local before = held();
+		local baseline = held();
 		for _ = 1, 10 do
 			assert(world.module("reload"));
 			assert_delivers();
 		end
-		wire.await("as few as before", function () return held() <= before; end);
+		wire.await("as few as before", function () return held() <= baseline; end);
 	end);
 
 	it("can be garbage-collected once it is reloaded, even during a batch", function ()

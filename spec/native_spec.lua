@@ -734,10 +734,10 @@ describe("a problem", function ()
 			status, media_type, body = refusal(problem, headers[1], headers[2]);
 			assert.equal(422, status);
 			assert.equal("application/problem+json", media_type);
-			local told = json.decode(body);
-			assert.equal("Unprocessable Content", told.title);
-			told.title = nil;
-			assert.same(problem, told);
+			local members = json.decode(body);
+			assert.equal("Unprocessable Content", members.title);
+			members.title = nil;
+			assert.same(problem, members);
 		end
 		for _, headers in ipairs { { "text/plain", "application/json" }, { "application/json;q=0", "application/json" }, { "*/*", "text/plain" } } do
 			assert.equal("text/plain; charset=utf-8", (select(2, refusal(problem, headers[1], headers[2]))));
@@ -753,9 +753,9 @@ describe("a problem", function ()
 
 	it("has a line and a column in JSON if they are known", function ()
 		local _, _, body = refusal({ status = 400; detail = "x"; line = 2; column = 5 }, "application/json", nil);
-		local told = json.decode(body);
-		assert.same({ 2, 5 }, { told.line, told.column });
-		assert.is_nil(told.offset);
+		local members = json.decode(body);
+		assert.same({ 2, 5 }, { members.line, members.column });
+		assert.is_nil(members.offset);
 	end);
 
 	it("is one line without markup, whatever it quotes", function ()
@@ -780,9 +780,9 @@ describe("a report", function ()
 		status, media_type, body = finish(true, { { "i", me, "a@b", 201 } }, false);
 		assert.same({ 201, "application/json" }, { status, media_type });
 		assert.same({ id = "i"; from = me; to = "a@b"; status = "sent" }, json.decode(body));
-		for told, word in pairs { [200] = "delivered", [202] = "sent" } do
-			status, media_type, body = finish(true, { { "i", me, "a@b", told } }, false);
-			assert.same({ told, "application/json", word }, { status, media_type, json.decode(body).status });
+		for members, word in pairs { [200] = "delivered", [202] = "sent" } do
+			status, media_type, body = finish(true, { { "i", me, "a@b", members } }, false);
+			assert.same({ members, "application/json", word }, { status, media_type, json.decode(body).status });
 		end
 	end);
 
@@ -797,17 +797,17 @@ describe("a report", function ()
 	it("of several sent messages is an array in their order", function ()
 		local outcomes = { { "i", me, "a@b", 201 }, { "j", me, "c@d", 201 } };
 		local status, _, body = finish(true, outcomes, true);
-		local told = json.decode(body);
-		assert.same({ 201, 2, "i", "c@d" }, { status, #told, told[1].id, told[2].to });
+		local members = json.decode(body);
+		assert.same({ 201, 2, "i", "c@d" }, { status, #members, members[1].id, members[2].to });
 		assert.same({ 201, nil, "" }, { finish(false, outcomes, true) });
 	end);
 
 	it("of different outcomes is 207", function ()
 		local outcomes = { { "i", me, "a@b", 201 }, { "j", me, "c@d", gone } };
 		local status, media_type, body = finish(true, outcomes, true);
-		local told = json.decode(body);
-		assert.same({ 207, "application/json", "sent", "failed" }, { status, media_type, told[1].status, told[2].status });
-		assert.same({ 410, "gone", "Gone" }, { told[2].error.status, told[2].error.condition, told[2].error.title });
+		local members = json.decode(body);
+		assert.same({ 207, "application/json", "sent", "failed" }, { status, media_type, members[1].status, members[2].status });
+		assert.same({ 410, "gone", "Gone" }, { members[2].error.status, members[2].error.condition, members[2].error.title });
 		status, media_type, body = finish(false, outcomes, true);
 		assert.same({ 207, "text/plain; charset=utf-8" }, { status, media_type });
 		assert.matches("^a@b[^\n]+\n[^\n]*gone[^\n]*\n$", body);
@@ -853,10 +853,10 @@ describe("a password", function ()
 		end };
 		local function begin(password)
 			local _, attempt = attempt_of(by, password);
-			local begun, ticket = attempt:begin { recheck = 60; hash = "SHA-1"; iterations = 1 };
-			if begun == "deriving" then await(by, ticket); end
+			local start_time, ticket = attempt:begin { recheck = 60; hash = "SHA-1"; iterations = 1 };
+			if start_time == "deriving" then await(by, ticket); end
 			assert.is_false(attempt:finish(false));
-			return begun;
+			return start_time;
 		end
 		assert.equal("deriving", begin(" !~secret"));
 		assert.same({}, prepared);

@@ -34,9 +34,9 @@ describe("the OpenAPI description", function ()
 		file:close();
 		local output = programs.output_of(("'%s' '%s/spec/support/openapi.py' '%s/openapi.json' %d %s '%s' 2>&1")
 			:format(python, here, folder, world.server.http_port, token, folder));
-		local told = json.decode(output) or error(output);
+		local report = json.decode(output) or error(output);
 		local count = 0;
-		for name, result in pairs(told.results) do
+		for name, result in pairs(report.results) do
 			assert.is_true(result == true, name .. ": " .. tostring(result));
 			count = count + 1;
 		end
@@ -44,8 +44,8 @@ describe("the OpenAPI description", function ()
 		local messages, trouble = world.collect();
 		assert.same({}, trouble);
 		for _, address in ipairs { "user@example.com", "other@example.com" } do
-			assert.is_true(told.sent[address] > 0, address);
-			assert.equal(told.sent[address], #messages[address], address);
+			assert.is_true(report.sent[address] > 0, address);
+			assert.equal(report.sent[address], #messages[address], address);
 		end
 		assert.same({}, world.errors());
 	end);

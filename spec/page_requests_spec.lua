@@ -271,14 +271,14 @@ describe("a dry run", function ()
 		local to = {};
 		for index = 1, 99 do to[index] = ("user%d@example.com"):format(index); end
 		local answer = post("/msg/@try", { { to = to, body = "x" }, { to = to, body = "y" } });
-		local told = json.decode(answer.body);
+		local members = json.decode(answer.body);
 		assert.equal(200, answer.status);
-		assert.equal(100, #told.messages);
-		assert.equal(98, told.more);
+		assert.equal(100, #members.messages);
+		assert.equal(98, members.more);
 		answer = post("/msg/@try", { to = to, body = ("x"):rep(40000) });
 		assert.is_true(#answer.body < 100000, #answer.body);
-		told = json.decode(answer.body);
-		assert.equal(99, #told.messages + told.more);
+		members = json.decode(answer.body);
+		assert.equal(99, #members.messages + members.more);
 	end);
 
 	it("is handled once, even if the client has disconnected", function ()

@@ -68,14 +68,14 @@ end
 
 -- The processes of a session: { { words = command line, environment }, … }
 local function processes(session)
-	local found = {};
+	local results = {};
 	for pid in output_of("ls /proc"):gmatch("[^\n]+") do
 		local fields = pid:match("^%d+$") and read("/proc/" .. pid .. "/stat"):match("^.*%) (.*)$");
 		if fields and tonumber(fields:match("^%S+ %S+ %S+ (%S+)")) == session then
-			table.insert(found, { words = read("/proc/" .. pid .. "/cmdline"), environment = read("/proc/" .. pid .. "/environ") });
+			table.insert(results, { words = read("/proc/" .. pid .. "/cmdline"), environment = read("/proc/" .. pid .. "/environ") });
 		end
 	end
-	return found;
+	return results;
 end
 
 local function assert_sent(line, input)
@@ -618,13 +618,13 @@ describe("post-msg", function ()
 				local status, sentence = expected:match("^# (%d+) ([^\n]*)\n");
 				local got, errors = run("export POST_MSG_URL=$URL\n" .. code, "");
 				assert.equal(tonumber(status or 0), got, errors);
-				local function assert_shown(text, found)
+				local function assert_shown(text, results)
 					local first, rest = text:match("^(.-)…(.*)$");
 					if first then
 						assert.equal("", rest);
-						found = found:sub(1, #first);
+						results = results:sub(1, #first);
 					end
-					assert.equal(first or text, (found:gsub("\n$", "")));
+					assert.equal(first or text, (results:gsub("\n$", "")));
 				end
 				assert_shown(sentence or "", errors);
 				for address, text in expected:gmatch("# → (%S+): ([^\n]+)") do assert_shown(text, (receive(address))); end

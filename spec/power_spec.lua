@@ -36,9 +36,9 @@ describe("after a power loss", function ()
 	end
 
 	local function times()
-		local found = {};
-		for line in io.lines(root .. ledger) do found[line] = (found[line] or 0) + 1; end
-		return found;
+		local results = {};
+		for line in io.lines(root .. ledger) do results[line] = (results[line] or 0) + 1; end
+		return results;
 	end
 
 	local function recorded() return #power.events(folder); end
@@ -143,11 +143,11 @@ describe("after a power loss", function ()
 			assert.is_true(status == 201 or status == 401, what .. ": " .. status);
 			if status == 401 then assert.equal(201, (post(nil, bearer((make(me)))))); end
 			for text, count in pairs(times()) do
-				local more = count - (arrived[text] or 0);
-				if text:find("^before") then assert.equal(0, more, what .. ": " .. text); end
+				local addition = count - (arrived[text] or 0);
+				if text:find("^before") then assert.equal(0, addition, what .. ": " .. text); end
 				if text:find("^last") then
-					assert.is_true(more <= 1 and (index ~= 5 or more == 0), what .. ": " .. text .. " arrived " .. more .. " times more");
-					again = again + more;
+					assert.is_true(addition <= 1 and (index ~= 5 or addition == 0), what .. ": " .. text .. " arrived " .. addition .. " times more");
+					again = again + addition;
 				end
 			end
 			for _, line in ipairs(world.errors(log_mark)) do
@@ -199,9 +199,9 @@ describe("after a power loss", function ()
 			local now = times();
 			assert.equal(arrived["before"], now["before"]);
 			for i = 1, last do
-				local more = now["last-" .. i] - arrived["last-" .. i];
-				if i < last then assert.equal(0, more, what .. ": last-" .. i); end
-				known, lost = known + 1 - more, lost + more;
+				local addition = now["last-" .. i] - arrived["last-" .. i];
+				if i < last then assert.equal(0, addition, what .. ": last-" .. i); end
+				known, lost = known + 1 - addition, lost + addition;
 			end
 			assert.same({}, world.errors(log_mark), what);
 			world.kill();

@@ -215,25 +215,25 @@ describe("behind a proxy", function ()
 			end);
 
 			it("many clients share few connections to Prosody", function ()
-				local before = seen();
+				local baseline = seen();
 				for number = 1, 30 do
 					assert.equal(201, post(client, "-d " .. number).status);
 					arrives(tostring(number));
 				end
 				local after = seen();
-				assert.equal(30, after.count - before.count);
-				local connections = after.connections - before.connections;
+				assert.equal(30, after.count - baseline.count);
+				local connections = after.connections - baseline.connections;
 				assert.is_true(connections <= 5, connections .. " connections");
 			end);
 
 			it("credentials without TLS are rejected by the proxy, and never redirected or forwarded", function ()
-				local before = seen().count;
+				local baseline = seen().count;
 				for _, url in ipairs { "http://example.com/msg/user", "http://example.com/msg", "http://example.com/msg/user?token=pmsg_1" } do
 					local answer = post(client, "-H 'X-Forwarded-Proto: https' -d 'In the clear'", url);
 					assert.equal(403, answer.status);
 					assert.equal("Messages are accepted over HTTPS only.", answer.body);
 				end
-				assert.equal(before, seen().count);
+				assert.equal(baseline, seen().count);
 			end);
 
 			it("a body in chunks gets the answer that the page describes", function ()

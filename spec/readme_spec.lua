@@ -121,12 +121,12 @@ end
 
 local entities = { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" };
 
-local function arrived_as(told, raw)
-	if told:match("^<message") then
-		return in_order(raw):match(pattern_of(in_order(told))) ~= nil;
+local function arrived_as(listed_versions, raw)
+	if listed_versions:match("^<message") then
+		return in_order(raw):match(pattern_of(in_order(listed_versions))) ~= nil;
 	end
 	local body = raw:match("^<message .-<body>(.*)</body></message>$") or raw:match("^<message .-<body>(.-)</body><");
-	return body ~= nil and (body:gsub("&(%a+);", entities)):match(pattern_of(told)) ~= nil;
+	return body ~= nil and (body:gsub("&(%a+);", entities)):match(pattern_of(listed_versions)) ~= nil;
 end
 
 -- Running
@@ -334,14 +334,14 @@ print({found[1] for found in re.finditer(rule, open(sys.argv[2], encoding="utf-8
 	end);
 
 	it("list the Prosodys of `make test-matrix`", function ()
-		local told, there = {}, {};
+		local listed_versions, there = {}, {};
 		for prosody, lua, target in pages.find("docs/running.md", "<!%-%- matrix %-%->(.-)<!%-%- /matrix %-%->")
 			:gmatch("\n| ([%d.]+) | ([%d.]+) | `make test%-prosody%-([^`]+)` |") do
-			told[#told + 1] = target;
+			listed_versions[#listed_versions + 1] = target;
 			assert.equal(prosody:sub(1, #target:match("^[%d.]+")) .. "-lua" .. lua, target);
 		end
 		for target in pages.read("Makefile"):match("\nMATRIX :?= ([^\n]+)"):gmatch("%S+") do there[#there + 1] = target; end
-		assert.same(there, told);
+		assert.same(there, listed_versions);
 	end);
 
 	it("name existing targets of make", function ()

@@ -16,8 +16,8 @@ end
 
 -- > the answer, and its time in seconds
 local function timed(request, connection)
-	local began = socket.gettime();
-	return world.http(request, 1, connection), socket.gettime() - began;
+	local start_time = socket.gettime();
+	return world.http(request, 1, connection), socket.gettime() - start_time;
 end
 
 -- The same, several times, because a busy machine may delay some; a delay by the server affects all. > the shortest time in seconds
@@ -33,10 +33,10 @@ end
 
 -- Many requests of a client at once, each on its own connection. > the answers, the number of connections that they ended
 local function flood(request, count)
-	local all = {};
-	for i = 1, count do all[i] = request; end
+	local items = {};
+	for i = 1, count do items[i] = request; end
 	local closed = 0;
-	local answers = wire.answers(wire.send_all(all));
+	local answers = wire.answers(wire.send_all(items));
 	for _, answer in ipairs(answers) do
 		if answer.headers["connection"] == "close" then closed = closed + 1; end
 	end
@@ -65,10 +65,10 @@ describe("clients with too many rejected requests", function ()
 	it("get each answer with a delay of at most a second, whatever is rejected", function ()
 		for number, request in ipairs { get("2001:db8:1:1::7"), message("2001:db8:1:2::7", false), message("2001:db8:1:3::7", "Basic x"),
 			message("2001:db8:1:4::7", "Bearer x") } do
-			local began = socket.gettime();
+			local start_time = socket.gettime();
 			local answers, closed = flood(request, 2 * at_once);
 			for _, answer in ipairs(answers) do assert.is_true(answer.status >= 401 and answer.status <= 429, answer.status); end
-			local seconds = socket.gettime() - began;
+			local seconds = socket.gettime() - start_time;
 			assert.is_true(closed > 0 and closed <= at_once, closed .. " connections closed");
 			assert.is_true(seconds > 0.2, ("%d: all were answered after %.3f s"):format(number, seconds));
 			-- Another address of the same network is the same client.
@@ -96,7 +96,7 @@ describe("clients with too many rejected requests", function ()
 	it("delay no other client, even on a shared connection of a proxy", function ()
 		local crowd = {};
 		for i = 1, 30 do crowd[i] = get("192.0.2.3"):rep(at_once); end
-		for _, sent in ipairs(wire.send_all(crowd)) do sent:answer(); end -- or the end of the connection
+		for _, open_request in ipairs(wire.send_all(crowd)) do open_request:answer(); end -- or the end of the connection
 		local seconds = quickest(401, message("192.0.2.4", false), "proxy");
 		assert.is_true(seconds < 0.9, ("a challenge took %.3f s"):format(seconds));
 		for _ = 1, at_once / 2 do assert.equal(405, timed(get("192.0.2.4"), "proxy").status); end
@@ -117,9 +117,9 @@ describe("clients with too many rejected requests", function ()
 				return read.onincoming(conn, data);
 			end
 		]]);
-		local sent = wire.send(get("192.0.2.8"):rep(1000)); -- they fit into the buffers of the system
-		sent.connection:shutdown("send"); -- Prosody reads on from a client that has hung up
-		sent:answer(); -- or the end of the connection: unread bytes may lose the answer
+		local open_request = wire.send(get("192.0.2.8"):rep(1000)); -- they fit into the buffers of the system
+		open_request.connection:shutdown("send"); -- Prosody reads on from a client that has hung up
+		open_request:answer(); -- or the end of the connection: unread bytes may lose the answer
 		local bytes = world.lua([[
 			require "net.http.server".listener.onincoming = package.loaded.spec_read.onincoming;
 			return package.loaded.spec_read.bytes;

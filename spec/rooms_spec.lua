@@ -485,13 +485,13 @@ describe("rooms of this server", function ()
 			prosody.hosts["echo.example.com"].events.add_handler("message/bare", function (event)
 				prosody.spec_counted, prosody.spec_occupant = prosody.spec_counted + 1, event.stanza.attr.from;
 			end, 1e6)]]);
-		local sent = wire.send(world.request("/msg", table.concat(lines, "\n"), { ["Content-Type"] = "application/x-ndjson" }));
+		local open_request = wire.send(world.request("/msg", table.concat(lines, "\n"), { ["Content-Type"] = "application/x-ndjson" }));
 		wire.await("all messages to be said", function () return world.lua("return prosody.spec_counted") == count; end);
 		local steps = world.steps("example.com", "message/full",
 			"st.message({ type = 'groupchat', from = 'awaited@echo.example.com/me', to = prosody.spec_occupant }, 'something else')");
 		assert.is_true(steps < 1000, steps .. " instructions");
 		assert(world.module("reload"));
-		assert.equal(503, assert(sent:answer()).status);
+		assert.equal(503, assert(open_request:answer()).status);
 	end);
 
 	it("must be named without a resource, and with a localpart, for type=groupchat: 422", function ()
@@ -542,12 +542,12 @@ describe("rooms of this server", function ()
 		assert.equal(201, post(room, "before").status);
 		assert_said(here, room .. "/me", "before");
 		assert.is_nil(presence_from(here, room .. "/me"):find("unavailable", 1, true));
-		local sent = wire.send(speak("room@silent.example", "anybody?"));
+		local open_request = wire.send(speak("room@silent.example", "anybody?"));
 		world.ping(user);
-		assert.is_false(sent:arrived(0.1));
+		assert.is_false(open_request:arrived(0.1));
 		assert(world.module("reload"));
 		assert.matches("type='unavailable'", presence_from(here, room .. "/me"), nil, true);
-		assert.equal(503, assert(sent:answer()).status);
+		assert.equal(503, assert(open_request:answer()).status);
 		assert.equal(201, post(room, "after").status);
 		assert_said(here, room .. "/me", "after");
 		assert_undisturbed();

@@ -221,9 +221,9 @@ describe("tokens of an earlier version, with 1,000 recipients each,", function (
 			end
 		end
 		use(1, 20);
-		local before = memory();
+		local baseline = memory();
 		use(21, 520);
-		local grown = memory() - before;
+		local grown = memory() - baseline;
 		world.hang_up("open");
 		assert.is_true(grown < 20, grown .. " MB");
 		wire.await("the time of its use", function () return ctl("list", me):find(id .. "[^\n]*used 20"); end);

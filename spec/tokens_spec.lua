@@ -74,7 +74,7 @@ local function is_13() return not world.server.version:match("^0%."); end
 
 -- All files in Prosody's data folder.
 local function stored()
-	local found = {};
+	local results = {};
 	local function walk(folder)
 		for name in lfs.dir(folder) do
 			local path = folder .. "/" .. name;
@@ -83,13 +83,13 @@ local function stored()
 				walk(path);
 			elseif mode == "file" then
 				local file = assert(io.open(path, "rb"));
-				found[path] = file:read("*a");
+				results[path] = file:read("*a");
 				file:close();
 			end
 		end
 	end
 	walk(world.server.dir .. "/data");
-	return found;
+	return results;
 end
 
 local function host(lines, accounts)
@@ -159,26 +159,26 @@ describe("sending tokens", function ()
 	it("are stored as a hash, and shown nowhere", function ()
 		local token, id = make("me@example.com", "--label", "kept");
 		local secret = token:match("^pmsg_%x+_(.*)$");
-		local seen = false;
+		local record = false;
 		for path, text in pairs(stored()) do
 			assert.is_nil(text:find(secret, 1, true), path);
-			seen = seen or path:find(id, 1, true) and text:find("hash", 1, true);
+			record = record or path:find(id, 1, true) and text:find("hash", 1, true);
 		end
-		assert.is_truthy(seen);
+		assert.is_truthy(record);
 	end);
 
 	it("are stored in files that no other user of the machine can read", function ()
 		local _, id = make("me@example.com");
-		local seen = false;
+		local record = false;
 		for path in pairs(stored()) do
 			-- The time of the last use is not secret; the server writes it, with its own umask.
 			local is_secret = not path:find("%2dused.dat", 1, true);
 			if is_secret and (path:find("/post_msg_", 1, true) or path:find("/post%5fmsg%5f", 1, true)) then
 				assert.equal("---", lfs.attributes(path, "permissions"):sub(-3), path);
-				seen = seen or path:find(id, 1, true);
+				record = record or path:find(id, 1, true);
 			end
 		end
-		assert.is_truthy(seen);
+		assert.is_truthy(record);
 	end);
 
 	describe("with recipients", function ()
@@ -283,9 +283,9 @@ describe("sending tokens", function ()
 
 	it("are invalid after they expire: 401, also on an open connection", function ()
 		local token, id = make("me@example.com", "--expires", "2s");
-		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
-		assert.equal(201, again());
-		wire.await("the end of the token", function () return again() == 401; end);
+		local function post_again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
+		assert.equal(201, post_again());
+		wire.await("the end of the token", function () return post_again() == 401; end);
 		world.hang_up("open");
 		assert.is_nil((ctl("list", "me@example.com")):find(id, 1, true));
 		for path, text in pairs(stored()) do assert.is_nil(text:find(id, 1, true), path); end
@@ -293,61 +293,61 @@ describe("sending tokens", function ()
 
 	it("are invalid after they expire even if they are cached for long", function ()
 		local token = make("me@long.example", "--expires", "2s");
-		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
-		assert.equal(201, again());
-		wire.await("the end of the token", function () return again() == 401; end);
+		local function post_again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
+		assert.equal(201, post_again());
+		wire.await("the end of the token", function () return post_again() == 401; end);
 	end);
 
 	it("are invalid within the recheck interval after prosodyctl revokes them, and at once after a client does", function ()
 		local token, id = make("me@example.com");
-		local function again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
-		assert.equal(201, again());
+		local function post_again() return remember(world.http(request("/msg/swallow@echo.example.com", with(token)), 1, "open")).status; end
+		assert.equal(201, post_again());
 		local _, err, status = ctl("revoke", id);
 		assert.equal(0, status);
 		assert.is_truthy(err:find(id, 1, true));
 		local revoked = socket.gettime();
 		repeat
-			local began = socket.gettime();
-			local answered = again();
-			assert.is_true(answered == 401 or began < revoked + recheck, "answered " .. answered);
+			local start_time = socket.gettime();
+			local answered = post_again();
+			assert.is_true(answered == 401 or start_time < revoked + recheck, "answered " .. answered);
 		until answered == 401;
 		_, err, status = ctl("revoke", id);
 		assert.is_true(status ~= 0 and err:find("no token", 1, true) ~= nil);
 
 		token, id = make("me@example.com");
-		assert.equal(201, again());
+		assert.equal(201, post_again());
 		local answer = world.command("me@example.com", "post_msg#token-revoke", { id = id });
 		assert.equal(id, answer.values.id);
-		assert.equal(401, again());
+		assert.equal(401, post_again());
 		world.hang_up("open");
 	end);
 
 	it("end with their account, even if an account of the same name is created again", function ()
 		local token, id = make("gone@example.com");
-		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
-		assert.equal(201, again());
+		local function post_again() return post("/msg/swallow@echo.example.com", with(token)).status; end
+		assert.equal(201, post_again());
 		usermanager("delete_user('gone', 'example.com')");
-		assert.equal(401, again());
+		assert.equal(401, post_again());
 		usermanager("create_user('gone', 'pw-of-gone', 'example.com')");
-		assert.equal(401, again());
+		assert.equal(401, post_again());
 		assert.equal("", (ctl("list", "gone@example.com")):match("%f[^\n%z]" .. id .. "[^\n]*") or "");
 
 		token = make("beside@example.com");
-		assert.equal(201, again());
+		assert.equal(201, post_again());
 		world.prosodyctl({ "deluser", "beside@example.com" });
 		usermanager("create_user('beside', 'pw-of-beside', 'example.com')");
-		wire.await("the end of the token", function () return again() == 401; end);
+		wire.await("the end of the token", function () return post_again() == 401; end);
 	end);
 
 	it("of a disabled account are invalid at once, until it is enabled (Prosody 13)", function ()
 		if not is_13() then return; end
 		local token = make("off@example.com");
-		local function again() return post("/msg/swallow@echo.example.com", with(token)).status; end
-		assert.equal(201, again());
+		local function post_again() return post("/msg/swallow@echo.example.com", with(token)).status; end
+		assert.equal(201, post_again());
 		usermanager("disable_user('off', 'example.com')");
-		assert.equal(401, again());
+		assert.equal(401, post_again());
 		usermanager("enable_user('off', 'example.com')");
-		assert.equal(201, again());
+		assert.equal(201, post_again());
 	end);
 
 	it("that are wrong are throttled by client address, and valid tokens are not", function ()
@@ -406,8 +406,8 @@ for i in range(61):
 
 	it("that are cached need no lookup in the store", function ()
 		local token = make("me@long.example");
-		local function again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
-		assert.equal(201, again());
+		local function post_again() return post("/msg/swallow@echo.example.com", with(token), nil, { ["Host"] = "long.example" }).status; end
+		assert.equal(201, post_again());
 		local reads = [[local storage = require "core.storagemanager"; local store = storage.open("long.example", "post_msg_tokens");
 			local class = getmetatable(store).__index; ]];
 		world.lua(reads .. [[prosody.spec_get = class.get; prosody.spec_reads = 0;
@@ -416,7 +416,7 @@ for i in range(61):
 				return prosody.spec_get(self, name);
 			end;
 			return true]]);
-		for _ = 1, 20 do assert.equal(201, again()); end
+		for _ = 1, 20 do assert.equal(201, post_again()); end
 		assert.equal(0, world.lua(reads .. "class.get = prosody.spec_get; return prosody.spec_reads"));
 	end);
 
@@ -553,8 +553,8 @@ for i in range(61):
 			assert.is_truthy(world.receive("user@example.com"):find("from='other@example.com'", 1, true));
 			assert_refused(403, post("/msg/me", with(token)));
 			local item;
-			for _, found in ipairs(world.command(me, "post_msg#token-list").items) do
-				if found.id == id then item = found; end
+			for _, results in ipairs(world.command(me, "post_msg#token-list").items) do
+				if results.id == id then item = results; end
 			end
 			assert.equal("Grafana <1>", item.label);
 			assert.equal("user@example.com", item.to);

@@ -89,12 +89,12 @@ describe("a file", function ()
 
 	it("is freed from memory once it is uploaded", function ()
 		local function held() return world.lua("collectgarbage() collectgarbage() return collectgarbage('count')"); end
-		local before = held();
+		local baseline = held();
 		for _ = 1, 10 do
 			assert.equal(201, upload("/msg/user", ("x"):rep(1000000), "application/x-thing").status);
 			receive();
 		end
-		wire.await("memory", function () return held() < before + 2000; end);
+		wire.await("memory", function () return held() < baseline + 2000; end);
 	end);
 
 	it("is named by the query or by Content-Disposition", function ()
@@ -546,18 +546,18 @@ describe("a service", function ()
 			end
 			local component = assert(socket.connect("127.0.0.1", port));
 			component:send("<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='upload.example.com'>");
-			local seen = "";
+			local record = "";
 			component:settimeout(0.05);
 			-- The next stanza to the component that matches this pattern.
 			local function read_to(pattern) --> captures
 				wire.await("the component's " .. pattern, function ()
 					local whole, _, part = component:receive(4096);
-					seen = seen .. (whole or part or "");
-					return seen:find(pattern);
+					record = record .. (whole or part or "");
+					return record:find(pattern);
 				end);
-				local first, last = seen:find(pattern);
-				local found = seen:sub(first, last);
-				seen = seen:sub(last + 1);
+				local first, last = record:find(pattern);
+				local found = record:sub(first, last);
+				record = record:sub(last + 1);
 				return found:match(pattern);
 			end
 			local id = read_to("<stream:stream.-id='([^']*)'.->");
@@ -589,10 +589,10 @@ describe("a service", function ()
 			{ hosts = { ["remote.example"] = { accounts = {} } }, names = { "remote.example" }, components = "" });
 		finally(remote.stop);
 		local function timed()
-			local begun = socket.gettime();
+			local start_time = socket.gettime();
 			local answer = upload("/msg/user", png, "image/png");
 			assert.equal(503, answer.status, answer.body);
-			return socket.gettime() - begun;
+			return socket.gettime() - start_time;
 		end
 		-- Only the first upload waits for the silent items. A busy machine may delay some of the others.
 		local first = timed();
@@ -622,17 +622,17 @@ describe("a service", function ()
 			return waiting, connection;
 		end
 		local memory = [[collectgarbage() collectgarbage() return collectgarbage("count")]];
-		local before = world.lua(memory);
+		local baseline = world.lua(memory);
 		for _, body in ipairs { png, large } do
 			local waiting, connection = start(body);
-			local begun = socket.gettime();
+			local start_time = socket.gettime();
 			local answer = waiting:answer();
 			assert.equal(504, answer.status, answer.body);
-			local seconds = socket.gettime() - begun;
+			local seconds = socket.gettime() - start_time;
 			assert.is_true(seconds > 2 and seconds < 10, seconds .. " seconds");
 			connection:close();
 		end
-		wire.await("the memory of the files", function () return world.lua(memory) < before + 3000; end);
+		wire.await("the memory of the files", function () return world.lua(memory) < baseline + 3000; end);
 		-- Takes half a megabyte at a time, for twice as long.
 		local waiting, connection = start(large);
 		repeat local line = assert(connection:receive("*l")); until line == "";

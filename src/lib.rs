@@ -33,7 +33,7 @@
 //! | 8 | the messages of a request | one stanza after another, for Prosody to route | [`payload::composer`], [`payload::batch`] |
 //! | 9 | the outcomes of the messages, or a problem | the answer | [`http::answer`], [`http::problem`] |
 //!
-//! Each step returns its result or a [`http::problem::Problem`]. The kind of the problem may_print_nothing the status, and
+//! Each step returns its result or a [`http::problem::Problem`]. The kind of the problem decides the status, and
 //! the order if a request has several problems.
 //!
 //! # Where to add something

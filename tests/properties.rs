@@ -422,7 +422,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_arrives_with_its_line_ends_as_lf_or_is_refused_where_xml_cannot_carry_it(text: String, ends in "(\r\n|\r|\n|a){0,6}") {
+    fn a_text_arrives_with_lf_as_line_end_or_is_refused_if_xml_cannot_carry_it(text: String, ends in "(\r\n|\r|\n|a){0,6}") {
         let text = text + &ends;
         let body = serde_json::json!({ "to": "user", "subject": text, "state": "active" }).to_string();
         match read(Some(b"application/json"), None, body.as_bytes()).and_then(|payload| stanzas(&payload)) {
@@ -443,7 +443,7 @@ proptest! {
     }
 
     #[test]
-    fn of_any_html_only_the_profile_is_left_and_is_well_formed(
+    fn any_html_is_reduced_to_well_formed_xhtml_of_the_profile(
         pieces in vec(select(vec![
             "<p>", "</p>", "<a href='", "https://a/", "javascript:x", "'>", "</a>", "<br/>", "<script>", "</script>", "<x:y xmlns:x='urn:x'>",
             "</x:y>", "<img src='http://a/' alt='\t&#10;'/>", "<span style='color: red; position: fixed'>", "</span>", "<p onclick='x'/>",
@@ -500,7 +500,7 @@ proptest! {
     }
 
     #[test]
-    fn a_token_is_found_behind_any_percent_encoding_and_not_when_it_is_damaged(
+    fn a_token_is_found_in_any_percent_encoding_unless_it_is_damaged(
         encoded in vec(any::<bool>(), 60), at in 0_usize..55, other: char
     ) {
         let token = Token::new().unwrap();

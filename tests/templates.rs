@@ -398,7 +398,7 @@ fn a_member_of_another_type_does_not_lose_the_message() {
 }
 
 #[test]
-fn payloads_of_no_program_are_refused() {
+fn payloads_that_no_program_posts_are_refused() {
     let templates = templates();
     let mut faults = Vec::new();
     for name in names() {

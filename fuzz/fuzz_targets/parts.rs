@@ -78,7 +78,7 @@ fn cost(piece: &str) {
     }
 }
 
-fn encoded(bytes: &[u8]) -> String {
+fn encode(bytes: &[u8]) -> String {
     percent_encode(bytes, NON_ALPHANUMERIC).to_string()
 }
 
@@ -172,7 +172,7 @@ fn recipient(input: &[u8]) {
     }
     let address = match Address::of_recipient(written, &Known) {
         Ok(address) => address,
-        Err(problem) => return is_told(&problem, 422),
+        Err(problem) => return assert_described(&problem, 422),
     };
     assert!(address.as_str().len() <= 3071 && !address.as_str().contains(char::is_control));
     assert_eq!(Known.normal(address.as_str()).as_deref(), Some(address.as_str()));
@@ -180,15 +180,15 @@ fn recipient(input: &[u8]) {
     assert!(!domain.is_empty() && localpart != Some("") && resource != Some(""));
     // It is the same in every notation: unchanged, as a URI, and in the path.
     let part = |part: Option<&str>, before: &str, after: &str| {
-        part.map_or(String::new(), |part| [before, &encoded(part.as_bytes()), after].concat())
+        part.map_or(String::new(), |part| [before, &encode(part.as_bytes()), after].concat())
     };
-    let uri = format!("xmpp:{}{}{}", part(localpart, "", "@"), encoded(domain.as_bytes()), part(resource, "/", ""));
+    let uri = format!("xmpp:{}{}{}", part(localpart, "", "@"), encode(domain.as_bytes()), part(resource, "/", ""));
     let again = |written: &str| Address::of_recipient(written, &Known);
     assert_eq!(again(&uri).as_ref(), Ok(&address), "{uri}");
     if localpart.is_some() {
         assert_eq!(again(address.as_str()).as_ref(), Ok(&address));
     }
-    let behind = path::recipient(format!("/msg/{}", encoded(uri.as_bytes())).as_bytes(), "/msg");
+    let behind = path::recipient(format!("/msg/{}", encode(uri.as_bytes())).as_bytes(), "/msg");
     assert_eq!(behind, Ok(Some(uri)));
     // A token that may send only there.
     for allowed in [address.bare(), domain] {
@@ -199,7 +199,7 @@ fn recipient(input: &[u8]) {
     }
 }
 
-fn is_told(problem: &Problem, status: u16) {
+fn assert_described(problem: &Problem, status: u16) {
     assert_eq!(problem.status(), status, "{problem:?}");
     let asked = AnswerContext { accept: Some(b"text/plain"), content_type: None, id: None };
     let answer = refusal(problem, asked);
@@ -213,10 +213,10 @@ fn path_of_request(input: &[u8]) {
         Ok(None) => {}
         Ok(Some(recipient)) => {
             assert!(!recipient.is_empty() && !recipient.starts_with('/'));
-            let anew = format!("/msg/{}", encoded(recipient.as_bytes()));
+            let anew = format!("/msg/{}", encode(recipient.as_bytes()));
             assert_eq!(path::recipient(anew.as_bytes(), "/msg"), Ok(Some(recipient)));
         }
-        Err(problem) => is_told(&problem, if problem.field.is_some() { 422 } else { 400 }),
+        Err(problem) => assert_described(&problem, if problem.field.is_some() { 422 } else { 400 }),
     }
 }
 
@@ -245,7 +245,7 @@ fn file_name(input: &[u8]) {
     assert!(!file.name.contains(|c: char| c == '/' || c == '\\' || c.is_control()), "{:?}", file.name);
     assert!(!file.name.trim_matches('.').is_empty());
     if let Some(name) = name {
-        let anew = format!("attachment; filename=\"x\"; filename*=UTF-8''{}", encoded(name.as_bytes()));
+        let anew = format!("attachment; filename=\"x\"; filename*=UTF-8''{}", encode(name.as_bytes()));
         assert_eq!(name_in(anew.as_bytes()), Some(name));
     }
 }
@@ -297,7 +297,7 @@ fn html(input: &[u8]) {
     let fragment = match xhtml::reduce(source) {
         Ok(fragment) => fragment,
         Err(problem) if problem.status() == 413 => return,
-        Err(problem) => return is_told(&problem, 422),
+        Err(problem) => return assert_described(&problem, 422),
     };
     let element = Element::new("body").attribute("xmlns", "http://www.w3.org/1999/xhtml").fragment(fragment.nodes());
     let xml = element.to_string();
@@ -346,7 +346,7 @@ fn holds_file(media_type: &str, coding: Option<&[u8]>, body: &[u8], expected: &[
             assert_eq!(content, expected);
         }
         Err(problem) => {
-            is_told(&problem, 422);
+            assert_described(&problem, 422);
             assert!(expected.is_empty());
         }
     }

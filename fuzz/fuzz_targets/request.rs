@@ -51,7 +51,7 @@ fuzz_target!(|input: &[u8]| {
     let (content_type, coding) = (header(), header());
     let body = lines.next().unwrap_or_default();
     if let Err(problem) = compose(content_type, coding, body) {
-        tell(&problem, content_type, body);
+        assert_described(&problem, content_type, body);
     }
     hold_to_rules(&request(content_type, coding, body));
 });
@@ -111,7 +111,7 @@ fn compose(
 }
 
 /// Every detail is one line, and every offset is inside the body.
-fn tell(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
+fn assert_described(problem: &Problem, content_type: Option<&[u8]>, body: &[u8]) {
     assert!(
         matches!(problem.status(), 400 | 413 | 415 | 422),
         "{problem:?}"

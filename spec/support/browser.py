@@ -35,7 +35,7 @@ PLACES = ["send", "formats", "tokens"]
 
 
 class Trouble(Exception):
-    """What the page does wrong."""
+    """A fault of the page."""
 
 
 class Page:
@@ -112,7 +112,7 @@ class Page:
         self.until(lambda: self.find("#account").is_displayed(), "signing in did not work")
 
     def answer(self, place="send"):
-        """What the answer says, once it is there."""
+        """Waits for the answer of the page. > its text"""
         selector = f"#{place} .results .answer"
         self.until(lambda: self.driver.find_elements("css selector", selector), "no answer")
         return self.text(selector)
@@ -126,7 +126,7 @@ class Page:
             raise Trouble(f"expected {expected!r}, found {found!r}")
 
     def check(self, *statuses):
-        """Raises where the page is wider than the window, or the console has a message other than about an answer of these statuses."""
+        """Raises an error if the page is wider than the window, or if the console has a message that is not about one of these statuses."""
         width, window = self.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         if width > window:
             raise Trouble(f"the page is {width} px wide in a window of {window}")
@@ -135,7 +135,7 @@ class Page:
                 raise Trouble(f"the console says: {entry}")
 
     def axe(self):
-        """Raises where axe-core finds something that hinders people. It comes in beside the page's policy, which stays as it is."""
+        """Raises an error if axe-core finds an accessibility problem. axe-core is loaded outside of the page's content policy."""
         source = pathlib.Path(importlib.util.find_spec("axe_playwright_python").origin).with_name("axe.min.js").read_text("utf-8")
         self.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
         found = self.driver.execute_async_script(
@@ -155,7 +155,7 @@ def send(port, address, secret, text, subject=""):
     """> the curl line that does the same"""
     with Page(port) as page:
         page.sign_in(address, secret)
-        page.check(403)  # of a token whose recipients are limited
+        page.check(403)  # for a token whose recipients are limited
         page.equal("send-to", page.focused())
         page.fill("#send-to", USER)
         page.fill("#send-subject", subject)
@@ -168,7 +168,7 @@ def send(port, address, secret, text, subject=""):
         page.expect(f"Sent to {USER}.", page.answer())
         page.press("#send .results button")
         page.until(lambda: page.text("#send .results .buttons span") == "Copied.", "nothing is copied")
-        # It is on the clipboard, too: pasted, it is there again.
+        # It is on the clipboard too: pasting it shows it again.
         page.find("#send-subject").clear()
         page.find("#send-body").clear()
         page.find("#send-body").send_keys(Keys.CONTROL, "v")
@@ -216,7 +216,7 @@ def wrong_password(port):
 
 
 def wrong_field(port):
-    """What the server says of a field is told there, and what of a recipient, with what to do."""
+    """A problem of the server is shown at its field or recipient, with its correction."""
     with Page(port) as page:
         page.sign_in()
         page.fill("#send-to", "user@")
@@ -291,7 +291,7 @@ def token_only_sends(port, token):
 
 
 def formats(port):
-    """> what a dry run of each example shows"""
+    """> the result of a dry run of each example"""
     shown = {}
     with Page(port) as page:
         page.sign_in()
@@ -317,7 +317,7 @@ def formats(port):
 
 
 def keyboard(port):
-    """The whole way to a message that is sent, with Tab and Enter."""
+    """All steps to a sent message, with Tab and Enter only."""
     with Page(port) as page:
         def keys(*what):
             webdriver.ActionChains(page.driver).send_keys(*what).perform()
@@ -362,7 +362,7 @@ def nothing_is_kept(port):
         page.equal("0 0", kept[1:4])
         if PASSWORD in kept or any(PASSWORD in (field.get_attribute("value") or "") for field in page.driver.find_elements("css selector", "input")):
             raise Trouble("signed in, the page shows the password")
-        # To another page, and back to this one as the browser has kept it.
+        # Opens another page, and returns to this one as the browser has kept it.
         page.driver.get("about:blank")
         page.driver.back()
         page.until(lambda: page.find("#sign-in").is_displayed(), "whoever goes back is still signed in")
@@ -370,7 +370,7 @@ def nothing_is_kept(port):
 
 
 def every_place(page, label, look):
-    """Calls `look` in each place, with something to see there."""
+    """Calls `look` in each place of the page, with visible content."""
     look("sign-in")
     page.sign_in()
     page.fill("#send-to", f"{USER}, nobody@example.com")
@@ -398,7 +398,7 @@ def every_place(page, label, look):
 
 
 def other_site(port):
-    """> what the browser shows after each form of a page of another site; before, it remembers the password for the own page"""
+    """> the browser's result of each form on a page of another site; before, the browser has remembered the password"""
     kinds = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 
     class OtherSite(http.server.BaseHTTPRequestHandler):
@@ -437,7 +437,7 @@ def other_site(port):
         page.driver.execute_async_script("""
             const done = arguments[0];
             fetch("http://example.com/msg/user", { method: "POST", mode: "no-cors", credentials: "include", body: "by fetch" }).then(done, done);""")
-        page.check(401, 403, 404)  # of what the browser shows after a form there is no icon
+        page.check(401, 403, 404)  # the pages after a form have no icon
         page.open()
         page.equal(201, post(None, None))  # as before
     server.shutdown()
@@ -445,7 +445,7 @@ def other_site(port):
 
 
 def looks(port, lang, width, scheme):
-    """> what the page says at the beginning, each text with its number"""
+    """> the texts of the page at the beginning, each with its number"""
     with Page(port, lang, int(width), 800, scheme) as page:
         page.equal(lang, page.find("html").get_attribute("lang"))
         page.equal([True, int(width)], page.driver.execute_script(f"return [matchMedia('(prefers-color-scheme: {scheme})').matches, innerWidth]"))
@@ -493,7 +493,7 @@ def picture(page, scheme, folder):
     page.emulate(1120, 100, scheme)
     page.emulate(1120, page.driver.execute_script("return document.documentElement.scrollHeight"), scheme)
     from PIL import Image  # only here, so that the spec does without
-    # Few colours are enough, and make a file of a third.
+    # Few colours are enough, and make the file three times smaller.
     Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB").quantize(48).save(f"{folder}/page-{scheme}.png", optimize=True)
 
 

@@ -80,7 +80,7 @@ end
 
 -- The text of a case file → { title = "…", { request, answer, stanzas }, … }
 function case.read(text)
-	local found, lines, sections = {}, {}, nil;
+	local results, lines, sections = {}, {}, nil;
 	local function finish_section()
 		local what = sections and sections.last;
 		if not what then return; end
@@ -92,7 +92,7 @@ function case.read(text)
 	end
 	local function finish_step()
 		finish_section();
-		if sections then table.insert(found, sections); end
+		if sections then table.insert(results, sections); end
 		sections, lines = nil, {};
 	end
 	for line in (text:gsub("\n?$", "\n")):gmatch("(.-)\n") do
@@ -106,15 +106,15 @@ function case.read(text)
 		elseif sections and line == "---" then
 			finish_step();
 		elseif not sections and #lines == 0 and (line == "" or line:sub(1, 1) == "#") then
-			found.title = found.title or line:match("^# (.+)$");
+			results.title = results.title or line:match("^# (.+)$");
 		else
 			lines[#lines + 1] = line;
 		end
 	end
 	assert(sections, "no => after the request");
 	finish_step();
-	assert(found.title, "no first line `# what is checked`");
-	return found;
+	assert(results.title, "no first line `# what is checked`");
+	return results;
 end
 
 -- Comparing
@@ -124,7 +124,7 @@ local function shown(text)
 	return (text:gsub("\r\n", "\n"):gsub("[^\n\t\32-\126\128-\255]", function (c) return ("<<%02X>>"):format(c:byte()); end));
 end
 
--- A stanza with the attributes of each tag in alphabetical order (Prosody writes them in any), and
+-- A stanza with the attributes of each tag in alphabetical order (Prosody's order varies), and
 -- without the <stanza-id/> of the recipient's archive.
 local function in_order(raw, keep_stanza_id)
 	raw = raw:gsub("<([^%s/>!?]+)([^>]*)>", function (name, rest)
@@ -162,7 +162,7 @@ local function member(value, path)
 	return value;
 end
 
--- What is wrong with an answer by a line of the case; nil: nothing.
+-- Compares an answer with a line of the case. > the difference, or nil
 local function against_line(line, answer)
 	local absent, path, sign, value = line:match("^(%-?)%.(%S+) ?([=~]?) ?(.*)$");
 	if path then
@@ -192,7 +192,7 @@ local function against_line(line, answer)
 	return not matches(value, actual) and ("expected %s, it is %s"):format(line, tostring(actual)) or nil;
 end
 
--- What is wrong with an answer by itself, whatever the case expects.
+-- Checks the rules for all answers. > the fault, or nil
 local function against_rules(answer)
 	if answer.status == 500 then return "500 is never the fault of a request"; end
 	local media_type = (answer.headers["content-type"] or ""):match("^[^; ]*");
@@ -273,9 +273,9 @@ local function run_step(step)
 	end
 
 	if complaints[1] then
-		local told = answer and ("%d %s\n%s"):format(answer.status, answer.headers["content-type"] or "", shown(answer.body)) or "none";
+		local answer_text = answer and ("%d %s\n%s"):format(answer.status, answer.headers["content-type"] or "", shown(answer.body)) or "none";
 		fail(("\n--- request\n%s\n--- answer\n%s\n--- but\n%s"):format(
-			shown(request.bytes or request.command or request.stanza), told, table.concat(complaints, "\n")));
+			shown(request.bytes or request.command or request.stanza), answer_text, table.concat(complaints, "\n")));
 	end
 end
 
@@ -289,13 +289,13 @@ function case.start(options)
 	case.healthy = true;
 end
 
-function case.run(found)
+function case.run(results)
 	if not case.healthy then -- an earlier case had clients disconnected
 		world.logout((table.unpack or unpack)(clients));
 		world.login((table.unpack or unpack)(clients));
 	end
 	world.collect();
-	for _, step in ipairs(found) do run_step(step); end
+	for _, step in ipairs(results) do run_step(step); end
 end
 
 return case;

@@ -1,4 +1,4 @@
--- A PostgreSQL of its own, and what Prosody needs to use it or SQLite.
+-- A PostgreSQL server for the specs, and the libraries for Prosody to use it or SQLite.
 
 local read = require "pl.file".read;
 local programs = require "spec.support.programs";
@@ -20,7 +20,7 @@ local function text_of(path)
 	return read(path) or "";
 end
 
--- What Prosody needs to load the library, from where it was unpacked.
+-- The environment in which Prosody loads the unpacked library.
 function database.environment(lua)
 	return {
 		LUA_PATH = ("%s/../../share/lua/%s/?.lua;;"):format(libraries, lua);
@@ -29,7 +29,7 @@ function database.environment(lua)
 	};
 end
 
--- Whether Prosody can use "postgresql" or "sqlite3". > true; or nil, and what is not covered
+-- Whether Prosody can use "postgresql" or "sqlite3". > true; or nil, and the reason
 function database.has_library(name, lua)
 	if root ~= "" then return nil, name .. " for a Prosody in a root of its own"; end
 	if not try(("test -e '%s/lua/%s/dbd/%s.so' || test -e '/usr/lib/%s/lua/%s/dbd/%s.so'")
@@ -39,7 +39,7 @@ function database.has_library(name, lua)
 	return true;
 end
 
--- PostgreSQL, which nobody may run as root, with its data below a folder. > true; or nil, and what is not covered
+-- Starts PostgreSQL, not as root because it refuses that, with its data below a folder. > true; or nil, and the reason
 function database.make(folder, lua)
 	local ok, why = database.has_library("postgresql", lua);
 	if not ok then return nil, why; end

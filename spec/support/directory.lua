@@ -1,4 +1,4 @@
--- An LDAP server of its own (OpenLDAP), with accounts for Prosody's mod_auth_ldap.
+-- An LDAP server (OpenLDAP) for the specs, with accounts for Prosody's mod_auth_ldap.
 
 local programs = require "spec.support.programs";
 local read = require "pl.file".read;
@@ -16,7 +16,7 @@ local function try(command)
 	return ok == true or ok == 0; -- COMPAT Lua 5.1
 end
 
--- > what Prosody needs in its environment; or nil, and what is not covered
+-- > the environment for Prosody; or nil, and the reason
 function directory.environment(lua)
 	local libraries = output_of("realpath -m -s '"..programs.folder.."/usr/lib'"):match("[^\n]+").."/"
 		..output_of("uname -m"):match("%S+").."-linux-gnu";

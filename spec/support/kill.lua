@@ -1,4 +1,4 @@
--- kill -9 of Prosody amid a stream of requests, and the ledger of what arrived: for kill_spec.lua and kill_soak.lua.
+-- kill -9 of Prosody during a stream of requests, and a ledger of the messages that arrived: for kill_spec.lua and kill_soak.lua.
 
 local assert = require "luassert";
 local json = require "dkjson";
@@ -8,7 +8,7 @@ local world = require "spec.support.world";
 
 local kill = {};
 
-local user = "user@example.com"; -- who is offline all the while
+local user = "user@example.com"; -- a recipient that stays offline
 local domain, room, secret = "ledger.test", "room@rooms.example.com", "shared";
 local connections = 4;
 
@@ -43,7 +43,7 @@ local function requests(token)
 	};
 end
 
--- Every entry of every store, and every file, as Prosody itself loads them. > what is torn
+-- Loads every entry of every store, and every file, with Prosody's own functions. > the damaged ones
 local function torn()
 	local found = world.lua([[
 		local datamanager = require "util.datamanager";
@@ -76,7 +76,7 @@ local function torn()
 		end
 		return torn;
 	]]);
-	-- The library's own look at SQLite's file.
+	-- SQLite's own check of its file.
 	local path = world.server.dir .. "/data/prosody.sqlite";
 	local file = io.open(path, "rb");
 	if file then
@@ -90,7 +90,7 @@ local function torn()
 	return found;
 end
 
--- How often each text arrived, by its beginning.
+-- Counts how often each text arrived, by its beginning.
 local function times_of(bodies)
 	local times = {};
 	for text, count in pairs(bodies) do
@@ -101,15 +101,15 @@ local function times_of(bodies)
 end
 
 -- > figures: { kills, requests, cuts, twice }
-local function check(told, offline)
-	for status in pairs(told.statuses) do assert.is_true(status == "200" or status == "201", "answered " .. status); end
-	local times, figures = times_of(told.bodies), { requests = 0, cuts = 0, twice = 0 };
+local function check(answer_text, offline)
+	for status in pairs(answer_text.statuses) do assert.is_true(status == "200" or status == "201", "answered " .. status); end
+	local times, figures = times_of(answer_text.bodies), { requests = 0, cuts = 0, twice = 0 };
 	for tag, count in pairs(times_of(offline)) do
 		assert.is_nil(times[tag]);
 		times[tag] = count;
 	end
 	local wrong = {};
-	for number, record in pairs(told.records) do
+	for number, record in pairs(answer_text.records) do
 		number = tonumber(number);
 		assert.is_nil(record.other, "answered in two ways");
 		figures.requests, figures.cuts = figures.requests + 1, figures.cuts + record.cuts;
@@ -117,7 +117,7 @@ local function check(told, offline)
 			local tag = ("%s-%08d%s"):format(record.kind, number, part);
 			local count = times[tag] or 0;
 			times[tag] = nil;
-			-- Once, and once more at most for each kill that it was under way at.
+			-- Once, and at most one more time for each kill during its request.
 			if count < 1 or count > 1 + record.cuts then
 				wrong[#wrong + 1] = ("%s arrived %d times, %d times under way at a kill"):format(tag, count, record.cuts);
 			end
@@ -138,7 +138,7 @@ local function check_files(links)
 	end
 end
 
--- Kills Prosody so many times. `options` are for world.start. > { requests, cuts, twice }
+-- Kills Prosody `count` times. `options` are for world.start. > { requests, cuts, twice }
 function kill.times(count, options)
 	local port = wire.free_port();
 	options = options or {};
@@ -169,15 +169,15 @@ Component "upload.example.com" "http_file_share"
 	end
 	world.stream_go();
 	world.stream_on(1);
-	local told = world.stream_stop();
+	local answer_text = world.stream_stop();
 	world.login(user);
 	local offline = {};
 	for _, raw in ipairs(world.collect()[user]) do
 		local text = raw:match("<body>(.-)</body>");
 		offline[text] = (offline[text] or 0) + 1;
 	end
-	local figures = check(told, offline);
-	check_files(told.links);
+	local figures = check(answer_text, offline);
+	check_files(answer_text.links);
 	assert.same({}, world.errors());
 	world.stop();
 	return figures;

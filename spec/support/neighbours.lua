@@ -1,5 +1,5 @@
--- Two Prosodys on loopback that speak s2s with each other, without DNS: example.com, which spec.support.world is about,
--- and another with a world of its own. With certificates that each verifies, or without TLS.
+-- Two Prosodys on loopback that speak s2s with each other, without DNS: example.com, the Prosody of
+-- spec.support.world, and another one with its own world. They use certificates that they verify, or no TLS.
 
 local socket = require "socket";
 
@@ -28,7 +28,7 @@ function neighbours.certify(domains)
 	return assert(folder, "openssl has made no certificates");
 end
 
--- Instead of the defaults of spec.support.world, and of those below.
+-- These options replace the defaults of spec.support.world and the defaults below.
 local function verify(options, folder)
 	options.files = options.files or {};
 	local function add(path, name)
@@ -75,10 +75,10 @@ spec_names = { %s }
 	return certificates and verify(options, certificates) or options;
 end
 
--- Starts both. `here` and `there` are options for world.start, with `names`, the domains that the other one reaches there.
--- silent.example accepts connections and says nothing; no other domain exists. With `certificates`, a folder as `certify`
--- makes it, only those count who have one of its authority.
--- `neighbours.port` is the other's for s2s. > the world of the other, which is to be stopped like the first
+-- Starts both. `here` and `there` are options for world.start, with `names`: the domains at which the other one reaches it.
+-- silent.example accepts connections and says nothing; no other domain exists. With `certificates`, a folder that `certify`
+-- has made, each accepts only servers with a certificate of this authority.
+-- `neighbours.port` is the s2s port of the other one. > the world of the other one; the caller must stop both worlds
 function neighbours.start(world, here, there, certificates)
 	local remote = loadfile(assert(package.searchpath("spec.support.world", package.path)))();
 	remote.password["carol@remote.example"] = "p4ss-of-carol";

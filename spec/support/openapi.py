@@ -1,4 +1,4 @@
-"""Holds what Prosody serves against its description: openapi.py DOCUMENT PORT TOKEN FOLDER.
+"""Compares Prosody's answers with the OpenAPI description: openapi.py DOCUMENT PORT TOKEN FOLDER.
 
 DOCUMENT is the file of the description, PORT Prosody's, FOLDER an empty one for the client that is generated. Sends every
 example, requests that are refused, and messages by the client. Prints JSON: `results`, the name of each check, and true or
@@ -39,7 +39,7 @@ def resolved(node):
     return node
 
 
-# What an answer may have is all that it has.
+# An answer may have only the described members.
 strict = json.loads(json.dumps(document["components"]))
 for name in "Outcome", "Problem":
     strict["schemas"][name]["additionalProperties"] = False
@@ -59,7 +59,7 @@ def count(answer):
 
 
 def hold(operation, answer, status):
-    """The answer has this status, and is as the operation declares."""
+    """Checks that the answer has this status and the form that the operation declares."""
     assert answer.status_code == status, f"{answer.status_code} {answer.text}"
     response = resolved(operation["responses"][str(status)])
     for name, header in response.get("headers", {}).items():

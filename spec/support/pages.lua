@@ -1,4 +1,4 @@
--- The pages for readers, README.markdown and docs/*.md: whatever they show is tested.
+-- README.markdown and docs/*.md: the specs test all that they show.
 
 local read = require "pl.file".read;
 
@@ -16,7 +16,7 @@ function pages.read(name)
 	return assert(read(here .. "/" .. name));
 end
 
--- What the pattern captures on the page.
+-- The captures of a pattern on the page.
 function pages.find(name, pattern)
 	return assert(pages.read(name):match(pattern), name .. " has nothing like " .. pattern);
 end

@@ -1,5 +1,5 @@
--- Power loss, without a machine that loses it: record.c writes down what Prosody does to its files, and what a disk may hold
--- of that afterwards is built from it. What was not synced may be there or not: names and contents, each by itself.
+-- A simulated power loss: record.c records the writes of Prosody, and from the record this file builds each content that a disk may have
+-- afterwards. Unsynced names and contents may be on the disk or not, independently of each other.
 
 local read = require "pl.file".read;
 
@@ -15,7 +15,7 @@ end
 
 local function quoted(path) return "'" .. path .. "'"; end
 
--- Compiles the recorder into a folder, a path as Prosody has it. > the environment of what is to be recorded
+-- Compiles the recorder into a folder. > the environment for the recorded process
 function power.environment(folder)
 	run(("cc -O1 -shared -fPIC -o '%s%s/record.so' '%s/record.c' -ldl"):format(root, folder, here));
 	return { LD_PRELOAD = folder .. "/record.so"; RECORD_INTO = folder .. "/record" };
@@ -25,18 +25,18 @@ local function unhex(text)
 	return (text:gsub("%x%x", function (digits) return string.char(tonumber(digits, 16)); end));
 end
 
--- What was recorded. > { { what, path, rest, … }, … }
+-- Reads the record. > { { what, path, rest, … }, … }
 function power.events(folder)
-	local found = {};
+	local results = {};
 	for line in read(root .. folder .. "/record"):gmatch("([^\n]*)\n") do
 		local event = {};
 		for part in (line .. "\t"):gmatch("([^\t]*)\t") do event[#event + 1] = part; end
-		found[#found + 1] = event;
+		results[#results + 1] = event;
 	end
-	return found;
+	return results;
 end
 
--- Each change of a file's content, as a function of what was before.
+-- The changes of a file's content, as functions of the old content.
 local changes = {
 	create = function () return function () return ""; end, ""; end;
 	content = function (event)
@@ -55,16 +55,16 @@ local changes = {
 	end;
 };
 
--- What becomes of the bytes of a write that was not synced.
+-- The possible results of an unsynced write.
 local fates = {
 	whole = function (bytes) return bytes; end;
 	zeros = function (bytes) return ("\0"):rep(#bytes); end;
 	half = function (bytes) return bytes:sub(1, math.floor(#bytes / 2)); end;
 };
 
--- What a disk holds after the events first … last, when `names(path)` says whether an entry of a folder that was not synced is
--- there, and `fate(path)` what became of bytes that were not synced: "whole", "zeros", "half" or "none".
--- `before`, a folder, is what it held before the first. > { [path] = content or false }, of the paths that were touched
+-- The content of a disk after the events first … last. `names(path)`: whether an unsynced entry of a folder exists. `fate(path)`: the
+-- result of unsynced bytes: "whole", "zeros", "half" or "none". `before`: the folder with the content before the first event.
+-- > { [path] = content or false }, of the paths that were touched
 function power.state(before, data, events, first, last, names, fate)
 	local now, durable, touched = {}, {}, {}; -- path → file
 	local function file_at(path)
@@ -105,21 +105,21 @@ function power.state(before, data, events, first, last, names, fate)
 			end
 		end
 	end
-	local found = {};
+	local results = {};
 	for path in pairs(touched) do
 		local file = durable[path];
 		if now[path] ~= file and names(path) then file = now[path]; end
-		found[path] = false;
+		results[path] = false;
 		if file then
 			local text = file.durable;
 			for _, one in ipairs(file.pending) do
 				local kind = fate(path);
 				if kind ~= "none" then text = one[1](text, fates[kind](one[2])); end
 			end
-			found[path] = text;
+			results[path] = text;
 		end
 	end
-	return found;
+	return results;
 end
 
 -- Puts a state in the place of the data folder.

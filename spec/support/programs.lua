@@ -1,4 +1,4 @@
--- Programs that post, as tools/programs has got them, or as they are installed.
+-- Programs that post: installed ones, or those in target/programs (tools/programs).
 
 local wire = require "spec.support.wire";
 

@@ -18,7 +18,7 @@ logging.disable(logging.CRITICAL)
 port, proxy, token = sys.argv[1:]
 url = f"http://127.0.0.1:{port}/msg/user?token={token}&as="
 
-# Their hosts are fixed; everything else is as they have it.
+# Their hosts are fixed; everything else is unchanged.
 NotifySlack.webhook_url = f"http://127.0.0.1:{proxy}/services"
 NotifyDiscord.notify_url = f"http://127.0.0.1:{proxy}/api/webhooks"
 
@@ -41,7 +41,7 @@ def discord_file():
 
 
 def gotify_library():
-    # What it appends to its base URL is behind the #.
+    # The text after # is what it appends to its base URL.
     sender = gotify.Gotify(base_url=f"http://127.0.0.1:{port}/msg/user?as=gotify#", app_token=token)
     return isinstance(sender.create_message("gotify: a message", title="A title", priority=5)["id"], int)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""All kinds of requests for hours: soak.py SECONDS. Prints as JSON what became of them; spec/hours_soak.lua tells and judges it.
+"""All kinds of requests for hours: soak.py SECONDS. Prints the results as JSON; spec/hours_soak.lua checks them.
 
 It goes at half of the rate that the same requests reach in the first ten seconds. Each minute the module is reloaded, and in
 the middle its files are replaced by those of a newer version. A client, user@example.com, keeps the ledger: each message has a
@@ -34,17 +34,17 @@ Component "upload.example.com" "http_file_share"
 	http_file_share_daily_quota = 1024 * 1024 * 1024
 """
 
-# What the ledger has of each number.
+# The entry of each number in the ledger.
 MUST, MUST_NOT, MAY = 1, 2, 3
 
 
 class Ledger:
-    """A client that counts how often each number arrives, in a message of its own or of a room, and confirms who asks for it."""
+    """A client that counts how often each number arrives, in a message of its own or of a room, and sends receipts on request."""
 
     def __init__(self):
         self.expected, self.arrived, self.strange = bytearray(1), bytearray(1), 0
         self.due = []
-        self.heard = asyncio.Event()  # what was on its way when `hear_out` was called
+        self.heard = asyncio.Event()  # set when all messages sent before `hear_out` have arrived
 
     def number(self):
         self.expected.append(0)
@@ -95,7 +95,7 @@ class Ledger:
             await asyncio.sleep(0.02)
 
     async def hear_out(self):
-        """Returns when all that was sent to it before has been read: a stream keeps the order."""
+        """Returns when all earlier stanzas were read: a stream keeps the order."""
         self.writer.write(f"<iq type='get' id='last' to='{HOST}'><ping xmlns='urn:xmpp:ping'/></iq>".encode())
         await asyncio.wait_for(self.heard.wait(), world.PATIENCE)
 

@@ -74,7 +74,7 @@ class Receiver(threading.Thread):
                 raise TimeoutError(what)
 
     def fence(self, domain, number):
-        """Returns when all that was routed here before has arrived."""
+        """Returns when all stanzas that were routed here earlier have arrived."""
         self.socket.sendall(f"<iq type='get' id='fence-{number}' from='watch@{self.domain}/w' to='{domain}'>"
                             "<ping xmlns='urn:xmpp:ping'/></iq>".encode())
         self.await_(lambda: f"fence-{number}" in self.answered, "no answer to the receiver's ping")
@@ -87,13 +87,13 @@ class Receiver(threading.Thread):
 
 
 class Posts:
-    """Posts requests of all kinds over several connections, each again with the same key until it is answered for good."""
+    """Posts requests of all kinds over several connections, and repeats each with the same key until its answer is final."""
 
     def __init__(self, http, port, requests, connections):
         self.http, self.port, self.requests = http, port, requests  # kind → the bytes of a request, its number as eight zeros
         self.kinds = list(requests)
         self.numbers = itertools.count(1)
-        self.records = {}  # number → {"kind", "cuts": how often it was under way at a kill, "status": the final one}
+        self.records = {}  # number → {"kind", "cuts": the number of kills during its request, "status": the final one}
         self.statuses = collections.Counter()  # of every answer
         self.open, self.going = threading.Event(), True
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(connections)]
@@ -107,7 +107,7 @@ class Posts:
             number = next(self.numbers)
             kind = self.kinds[number % len(self.kinds)]
             record = self.records[number] = {"kind": kind, "cuts": 0}
-            # One in five is repeated after its answer at once, which a kill may cut off as well.
+            # One request in five is repeated at once after its answer; a kill may interrupt the repetition too.
             for again in range(2 if number % 5 == 0 else 1):
                 record["again"] = again
                 connection = self.settle(connection, record, number)
@@ -142,13 +142,13 @@ class Posts:
         return [(number, record) for number, record in list(self.records.items()) if "status" not in record]
 
     def stop(self):
-        """Ends when all that is under way is answered."""
+        """Returns when all running requests are answered."""
         self.going = False
         for thread in self.threads:
             thread.join()
 
     def repeat(self):
-        """Every request once more."""
+        """Repeats every request once."""
         connection = None
         for number, record in sorted(self.records.items()):
             connection = self.settle(connection, record, number)

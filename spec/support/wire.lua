@@ -1,4 +1,4 @@
--- HTTP requests that are sent now and whose answers are read later, so that many are under way at once.
+-- HTTP requests whose answers are read later, so that many requests run at once.
 
 local socket = require "socket";
 local world = require "spec.support.world";
@@ -6,7 +6,7 @@ local world = require "spec.support.world";
 local wire = {};
 wire.__index = wire;
 
-local patience = 60; -- seconds for what takes milliseconds on an idle machine
+local patience = 60; -- seconds to wait for something that takes milliseconds on an idle machine
 
 -- Sends the bytes of a request on a connection of its own.
 function wire.send(request)
@@ -18,7 +18,7 @@ function wire.send(request)
 	return self;
 end
 
--- The same of many requests, all connected before the first is sent.
+-- Sends many requests, after all connections are open.
 function wire.send_all(requests)
 	local found = {};
 	for i = 1, #requests do
@@ -36,7 +36,7 @@ function wire:arrived(seconds)
 	return socket.select({ self.connection }, nil, seconds or 0)[1] ~= nil;
 end
 
--- Reads the answer. > { status = 201, headers = { ["content-type"] = "…" }, body = "…" }, or nil where there is none
+-- Reads the answer. > { status = 201, headers = { ["content-type"] = "…" }, body = "…" }, or nil if there is no answer
 function wire:answer()
 	local line = self.connection:receive("*l");
 	local status = line and tonumber(line:match("^HTTP/1%.%d (%d%d%d)"));
@@ -67,7 +67,7 @@ function wire.answers(sent)
 	return found;
 end
 
--- Waits until the condition holds, which is looked at again and again.
+-- Waits until the condition holds; checks it repeatedly.
 function wire.await(what, condition, seconds)
 	local deadline = socket.gettime() + (seconds or patience);
 	while true do

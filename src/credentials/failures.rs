@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn invented_tokens_accounts_and_clients_remove_no_high_counter() {
+    fn invented_tokens_and_accounts_and_clients_do_not_remove_high_counters() {
         let (mut failures, now) = (Failures::new(2), Instant::now());
         for _ in 0..2 {
             failures.add(client(0), account(0), now);

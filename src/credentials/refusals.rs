@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn few_answers_are_held_back_at_once() {
+    fn the_number_of_delayed_answers_is_bounded() {
         let begin = Instant::now();
         let mut refusals = Refusals::new(begin);
         let mut count_delayed = |clients: u32, now| {

@@ -22,7 +22,7 @@ pub fn named(label: &[u8]) -> Result<&'static Encoding, Problem> {
 
 /// The text that a body stands for, without a leading byte-order mark.
 ///
-/// If UTF-16 begins with a byte-order mark, the mark may_print_nothing the byte order, whatever the label says (RFC 2781 and the
+/// If UTF-16 begins with a byte-order mark, the mark decides the byte order, whatever the label says (RFC 2781 and the
 /// standard agree). The mark of another charset has no meaning. If the bytes are valid UTF-8 already, the text is
 /// borrowed.
 ///

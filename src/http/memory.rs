@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_takes_at_most_what_its_size_allows() {
+    fn the_memory_of_a_request_is_bounded_by_its_size() {
         static MEMORY: Memory = Memory::new();
         for share in [Share::unshared(1000), Share::of(&MEMORY, "a", 1000, MB)] {
             assert_eq!(status(share.take(IN_ADDITION)), 200);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrected_share_counts_the_bytes_that_are_held() {
+    fn a_corrected_share_counts_its_real_bytes() {
         static MEMORY: Memory = Memory::new();
         let share = || Share::of(&MEMORY, "a", MB, MB);
         let (a, b) = (share(), share());

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn sec_fetch_site_counts_before_origin() {
+    fn sec_fetch_site_has_precedence_over_origin() {
         for site in ["cross-site", "same-site"] {
             assert!(is_foreign("", site, "example.com"), "{site}");
             assert!(is_foreign("https://example.com", site, "example.com"));

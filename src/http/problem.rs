@@ -46,7 +46,7 @@ impl ProblemKind {
 /// The place of a fault in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// CountedFailure from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
+    /// Counted from 0. In a 400, bytes of the request's body; in a 422, characters of the field.
     Offset(usize),
     /// Both counted from 1, the column in characters.
     Line { line: usize, column: usize },
@@ -123,7 +123,7 @@ impl Problem {
         self
     }
 
-    /// CountedFailure from 0; see [`Place::Offset`] for the unit.
+    /// Sets the place. It counts from 0; see [`Place::Offset`] for the unit.
     pub fn offset(mut self, offset: usize) -> Problem {
         self.place = Some(Place::Offset(offset));
         self

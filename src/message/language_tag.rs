@@ -13,7 +13,7 @@ impl LanguageTag {
     /// 422 with the field.
     pub fn new(field: &'static str, tag: String) -> Result<LanguageTag, Problem> {
         let parsed = oxilangtag::LanguageTag::parse(tag.as_str());
-        if parsed.is_ok_and(|parsed| each_once(&parsed)) {
+        if parsed.is_ok_and(|parsed| has_no_repetition(&parsed)) {
             return Ok(LanguageTag(tag));
         }
         Err(Problem::meaning(format!(
@@ -30,7 +30,7 @@ impl LanguageTag {
 
 /// Each variant and each singleton of an extension may stand only once, ignoring case (RFC 5646, section 2.2.9).
 /// `oxilangtag` does not check this.
-fn each_once(tag: &oxilangtag::LanguageTag<&str>) -> bool {
+fn has_no_repetition(tag: &oxilangtag::LanguageTag<&str>) -> bool {
     let mut variants = HashSet::new();
     let mut singletons = HashSet::new();
     tag.variant_subtags()

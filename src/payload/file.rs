@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extended_name_goes_before_the_plain_one() {
+    fn the_extended_name_has_precedence() {
         for (disposition, expected) in [
             ("attachment; filename=a.png", Some("a.png")),
             (

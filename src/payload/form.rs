@@ -444,7 +444,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_encoded_is_read_again(text: String, to: Vec<String>, subject in "[ü€日本+&=% ]*") {
+        fn an_encoded_message_is_read_unchanged(text: String, to: Vec<String>, subject in "[ü€日本+&=% ]*") {
             let mut pairs = vec![("body", &text), ("unknown", &subject)];
             pairs.extend(to.iter().map(|to| ("to", to)));
             let form = serde_urlencoded::to_string(pairs).unwrap();

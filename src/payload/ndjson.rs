@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_encoded_is_read_again(texts in prop::collection::vec(any::<String>(), 1..5), end in "\r?\n\n?") {
+        fn an_encoded_message_is_read_unchanged(texts in prop::collection::vec(any::<String>(), 1..5), end in "\r?\n\n?") {
             let lines: String = texts.iter().map(|text| json!({"body": text}).to_string() + &end).collect();
             prop_assert_eq!(bodies(&lines), texts);
         }

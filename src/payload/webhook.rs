@@ -97,7 +97,7 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload. Returns the message, unless the template may_print_nothing that the event makes no message, and the
+    /// Reads the payload. Returns the message, unless the template decides that the event makes no message, and the
     /// answer that the program expects for success.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ fn frames_of(size: usize, step: usize, coding: Option<&str>) -> Faults {
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "needs the release build")]
-fn requests_that_once_cost_too_much() {
+fn requests_that_cost_too_much_in_earlier_versions() {
     let mut faults = Faults::default();
     let files = fs::read_dir(Path::new(ROOT).join("fuzz/corpus/cost")).expect("a folder");
     let files: Vec<_> = files.map(|entry| entry.expect("an entry").path()).collect();
@@ -220,7 +220,7 @@ fn fuel_limits_the_output_of_a_template() {
 }
 
 #[test]
-fn a_recipe_stands_for_its_request() {
+fn a_recipe_makes_its_request() {
     let recipe = b"# A sentence.\nContent-Type: text/plain\nas: slack\n\n3*a\\#\\n\nb\\\\\\x41\n2^";
     let request = Request::read(recipe, 100);
     assert_eq!(request.body, b"a0\na1\na2\nb\\Aa0\na1\na2\nb\\A");

@@ -94,7 +94,7 @@ fn family(
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "needs the release build")]
-fn values_of_json_that_are_no_messages() {
+fn values_of_json_that_are_not_messages() {
     let zeros = |_| "0,".to_owned();
     family("zeros", JSON, "[", zeros, "0]", [422; 3]);
     family(

@@ -11,7 +11,7 @@ use post_msg::message::address::Address;
 use post_msg::message::allowed::Allowed;
 use post_msg::payload::file::name_in;
 
-use super::rules::{Cost, least};
+use super::rules::{Cost, least_cost};
 use super::way::AnyAddress;
 
 type Part = (&'static str, fn(&str));
@@ -82,7 +82,7 @@ pub fn costs(text: &str) -> Vec<(&'static str, Cost)> {
     let cost = |&(name, part): &Part| {
         (
             name,
-            least(text.len(), |cost| cost.hold(name, || part(text))),
+            least_cost(text.len(), |cost| cost.hold(name, || part(text))),
         )
     };
     PARTS.iter().map(cost).collect()

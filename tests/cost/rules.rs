@@ -43,7 +43,7 @@ pub struct Cost {
 impl Cost {
     /// Runs an uninterrupted step on the event loop.
     pub fn hold<T>(&mut self, what: &'static str, step: impl FnOnce() -> T) -> T {
-        let (result, time) = timed(step);
+        let (result, time) = measure_time(step);
         if time > self.on_loop.0 {
             self.on_loop = (time, what);
         }
@@ -52,7 +52,7 @@ impl Cost {
 
     /// Runs a step of a thread for a large body.
     pub fn on_thread<T>(&mut self, step: impl FnOnce() -> T) -> T {
-        let (result, time) = timed(step);
+        let (result, time) = measure_time(step);
         self.on_thread = self.on_thread.max(time);
         result
     }
@@ -98,10 +98,10 @@ impl Cost {
 }
 
 /// The cost of work for so many bytes. If a time is above its limit, the work runs again, and the least time counts.
-pub fn least(bytes: usize, work: impl Fn(&mut Cost)) -> Cost {
+pub fn least_cost(bytes: usize, work: impl Fn(&mut Cost)) -> Cost {
     let run = || {
         let mut cost = Cost::default();
-        let ((), memory) = measured(|| work(&mut cost));
+        let ((), memory) = measure_peak(|| work(&mut cost));
         Cost { memory, ..cost }
     };
     let mut least = run();
@@ -119,7 +119,7 @@ pub fn least(bytes: usize, work: impl Fn(&mut Cost)) -> Cost {
 }
 
 /// The result of work, and its peak allocation in bytes.
-pub fn measured<T>(work: impl FnOnce() -> T) -> (T, u64) {
+pub fn measure_peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let result = RefCell::new(None);
     let info = allocation_counter::measure(|| {
         *result.borrow_mut() = Some(work());
@@ -127,7 +127,7 @@ pub fn measured<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (result.into_inner().expect("a result"), info.bytes_max)
 }
 
-fn timed<T>(step: impl FnOnce() -> T) -> (T, f64) {
+fn measure_time<T>(step: impl FnOnce() -> T) -> (T, f64) {
     let start = clock();
     let result = step();
     let time = clock() - start;

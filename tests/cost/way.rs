@@ -1,4 +1,4 @@
-//! Processes a request, from its bytes to its stanzas, and measures the cost of each step. `Reader::is_slow` may_print_nothing
+//! Processes a request, from its bytes to its stanzas, and measures the cost of each step. `Reader::is_slow` decides
 //! whether a step runs on the event loop or on a thread, as in the composer of the binding.
 
 use std::path::Path;
@@ -60,7 +60,7 @@ pub static TEMPLATES: LazyLock<Arc<Templates>> = LazyLock::new(|| {
 /// The cost of a request. If it is above the limits, the least of three runs.
 pub fn cost(request: &Request) -> Cost {
     LazyLock::force(&TEMPLATES);
-    rules::least(request.bytes(), |cost| {
+    rules::least_cost(request.bytes(), |cost| {
         cost.status = match go(request, cost) {
             Ok(()) => 200,
             Err(problem) => {

@@ -121,7 +121,7 @@ fn a_password_matches_the_backends_credentials_or_not() {
 }
 
 #[test]
-fn credentials_of_sha_256_are_derived_alike() {
+fn credentials_of_sha_256_are_derived_too() {
     let mut salted = [0; 32];
     pbkdf2::pbkdf2::<Hmac<Sha256>>(b"secret", b"salt", 7, &mut salted).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&salted).unwrap();
@@ -136,7 +136,7 @@ fn credentials_of_sha_256_are_derived_alike() {
 }
 
 #[test]
-fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
+fn a_right_password_is_cached_and_confirmed_by_the_backend() {
     let (mut passwords, now) = (passwords(), Instant::now());
     let pending = begin_tested(
         &mut passwords,
@@ -166,7 +166,7 @@ fn a_right_password_is_remembered_and_confirmed_by_what_the_backend_holds() {
 }
 
 #[test]
-fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
+fn a_password_that_the_backend_confirms_is_accepted_even_after_many_failures() {
     let (mut passwords, now) = (passwords(), Instant::now());
     let pending = begin_tested(
         &mut passwords,
@@ -193,7 +193,7 @@ fn a_password_that_the_backend_confirms_is_accepted_however_many_have_failed() {
 }
 
 #[test]
-fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
+fn a_backend_that_does_not_show_the_password_is_asked_again() {
     let (mut passwords, now) = (passwords(), Instant::now());
     let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.finish(pending, Some(true), FRESH, now);
@@ -207,7 +207,7 @@ fn a_backend_that_does_not_show_what_it_holds_is_asked_again() {
 }
 
 #[test]
-fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
+fn a_password_that_is_forgotten_during_its_verification_is_not_cached() {
     let (mut passwords, now) = (passwords(), Instant::now());
     let pending = begin_tested(&mut passwords, "secret", StoredPassword::Unknown, now);
     passwords.forget(ME);
@@ -221,7 +221,7 @@ fn a_password_that_is_forgotten_meanwhile_is_not_remembered() {
 }
 
 #[test]
-fn attempts_are_counted_once_each_and_for_a_minute() {
+fn each_attempt_is_counted_once_for_a_minute() {
     let (mut passwords, now) = (passwords(), Instant::now());
     for _ in 0..2 {
         let pending = begin_tested(&mut passwords, "wrong", StoredPassword::Unknown, now);
@@ -342,7 +342,7 @@ fn the_password_of_an_unknown_account_takes_the_same_place_in_the_queue() {
 }
 
 #[test]
-fn a_client_that_fails_for_many_accounts_comes_after_an_owner_elsewhere() {
+fn a_client_that_fails_for_many_accounts_is_served_after_other_clients() {
     let mut passwords = Passwords::new(3, 1, 20).expect("a thread");
     let busy = guess(
         &mut passwords,

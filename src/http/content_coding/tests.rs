@@ -301,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_compressed_comes_back(
+    fn compressed_data_is_decoded_unchanged(
         codings in any_codings(), data in any::<Vec<u8>>(), repeat in 0..300usize, level in 0..10u32
     ) {
         let data = data.repeat(repeat);

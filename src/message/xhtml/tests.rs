@@ -566,7 +566,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tree_with_something_wrong_in_it_is_reduced_or_refused(
+    fn a_damaged_tree_is_reduced_or_refused(
         tree in tree(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&PIECES[..]), 0..4_usize), 1..4),
     ) {

@@ -281,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_is_read_again(body: String, to: Vec<String>, unknown: Option<f64>) {
+    fn an_encoded_message_is_read_unchanged(body: String, to: Vec<String>, unknown: Option<f64>) {
         let object = json!({"body": body, "to": to, "x": unknown});
         let mut draft = Draft::of(&[("body", &body)]);
         let recipients = draft.to.get_or_insert_default();

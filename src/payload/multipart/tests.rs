@@ -110,7 +110,7 @@ fn a_boundary_may_be_followed_by_padding() {
 }
 
 #[test]
-fn every_character_of_a_boundary_is_taken_as_it_is() {
+fn every_character_of_a_boundary_is_literal() {
     for boundary in [
         "a'()+_,-./:=? z",
         "------------------------d74496d66958873e",
@@ -153,7 +153,7 @@ fn part_headers_are_read_in_every_form() {
 }
 
 #[test]
-fn unknown_parts_are_ignored_whatever_they_hold() {
+fn unknown_parts_are_ignored_with_any_content() {
     let unknown = [
         part(
             "Content-Disposition: form-data; name=\"file\"\r\nContent-Type: application/octet-stream",
@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_is_read_again(text in "([a-zü]|\r|\n|-|--BOUN){0,20}", to: Vec<String>) {
+    fn an_encoded_message_is_read_unchanged(text in "([a-zü]|\r|\n|-|--BOUN){0,20}", to: Vec<String>) {
         prop_assume!(to.iter().all(|to| !to.starts_with('\u{FEFF}')));
         let tos: Vec<_> = to.iter().flat_map(|to| named("to", to)).collect();
         let form = [&named("body", &text), &tos[..], END].concat();
