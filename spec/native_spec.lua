@@ -604,9 +604,9 @@ describe("a recipient's parser", function ()
 				assert.equal(sent[name], child_text(received, name));
 			end
 			assert.equal(sent.id, received.attr.id);
-			assert.equal(sent.lang, read.attr["xml:lang"]);
+			assert.equal(sent.lang, received.attr["xml:lang"]);
 			local x, replace;
-			for _, child in ipairs(read) do
+			for _, child in ipairs(received) do
 				if child.name == "x" then x = child; end
 				if child.name == "replace" then replace = child; end
 			end
