@@ -17,16 +17,20 @@ end
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'"; end
 
--- Runs the steps of a person in the browser. > their result
 local path = "/msg";
-local function browse(flow, ...)
+local browsers = {}; -- by language: { address, process, folder }
+
+-- Runs a flow of browser.py in the browser at that address, or in a new one. > what the flow returns
+local function browse_at(address, flow, ...)
 	local words = { python, here .. "/spec/support/browser.py", world.server.http_port .. path, flow, ... };
 	for i, word in ipairs(words) do words[i] = quote(word); end
-	local output = programs.output_of(table.concat(words, " ") .. " 2>&1");
+	local output = programs.output_of("BROWSER=" .. address .. " " .. table.concat(words, " ") .. " 2>&1");
 	local found, after = json.decode(output);
 	if not after or output:find("%S", after) then error(output, 2); end
 	return found;
 end
+
+local function browse(...) return browse_at(browsers.en.address, ...); end
 
 local function received()
 	local messages, trouble = world.collect();
@@ -38,9 +42,11 @@ describe("the page", function ()
 	setup(function ()
 		world.start({ components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n' });
 		world.login(user);
+		for _, lang in ipairs { "en", "de" } do browsers[lang] = browse_at("", "start", lang); end
 	end);
 
 	teardown(function ()
+		for _, browser in pairs(browsers) do os.execute(("kill %d; rm -rf '%s'"):format(browser.process, browser.folder)); end
 		assert.same({}, world.errors());
 		world.stop();
 	end);
@@ -117,7 +123,7 @@ describe("the page", function ()
 	end);
 
 	it("is the only page that posts with a remembered password: forms of other sites are rejected", function ()
-		local shown = browse("other_site");
+		local shown = browse_at("", "other_site"); -- the password stays in that browser
 		assert.equal(3, #shown);
 		for _, text in ipairs(shown) do assert.matches("^a page of another site may not post here", text); end
 		local bodies = {};
@@ -131,7 +137,7 @@ describe("the page", function ()
 	local said = {};
 	for _, look in ipairs { { "en", 360, "light" }, { "en", 1400, "dark" }, { "de", 360, "dark" }, { "de", 1400, "light" } } do
 		it(("is accessible in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()
-			said[look[1]] = browse("looks", look[1], tostring(look[2]), look[3]);
+			said[look[1]] = browse_at(browsers[look[1]].address, "looks", look[1], tostring(look[2]), look[3]);
 		end);
 	end
 
@@ -146,7 +152,7 @@ describe("the page", function ()
 		world.start({ extra = 'http_paths = { post_msg = "/a/b" }' });
 		world.login(user);
 		path = "/a/b";
-		local curl = browse("send", "me@example.com", world.password["me@example.com"], "From there", "");
+		local curl = browse_at("", "send", "me@example.com", world.password["me@example.com"], "From there", "");
 		assert.is_truthy(received()[1]:find("<body>From there</body>", 1, true));
 		assert.is_truthy(curl:find("curl 'http://example.com/a/b/user@example.com'", 1, true), curl);
 	end);

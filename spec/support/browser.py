@@ -2,6 +2,7 @@
 """Uses the page at GET /msg as a person does, in a headless Chromium: browser.py PORT[/PATH] FLOW [ARGUMENT…]
 
 PORT is where the HTTP server of example.com listens on loopback, PATH where the page is if not at /msg. FLOW is a function below; what it returns is printed as JSON.
+The flow runs in a browser of its own, or in a tab of the one at the address in BROWSER, which the flow `start` has started.
 Exit status 1, and a sentence on standard error, where the page does not do what it should. Any message in the browser's console
 is such a case, as is a page that is wider than the window.
 
@@ -16,8 +17,11 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 for name in list(os.environ):
     if name.lower().endswith("_proxy"):
@@ -38,25 +42,34 @@ class Trouble(Exception):
     """A fault of the page."""
 
 
+def chromium_arguments(port, lang):
+    return ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server", f"--lang={lang}",
+            f"--accept-lang={lang}", f"--host-resolver-rules=MAP example.com 127.0.0.1:{port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+
+
 class Page:
     def __init__(self, port, lang="en", width=1400, height=1000, scheme="light", secure=False):
         port, _, path = port.partition("/")
         self.url = "http://example.com/" + (path or "msg")
         options = webdriver.ChromeOptions()
-        options.binary_location = shutil.which("chromium")
-        for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server",
-                         f"--host-resolver-rules=MAP example.com 127.0.0.1:{port}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--lang={lang}"]:
-            options.add_argument(argument)
-        if secure:
-            options.add_argument("--unsafely-treat-insecure-origin-as-secure=http://example.com")
-        options.add_experimental_option("prefs", {"intl.accept_languages": lang})
+        self.shared = os.environ.get("BROWSER")
+        if self.shared:
+            options.debugger_address = self.shared
+        else:
+            options.binary_location = shutil.which("chromium")
+            for argument in chromium_arguments(port, lang):
+                options.add_argument(argument)
+            if secure:
+                options.add_argument("--unsafely-treat-insecure-origin-as-secure=http://example.com")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
         try:
+            if self.shared:
+                self.driver.switch_to.new_window("tab")
             self.emulate(width, height, scheme)
             self.open()
         except BaseException:
-            self.driver.quit()
+            self.quit()
             raise
 
     def __enter__(self):
@@ -67,7 +80,12 @@ class Page:
             if kind is None:
                 self.check()
         finally:
-            self.driver.quit()
+            self.quit()
+
+    def quit(self):
+        if self.shared:
+            self.driver.close()
+        self.driver.quit()
 
     def open(self):
         self.driver.get(self.url)
@@ -149,6 +167,19 @@ class Page:
 
 
 # Flows
+
+
+def start(port, lang):
+    """Starts a browser, which the caller ends. > where BROWSER finds it, its process, the folder of its profile"""
+    folder = tempfile.mkdtemp(prefix="post_msg-browser-")
+    command = [shutil.which("chromium"), *chromium_arguments(port.partition("/")[0], lang), f"--user-data-dir={folder}", "--remote-debugging-port=0", "about:blank"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    ready = pathlib.Path(folder, "DevToolsActivePort")
+    while not (ready.exists() and ready.read_text().count("\n")):
+        if process.poll() is not None:
+            raise Trouble("Chromium has ended")
+        time.sleep(0.05)
+    return {"address": "127.0.0.1:" + ready.read_text().split()[0], "process": process.pid, "folder": folder}
 
 
 def send(port, address, secret, text, subject=""):
@@ -497,7 +528,7 @@ def picture(page, scheme, folder):
     Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB").quantize(48).save(f"{folder}/page-{scheme}.png", optimize=True)
 
 
-FLOWS = [send, send_file, send_to_several, wrong_password, wrong_field, make_token, revoke_token, token_only_sends, formats, keyboard,
+FLOWS = [start, send, send_file, send_to_several, wrong_password, wrong_field, make_token, revoke_token, token_only_sends, formats, keyboard,
          nothing_is_kept, other_site, looks, pictures]
 
 
