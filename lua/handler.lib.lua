@@ -109,7 +109,7 @@ local function new_handler(handle) --> function (event)
 		local start_time = now();
 		local exchange = new_exchange(event);
 		set_origins(response);
-		server.on_client_gone(response, function () sending.abandon(exchange); end);
+		server.on_client_gone(response, sending.abandon, exchange);
 		connections.yield_to_timers(request.conn);
 		local answer, problem = handle(exchange);
 		answer = conclude(exchange, answer, problem);

@@ -67,10 +67,10 @@ end
 
 -- Calls `callback` if the client disconnects before its answer. Prosody does not end the request then; and if a connection is resumed after
 -- its end, Prosody would set a timer of many minutes for it.
-function server.on_client_gone(response, callback)
+function server.on_client_gone(response, callback, argument)
 	response.on_destroy = function ()
 		response.conn.resume = function () end;
-		callback();
+		callback(argument);
 		response:finish_cb();
 	end;
 end

@@ -14,7 +14,8 @@ type Bytes = mlua::String;
 
 /// A [`Composition`], of one message or many.
 pub struct LuaBatch {
-    pub composition: Composition,
+    /// In a box: Lua's garbage collector works more for larger userdata.
+    pub composition: Box<Composition>,
     /// The body of the request, which often is the text of a single message.
     body: Option<Bytes>,
     prosody: Rc<Prosody>,
@@ -27,7 +28,7 @@ impl LuaBatch {
         LuaBatch {
             body: composition.batch.is_single().then_some(body),
             ticket: composition.ticket(),
-            composition,
+            composition: Box::new(composition),
             prosody,
         }
     }

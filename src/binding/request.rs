@@ -35,7 +35,8 @@ type Bytes = mlua::String;
 /// 8,000 places in Lua 5.1, and a value of an ended request keeps its place until Lua's garbage collector finds the request.
 pub struct Request {
     host: Shared,
-    query: Query,
+    /// In a box: Lua's garbage collector works more for larger userdata.
+    query: Box<Query>,
     headers: Option<Table>,
     client: Client,
     id: String,
@@ -49,7 +50,7 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     let query = query.map_or_else(Query::default, |query| Query::parse(&query.as_bytes()));
     Ok(Request {
         host: host.clone(),
-        query,
+        query: Box::new(query),
         headers: Some(parts.raw_get("headers")?),
         client: Client::of(&client.as_bytes()),
         id: id.to_string_lossy(),
@@ -157,7 +158,7 @@ impl Request {
         let posted = PostedRequest {
             sender: &read.address.to_string_lossy(),
             path: &read.path.as_bytes(),
-            query: self.query.clone(),
+            query: (*self.query).clone(),
             headers: self.template_headers(),
             content_type: content_type.as_deref(),
             content_encoding: content_encoding.as_deref(),
