@@ -29,12 +29,12 @@ local function read_dry(exchange, path) --> batch; or nil, problem
 end
 
 -- Waits until the body of a batch is read, and resolves all its recipients.
-local function resolve(exchange, batch) --> number of its messages; or nil, problem
+local function resolve(exchange, batch) --> number of its messages, whether one message is all that there is; or nil, problem
 	local account = exchange.sender.account;
 	repeat
 		local total, detail = batch:resolve();
 		if total then
-			return total;
+			return total, detail;
 		elseif total == nil then
 			return nil, detail;
 		end

@@ -15,13 +15,15 @@ local count_message = metrics.counter("messages");
 -- The outcome of a message in metrics and log, by its status.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
+local no_options = {};
+
 -- The work on the messages of one request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
 local sending = { reported_count = 0, failed_count = 0, unreached_count = 0, sent_count = 0 };
 sending.__index = sending;
 
 -- The seconds for which a request wants to wait for receipts.
 local function seconds_to_wait(exchange) --> number or nil
-	local wait = exchange.headers.prefer and exchange.native:wait();
+	local wait = exchange.native:wait();
 	wait = wait and math.min(wait, config.max_wait);
 	return wait ~= 0 and wait or nil;
 end
@@ -44,8 +46,6 @@ end
 function sending:prepare() --> true; or nil, problem
 	local exchange, sender, batch = self.exchange, self.sender, self.batch;
 	local ok, problem;
-	self.total, problem = compose.resolve(exchange, batch);
-	if not self.total then return nil, problem; end
 	-- A single message needs no place: its request has a connection of its own.
 	if batch:is_many() and (self.wait or batch:to_rooms()) then
 		ok, problem = self:awaited():reserve(self.total);
@@ -130,6 +130,17 @@ function sending:answer() --> answer
 	};
 end
 
+-- Waits for all outcomes, and makes the answer.
+function sending:finish() --> answer; or nil, problem
+	local exchange = self.exchange;
+	local ok, problem = self:await();
+	exchange.has_sent = self.reported_count > self.unreached_count;
+	exchange.kept_answer = self:answer();
+	if self.outcomes then self.outcomes:release(); end
+	if not ok then return nil, problem; end
+	return exchange.kept_answer;
+end
+
 -- Requests with a key that go on waiting although their clients have disconnected: such a client may repeat its request.
 local max_abandoned = 100; -- of an account
 local abandoned_exchanges = setmetatable({}, { __mode = "k" }); -- exchange → account
@@ -184,25 +195,53 @@ function sending:run() --> true; or nil, problem
 	return ok, problem;
 end
 
+-- Sends the only message of a request to whose success the answer is a status without a body: most requests. They need no table of
+-- their work, unless the message fails or its outcome is not known yet.
+local function send_single(exchange, batch) --> answer, or nil; or nil, problem
+	local sender, take_back = exchange.sender, nil;
+	if sender.admit then
+		local problem;
+		take_back, problem = sender.admit(1);
+		if not take_back then return nil, problem; end
+	end
+	local stanza = batch:next();
+	batch:release();
+	local outcome = delivery.send(sender, stanza, no_options);
+	exchange.body = nil; -- frees it: it may be large, and the request may wait long
+	if outcome.status == 201 then
+		exchange.has_sent, exchange.kept_answer = true, 201;
+		count_message(1, "sent", outcome.kind);
+		log.log_message(exchange, outcome, "sent");
+		return 201;
+	end
+	if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
+	local work = new(exchange, batch);
+	work.total = 1;
+	work:awaited():add(outcome);
+	return work:finish();
+end
+
 -- Sends the messages of a request. If the module is unloaded while the request waits for outcomes, it returns a problem, and
 -- `exchange.kept_answer` is the answer for a repeated request.
 local function send(exchange) --> answer; or nil, problem
-	local wait = seconds_to_wait(exchange);
+	local headers = exchange.headers;
+	local wait = headers.prefer and seconds_to_wait(exchange);
 	exchange.wants_receipt = wait and true or nil;
 	local batch, problem = compose.read(exchange);
 	if not batch then return nil, problem; end
+	local total, detail = compose.resolve(exchange, batch);
+	if not total then return nil, detail; end
+	if detail and not (exchange.format or headers.accept or wait) then
+		return send_single(exchange, batch);
+	end
 	local work = new(exchange, batch, wait);
+	work.total = total;
 	local ok;
 	ok, problem = work:run();
 	exchange.has_sent = work.sent_count > 0;
-	if ok then
-		ok, problem = work:await();
-		exchange.has_sent = work.reported_count > work.unreached_count;
-		exchange.kept_answer = work:answer();
-	end
+	if ok then return work:finish(); end
 	if work.outcomes then work.outcomes:release(); end
-	if not ok then return nil, problem; end
-	return exchange.kept_answer;
+	return nil, problem;
 end
 
 return { abandon = abandon; send = send };

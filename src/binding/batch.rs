@@ -46,7 +46,10 @@ impl LuaBatch {
             return (false, ticket).into_lua_multi(lua);
         }
         match self.composition.resolve(&*self.prosody) {
-            Ok(true) => self.composition.batch.total().into_lua_multi(lua),
+            Ok(true) => {
+                let batch = &self.composition.batch;
+                (batch.total(), batch.is_single()).into_lua_multi(lua)
+            }
             Ok(false) => false.into_lua_multi(lua),
             Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
         }
@@ -74,7 +77,8 @@ fn file(lua: &Lua, file: &File) -> Result<Table> {
 
 impl UserData for LuaBatch {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // resolve() → the number of messages, one for each recipient; or nil and a problem; or false if it must be called again, and the
+        // resolve() → the number of messages, one for each recipient, and whether one message is all that there is: no array, no files; or
+        // nil and a problem; or false if it must be called again, and the
         // ticket of the thread that reads the body, or nil if no thread does
         methods.add_method_mut("resolve", |lua, this, ()| this.resolve(lua));
         // The methods below need all recipients resolved.
