@@ -20,7 +20,7 @@ use super::failures::Failures;
 use super::scram::ScramCredentials;
 use super::secret::Secret;
 use super::tag::Tag;
-use super::verifier::{self, Verifier};
+use super::verifier::{self, CachedPassword, Verifier};
 use crate::worker::{Busy, Ticket, Worker};
 
 /// Verifies passwords. Caches right ones, counts failed attempts, and derives passwords on threads.
@@ -309,9 +309,14 @@ impl Passwords {
         fresh_for: Duration,
         now: Instant,
     ) {
-        let (account, tag, mark) = (&attempt.account, attempt.tag, attempt.mark);
+        let password = CachedPassword {
+            password: attempt.tag,
+            backend,
+            checked: now,
+            fresh_for,
+        };
         self.verifier
-            .remember(account, tag, backend, mark, fresh_for, now);
+            .remember(&attempt.account, password, attempt.mark);
     }
 
     /// See [`Failures::refuse_token`].

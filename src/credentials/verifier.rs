@@ -22,13 +22,14 @@ pub enum Recall {
     Unknown,
 }
 
-struct CachedPassword {
-    password: Tag,
+/// A right password.
+pub struct CachedPassword {
+    pub password: Tag,
     /// The hash of the password in the backend. `None` if the backend does not show it.
-    backend: Option<Tag>,
-    checked: Instant,
+    pub backend: Option<Tag>,
+    pub checked: Instant,
     /// How long it counts as right without asking the backend again.
-    fresh_for: Duration,
+    pub fresh_for: Duration,
 }
 
 /// The cached passwords.
@@ -124,28 +125,12 @@ impl Verifier {
         self.forgotten
     }
 
-    /// Caches a right password, unless an account was forgotten since `mark`. The backend need not be asked again
-    /// for `fresh_for`.
-    pub fn remember(
-        &mut self,
-        account: &str,
-        password: Tag,
-        backend: Option<Tag>,
-        mark: u64,
-        fresh_for: Duration,
-        now: Instant,
-    ) {
-        if mark != self.forgotten {
-            return;
+    /// Caches the password of an account, unless an account was forgotten since `mark`.
+    pub fn remember(&mut self, account: &str, password: CachedPassword, mark: u64) {
+        if mark == self.forgotten {
+            let account = self.account(account);
+            self.remembered.put(account, password);
         }
-        let account = self.account(account);
-        let known = CachedPassword {
-            password,
-            backend,
-            checked: now,
-            fresh_for,
-        };
-        self.remembered.put(account, known);
     }
 
     /// Forgets the password of an account, because the password or the account has changed.
@@ -165,8 +150,13 @@ mod tests {
         let (begin, hour) = (Instant::now(), Duration::from_secs(3600));
         let password = verifier.tag(&[b"password"]);
         let mut remember = |number: usize, millis: u64| {
-            let now = begin + Duration::from_millis(millis);
-            verifier.remember(&format!("user{number}"), password, None, 0, hour, now);
+            let cached = CachedPassword {
+                password,
+                backend: None,
+                checked: begin + Duration::from_millis(millis),
+                fresh_for: hour,
+            };
+            verifier.remember(&format!("user{number}"), cached, 0);
             verifier.remembered.len()
         };
         let limit = MOST_REMEMBERED.get();
