@@ -1,10 +1,10 @@
 -- Checks the framing of a request (RFC 9112, section 6): refuses a request whose body cannot be read.
 
+local incoming = module.import "incoming";
 local problems = module.import "problems";
 local server = module.import "prosody";
 
--- Closes the connection after some seconds. Prosody's parser takes the chunks of a body for the next request, finds no request in them,
--- and closes the connection too. Two closes at the same time would lose the answer.
+-- Closes the connection after some seconds. If bytes arrive after the close, the system resets the connection, and the answer can be lost.
 local function end_connection(exchange, seconds)
 	exchange.is_last = true;
 	server.set_persistent(exchange.response, true);
@@ -17,18 +17,15 @@ end
 
 local function check_headers(exchange) --> true; or nil, problem
 	local headers = exchange.headers;
-	local length = headers.content_length;
-	if length and not length:find("^%d+$") then
+	local kind, detail = incoming.fault_of(headers);
+	if kind then
 		end_connection(exchange, 1);
-		return refuse("bad_framing", "Content-Length is not a number of bytes, or is given twice");
-	elseif not headers.transfer_encoding then
-		return true;
-	elseif length then
-		server.set_persistent(exchange.response, false);
-		return refuse("bad_framing", "Transfer-Encoding and Content-Length exclude each other; send Content-Length alone");
+		return refuse(kind, detail);
+	elseif headers.transfer_encoding or headers.content_length and not headers.content_length:find("^%d+$") then
+		end_connection(exchange, 1);
+		return refuse("bad_framing", "the end of the body cannot be found on this connection; send Content-Length, or open a new connection");
 	end
-	end_connection(exchange, 1);
-	return refuse("length_required", "the body must come with Content-Length; Transfer-Encoding is not supported");
+	return true;
 end
 
 local function check(exchange) --> true; or nil, problem

@@ -194,7 +194,7 @@ end
 
 -- The methods of a path.
 local function allowed_methods(exchange) --> string
-	return (page_files.has(exchange) and "GET, HEAD, " or "").."OPTIONS, POST";
+	return (page_files.has(exchange) and "GET, HEAD, " or "").."OPTIONS, POST, PUT";
 end
 
 -- Answers a request that mod_http has no route for.

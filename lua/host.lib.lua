@@ -17,7 +17,7 @@ return native.host {
 	size_limit = config.size_limit;
 	recipient_limit = config.recipient_limit;
 	batch_limit = config.batch_limit;
-	body_limit = module:context("*"):get_option_number("http_max_content_size", 10 * 1024 * 1024);
+	body_limit = server.body_limit();
 	auth_failures = config.auth_failures;
 	verify_threads = config.verify_threads;
 	templates = templates;

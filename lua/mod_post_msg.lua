@@ -8,6 +8,7 @@
 --   dry_run, commands, token_requests        requests of the page and commands of chat clients (XEP-0050)
 --   page_files, json_answer                  files of the page; its answers
 --   framing, long_answer, connections        the request's body; answers in pieces; connections while requests wait
+--   incoming                                 the bytes of connections before Prosody's parser: chunked bodies, Expect
 --
 -- Messages
 --   sending                                  all messages of a request, and the answer
@@ -73,6 +74,7 @@ local config = module.import "config";
 local dry_run = module.import "dry_run";
 local handler = module.import "handler";
 local host = module.import "host";
+local incoming = module.import "incoming";
 local key_store = module.import "key_store";
 local metrics = module.import "metrics";
 local page_files = module.import "page_files";
@@ -97,7 +99,7 @@ scheduler.add_timer(60 * 60, function ()
 end);
 
 local routes = {
-	["POST"] = handler.post; ["POST /*"] = handler.post;
+	["POST"] = handler.post; ["POST /*"] = handler.post; ["PUT"] = handler.post; ["PUT /*"] = handler.post;
 	["POST /@try"] = handler.new_handler(handler.with_sender(dry_run.try));
 	["POST /@tokens"] = handler.new_handler(handler.with_sender(token_requests.manage));
 };
@@ -120,6 +122,13 @@ module:provides("http", {
 });
 
 local url_prefix = " "..module:get_option_string("http_host", module.host)..server.base_path(module.host);
+local events = {};
+for route in pairs(routes) do
+	local method, path = route:match("^(%u+) ?(.*)$");
+	events[#events + 1] = method..(url_prefix..path):gsub("^[^/]*$", "%0/");
+end
+incoming.open(events);
+
 server.hook_unrouted(function (event_name, event)
 	local method, rest = event_name:match("^(%w+)(.*)$");
 	if method and rest:sub(1, #url_prefix) == url_prefix and (rest == url_prefix or rest:sub(#url_prefix + 1, #url_prefix + 1) == "/") then
@@ -145,13 +154,15 @@ end
 
 module:hook_global("server-stopping", stop_all, 100);
 function module.save()
-	return { unstored = key_store.save() };
+	return { unstored = key_store.save(); incoming = incoming.save() };
 end
 function module.restore(saved)
 	if saved.unstored then key_store.restore(saved.unstored); end
+	if saved.incoming then incoming.restore(saved.incoming); end
 end
 function module.unload()
 	stop_all();
+	incoming.close();
 	reset_metrics();
 	host:close();
 end

@@ -22,11 +22,13 @@ local function add_file(name, text, media_type)
 	files[name] = { text = text; media_type = media_type; etag = '"'..sha256(text, true):sub(1, 32)..'"' };
 end
 
--- Links of the page are relative, so that a proxy can serve the page under another path.
+-- Links of the page are relative, so that a proxy can serve the page under another path. At the base path with a slash, the page is
+-- "page.html/", whose links begin in another folder.
 local function add_page()
-	local folder = base == "" and "." or base:match("[^/]*$");
+	local folder = base:match("[^/]*$"):gsub("%%", "%%%%");
 	for _, file in ipairs(native.page_files()) do
-		add_file(file.name, (file.text:gsub("{{base}}", (folder:gsub("%%", "%%%%")))), file.media_type);
+		add_file(file.name, (file.text:gsub("{{base}}", folder)), file.media_type);
+		if file.name == "page.html" then add_file("page.html/", (file.text:gsub("{{base}}", ".")), file.media_type); end
 	end
 end
 
@@ -41,8 +43,8 @@ end
 -- The name of the file at the path of a request. At the base path, it depends on what the request prefers.
 local function find(exchange) --> name, or nil
 	local rest = exchange.request.path:sub(#base + 1);
-	if rest == "" or rest == "/" and base == "" then
-		return files["page.html"] and exchange.native:wants_html() and "page.html" or "openapi.json";
+	if rest == "" or rest == "/" then
+		return config.page and exchange.native:wants_html() and "page.html"..rest or "openapi.json";
 	end
 	local name = rest:match("^/([%w.]+)$");
 	return name ~= "page.html" and files[name] and name or nil;
@@ -66,8 +68,9 @@ end
 
 -- The paths of all files, as in the name of a route of mod_http: nothing, or a space and the path below the base path.
 local paths = { "" };
+if base ~= "" then paths[2] = " /"; end
 for name in pairs(files) do
-	if name ~= "page.html" then paths[#paths + 1] = " /"..name; end
+	if not name:find("^page%.html") then paths[#paths + 1] = " /"..name; end
 end
 
 return { get = get; has = has; paths = paths };

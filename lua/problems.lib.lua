@@ -6,9 +6,9 @@ local display = module.import "display";
 -- The first group is in the order in which the handler looks for them. A request with several problems gets the first in this order:
 -- method, framing, credentials, media type, size, syntax, meaning.
 local kinds = {
-	method_not_allowed = { status = 405; detail = "messages are sent with POST" };
+	method_not_allowed = { status = 405; detail = "messages are sent with POST or PUT" };
 	bad_framing = { status = 400 };
-	length_required = { status = 411 };
+	unknown_coding = { status = 501 };
 	ambiguous_credentials = { status = 400; detail = "the request has two different credentials; send one" };
 	foreign_origin = { status = 403; detail = "a page of another site may not post here; its origin is not in post_msg_allow_origins" };
 	no_credentials = {

@@ -11,6 +11,8 @@ local net_server = require "net.server";
 local new_events = require "util.events".new;
 local normalize_path = require "util.http".normalize_path;
 local storagemanager = require "core.storagemanager";
+local timer = require "util.timer";
+local urldecode = require "util.http".urldecode;
 local usermanager = require "core.usermanager";
 
 local hosts = prosody.hosts;
@@ -90,6 +92,71 @@ end
 function server.send_file(response, file, on_end)
 	response.on_destroy = on_end;
 	response:send_file(file);
+end
+
+-- The bytes of HTTP connections, before net.http.parser reads them. The listener of net.http.server has a function for each event of a
+-- connection; net.server looks them up at each event.
+
+-- Calls `hooks.onconnect(conn)` before a connection begins, `hooks.onend(conn)` before it ends or gets another listener, and
+-- `hooks.onincoming(conn, bytes)` instead of the listener's own function, which is returned.
+function server.hook_http_listener(hooks) --> function (conn, bytes), function that undoes the hooks
+	local listener = http_server.listener;
+	local original, wrapped = {}, {};
+	local is_hooked = true; -- another module may have wrapped a function after this one
+	for name, hook in pairs { onconnect = hooks.onconnect; ondisconnect = hooks.onend; ondetach = hooks.onend } do
+		original[name] = listener[name];
+		wrapped[name] = function (conn, ...)
+			if is_hooked then hook(conn); end
+			return original[name](conn, ...);
+		end;
+	end
+	original.onincoming = listener.onincoming;
+	function wrapped.onincoming(conn, bytes)
+		return (is_hooked and hooks.onincoming or original.onincoming)(conn, bytes);
+	end
+	for name, handle in pairs(wrapped) do listener[name] = handle; end
+	return original.onincoming, function ()
+		is_hooked = false;
+		for name, handle in pairs(wrapped) do
+			if listener[name] == handle then listener[name] = original[name]; end
+		end
+	end;
+end
+
+-- Whether net.http.server would give a request to a handler of one of these events: "METHOD host/path". `path` is as it was in the request
+-- line. COMPAT A request to a host that Prosody does not serve goes to http_default_host.
+function server.routes_to(names, method, host, path) --> boolean
+	local events = http_server._events;
+	path = urldecode((path:gsub("//+", "/"))):match("^[^?]*");
+	local function first_handler(of_host)
+		local handlers = events._handlers[method.." "..of_host..path];
+		return handlers and handlers[1];
+	end
+	local default_host = module:context("*"):get_option_string("http_default_host");
+	local handler = first_handler(host) or default_host and first_handler(default_host);
+	if not handler then return false; end
+	for _, name in ipairs(names) do
+		local handlers = events._event_map[name];
+		if handlers and handlers[handler] then return true; end
+	end
+	return false;
+end
+
+-- Calls `callback` when all earlier requests of the connection are answered. `_http_open_response` is the response that is not
+-- finished; net.http.server calls its `finish_cb` before it begins with the next request.
+function server.when_answered(conn, callback)
+	local response = conn._http_open_response;
+	if not response then return callback(); end
+	local finish = response.finish_cb;
+	function response.finish_cb(...)
+		finish(...);
+		timer.add_task(0, function () server.when_answered(conn, callback); end);
+	end
+end
+
+-- The longest body that net.http.parser reads: mod_http's setting.
+function server.body_limit() --> bytes
+	return module:context("*"):get_option_number("http_max_content_size", 10 * 1024 * 1024);
 end
 
 -- Drops all further input of a connection that is about to end. Prosody reads on after the client has disconnected, even while the

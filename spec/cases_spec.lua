@@ -25,7 +25,7 @@ In requests, bodies and stanzas, <<1B>> or <<0D 0A>> is the byte or the bytes, <
 
 What comes of it:
 	=> 422                  the status, and below it, as many as wanted of
-	Allow: OPTIONS, POST      a header, exactly, or
+	Allow: OPTIONS, POST, PUT a header, exactly, or
 	Accept-Post: ~ text/plain   by a Lua pattern;
 	-WWW-Authenticate         no such header;
 	.field = "body"           a member of a JSON body (.2.error.status: of arrays and objects in it); * is any string,

@@ -54,10 +54,10 @@ describe("a request's id", function ()
 			[415] = post("/msg/user", "hello", with { ["Content-Type"] = "text/html", ["Accept"] = "application/json" });
 			[422] = post("/msg/user", "{}", with { ["Content-Type"] = "application/json" });
 			[400] = post("/msg/user", "{", with { ["Content-Type"] = "application/json" });
-			[405] = world.http("PUT /msg/user HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\nAccept: application/json\r\n"
+			[405] = world.http("PATCH /msg/user HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\nAccept: application/json\r\n"
 				.. "Content-Length: 0\r\n\r\n");
-			[411] = world.http("POST /msg/user HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\nAccept: application/json\r\n"
-				.. "Transfer-Encoding: chunked\r\n\r\n");
+			[501] = world.http("POST /msg/user HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\nAccept: application/json\r\n"
+				.. "Transfer-Encoding: gzip\r\n\r\n");
 			[200] = world.http("OPTIONS /msg HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\n\r\n");
 		};
 		for status, answer in pairs(answers) do

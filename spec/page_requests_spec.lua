@@ -102,8 +102,8 @@ describe("GET", function ()
 
 	it("of another path returns 405 with the allowed methods, as other methods do", function ()
 		for path, allowed in pairs {
-			["/msg/user"] = "OPTIONS, POST", ["/msg/"] = "OPTIONS, POST", ["/msg/page.html"] = "OPTIONS, POST",
-			["/msg/@tokens"] = "OPTIONS, POST",
+			["/msg/user"] = "OPTIONS, POST, PUT", ["/msg/page.html"] = "OPTIONS, POST, PUT",
+			["/msg/@tokens"] = "OPTIONS, POST, PUT",
 		} do
 			for _, method in ipairs { "GET", "HEAD" } do
 				local answer = ask(method, path, { ["Accept"] = browser });
@@ -112,11 +112,11 @@ describe("GET", function ()
 			end
 		end
 		for _, path in ipairs { "/msg", "/msg/openapi.json" } do
-			assert.equal("GET, HEAD, OPTIONS, POST", ask("PUT", path, { ["Content-Length"] = "0" }).headers["allow"]);
-			assert.equal("GET, HEAD, OPTIONS, POST", ask("OPTIONS", path).headers["allow"]);
+			assert.equal("GET, HEAD, OPTIONS, POST, PUT", ask("PATCH", path, { ["Content-Length"] = "0" }).headers["allow"]);
+			assert.equal("GET, HEAD, OPTIONS, POST, PUT", ask("OPTIONS", path).headers["allow"]);
 		end
 		for _, path in ipairs { "/msg/user", "/msg/@try", "/msg/@tokens" } do
-			assert.equal("OPTIONS, POST", ask("OPTIONS", path).headers["allow"]);
+			assert.equal("OPTIONS, POST, PUT", ask("OPTIONS", path).headers["allow"]);
 		end
 	end);
 
@@ -189,7 +189,7 @@ describe("settings", function ()
 		assert.matches('src="./page.js"', page.body, nil, true);
 		assert.equal(200, ask("GET", "/page.js").status);
 		assert.is_table(json.decode(ask("GET", "/openapi.json").body).paths["/{recipient}"]);
-		assert.equal("GET, HEAD, OPTIONS, POST", ask("PUT", "/", { ["Content-Length"] = "0" }).headers["allow"]);
+		assert.equal("GET, HEAD, OPTIONS, POST, PUT", ask("PATCH", "/", { ["Content-Length"] = "0" }).headers["allow"]);
 		assert.same({}, world.errors());
 	end);
 

@@ -8,6 +8,7 @@
 //! | [`batch`] | the messages of a request |
 //! | [`report`] | the outcomes of messages, and the answer |
 //! | [`digest`], [`signature`] | the hash or the signature of a body that is read in pieces |
+//! | [`incoming`] | the bytes of connections, before Prosody's parser reads them |
 //! | [`templates`], [`allowed`] | settings of a host, limits of a token |
 //!
 //! On failure, a function returns `nil` and a problem, which is a table. A Lua error is a defect.
@@ -18,6 +19,7 @@ mod batch;
 mod digest;
 mod host;
 mod identity;
+mod incoming;
 mod problem;
 mod prosody;
 mod report;
@@ -55,6 +57,11 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("allowed", lua.create_function(allowed::new)?)?;
     // digest() → see `Digest`
     library.set("digest", lua.create_function(digest::new)?)?;
+    // skim(bytes, left), head(bytes), reframe(head, line), chunked_body(limit): see `incoming`
+    library.set("skim", lua.create_function(incoming::skim)?)?;
+    library.set("head", lua.create_function(incoming::head)?)?;
+    library.set("reframe", lua.create_function(incoming::reframe)?)?;
+    library.set("chunked_body", lua.create_function(incoming::chunked_body)?)?;
     // token_request(body) → its members, or nil and a problem
     library.set("token_request", lua.create_function(token_request::read)?)?;
     // new_token() → a sending token, its id, its hash

@@ -2,6 +2,8 @@
 //!
 //! | from | to | module |
 //! |---|---|---|
+//! | the bytes of a connection | where a request ends, and how its body is framed | [`head`] |
+//! | a body in chunks | the body | [`chunked`] |
 //! | Content-Type | media type and parameters, charset | [`media_type`], [`parameters`] |
 //! | a charset and bytes | text | [`charset`] |
 //! | Content-Encoding | the decoded body | [`content_coding`] |
@@ -18,7 +20,9 @@
 pub mod accept;
 pub mod answer;
 pub mod charset;
+pub mod chunked;
 pub mod content_coding;
+pub mod head;
 pub mod link;
 pub mod media_type;
 pub mod memory;

@@ -147,7 +147,7 @@ pub static STATUSES: &[Status] = &[
     status(
         405,
         "Method Not Allowed",
-        "a method other than `POST` and `OPTIONS`, or `GET` of a path without a file",
+        "a method other than `POST`, `PUT` and `OPTIONS`, or `GET` of a path without a file",
     ),
     status(
         409,
@@ -155,7 +155,6 @@ pub static STATUSES: &[Status] = &[
         "a request with this `Idempotency-Key` is under way; or the room reports a conflict",
     ),
     status(410, "Gone", "the recipient has gone for good"),
-    status(411, "Length Required", "a body without `Content-Length`"),
     status(
         413,
         "Content Too Large",
@@ -180,6 +179,11 @@ pub static STATUSES: &[Status] = &[
         500,
         "Internal Server Error",
         "a defect of this module: please report it",
+    ),
+    status(
+        501,
+        "Not Implemented",
+        "a coding in `Transfer-Encoding` other than `chunked`",
     ),
     status(
         502,

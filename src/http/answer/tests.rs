@@ -100,7 +100,7 @@ fn a_problem_in_text_is_one_line_without_markup() {
 #[test]
 fn every_status_of_the_contract_has_its_title() {
     for status in [
-        400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 422, 429, 502, 503, 504,
+        400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 501, 502, 503, 504,
     ] {
         assert_ne!(title(status), title(500), "{status}");
     }
