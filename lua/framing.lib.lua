@@ -20,6 +20,10 @@ local function check_headers(exchange) --> true; or nil, problem
 	local kind, detail = incoming.fault_of(headers);
 	if kind then
 		end_connection(exchange, 1);
+		if kind == "too_large" then
+			exchange.body = false;
+			return true;
+		end
 		return refuse(kind, detail);
 	elseif headers.transfer_encoding or headers.content_length and not headers.content_length:find("^%d+$") then
 		end_connection(exchange, 1);
@@ -29,14 +33,13 @@ local function check_headers(exchange) --> true; or nil, problem
 end
 
 local function check(exchange) --> true; or nil, problem
-	local ok, problem = check_headers(exchange);
-	if ok and exchange.body == false then
+	if exchange.body == false then
 		-- The body is refused in any case, but not before its sender is known. The rest is read and dropped: an earlier close would
 		-- reset the connection, and a proxy that is still sending would lose the answer (RFC 9112, section 9.6).
 		server.discard_body(exchange.request);
 		end_connection(exchange, 30);
 	end
-	return ok, problem;
+	return check_headers(exchange);
 end
 
 -- Ends the connection of a request that is refused for its method, if its body cannot be skipped.

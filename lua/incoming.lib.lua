@@ -45,7 +45,8 @@ local function send_continue(conn, state)
 	end);
 end
 
--- Gives the parser the head without a body. The handler refuses the request when it finds the header: `fault_of`.
+-- Gives the parser the head without a body, and drops all further bytes. The handler refuses the request when it finds the header that
+-- this adds: see `fault_of`.
 local function refuse(conn, head, kind, detail)
 	states[conn] = false;
 	parse(conn, native.reframe(head, ("Post-Msg-Fault: %s %s %s"):format(shared.secret, kind, detail)));
@@ -60,9 +61,7 @@ local function read_chunks(conn, data, state)
 	elseif outcome == "malformed" then
 		return refuse(conn, state.head, "bad_framing", value);
 	elseif outcome == "too_large" then
-		-- The handler learns the length and refuses the request, before its body; the rest of the body is dropped.
-		states[conn] = false;
-		return parse(conn, native.reframe(state.head, ("Content-Length: %d"):format(body_limit + 1)));
+		return refuse(conn, state.head, "too_large", "chunks");
 	end
 	local body = state.body:body();
 	states[conn] = 0;

@@ -142,15 +142,17 @@ function server.routes_to(names, method, host, path) --> boolean
 	return false;
 end
 
--- Calls `callback` when all earlier requests of the connection are answered. `_http_open_response` is the response that is not
--- finished; net.http.server calls its `finish_cb` before it begins with the next request.
+-- Calls `callback` when all earlier requests of the connection are answered. `_http_open_response` is the response that is not finished;
+-- net.http.server calls its `finish_cb`. util.async begins the next request by a timer that it sets afterwards, so there are two timers.
 function server.when_answered(conn, callback)
 	local response = conn._http_open_response;
 	if not response then return callback(); end
 	local finish = response.finish_cb;
 	function response.finish_cb(...)
 		finish(...);
-		timer.add_task(0, function () server.when_answered(conn, callback); end);
+		timer.add_task(0, function ()
+			timer.add_task(0, function () server.when_answered(conn, callback); end);
+		end);
 	end
 end
 
