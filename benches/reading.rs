@@ -55,8 +55,13 @@ fn multipart(bytes: usize) -> String {
 }
 
 fn read(content_type: &str, body: &str) -> Payload {
-    let reader = Reader::new(Some(content_type.as_bytes()), None, None, Uploads::Nowhere)
-        .expect("a media type");
+    let reader = Reader::new(
+        Some(content_type.as_bytes()),
+        None,
+        None,
+        Uploads::default(),
+    )
+    .expect("a media type");
     reader
         .read(body.as_bytes(), false, &LIMITS)
         .expect("a message")
@@ -142,7 +147,7 @@ fn alertmanager(bencher: Bencher, count: usize) {
             Some(b"application/json"),
             None,
             Some(webhook),
-            Uploads::Nowhere,
+            Uploads::default(),
         );
         let reader = reader.expect("a media type");
         reader

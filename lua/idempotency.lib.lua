@@ -33,25 +33,26 @@ local function is_valid(key) --> boolean
 	return #key >= 1 and #key <= 255 and not key:find("[^\33-\126]");
 end
 
--- The parts of a request, except the body, that a repeated request must have too.
-local function head_of(exchange) --> string
+-- The parts of a request, except the body, that a repeated request must have too. The boundary of multipart may differ.
+local function head_of(exchange) --> string, boundary or nil
 	local headers, parameters = exchange.headers, exchange.parameters;
-	local path, media_type, coding = exchange.path, headers.content_type or "", headers.content_encoding or "";
+	local path, coding = exchange.path, headers.content_encoding or "";
+	local media_type, boundary = exchange.native:media_type();
 	if parameters and parameters ~= "" then path = path.."?"..parameters; end
 	local seen_headers = exchange.format and exchange.native:seen_headers();
 	if seen_headers and seen_headers ~= "" then path = path.."\n"..seen_headers; end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- the name of a file
-	return #path..":"..path..#media_type..":"..media_type..#coding..":"..coding;
+	return #path..":"..path..#media_type..":"..media_type..#coding..":"..coding, boundary;
 end
 
 local function fingerprint(exchange) --> string, or nil if the request cannot go on
 	local body = exchange.body;
-	local head = head_of(exchange)..#body..":";
-	if #body <= small_body then
-		return sha256(head..body, true);
+	local head, boundary = head_of(exchange);
+	if #body <= small_body and not boundary then
+		return sha256(head..#body..":"..body, true);
 	end
-	local digest = native.digest();
-	digest:add(head, 0);
+	local digest = native.digest(boundary);
+	digest:add(head..(boundary and "" or #body)..":", 0);
 	return feed(digest, body, exchange.sender.account) and digest:finish() or nil;
 end
 

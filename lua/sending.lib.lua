@@ -17,7 +17,7 @@ local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirme
 
 local no_options = {};
 
--- The work on the messages of one request: { exchange, sender, batch, total, wait, unattended, outcomes, report, … }.
+-- The work on the messages of one request: { exchange, sender, batch, total, wait, unattended, outcomes, report, files, … }.
 local sending = { reported_count = 0, failed_count = 0, unreached_count = 0, sent_count = 0 };
 sending.__index = sending;
 
@@ -55,9 +55,9 @@ function sending:prepare() --> true; or nil, problem
 		self.take_back, problem = sender.admit(self.total);
 		if not self.take_back then return nil, problem; end
 	end
-	ok, problem = uploads.upload(sender, batch, exchange.body);
+	self.files, problem = uploads.upload(sender, batch, exchange.body);
 	exchange.body = nil; -- frees it: it may be large, and the request may wait long
-	return ok, problem;
+	return self.files ~= nil, problem;
 end
 
 -- Whether the answer to a success is a status without a body.
@@ -81,7 +81,7 @@ function sending:record(outcome)
 	log.log_message(exchange, outcome, word);
 	if result ~= 201 or not self:is_plain() then
 		self.report = self.report or exchange.native:report();
-		self.report:add(outcome.id, self.sender.address, outcome.to, result);
+		self.report:add(outcome.id, self.sender.address, outcome.to, result, self.files and self.files[outcome.id]);
 	end
 end
 

@@ -42,32 +42,36 @@ local function upload_file(sender, service, file, body) --> URL; or nil, problem
 	return slot.get_url;
 end
 
-local function upload_all(sender, batch, files, body) --> true; or nil, problem
+local function upload_all(sender, batch, files, body) --> { id of a message → its file { name, url, … } }; or nil, problem
 	local service, later_jid = upload_service.find(sender);
 	if not service then
 		return nil, problems.new("unavailable", (later_jid or sender.host)..": no upload service answers now; try again");
 	end
+	local files_by_id = {};
 	for index, file in ipairs(files) do
-		local url, problem = upload_file(sender, service, file, body);
-		problem = problem or select(2, batch:link(index, url));
-		count_files(1, not problem and "uploaded" or problem.status < 500 and "refused" or "failed");
-		if problem then return nil, problem; end
+		local id, problem;
+		file.url, problem = upload_file(sender, service, file, body);
+		if file.url then id, problem = batch:link(index, file.url); end
+		count_files(1, id and "uploaded" or problem.status < 500 and "refused" or "failed");
+		if not id then return nil, problem; end
+		file.bytes = nil; -- frees them
+		files_by_id[id] = file;
 	end
-	return true;
+	return files_by_id;
 end
 
 -- Uploads the files of a request, and links its messages to them. `body`: the body of the request.
-local function upload(sender, batch, body) --> true; or nil, problem
+local function upload(sender, batch, body) --> { id of a message → its file { name, url, … } }; or nil, problem
 	local files = batch:files();
-	if not files then return true; end
+	if not files then return {}; end
 	local count, count_of_account = uploading.count(sender.account);
 	if count_of_account + 1 > max_uploads - (count + 1) then
 		return nil, problems.new("busy", "too many files are uploaded at once; try again in a moment");
 	end
 	uploading.enter(sender.account);
-	local ok, problem = upload_all(sender, batch, files, body);
+	local files_by_id, problem = upload_all(sender, batch, files, body);
 	uploading.leave();
-	return ok, problem;
+	return files_by_id, problem;
 end
 
 return { takes_files = takes_files; upload = upload };

@@ -113,10 +113,50 @@ describe("a file", function ()
 	end);
 
 	it("has only the service's limit for its media type", function ()
-		for _, media_type in ipairs { "application/pdf", "video/mp4", "text/html; charset=utf-8", "application/x-thing" } do
+		for _, media_type in ipairs { "application/pdf", "video/mp4", "font/woff2", "application/x-thing" } do
 			assert.equal(201, upload("/msg/user", "content", media_type).status, media_type);
 			assert.equal("content", (fetch((receive()))));
 		end
+	end);
+
+	it("is any text, JSON or XML that has a file name", function ()
+		for _, media_type in ipairs { "text/csv", "text/html; charset=utf-8", "application/vnd.api+json", "application/xml" } do
+			assert.equal(201, upload("/msg/user?filename=x", "content", media_type).status, media_type);
+			assert.equal("content", (fetch((receive()))));
+		end
+		assert.equal(415, upload("/msg/user", "{}", "application/vnd.api+json").status);
+		assert.equal(415, upload("/msg/user?filename=x", "{}", "aplication/json").status);
+	end);
+
+	it("is a body without a media type that is not UTF-8: curl -T", function ()
+		assert.equal(201, upload("/msg/user?filename=graph.png", png, false).status);
+		local url = receive();
+		assert.equal(png, (fetch(url)));
+		assert.matches("/graph%.png$", url);
+		assert.equal(201, upload("/msg/user", "Grüße", false).status);
+		assert.equal("Grüße", select(2, receive()));
+	end);
+
+	it("of a form is sent whatever its part is called, unless it is called like a field", function ()
+		local body, media_type = form({ "attachment", png, "graph.png", "image/png" }, { "body", "text of a file", "body.txt", "text/plain" });
+		local answer = upload("/msg/user", body, media_type, { ["Accept"] = "application/json" });
+		assert.equal(201, answer.status, answer.body);
+		local url, text = receive();
+		assert.equal("text of a file", text);
+		assert.equal(png, (fetch(url)));
+		local shown = json.decode(answer.body);
+		assert.same({ url, "graph.png" }, { shown.url, shown.filename });
+	end);
+
+	it("of a form is refused if it is empty or encoded", function ()
+		local body, media_type = form({ "body", "x" }, { "attachment", "", "graph.png", "image/png" });
+		assert.equal(422, upload("/msg/user", body, media_type).status);
+		body, media_type = form({ "body", "not chosen" }, { "attachment", "", "", "image/png" });
+		body = body:gsub('name="attachment"', '%0; filename=""');
+		assert.equal(201, upload("/msg/user", body, media_type).status);
+		assert.equal("not chosen", select(2, receive()));
+		body, media_type = form({ "attachment", "AAAA", "graph.png", "image/png\r\nContent-Transfer-Encoding: base64" });
+		assert.equal(415, upload("/msg/user", body, media_type).status);
 	end);
 
 	it("of a form is sent with its text; several files are several messages, with the text in the first", function ()

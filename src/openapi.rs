@@ -70,6 +70,9 @@ fn property(field: &Row) -> String {
         FieldType::Addresses => {
             takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned()
         }
+        FieldType::Boolean => {
+            takes = r#"["boolean","string"],"enum":[true,false,"true","false"]"#.to_owned();
+        }
         FieldType::Word(words) => takes += &format!(",\"enum\":{words:?}"),
         FieldType::Reference | FieldType::AttributeText => {
             takes += &format!(",\"maxLength\":{LONGEST_ID}");

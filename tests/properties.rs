@@ -11,6 +11,7 @@ use post_msg::http::query::Query;
 use post_msg::message::address::{Address, Parts, Server};
 use post_msg::message::limits::Limits;
 use post_msg::message::{self, Message};
+use post_msg::payload::file::name_in;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -53,9 +54,9 @@ fn read(
         content_type,
         coding,
         None,
-        Uploads::Somewhere {
-            disposition: content_type,
-            name: None,
+        Uploads {
+            are_possible: Some(true),
+            name: content_type.and_then(name_in),
         },
     )?
     .read(body, true, &LIMITS)

@@ -73,7 +73,7 @@ fn compose(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<(), Problem> {
-    let payload = Reader::new(content_type, coding, None, Uploads::Somewhere { disposition: content_type, name: None })?.read(body, body.len() % 2 == 0, &LIMITS)?;
+    let payload = Reader::new(content_type, coding, None, Uploads { are_possible: Some(true), name: content_type.and_then(name_in) })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
     let files = payload.extras.files.len();
     assert!(payload.extras.many || payload.messages.len() == files.max(1));

@@ -91,12 +91,12 @@ impl UserData for LuaBatch {
                 .then(|| tables.collect::<Result<Vec<Table>>>())
                 .transpose()
         });
-        // link(index, url) → true; or nil and a problem. The file at the index was uploaded to the URL.
+        // link(index, url) → the id of the message; or nil and a problem. The file at the index was uploaded to the URL.
         methods.add_method_mut("link", |lua, this, (index, url): (usize, Bytes)| {
             let url = url.to_string_lossy();
             let index = index.saturating_sub(1);
             match this.composition.batch.link(index, &url) {
-                Ok(()) => true.into_lua_multi(lua),
+                Ok(id) => id.into_lua_multi(lua),
                 Err(problem) => (Value::Nil, problem).into_lua_multi(lua),
             }
         });

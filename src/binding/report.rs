@@ -1,13 +1,13 @@
 //! The outcomes of messages, and the answer that they make.
 
 use mlua::{
-    AnyUserData, FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, UserData,
+    AnyUserData, FromLua, IntoLuaMulti, Lua, MetaMethod, MultiValue, Result, Table, UserData,
     UserDataMethods, Value,
 };
 
 use super::batch::LuaBatch;
 use crate::http::accept;
-use crate::http::answer::{AnswerContext, LongAnswer, Report};
+use crate::http::answer::{AnswerContext, LongAnswer, Report, UploadedFile};
 use crate::http::memory::Share;
 use crate::http::pieces::Pieces;
 use crate::http::problem::Problem;
@@ -53,19 +53,30 @@ impl LuaReport {
 
 impl UserData for LuaReport {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // add(id, from, to, status or problem)
-        type Outcome = (Bytes, Bytes, Bytes, Value);
-        methods.add_method_mut("add", |lua, this, (id, from, to, outcome): Outcome| {
-            let outcome = match outcome {
-                Value::Table(_) => Err(Problem::from_lua(outcome, lua)?),
-                status => Ok(u16::from_lua(status, lua)?),
-            };
-            let [id, from, to] = [id, from, to].map(|text| text.to_string_lossy());
-            if let Some(report) = &mut this.report {
-                report.add(&id, &from, &to, outcome);
-            }
-            Ok(())
-        });
+        // add(id, from, to, status or problem, { url, name } of the file to which the message links, or nil)
+        type Outcome = (Bytes, Bytes, Bytes, Value, Option<Table>);
+        methods.add_method_mut(
+            "add",
+            |lua, this, (id, from, to, outcome, file): Outcome| {
+                let outcome = match outcome {
+                    Value::Table(_) => Err(Problem::from_lua(outcome, lua)?),
+                    status => Ok(u16::from_lua(status, lua)?),
+                };
+                let [id, from, to] = [id, from, to].map(|text| text.to_string_lossy());
+                let text = |name| {
+                    file.as_ref()
+                        .map(|file| file.get::<String>(name))
+                        .transpose()
+                };
+                let (url, name) = (text("url")?, text("name")?);
+                let file = url.as_deref().zip(name.as_deref());
+                let file = file.map(|(url, filename)| UploadedFile { url, filename });
+                if let Some(report) = &mut this.report {
+                    report.add([&id, &from, &to], file, outcome);
+                }
+                Ok(())
+            },
+        );
         // keep(batch): moves the memory for the answer from the batch to this report
         methods.add_method_mut("keep", |_, this, batch: AnyUserData| {
             let mut batch = batch.borrow_mut::<LuaBatch>()?;

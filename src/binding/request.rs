@@ -19,6 +19,7 @@ use crate::credentials::authorization::RequestCredentials;
 use crate::credentials::client::Client;
 use crate::credentials::signature::{Claims, Signature};
 use crate::http::answer::{self, Answer, AnswerContext};
+use crate::http::media_type;
 use crate::http::origin::BrowserHeaders;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -262,6 +263,15 @@ impl UserData for Request {
         });
         // seen_headers() → the headers that the format's template reads, one a line; or nil without a format
         methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
+        // media_type() → Content-Type without the boundary of multipart, the boundary: each repetition of a request may choose another one
+        methods.add_method("media_type", |lua, this, ()| {
+            let content_type = this.header("content_type")?;
+            let content_type = content_type.as_ref().map(|header| header.as_bytes());
+            let content_type = content_type.as_deref().unwrap_or_default();
+            let (rest, boundary) = media_type::split_boundary(content_type);
+            let boundary = boundary.map(|boundary| lua.create_string(boundary));
+            Ok((lua.create_string(rest)?, boundary.transpose()?))
+        });
         // read { sender, path, body, wants_receipt, takes_files } → see `LuaBatch`; or nil and a problem
         methods.add_method("read", |lua, this, read: Read| match this.read(&read)? {
             Ok(batch) => batch.into_lua_multi(lua),

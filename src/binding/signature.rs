@@ -11,10 +11,11 @@ pub struct LuaSignature(pub Option<Signature>);
 impl UserData for LuaSignature {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // add(bytes, from) → see `add_pieces`
-        add_pieces(methods, |this: &mut LuaSignature, piece| {
+        add_pieces(methods, |this: &mut LuaSignature, bytes, len| {
             if let Some(signature) = &mut this.0 {
-                signature.update(piece);
+                signature.update(&bytes[..len]);
             }
+            len
         });
         // is_right() → whether the body is signed
         methods.add_method("is_right", |_, this, ()| {

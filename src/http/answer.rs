@@ -251,8 +251,18 @@ struct Outcome<'a> {
     from: &'a str,
     to: &'a str,
     status: &'static str,
+    #[serde(flatten)]
+    file: Option<UploadedFile<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Details<'a>>,
+}
+
+/// The file to which a message links.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UploadedFile<'a> {
+    pub url: &'a str,
+    /// Its name, in which XMPP may not have allowed all characters that the client sent.
+    pub filename: &'a str,
 }
 
 /// The maximum number of bytes of the details of all failed messages in one answer.
@@ -309,7 +319,12 @@ impl Report {
     /// Adds the outcome of a message: 201 (sent), 202 (sent, no receipt yet), 200 (delivered), or a problem whose
     /// detail names the recipient. If the details so far are too long together, the condition or the status replaces
     /// the detail.
-    pub fn add(&mut self, id: &str, from: &str, to: &str, mut outcome: Result<u16, Problem>) {
+    pub fn add(
+        &mut self,
+        [id, from, to]: [&str; 3],
+        file: Option<UploadedFile>,
+        mut outcome: Result<u16, Problem>,
+    ) {
         if let Err(problem) = &mut outcome {
             let len = problem.detail.len().min(4 * LONGEST);
             match self.details.checked_sub(len) {
@@ -344,6 +359,7 @@ impl Report {
                 from,
                 to,
                 status: word,
+                file,
                 error: outcome.as_ref().err().map(Details::of),
             }));
         } else {

@@ -22,6 +22,25 @@ pub fn is_media_type(essence: &[u8]) -> bool {
     })
 }
 
+/// The value of Content-Type without the boundary, and the boundary, if it is `multipart`.
+pub fn split_boundary(content_type: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let media_type = MediaType::of(content_type);
+    let is_multipart = media_type
+        .essence
+        .to_ascii_lowercase()
+        .starts_with(b"multipart/");
+    let boundary = media_type.lenient_parameters().ok();
+    let boundary = boundary.and_then(|parameters| parameters.boundary);
+    let Some(boundary) = boundary.filter(|boundary| is_multipart && !boundary.is_empty()) else {
+        return (content_type.to_vec(), None);
+    };
+    let mut rest = content_type.to_vec();
+    if let Some(at) = memchr::memmem::find(content_type, &boundary) {
+        rest.drain(at..at + boundary.len());
+    }
+    (rest, Some(boundary.into_owned()))
+}
+
 /// The value of a Content-Type header (RFC 9110, section 8.3).
 pub struct MediaType<'a> {
     /// The type and subtype as written. They may be malformed.

@@ -7,12 +7,9 @@ use super::problem::Problem;
 /// line.
 ///
 /// # Errors
-/// 400 if the percent-encoding is wrong, 422 if the recipient is not UTF-8.
+/// 422 if the recipient is not UTF-8.
 pub fn recipient(path: &[u8], base: &str) -> Result<Option<String>, Problem> {
-    let decoded = percent::decode(path).map_err(|_| {
-        Problem::syntax("the percent-encoding of the path is wrong: two hex digits must follow %")
-    })?;
-    let decoded = String::from_utf8(decoded)
+    let decoded = String::from_utf8(percent::decode_lenient(path))
         .map_err(|_| Problem::meaning("the recipient in the path is not UTF-8").field("to"))?;
     // Prosody reads several slashes as one when it looks for the base.
     let recipient = match decoded.strip_prefix(base) {
@@ -46,8 +43,8 @@ mod tests {
         assert_eq!(to("//msg//user", "/msg"), recipient("user"));
         assert_eq!(to("/a/b/user", "/a/b"), recipient("user"));
         assert_eq!(to("/user", ""), recipient("user"));
-        assert_eq!(to("/msg/%zz", "/msg"), Err(400));
-        assert_eq!(to("/msg/a%2", "/msg"), Err(400));
+        assert_eq!(to("/msg/%zz", "/msg"), recipient("%zz"));
+        assert_eq!(to("/msg/a%2", "/msg"), recipient("a%2"));
         assert_eq!(to("/msg/%FF", "/msg"), Err(422));
     }
 }

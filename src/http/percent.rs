@@ -1,5 +1,21 @@
 //! Percent-encoding.
 
+/// Decodes percent-encoding as the URL Standard of the WHATWG has it (section 1.3): a `%` without two hex digits after it stands for
+/// itself.
+pub fn decode_lenient(encoded: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let (byte, behind) = match byte {
+            b'%' => escaped_byte(behind).unwrap_or((b'%', behind)),
+            byte => (byte, behind),
+        };
+        decoded.push(byte);
+        rest = behind;
+    }
+    decoded
+}
+
 /// Decodes percent-encoding (RFC 3986, section 2.1).
 ///
 /// # Errors

@@ -48,7 +48,7 @@ impl Content {
             .field("oob_url"));
         }
         if !has_file && !values.iter().any(|(row, _)| row.suffices) {
-            return Err(nothing_to_send(draft.read_as, &draft.unknown));
+            return Err(nothing_to_send(draft.read_as, &draft.unknown, &values));
         }
         if values[Field::Body].is_none() {
             let html = values[Field::Html].as_ref();
@@ -162,18 +162,19 @@ fn body_of(html: &Value) -> Option<Text> {
     }
 }
 
-/// `read_as` and the names of the unknown fields help the client to correct the request.
-fn nothing_to_send(read_as: &str, unknown: &[String]) -> Problem {
+/// `read_as`, and the names of the fields, help the client to correct the request.
+fn nothing_to_send(read_as: &str, unknown: &[String], values: &Values<Value>) -> Problem {
     let fields = FIELDS
         .iter()
         .filter(|row| row.suffices && row.field != Field::Body);
     let mut list: Vec<&str> = fields.map(|row| row.name).collect();
     let last = list.pop().unwrap_or_default();
-    let read = match names(unknown) {
+    let known = values.iter().map(|(row, _)| row.name);
+    let read = match names(unknown.iter().map(String::as_str).chain(known)) {
         Some(names) => format!(
-            "; the body was read as {read_as} with the fields {names}, which are unknown here: the text goes into \"body\", a plain text is sent with Content-Type: text/plain, JSON with Content-Type: application/json"
+            "; the body was read as {read_as} with the fields {names}; the text goes into \"body\""
         ),
-        None => String::new(),
+        None => format!("; the body was read as {read_as}"),
     };
     Problem::meaning(format!(
         "there is nothing to send; a body, {} or {last} that is not empty is needed{read}",

@@ -147,6 +147,18 @@ fields! {
         },
         description: "the id of an earlier message that this one corrects (XEP-0308)",
     }
+    Styling {
+        name: "styling",
+        field_type: FieldType::Boolean,
+        suffices: false,
+        goes_with_all_files: true,
+        if_too_long: TooLong::Refuse,
+        write: |message, styling| match styling.as_str() {
+            "false" => message.child(Element::new("unstyled").attribute("xmlns", "urn:xmpp:styling:0")),
+            _ => message,
+        },
+        description: "whether clients style `*` and `_` in the text (XEP-0393): `true`, the default, or `false`",
+    }
 }
 
 const COUNT: usize = FIELDS.len();
@@ -208,6 +220,8 @@ pub enum FieldType {
     Xhtml,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// `true` or `false`.
+    Boolean,
 }
 
 /// A valid value of a field. It can be written into a stanza.
@@ -271,19 +285,22 @@ impl Row {
                 let fragment = xhtml::reduce(&written)?;
                 return Ok((!fragment.is_empty()).then_some(Value::Xhtml(fragment)));
             }
-            FieldType::Word(words) => match words.iter().find(|word| **word == written) {
-                Some(word) => Value::Word(word),
-                None => {
-                    return Err(Problem::meaning(format!(
-                        "`{}` is {}; one of {}",
-                        self.name,
-                        quote(&written),
-                        words.join(", ")
-                    ))
-                    .field(self.name));
-                }
-            },
+            FieldType::Word(words) => self.word(words, &written)?,
+            FieldType::Boolean => self.word(&["true", "false"], &written)?,
         }))
+    }
+
+    fn word(&self, words: &[&'static str], written: &str) -> Result<Value, Problem> {
+        let word = words.iter().find(|word| **word == written);
+        word.map(|word| Value::Word(word)).ok_or_else(|| {
+            Problem::meaning(format!(
+                "`{}` is {}; one of {}",
+                self.name,
+                quote(written),
+                words.join(", ")
+            ))
+            .field(self.name)
+        })
     }
 }
 

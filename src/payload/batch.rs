@@ -253,14 +253,17 @@ impl Batch {
         &self.extras.files
     }
 
-    /// Adds the link to its file to the message at this index, once all recipients are resolved.
+    /// Adds the link to its file to the message at this index, once all recipients are resolved. Returns the id of the message.
     ///
     /// # Errors
     /// 502 if `url` is not a URL.
-    pub fn link(&mut self, index: usize, url: &str) -> Result<(), Problem> {
+    pub fn link(&mut self, index: usize, url: &str) -> Result<&str, Problem> {
         match self.messages.get_mut(index) {
-            Some(message) => message.content.link(url),
-            None => Ok(()),
+            Some(message) => {
+                message.content.link(url)?;
+                Ok(message.content.id())
+            }
+            None => Ok(""),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
 use super::composition::{Composition, Reading};
+use super::file::name_in;
 use super::reader::{Reader, Uploads};
 use super::webhook::Webhook;
 use crate::http::memory::{MEMORY, Share};
@@ -135,13 +136,10 @@ impl Composer {
 
     fn reader(&self, posted: &mut PostedRequest) -> Result<Reader, Problem> {
         let mut query = std::mem::take(&mut posted.query);
-        let uploads = match posted.takes_files {
-            None => Uploads::Unknown,
-            Some(false) => Uploads::Nowhere,
-            Some(true) => Uploads::Somewhere {
-                disposition: posted.content_disposition,
-                name: query.file_name().map(str::to_owned),
-            },
+        let name = query.file_name().map(str::to_owned);
+        let uploads = Uploads {
+            are_possible: posted.takes_files,
+            name: name.or_else(|| posted.content_disposition.and_then(name_in)),
         };
         let webhook = query.format.take().map(|name| {
             let templates = Arc::clone(&self.templates);

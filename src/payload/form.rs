@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::body::{Body, Extras, Sink};
 use super::name::Name;
+use super::{json, text};
 use crate::http::charset::{decode, decode_exactly, undecodable};
 use crate::http::percent::escaped_byte;
 use crate::http::problem::Problem;
@@ -16,7 +17,8 @@ use crate::message::draft::Draft;
 use crate::message::field::Field;
 use crate::message::limits::Limits;
 
-/// Reads the fields of a form (WHATWG URL, section 5.1). Bytes that are not valid are refused, not replaced.
+/// Reads the fields of a form (WHATWG URL, section 5.1). Bytes that are not valid are refused, not replaced. JSON, and a text without
+/// any `=`, are read as such: curl sends them as a form.
 ///
 /// The charset applies to raw and to percent-encoded bytes.
 ///
@@ -24,6 +26,12 @@ use crate::message::limits::Limits;
 ///
 /// 400 with the offset in the body for bytes that are not valid in the charset.
 pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
+    if json::is_json(body, limits) {
+        return json::read(body, limits, take);
+    }
+    if !body.bytes.is_empty() && !has_pairs(body) {
+        return text::read(body, limits, take);
+    }
     let mut draft = Draft {
         read_as: "a form",
         ..Draft::default()
@@ -37,6 +45,15 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
     })?;
     take(draft)?;
     Ok(Extras::default())
+}
+
+/// Whether there is any `=`. curl sends a text without one as a form.
+fn has_pairs(body: &Body) -> bool {
+    let bytes = body.bytes;
+    let may_be_another_character = is_text_first(body.charset, bytes) && !is_plain_ascii(bytes);
+    memchr(b'=', bytes).is_some()
+        && !(may_be_another_character
+            && decode(body.charset, bytes).is_ok_and(|text| !text.contains('=')))
 }
 
 /// Calls `take` with each pair of a form, in order.
@@ -186,6 +203,11 @@ fn escape(text: &str, form: &mut Vec<u8>) {
     }
 }
 
+/// Whether it cannot be text in UTF-16, which has NUL bytes around ASCII.
+fn is_plain_ascii(bytes: &[u8]) -> bool {
+    bytes.is_ascii() && memchr(0, bytes).is_none()
+}
+
 fn is_utf16(charset: &'static Encoding) -> bool {
     charset == UTF_16LE || charset == UTF_16BE
 }
@@ -200,7 +222,7 @@ fn is_text_first(charset: &'static Encoding, body: &[u8]) -> bool {
 ///
 /// A form in UTF-16 always has NUL bytes. If an ASCII form is labelled UTF-16, only its escapes are in UTF-16.
 fn text_first(charset: &'static Encoding, body: &[u8]) -> Result<Vec<u8>, Problem> {
-    let ascii = is_utf16(charset) && body.is_ascii() && memchr(0, body).is_none();
+    let ascii = is_utf16(charset) && is_plain_ascii(body);
     let body_charset = if ascii { UTF_8 } else { charset };
     let text = decode(body_charset, body)?;
     let (charset, mark) = match Encoding::for_bom(body) {
@@ -320,8 +342,8 @@ mod tests {
         body(UTF_8, "body=as+ü%C3%BC%2B%2525".as_bytes(), "as üü+%25");
         body(UTF_8, b"b%6Fdy=a=b%26c%3D&&", "a=b&c=");
         body(WINDOWS_1252, b"&b%6Fdy=a=b%26c%3D&x&", "a=b&c=");
-        body(UTF_8, b"body", "");
-        body(WINDOWS_1252, b"x&body", "");
+        body(UTF_8, b"x=&body", "");
+        body(WINDOWS_1252, b"x=&body", "");
     }
 
     #[test]

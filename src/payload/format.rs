@@ -2,8 +2,28 @@
 
 use super::body::{Body, Extras, Sink};
 use super::{form, json, multipart, ndjson, text};
+use crate::http::media_type::is_media_type;
 use crate::http::problem::Problem;
 use crate::message::limits::Limits;
+
+/// Text, also of media types that are not listed.
+pub static TEXT: &Format = &FORMATS[0];
+
+/// Texts that are converted.
+static CONVERTED_TEXTS: [Format; 2] = [
+    Format {
+        media_type: "text/markdown",
+        read: text::read_markdown,
+        quick: |_| 2,
+        holds_files: false,
+    },
+    Format {
+        media_type: "text/html",
+        read: text::read_html,
+        quick: |_| 2,
+        holds_files: false,
+    },
+];
 
 /// The formats, in the order in which answers list them.
 pub static FORMATS: [Format; 5] = [
@@ -16,7 +36,8 @@ pub static FORMATS: [Format; 5] = [
     Format {
         media_type: "application/x-www-form-urlencoded",
         read: form::read,
-        quick: |_| 16,
+        // It may be JSON.
+        quick: |body| quick_json(body).min(16),
         holds_files: false,
     },
     Format {
@@ -28,12 +49,7 @@ pub static FORMATS: [Format; 5] = [
     Format {
         media_type: "application/json",
         read: json::read,
-        // Many small values take longer than one large value, and XHTML takes longer than text.
-        quick: |body| match body.trim_ascii_start() {
-            [b'[', ..] => 8,
-            body if memchr::memmem::find(body, b"html").is_some() => 16,
-            _ => 64,
-        },
+        quick: quick_json,
         holds_files: false,
     },
     Format {
@@ -43,6 +59,15 @@ pub static FORMATS: [Format; 5] = [
         holds_files: false,
     },
 ];
+
+/// Many small values take longer than one large value, and XHTML takes longer than text.
+fn quick_json(body: &[u8]) -> usize {
+    match body.trim_ascii_start() {
+        [b'[', ..] => 8,
+        body if memchr::memmem::find(body, b"html").is_some() => 16,
+        _ => 64,
+    }
+}
 
 /// The declaration of a format.
 pub struct Format {
@@ -59,16 +84,28 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format of a media type, in any case.
-    pub fn named(media_type: &[u8]) -> Option<&'static Format> {
-        FORMATS
-            .iter()
-            .find(|format| media_type.eq_ignore_ascii_case(format.media_type.as_bytes()))
+    /// The format of a media type, in any case. Every `text/…` is text, unless the body has the name of a file.
+    pub fn named(media_type: &[u8], is_file: bool) -> Option<&'static Format> {
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
+        if let Some(format) = FORMATS.iter().find(|format| is(format.media_type)) {
+            return Some(format);
+        }
+        if is("text/json") {
+            return Format::named(b"application/json", is_file);
+        }
+        let is_text = media_type.len() > 5 && media_type[..5].eq_ignore_ascii_case(b"text/");
+        if !is_text || is_file || !is_media_type(media_type) {
+            return None;
+        }
+        let mut converted = CONVERTED_TEXTS.iter();
+        converted
+            .find(|format| is(format.media_type))
+            .or(Some(TEXT))
     }
 
     /// Whether a body may take longer to read than the event loop can wait.
     pub fn is_slow(&self, body: &[u8]) -> bool {
-        body.len() > 8 * 1024 && body.len() > (self.quick)(body) * 1024
+        body.len() > 2 * 1024 && body.len() > (self.quick)(body) * 1024
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -26,9 +27,9 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
     let text = charset::decode(body.charset, body.bytes)?;
     let reading = Reading {
         take: RefCell::new(Some(take)),
-        ..Reading::of(limits, body.memory)
+        ..Reading::of(&text, 1, limits, body.memory)
     };
-    match parse(&text, 1, Expected::Messages(&reading))? {
+    match reading.parse(What::Messages)? {
         Value::Message(draft) => {
             reading.hand_on(*draft)?;
             Ok(Extras::default())
@@ -47,6 +48,20 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
     }
 }
 
+/// Whether a body begins like an object or an array, and is JSON as a whole.
+pub(super) fn is_json(body: &Body, limits: &Limits) -> bool {
+    let start = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    // The mark of UTF-8 or UTF-16, or UTF-16 without one, may stand before a bracket.
+    let may_be = start.is_some_and(|byte| b"{[\xEF\xFE\xFF\0".contains(byte));
+    may_be
+        && charset::decode(body.charset, body.bytes).is_ok_and(|text| {
+            text.trim_ascii_start().starts_with(['{', '['])
+                && Reading::of(&text, 1, limits, body.memory)
+                    .parse(What::Nothing)
+                    .is_ok()
+        })
+}
+
 /// Reads one object from a line of NDJSON.
 pub(super) fn read_line(
     text: &str,
@@ -54,12 +69,15 @@ pub(super) fn read_line(
     limits: &Limits,
     memory: &Share,
 ) -> Result<Draft, Problem> {
-    let reading = Reading::of(limits, memory);
-    Ok(draft_of(parse(text, line, Expected::Message(&reading))?))
+    let reading = Reading::of(text, line, limits, memory);
+    Ok(draft_of(reading.parse(What::Message)?))
 }
 
 /// The state of reading a text.
 struct Reading<'a> {
+    text: &'a str,
+    /// The number of the text's first line.
+    line: usize,
     limits: &'a Limits,
     memory: &'a Share,
     /// Takes the messages of an array. It is absent for NDJSON, where a line is one message.
@@ -68,17 +86,72 @@ struct Reading<'a> {
     handed_on: Cell<usize>,
     /// The problem that has stopped the reading.
     fault: RefCell<Option<Problem>>,
+    /// The numbers of the text, from the next one on, if it is read again.
+    numbers: RefCell<Option<Numbers<'a>>>,
+    /// Whether the reading has stopped at a number that must be taken as its text, which serde_json has not kept.
+    needs_numbers: Cell<bool>,
 }
 
 impl<'a> Reading<'a> {
-    fn of(limits: &'a Limits, memory: &'a Share) -> Reading<'a> {
+    fn of(text: &'a str, line: usize, limits: &'a Limits, memory: &'a Share) -> Reading<'a> {
         Reading {
+            text,
+            line,
             limits,
             memory,
             take: RefCell::new(None),
             handed_on: Cell::new(0),
             fault: RefCell::new(None),
+            numbers: RefCell::new(None),
+            needs_numbers: Cell::new(false),
         }
+    }
+
+    fn parse(&self, what: What) -> Result<Value, Problem> {
+        let error = match self.parse_once(self.text, what) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if let Some(problem) = self.fault.take() {
+            return Err(problem);
+        }
+        // serde_json does not read numbers beyond a double, and keeps the text of whole numbers only. So it reads the text again, without
+        // its numbers.
+        let is_beyond = error.is_syntax() && error.to_string().starts_with("number out of range");
+        if !is_beyond && !self.needs_numbers.get() {
+            return Err(not_json(self.text, self.line, &error));
+        }
+        self.numbers.replace(Some(Numbers::of(self.text)));
+        self.parse_once(&without_numbers(self.text), what)
+            .map_err(|error| {
+                let fault = self.fault.take();
+                fault.unwrap_or_else(|| not_json(self.text, self.line, &error))
+            })
+    }
+
+    fn parse_once(&self, text: &str, what: What) -> serde_json::Result<Value> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value = self.expect(what).deserialize(&mut json)?;
+        json.end().map(|()| value)
+    }
+
+    fn expect(&self, what: What) -> Expected<'_, 'a> {
+        Expected {
+            what,
+            reading: self,
+        }
+    }
+
+    /// The text of the number that is read now, if the text is read again.
+    fn number<E: Error>(&self) -> Result<Option<&'a str>, E> {
+        let next = self.numbers.borrow_mut().as_mut().and_then(Iterator::next);
+        let Some(at) = next else { return Ok(None) };
+        let number = &self.text[at.clone()];
+        self.stop(if is_number(number) {
+            Ok(Some(number))
+        } else {
+            Err(malformed(self.text, self.line, at.start, "invalid number"))
+        })
     }
 
     fn hand_on(&self, draft: Draft) -> Result<(), Problem> {
@@ -111,31 +184,6 @@ fn draft_of(value: Value) -> Draft {
     }
 }
 
-/// `line` is the number of the text's first line.
-fn parse(text: &str, line: usize, expected: Expected) -> Result<Value, Problem> {
-    let error = match parse_once(text, expected) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let stop_error = || match expected {
-        Expected::Messages(reading) | Expected::Message(reading) => reading.fault.take(),
-        _ => None,
-    };
-    if let Some(problem) = stop_error() {
-        return Err(problem);
-    }
-    // serde_json does not read numbers beyond a double. They are valid JSON, and no field takes their value.
-    if error.is_syntax() && error.to_string().starts_with("number out of range") {
-        if let Ok(value) = parse_once(&without_numbers(text), expected) {
-            return Ok(value);
-        }
-        if let Some(problem) = stop_error() {
-            return Err(problem);
-        }
-    }
-    Err(not_json(text, line, &error))
-}
-
 /// 400: the text is not JSON. `line` is the number of its first line.
 pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Problem {
     let detail = error.to_string();
@@ -143,10 +191,64 @@ pub(super) fn not_json(text: &str, line: usize, error: &serde_json::Error) -> Pr
     malformed(text, line, place_of(text, error), detail)
 }
 
-fn parse_once(text: &str, expected: Expected) -> serde_json::Result<Value> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = expected.deserialize(&mut json)?;
-    json.end().map(|()| value)
+/// The places of the numbers in a text, as [`without_numbers`] finds them.
+struct Numbers<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(text: &'a str) -> Numbers<'a> {
+        Numbers { text, at: 0 }
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let bytes = self.text.as_bytes();
+        let (mut in_string, mut escaped) = (false, false);
+        while let Some(&byte) = bytes.get(self.at) {
+            if in_string {
+                in_string = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+            } else if byte.is_ascii_digit() {
+                let digits = self.at;
+                let rest = bytes[digits..].iter();
+                self.at += rest.take_while(|byte| belongs_to_number(**byte)).count();
+                let has_minus = digits > 0 && bytes[digits - 1] == b'-';
+                return Some(digits - usize::from(has_minus)..self.at);
+            } else {
+                in_string = byte == b'"';
+            }
+            self.at += 1;
+        }
+        None
+    }
+}
+
+fn belongs_to_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-')
+}
+
+/// Whether a text is a number (RFC 8259, section 6).
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let exponent = exponent.map(|text| text.strip_prefix(['+', '-']).unwrap_or(text));
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(digits)
 }
 
 /// The same text with a 0 for each number. Everything else keeps its place.
@@ -161,7 +263,7 @@ fn without_numbers(text: &str) -> String {
             }
             let was_in_number = in_number;
             in_number =
-                c.is_ascii_digit() || was_in_number && matches!(c, '.' | 'e' | 'E' | '+' | '-');
+                c.is_ascii_digit() || was_in_number && u8::try_from(c).is_ok_and(belongs_to_number);
             in_string = c == '"';
             match (in_number, was_in_number) {
                 (true, false) => '0',
@@ -200,12 +302,19 @@ fn malformed(text: &str, first_line: usize, offset: usize, detail: &str) -> Prob
 
 /// The value that is expected at a place in the JSON.
 #[derive(Clone, Copy)]
-enum Expected<'a> {
+struct Expected<'r, 'a> {
+    what: What,
+    reading: &'r Reading<'a>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
     Nothing,
-    String,
-    Recipients(&'a Reading<'a>),
-    Message(&'a Reading<'a>),
-    Messages(&'a Reading<'a>),
+    /// A string. A number or boolean is taken as its text.
+    Text,
+    Recipients,
+    Message,
+    Messages,
 }
 
 /// The value that was found.
@@ -234,7 +343,7 @@ impl Value {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Expected<'_> {
+impl<'de> DeserializeSeed<'de> for Expected<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -243,7 +352,7 @@ impl<'de> DeserializeSeed<'de> for Expected<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Expected<'_> {
+impl<'de> Visitor<'de> for Expected<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -254,48 +363,47 @@ impl<'de> Visitor<'de> for Expected<'_> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Other("a boolean"))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(self.text(value.to_string(), "a boolean"))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-        Ok(Value::Other("a number"))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.number(|| Some(value.to_string()))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-        Ok(Value::Other("a number"))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.number(|| Some(value.to_string()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Other("a number"))
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value, E> {
+        self.number(|| None)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(match self {
-            Expected::String | Expected::Recipients(_) => Value::String(text.to_owned()),
-            _ => Value::Other("a string"),
+        Ok(match self.takes_text() {
+            true => Value::String(text.to_owned()),
+            false => Value::Other("a string"),
         })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        match self {
-            Expected::Recipients(reading) => recipients(items, reading),
-            Expected::Messages(reading) => messages(items, reading),
+        match self.what {
+            What::Recipients => recipients(items, self.reading),
+            What::Messages => messages(items, self.reading),
             _ => {
-                while items.next_element_seed(Expected::Nothing)?.is_some() {}
+                let nothing = self.reading.expect(What::Nothing);
+                while items.next_element_seed(nothing)?.is_some() {}
                 Ok(Value::Other("an array"))
             }
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        match self {
-            Expected::Message(reading) | Expected::Messages(reading) => {
-                Ok(Value::Message(message(members, reading)?))
-            }
+        match self.what {
+            What::Message | What::Messages => Ok(Value::Message(message(members, self.reading)?)),
             _ => {
                 while members.next_key::<Name>()?.is_some() {
-                    members.next_value_seed(Expected::Nothing)?;
+                    members.next_value_seed(self.reading.expect(What::Nothing))?;
                 }
                 Ok(Value::Other("an object"))
             }
@@ -303,13 +411,44 @@ impl<'de> Visitor<'de> for Expected<'_> {
     }
 }
 
+impl Expected<'_, '_> {
+    fn takes_text(&self) -> bool {
+        matches!(self.what, What::Text | What::Recipients)
+    }
+
+    fn text(&self, text: String, kind: &'static str) -> Value {
+        match self.takes_text() {
+            true => Value::String(text),
+            false => Value::Other(kind),
+        }
+    }
+
+    /// A number. `exact` returns its text, if it is known.
+    fn number<E: Error>(&self, exact: impl FnOnce() -> Option<String>) -> Result<Value, E> {
+        let written = self.reading.number()?;
+        if !self.takes_text() {
+            return Ok(Value::Other("a number"));
+        }
+        match written.map(str::to_owned).or_else(exact) {
+            Some(text) => Ok(Value::String(text)),
+            None => {
+                self.reading.needs_numbers.set(true);
+                Err(E::custom("stopped"))
+            }
+        }
+    }
+}
+
 fn recipients<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result<Value, A::Error> {
     let mut recipients = Recipients::default();
-    while let Some(value) = items.next_element_seed(Expected::String)? {
+    while let Some(value) = items.next_element_seed(reading.expect(What::Text))? {
         match value {
             Value::String(string) => recipients.add(string, reading.limits),
             other => {
-                while items.next_element_seed(Expected::Nothing)?.is_some() {}
+                while items
+                    .next_element_seed(reading.expect(What::Nothing))?
+                    .is_some()
+                {}
                 return Ok(Value::Mixed(other.kind()));
             }
         }
@@ -317,13 +456,10 @@ fn recipients<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result
     Ok(Value::Recipients(recipients))
 }
 
-fn messages<'a, 'de, A: SeqAccess<'de>>(
-    mut items: A,
-    reading: &'a Reading<'a>,
-) -> Result<Value, A::Error> {
+fn messages<'de, A: SeqAccess<'de>>(mut items: A, reading: &Reading) -> Result<Value, A::Error> {
     let limits = reading.limits;
     let (mut count, mut spellings) = (0, 0);
-    while let Some(value) = items.next_element_seed(Expected::Message(reading))? {
+    while let Some(value) = items.next_element_seed(reading.expect(What::Message))? {
         let draft = draft_of(value);
         spellings += draft.to.as_ref().map_or(0, Recipients::count);
         count += 1;
@@ -340,9 +476,9 @@ fn messages<'a, 'de, A: SeqAccess<'de>>(
 /// The bytes of a key in the set of keys, with its share of a table that has doubled.
 const SEEN: usize = 64;
 
-fn message<'a, 'de, A: MapAccess<'de>>(
+fn message<'de, A: MapAccess<'de>>(
     mut members: A,
-    reading: &'a Reading<'a>,
+    reading: &Reading,
 ) -> Result<Box<Draft>, A::Error> {
     let mut draft = Box::new(Draft {
         read_as: "JSON",
@@ -352,11 +488,11 @@ fn message<'a, 'de, A: MapAccess<'de>>(
     let mut taken = 0;
     while let Some(Name(name)) = members.next_key()? {
         let field = Field::named(&name);
-        let value = members.next_value_seed(match field {
-            Some(Field::To) => Expected::Recipients(reading),
-            Some(_) => Expected::String,
-            None => Expected::Nothing,
-        })?;
+        let value = members.next_value_seed(reading.expect(match field {
+            Some(Field::To) => What::Recipients,
+            Some(_) => What::Text,
+            None => What::Nothing,
+        }))?;
         if seen.contains(&name) {
             draft.note(
                 Problem::meaning(format!(

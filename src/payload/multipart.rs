@@ -22,7 +22,7 @@ use crate::message::limits::Limits;
 ///
 /// The charset of a part is named by its own `Content-Type`, or else by the form's field `_charset_` (RFC 7578, section
 /// 4.6), or else by the request. If a part has a file name and the name of a field, its content is the value of that
-/// field. Parts with unknown names are ignored, whatever they hold.
+/// field; with another name, it is a file. Other parts with unknown names are ignored, whatever they hold.
 ///
 /// # Errors
 ///
@@ -42,11 +42,20 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
         }
         is_known
     };
-    let keep = |file| {
+    let keep = |part: &Part| {
+        part.check_transfer_encoding()?;
+        if part.content.bytes.is_empty() {
+            // A form in a browser is sent without a name if no file was chosen.
+            return match part.has_file_name() {
+                true => Err(Problem::meaning("a file is empty").field("file")),
+                false => Ok(()),
+            };
+        }
         // One more than the limit is enough to refuse the form.
         if files.len() <= MOST_FILES {
-            files.push(file);
+            files.push(part.file());
         }
+        Ok(())
     };
     let parts = read_parts(body, wanted, keep)?;
     for (name, value) in parts {
@@ -70,8 +79,10 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
 
 /// The maximum number of files of a form.
 const MOST_FILES: usize = 100;
-/// The name of a part with a file to upload.
-const FILE: &str = "file";
+
+fn is_field(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| Field::named(name).is_some())
+}
 
 /// The name and the text of each part that is `wanted(name, is_file)`, in order.
 ///
@@ -81,14 +92,14 @@ pub(super) fn parts(
     body: &Body,
     wanted: impl FnMut(&str, bool) -> bool,
 ) -> Result<Vec<(String, String)>, Problem> {
-    read_parts(body, wanted, |_| {})
+    read_parts(body, wanted, |_| Ok(()))
 }
 
-/// The same. `on_file` gets each part `file` with a file name.
+/// The same. `on_file` gets each part that has a file name, and not the name of a field.
 fn read_parts(
     body: &Body,
     mut wanted: impl FnMut(&str, bool) -> bool,
-    mut on_file: impl FnMut(File),
+    mut on_file: impl FnMut(&Part) -> Result<(), Problem>,
 ) -> Result<Vec<(String, String)>, Problem> {
     let delimiter = [
         b"\r\n--",
@@ -121,8 +132,8 @@ fn read_parts(
         let name = part.name()?;
         if *name == *b"_charset_" {
             charset = charset::named(part.content.bytes.trim_ascii())?;
-        } else if *name == *FILE.as_bytes() && part.is_file() {
-            part.file().into_iter().for_each(&mut on_file);
+        } else if part.is_file() && !is_field(&name) {
+            on_file(&part)?;
         } else if let Some(name) = std::str::from_utf8(&name)
             .ok()
             .filter(|name| wanted(name, part.is_file()))
@@ -343,8 +354,13 @@ impl<'a> Part<'a> {
         })
     }
 
-    /// The file in the part. `None` if a form was sent without choosing a file.
-    fn file(&self) -> Option<File> {
+    fn has_file_name(&self) -> bool {
+        let value = self.disposition.as_ref().map(|header| &*header.value);
+        let name = value.and_then(name_in);
+        name.is_some_and(|name| !name.is_empty())
+    }
+
+    fn file(&self) -> File {
         let Piece { at, bytes } = self.content;
         let value = |header: &'_ Option<Header<'a>>| {
             let value = header.as_ref().map(|header| header.value.to_vec());
@@ -354,7 +370,7 @@ impl<'a> Part<'a> {
         let content_type = value(&self.content_type);
         let essence = parameters(&content_type).0;
         let content = Content::InBody(at..at + bytes.len());
-        (!bytes.is_empty()).then(|| File::new(name.as_deref(), Some(essence), content))
+        File::new(name.as_deref(), Some(essence), content)
     }
 
     /// The name of the field (RFC 7578, section 4.2).
@@ -383,25 +399,28 @@ impl<'a> Part<'a> {
         name.ok_or_else(|| broken(*at, NEEDED))
     }
 
-    /// The charset in the part's own header (RFC 7578, section 4.5).
-    ///
     /// # Errors
-    /// 415 for an unknown charset, and for a part that is not the text of a field (RFC 7578, sections 4.3 and 4.7).
-    fn charset(&self) -> Result<Option<&'static Encoding>, Problem> {
+    /// 415 for a transfer encoding (RFC 7578, section 4.7).
+    fn check_transfer_encoding(&self) -> Result<(), Problem> {
         let plain = |encoding: &[u8]| {
             ["7bit", "8bit", "binary"]
                 .iter()
                 .any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
         };
-        if self
-            .transfer_encoding
-            .as_ref()
-            .is_some_and(|header| !plain(&header.value))
-        {
-            return Err(Problem::unsupported(
+        match &self.transfer_encoding {
+            Some(header) if !plain(&header.value) => Err(Problem::unsupported(
                 "a part has a Content-Transfer-Encoding, which is not supported; send its content unencoded",
-            ));
+            )),
+            _ => Ok(()),
         }
+    }
+
+    /// The charset in the part's own header (RFC 7578, section 4.5).
+    ///
+    /// # Errors
+    /// 415 for an unknown charset, and for a part that is not the text of a field (RFC 7578, sections 4.3 and 4.7).
+    fn charset(&self) -> Result<Option<&'static Encoding>, Problem> {
+        self.check_transfer_encoding()?;
         let Some(Header { at, value }) = &self.content_type else {
             return Ok(None);
         };

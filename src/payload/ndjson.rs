@@ -144,9 +144,9 @@ mod tests {
         assert_meaningless("{}\n\n[{}]\n", None, "an array");
         assert_meaningless("1", None, "a number");
         assert_meaningless(
-            "{}\n{\"body\":1}\n{\"type\":1}",
+            "{}\n{\"body\":[]}\n{\"type\":1}",
             Some("body"),
-            "`body` is a number",
+            "`body` is an array",
         );
         assert_meaningless("{\"x\":1,\"x\":2}", Some("x"), "twice");
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::body::{Body, Extras};
-use super::file::{Content as FileContent, File, name_in};
-use super::format::{Format, media_types};
+use super::file::{Content as FileContent, File};
+use super::format::{Format, TEXT, media_types};
 use super::webhook::{Form, Webhook};
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::{MediaType, is_media_type};
@@ -25,20 +25,13 @@ pub struct Reader {
     takes_files: bool,
 }
 
-/// Where the files of a request can be uploaded.
-#[derive(Debug, Clone)]
-pub enum Uploads<'a> {
-    /// It is not known yet whether there is a service: a body that may hold a file is refused.
-    Unknown,
-    /// There is no service.
-    Nowhere,
-    /// To a service. A file is named by
-    Somewhere {
-        /// the header Content-Disposition,
-        disposition: Option<&'a [u8]>,
-        /// the parameter of the query.
-        name: Option<String>,
-    },
+/// The files of a request.
+#[derive(Debug, Default, Clone)]
+pub struct Uploads {
+    /// Whether there is a service to which they can be uploaded. `None`: not known yet, so a body that may hold a file is refused.
+    pub are_possible: Option<bool>,
+    /// The name that Content-Disposition or the query gives to the body.
+    pub name: Option<String>,
 }
 
 /// The kind of a body.
@@ -47,6 +40,8 @@ enum What {
     Messages(&'static Format),
     /// A file: its name and its media type.
     File(Option<String>, Vec<u8>),
+    /// A body without a media type: text, or a file with this name if it is not UTF-8.
+    TextOrFile(Option<String>),
     /// A webhook's payload, and its syntax.
     Webhook(Webhook, Form),
 }
@@ -75,8 +70,8 @@ impl Reader {
     /// service, a body of another media type is a file, and parts of a form may be files.
     ///
     /// # Errors
-    /// 415 if the media type, the charset or the content coding is absent or not supported, with the supported ones;
-    /// 400 for malformed parameters.
+    /// 415 if the media type, the charset or the content coding is not supported, with the supported ones; 400 for malformed
+    /// parameters.
     pub fn new(
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
@@ -87,24 +82,13 @@ impl Reader {
         let codings = content_coding::parse(content_encoding)?;
         let media_type = content_type.map(MediaType::of);
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
+        let takes_files = uploads.are_possible == Some(true);
         let what = match webhook {
             Some(webhook) => What::Webhook(webhook, Form::of(essence)),
-            None => match (format(essence), &uploads) {
-                (Ok(format), Uploads::Unknown) if format.holds_files => {
-                    return Err(nowhere_to_upload());
-                }
-                (Ok(format), _) => What::Messages(format),
-                (Err(_), Uploads::Somewhere { disposition, name })
-                    if essence.is_some_and(is_media_type) =>
-                {
-                    let name = name.clone().or_else(|| disposition.and_then(name_in));
-                    What::File(name, essence.unwrap_or_default().to_vec())
-                }
-                (Err(problem), _) => return Err(problem),
-            },
+            None => What::of(essence.unwrap_or_default(), uploads)?,
         };
         let parameters = match what {
-            What::File(..) => None,
+            What::File(..) | What::TextOrFile(_) => None,
             What::Webhook(..) => media_type.map(MediaType::lenient_parameters).transpose()?,
             What::Messages(_) => media_type.map(MediaType::parameters).transpose()?,
         };
@@ -117,7 +101,7 @@ impl Reader {
             charset: charset.unwrap_or(UTF_8),
             boundary: boundary.map(|boundary| boundary.into_owned()),
             codings,
-            takes_files: matches!(uploads, Uploads::Somewhere { .. }),
+            takes_files,
         })
     }
 
@@ -126,6 +110,7 @@ impl Reader {
         !self.codings.is_empty()
             || match &self.what {
                 What::Messages(format) => format.is_slow(body),
+                What::TextOrFile(_) => TEXT.is_slow(body),
                 What::File(..) => false,
                 What::Webhook(webhook, _) => webhook.is_slow(body),
             }
@@ -176,19 +161,18 @@ impl Reader {
                 }
                 extras
             }
+            What::TextOrFile(_) if std::str::from_utf8(body.bytes).is_ok() => {
+                (TEXT.read)(&body, limits, &mut |draft| messages.add(draft))?
+            }
+            What::TextOrFile(_) if !self.takes_files => {
+                return Err(Problem::unsupported(format!(
+                    "the body has no Content-Type and is not UTF-8 text, and there is no service to which a file could be uploaded (XEP-0363); these types are supported: {}",
+                    media_types()
+                )));
+            }
+            What::TextOrFile(name) => messages.add_file(&body, name.as_deref(), None)?,
             What::File(name, media_type) => {
-                if body.bytes.is_empty() {
-                    return Err(Problem::meaning("the file is empty"));
-                }
-                let content = FileContent::InBody(0..body.bytes.len());
-                messages.add(Draft {
-                    files: 1,
-                    ..Draft::default()
-                })?;
-                Extras {
-                    files: vec![File::new(name.as_deref(), Some(&media_type), content)],
-                    ..Extras::default()
-                }
+                messages.add_file(&body, name.as_deref(), Some(&media_type))?
             }
             What::Webhook(webhook, form) => {
                 let (draft, answer) = webhook.read(&body, form, limits)?;
@@ -276,6 +260,30 @@ impl Messages<'_> {
         Ok(())
     }
 
+    /// Adds the message for a body that is a file.
+    ///
+    /// # Errors
+    /// As [`Messages::add`]; 422 for an empty file.
+    fn add_file(
+        &mut self,
+        body: &Body,
+        name: Option<&str>,
+        media_type: Option<&[u8]>,
+    ) -> Result<Extras, Problem> {
+        if body.bytes.is_empty() {
+            return Err(Problem::meaning("the file is empty"));
+        }
+        self.add(Draft {
+            files: 1,
+            ..Draft::default()
+        })?;
+        let content = FileContent::InBody(0..body.bytes.len());
+        Ok(Extras {
+            files: vec![File::new(name, media_type, content)],
+            ..Extras::default()
+        })
+    }
+
     fn keep(&mut self, to: Option<Arc<[String]>>, content: Content) -> Result<(), Problem> {
         self.elements += content.elements();
         if self.elements > ELEMENTS {
@@ -311,10 +319,54 @@ fn nowhere_to_upload() -> Problem {
     .field("file")
 }
 
-/// The format of messages that a media type names.
-fn format(essence: Option<&[u8]>) -> Result<&'static Format, Problem> {
-    let unsupported = |what: &str| Problem::unsupported(format!("{what}: {}", media_types()));
-    let essence = essence.ok_or_else(|| unsupported("a Content-Type is needed, one of"))?;
-    Format::named(essence)
-        .ok_or_else(|| unsupported("this Content-Type is not supported; these are"))
+/// The top-level media types that IANA has registered.
+const TOP_LEVEL_TYPES: [&[u8]; 11] = [
+    b"application",
+    b"audio",
+    b"example",
+    b"font",
+    b"haptics",
+    b"image",
+    b"message",
+    b"model",
+    b"multipart",
+    b"text",
+    b"video",
+];
+
+/// Whether a body of this media type can be a file. A misspelled type cannot; JSON or XML of an unknown kind only if it has a name.
+fn can_be_file(essence: &[u8], has_name: bool) -> bool {
+    let essence = essence.to_ascii_lowercase();
+    let top_level = essence.split(|&byte| byte == b'/').next();
+    let is_data = essence.starts_with(b"application/")
+        && (essence.ends_with(b"json") || essence.ends_with(b"xml"));
+    is_media_type(&essence)
+        && top_level.is_some_and(|name| TOP_LEVEL_TYPES.contains(&name))
+        && (has_name || !is_data)
+}
+
+impl What {
+    /// The kind of a body with this media type, which is empty if the client names none.
+    fn of(essence: &[u8], uploads: Uploads) -> Result<What, Problem> {
+        let Uploads { are_possible, name } = uploads;
+        if essence.is_empty() {
+            return match are_possible {
+                None => Err(nowhere_to_upload()),
+                Some(_) => Ok(What::TextOrFile(name)),
+            };
+        }
+        match Format::named(essence, name.is_some()) {
+            Some(format) if format.holds_files && are_possible.is_none() => {
+                Err(nowhere_to_upload())
+            }
+            Some(format) => Ok(What::Messages(format)),
+            None if are_possible == Some(true) && can_be_file(essence, name.is_some()) => {
+                Ok(What::File(name, essence.to_vec()))
+            }
+            None => Err(Problem::unsupported(format!(
+                "this Content-Type is not supported; these are: {}",
+                media_types()
+            ))),
+        }
+    }
 }

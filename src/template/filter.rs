@@ -10,6 +10,9 @@ mod text;
 mod time;
 mod writer;
 
+pub use html::to_text as html_to_text;
+pub use markdown::to_text as markdown_to_text;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 

@@ -12,6 +12,7 @@ use post_msg::message::element::{Child, Element};
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::batch::Batch;
+use post_msg::payload::file::name_in;
 use post_msg::payload::reader::{Reader, UnaddressedMessage, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::Headers;
@@ -91,12 +92,9 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
             Webhook::new(templates, name.to_owned(), headers, query, now)
         });
         let disposition = bytes("Content-Disposition");
-        let uploads = match request.header("uploads") {
-            Some("nowhere") => Uploads::Nowhere,
-            _ => Uploads::Somewhere {
-                disposition,
-                name: None,
-            },
+        let uploads = Uploads {
+            are_possible: Some(request.header("uploads") != Some("nowhere")),
+            name: disposition.and_then(name_in),
         };
         Reader::new(
             bytes("Content-Type"),
@@ -163,7 +161,7 @@ pub fn output(request: &Request) -> String {
             String::new(),
         )
     });
-    let read = Reader::new(bytes("Content-Type"), None, webhook, Uploads::Nowhere)
+    let read = Reader::new(bytes("Content-Type"), None, webhook, Uploads::default())
         .and_then(|reader| reader.read(&request.body, false, &LIMITS));
     let messages = read.map(|payload| payload.messages).unwrap_or_default();
     let xml =

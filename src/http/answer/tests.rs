@@ -130,7 +130,7 @@ type Outcome<'a> = (&'a str, Result<u16, Problem>);
 fn report(json: bool, many: bool, outcomes: Vec<Outcome>) -> Answer {
     let mut report = Report::new(json);
     for (to, outcome) in outcomes {
-        report.add("i", "me@b", to, outcome);
+        report.add(["i", "me@b", to], None, outcome);
     }
     let accept = json.then_some(&b"application/json"[..]);
     let context = AnswerContext {
@@ -251,7 +251,7 @@ fn details_of_many_failures_are_bounded_and_each_outcome_has_a_reason() {
                 format!("{to}: {}", "y".repeat(2000)),
             );
             problem.condition = (number % 3 == 0).then(|| "gone".to_owned());
-            report.add("i", "me@b", &to, Err(problem));
+            report.add(["i", "me@b", &to], None, Err(problem));
         }
         let answer = report.finish(true, AnswerContext::default());
         assert_eq!(answer.status, 207);

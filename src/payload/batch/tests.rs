@@ -35,7 +35,7 @@ const LIMITS: Limits = Limits {
 
 fn batch(from: &str, body: &str) -> Batch {
     let mut batch = Batch::new(from.to_owned(), Ok(Vec::new()), LIMITS, None);
-    let reader = Reader::new(Some(b"application/json"), None, None, Uploads::Unknown).unwrap();
+    let reader = Reader::new(Some(b"application/json"), None, None, Uploads::default()).unwrap();
     batch
         .take(reader.read(body.as_bytes(), false, &LIMITS))
         .unwrap();
@@ -131,7 +131,13 @@ fn shared_recipients_are_resolved_once() {
     let in_url = Ok(vec!["user@example.com".to_owned(), "user".to_owned()]);
     let mut batch = Batch::new("me@example.com".to_owned(), in_url, LIMITS, None);
     let body = "{\"body\":\"a\"}\n{\"body\":\"b\",\"to\":\"u@h\"}\n".repeat(2000);
-    let reader = Reader::new(Some(b"application/x-ndjson"), None, None, Uploads::Unknown).unwrap();
+    let reader = Reader::new(
+        Some(b"application/x-ndjson"),
+        None,
+        None,
+        Uploads::default(),
+    )
+    .unwrap();
     let read = reader.read(body.as_bytes(), false, &LIMITS);
     batch.take(read).unwrap();
     let server = Counting::default();
