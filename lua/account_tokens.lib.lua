@@ -4,10 +4,10 @@ local is_async = require "util.async".ready;
 
 local problems = module.import "problems";
 local scheduler = module.import "scheduler";
-local sender_tokens = module.import "sender_tokens";
+local templates = module.import "templates";
 local token_rows = module.import "token_rows";
 local token_spec = module.import "token_spec";
-local tokens = module.import "host_tokens";
+local tokens = module.import "host_tokens".own;
 
 local max_bytes_shown = 512; -- of a token's recipients
 
@@ -17,7 +17,7 @@ end
 
 -- `fields`: as token_spec.read takes them.
 local function add(username, fields) --> token, id; or nil, problem
-	local entry, problem = token_spec.read(fields, os.time());
+	local entry, problem = token_spec.read(fields, os.time(), templates);
 	if not entry then return nil, problem; end
 	local token, id = tokens:add(username, entry);
 	if token then module:log("info", "%s made the sending token %s", address_of(username), id); end
@@ -47,7 +47,7 @@ local function revoke(username, id) --> true; or nil, problem
 	local ok;
 	ok, problem = tokens:revoke(id, os.time());
 	if not ok then return nil, problem; end
-	sender_tokens.forget(address_of(username));
+	prosody.events.fire_event("post_msg/token-revoked", { account = address_of(username) });
 	module:log("info", "%s revoked the sending token %s", address_of(username), id);
 	return true;
 end

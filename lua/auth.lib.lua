@@ -8,7 +8,7 @@ local metrics = module.import "metrics";
 local passwords = module.import "passwords";
 local problems = module.import "problems";
 local sender_tokens = module.import "sender_tokens";
-local tokens = module.import "host_tokens";
+local tokens = module.import "host_tokens".own;
 
 local takes_passwords = config.auth_mechanisms:contains("Basic");
 local takes_sending_tokens = config.auth_mechanisms:contains("Token");
@@ -25,16 +25,19 @@ function sender_finders.nothing() return nil, auth_problems.unauthorized("no_cre
 function sender_finders.several() return nil, problems.new("ambiguous_credentials"); end
 
 function sender_finders.nobody(exchange)
-	if not exchange.headers.authorization then return nil, auth_problems.wrong_token(exchange, "(token)"); end
+	if not exchange.headers.authorization then return nil, auth_problems.incomplete_token(exchange); end
 	return nil, takes_passwords and auth_problems.wrong_password() or no_passwords();
 end
 
 function sender_finders.token(exchange, token)
 	if takes_sending_tokens then return sender_tokens.sender_of(exchange, token); end
-	return bearer_tokens.sender_of(exchange, token.id);
+	return nil, auth_problems.wrong_token(exchange, "token:"..token.id, nil, "this host takes no sending tokens (post_msg_auth_mechanisms)");
 end
 
-sender_finders.bearer = bearer_tokens.sender_of;
+function sender_finders.bearer(exchange, token)
+	if token:find("^pmsg_") then return nil, auth_problems.incomplete_token(exchange); end
+	return bearer_tokens.sender_of(exchange, token);
+end
 
 function sender_finders.sender(_, address)
 	if not takes_passwords then return nil, no_passwords(); end
@@ -76,6 +79,14 @@ local function authenticate(exchange) --> sender; or nil, problem
 	return sender, problem;
 end
 
+local methodless = { sender = true; throttled = true; attempt = true; bearer = true; nothing = true };
+
+-- Whether a request has a sending token, or what could be one: nothing else may send by GET.
+local function has_token(exchange) --> boolean
+	local kind = exchange.native:identify();
+	return not methodless[kind] and (kind ~= "nobody" or not exchange.headers.authorization);
+end
+
 -- Forgets the cached credentials of an account that has changed.
 local function forget(event)
 	local account = event.username.."@"..event.host;
@@ -93,4 +104,4 @@ module:hook_global("user-deleted", function (event)
 	if event.host == module.host then tokens:forget_account(event.username); end
 end);
 
-return { authenticate = authenticate };
+return { authenticate = authenticate; has_token = has_token };

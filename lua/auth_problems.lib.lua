@@ -45,12 +45,19 @@ function auth_problems.log_failure(problem, account, ip) --> problem
 end
 
 -- Counts a wrong token for the client's address. `account` is the account that the token claims, or a word for the log; `id`: the id
--- of a sending token, if it is known.
-function auth_problems.wrong_token(exchange, account, id) --> problem
+-- of a sending token, if it is known; `detail`: why it is wrong, if that says nothing about valid tokens.
+function auth_problems.wrong_token(exchange, account, id, detail) --> problem
 	local seconds = exchange.native:refuse_token();
 	if seconds then return auth_problems.throttled(seconds); end
-	local problem = auth_problems.unauthorized("unauthorized", (id and "token "..id or "the token").." is not valid, or not valid any more");
-	return auth_problems.log_failure(problem, account, exchange.ip);
+	detail = detail or (id and "token "..id or "the token").." is not valid, or not valid any more; a sending token is good at each host with"
+		.." mod_post_msg of the server that made it, and another token at the host of its account";
+	return auth_problems.log_failure(auth_problems.unauthorized("unauthorized", detail), account, exchange.ip);
+end
+
+-- The same for a text that does not have the form of a sending token.
+function auth_problems.incomplete_token(exchange) --> problem
+	return auth_problems.wrong_token(exchange, "(token)", nil,
+		"the sending token is not complete, or was changed; it begins with pmsg_, and is one word of 55 characters");
 end
 
 return auth_problems;

@@ -1,7 +1,8 @@
 -- A command line: usage, words and options, as the commands of prosodyctl declare them.
 --
 -- A command is { name, arguments, hint, options, description, run }. `arguments` are the names of its words; a word whose name is in
--- brackets is optional. `hint` is the sentence for a missing word. An option is { name, value, description, can_repeat }.
+-- brackets is optional. `hint` is the sentence for a missing word. An option is { name, value, description, can_repeat }; without
+-- `value`, its value is "true".
 
 local command_line = {};
 
@@ -23,7 +24,7 @@ local function describe(command) --> lines
 	local lines = { "`"..command.name.."` "..command.description };
 	local heads, width = {}, 0;
 	for index, option in ipairs(command.options or {}) do
-		heads[index] = "--"..option.name.." "..option.value;
+		heads[index] = "--"..option.name..(option.value and " "..option.value or "");
 		width = math.max(width, #heads[index]);
 	end
 	for index, option in ipairs(command.options or {}) do
@@ -101,7 +102,10 @@ function command_line.parse(command, words, first) --> words that are not option
 		local name, value = split_option(word);
 		local option = name and find_option(command, name);
 		if option then
-			if not value then
+			if not option.value then
+				if value then return nil, "No value may follow --"..option.name; end
+				value = "true";
+			elseif not value then
 				index = index + 1;
 				value = words[index];
 			end

@@ -14,13 +14,15 @@ texts.en = {
 	labels = {
 		label = "Label, such as the name of the program"; to = "May send only to these addresses or domains";
 		as = "May send only this format (alertmanager, github, …)"; days = "Days until it expires";
-		rate = "Messages a minute, at most"; token = "Token"; id = "Id"; expires = "Expires"; made = "Made"; used = "Last used";
+		get = "May send by GET, for devices that can only call a URL"; replies = "May ask for replies"; nick = "Its messages show this name";
+		template = "Template"; rate = "Messages a minute, at most"; token = "Token"; id = "Id"; expires = "Expires"; made = "Made"; used = "Last used";
 	};
 	no_tokens = "You have no sending tokens."; revoked = "The token is revoked.";
 	problems = {
 		label = "The label is one line of at most 200 bytes, without control characters.";
 		to = "A recipient is an address without resource, or a domain; at most 100 recipients, 16384 bytes in all.";
-		as = "The name of a format has only letters, digits, dots, hyphens and underscores.";
+		as = "There is no such format. The page of this module and `prosodyctl mod_post_msg template list` name the formats.";
+		nick = "The nickname is one line of text that a room accepts, of at most 1023 bytes.";
 		days = "The number of days is a whole number from 1 to 36500.";
 		rate = "The number of messages a minute is a whole number from 1 to 10000.";
 		form = "The form is incomplete.";
@@ -41,6 +43,8 @@ texts.de = {
 	labels = {
 		label = "Bezeichnung, etwa der Name des Programms"; to = "Darf nur an diese Adressen oder Domains senden";
 		as = "Darf nur dieses Format senden (alertmanager, github, …)"; days = "Tage, bis es abläuft";
+		get = "Darf per GET senden, für Geräte, die nur eine URL aufrufen können"; replies = "Darf um Antworten bitten";
+		nick = "Ihre Nachrichten zeigen diesen Namen"; template = "Vorlage";
 		rate = "Höchstzahl der Nachrichten pro Minute"; token = "Token"; id = "Kennung"; expires = "Läuft ab"; made = "Erstellt";
 		used = "Zuletzt benutzt";
 	};
@@ -48,7 +52,8 @@ texts.de = {
 	problems = {
 		label = "Die Bezeichnung ist eine Zeile von höchstens 200 Bytes, ohne Steuerzeichen.";
 		to = "Ein Empfänger ist eine Adresse ohne Ressource oder eine Domain; höchstens 100 Empfänger, zusammen 16384 Bytes.";
-		as = "Der Name eines Formats besteht aus Buchstaben, Ziffern, Punkten, Binde- und Unterstrichen.";
+		as = "Dieses Format gibt es nicht. Die Seite dieses Moduls und `prosodyctl mod_post_msg template list` nennen die Formate.";
+		nick = "Der Name ist eine Zeile Text, die ein Raum annimmt, von höchstens 1023 Bytes.";
 		days = "Die Zahl der Tage ist eine ganze Zahl von 1 bis 36500.";
 		rate = "Die Zahl der Nachrichten pro Minute ist eine ganze Zahl von 1 bis 10000.";
 		form = "Das Formular ist unvollständig.";

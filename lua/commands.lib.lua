@@ -55,12 +55,13 @@ local function show_add_form(run)
 	return { form = dataforms.new {
 		title = run.text.names.add; instructions = run.text.instructions.add;
 		field(run, "label"); field(run, "to", "jid-multi"); field(run, "as"); field(run, "days"); field(run, "rate");
+		field(run, "get", "boolean"); field(run, "replies", "boolean"); field(run, "nick");
 	} };
 end
 
 local function add(run)
 	local fields = { to = values(run, "to") };
-	for _, name in ipairs { "label", "as", "days", "rate" } do fields[name] = values(run, name)[1]; end
+	for _, name in ipairs { "label", "as", "days", "rate", "get", "replies", "nick" } do fields[name] = values(run, name)[1]; end
 	local token, id = own_tokens.add(run.username, fields);
 	if not token then return refuse_problem(run, id); end
 	return complete { result = dataforms.new {

@@ -140,7 +140,9 @@ local function check_format(exchange) --> true; or nil, problem
 	if exchange.query then
 		exchange.format, exchange.parameters = exchange.native:query();
 	end
-	if sender.as and sender.as ~= exchange.format then
+	if sender.as and not exchange.format then
+		exchange.format, exchange.parameters = exchange.native:query(sender.as);
+	elseif sender.as and sender.as ~= exchange.format then
 		return nil, problems.new("forbidden", ("token %s is for ?as=%s only"):format(sender.token, sender.as));
 	end
 	return true;
@@ -203,6 +205,33 @@ local function refuse_method(exchange) --> nil, problem
 	return nil, problems.new("method_not_allowed", nil, { headers = { allow = allowed_methods(exchange) } });
 end
 
+local prefetch_headers = { "sec_purpose", "purpose", "x_moz" };
+
+-- Whether a browser asks for a page that nobody may ever see.
+local function is_prefetch(headers) --> boolean
+	for _, name in ipairs(prefetch_headers) do
+		local purpose = headers[name] and headers[name]:lower();
+		if purpose and (purpose:find("prefetch", 1, true) or purpose:find("prerender", 1, true) or purpose:find("preview", 1, true)) then
+			return true;
+		end
+	end
+	return false;
+end
+
+local function post_by_get(exchange) --> answer; or nil, problem
+	if not exchange.sender.get then return refuse_method(exchange); end
+	if is_prefetch(exchange.headers) then return nil, problems.new("forbidden", "a prefetch sends no message"); end
+	exchange.body = "";
+	return post(exchange);
+end
+
+-- Devices that can only call a URL send by GET, with a token that permits it.
+local function get(exchange) --> answer; or nil, problem
+	server.forbid_storing(exchange.response);
+	if exchange.request.method ~= "GET" or not auth.has_token(exchange) then return refuse_method(exchange); end
+	return with_sender(post_by_get)(exchange);
+end
+
 local function options(exchange) --> answer
 	return {
 		status_code = 200;
@@ -212,6 +241,6 @@ local function options(exchange) --> answer
 end
 
 return {
-	post = new_handler(with_sender(post)); options = new_handler(options); refuse_method = new_handler(refuse_method);
+	get = new_handler(get); post = new_handler(with_sender(post)); options = new_handler(options); refuse_method = new_handler(refuse_method);
 	new_handler = new_handler; with_sender = with_sender;
 };

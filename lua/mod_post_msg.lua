@@ -84,7 +84,7 @@ local scheduler = module.import "scheduler";
 local server = module.import "prosody";
 local templates = module.import "templates";
 local token_requests = module.import "token_requests";
-local tokens = module.import "host_tokens";
+local host_tokens = module.import "host_tokens";
 
 if config.auth_mechanisms:contains("Token") then
 	commands.provide_all();
@@ -94,12 +94,13 @@ local get = handler.new_handler(page_files.get);
 
 -- Expired tokens are deleted on lookup; this timer deletes the rest once a day.
 scheduler.add_timer(60 * 60, function ()
-	tokens:tidy();
+	host_tokens.own:tidy();
 	return 24 * 60 * 60;
 end);
 
 local routes = {
 	["POST"] = handler.post; ["POST /*"] = handler.post; ["PUT"] = handler.post; ["PUT /*"] = handler.post;
+	["GET /*"] = handler.get;
 	["POST /@try"] = handler.new_handler(handler.with_sender(dry_run.try));
 	["POST /@tokens"] = handler.new_handler(handler.with_sender(token_requests.manage));
 };
@@ -139,7 +140,7 @@ end);
 local count_renderings = metrics.counter("templates");
 local reset_metrics = metrics.show({
 	derivations_waiting = passwords.count_derivations; requests_waiting = scheduler.count; rooms_joined = rooms.count_joined; keys = key_store.count;
-	tokens = function () return tokens:count(); end;
+	tokens = function () return host_tokens.own:count(); end;
 }, function ()
 	for name, count in pairs(templates:renderings()) do
 		count_renderings(count.rendered, name, "rendered");
@@ -163,6 +164,7 @@ end
 function module.unload()
 	stop_all();
 	incoming.close();
+	host_tokens.close();
 	reset_metrics();
 	host:close();
 end

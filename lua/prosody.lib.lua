@@ -67,6 +67,11 @@ function server.set_persistent(response, is_persistent)
 	response.persistent = is_persistent;
 end
 
+-- Adds a header to whatever the answer will be (RFC 9111, section 5.2.2.5).
+function server.forbid_storing(response)
+	response.headers.cache_control = "no-store";
+end
+
 -- Calls `callback` if the client disconnects before its answer. Prosody does not end the request then; and if a connection is resumed after
 -- its end, Prosody would set a timer of many minutes for it.
 function server.on_client_gone(response, callback, argument)

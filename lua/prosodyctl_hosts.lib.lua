@@ -29,4 +29,9 @@ function hosts.tokens(host) --> store of tokens, or nil if the host does not hav
 	return token_store.new(module:context(host), { new_token = loader.load().new_token; limit = hosts.settings(host).token_limit });
 end
 
+-- The templates of a host.
+function hosts.templates(host) --> templates
+	return loader.load().templates(hosts.settings(host).templates);
+end
+
 return hosts;

@@ -21,6 +21,14 @@ local function find_account(address) --> { address, username, host, tokens }; or
 	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
 end
 
+local function read_file(path) --> text; or nil and a sentence
+	local file, err = io.open(path, "rb");
+	local text = file and file:read("*a");
+	if file then file:close(); end
+	if not text then return nil, "The template cannot be read: "..(err or path); end
+	return text;
+end
+
 local function add(words, values) --> exit status
 	local account, sentence = find_account(words[1]);
 	if not account then
@@ -28,7 +36,13 @@ local function add(words, values) --> exit status
 	elseif not server.has_account(account.host, account.username) then
 		return fail("There is no account %s", account.address);
 	end
-	local entry, problem = token_spec.read(values, os.time());
+	if values.template then
+		local text;
+		text, sentence = read_file(values.template);
+		if not text then return fail("%s", sentence); end
+		values.template = text;
+	end
+	local entry, problem = token_spec.read(values, os.time(), hosts.templates(account.host));
 	local token, id;
 	if entry then
 		token, id = account.tokens:add(account.username, entry);
@@ -106,7 +120,11 @@ end
 
 local options = {
 	{ name = "to"; value = "ADDRESS-OR-DOMAIN"; can_repeat = true; description = "may send only there" };
-	{ name = "as"; value = "NAME"; description = "may send only this format (alertmanager, github, ...)" };
+	{ name = "as"; value = "NAME"; description = "may send only this format (alertmanager, github, ...), and the URL needs no ?as=" };
+	{ name = "template"; value = "FILE"; description = "the template of its messages, with --as json" };
+	{ name = "get"; description = "may also send by GET, for devices that can only call a URL" };
+	{ name = "replies"; description = "may ask for replies" };
+	{ name = "nick"; value = "NAME"; description = "its messages show this name" };
 	{ name = "expires"; value = "TIME"; description = "expires after this time: 30s, 15m, 12h, 90d" };
 	{ name = "rate"; value = "N"; description = "may send N messages a minute" };
 	{ name = "label"; value = "TEXT"; description = "what it is for" };

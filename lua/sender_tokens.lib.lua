@@ -24,18 +24,18 @@ local function matches(token, hash, account) --> boolean
 	return equals(hash, token.hash) and (not token.address or jid_bare(token.address) == account);
 end
 
--- The entry of a token in the store, if the token is right.
-local function look_up(exchange, token) --> entry, account; or nil, problem
-	local entry, trouble = tokens:find(token.id, os.time());
-	if trouble then
-		module:log("error", "Sending tokens cannot be read: %s", trouble.cause);
+-- The entry of a token in the store of its host, if the token is right.
+local function look_up(exchange, token) --> entry, account, host; or nil, problem
+	local entry, host = tokens.find(token.id, os.time());
+	if not entry and host then
+		module:log("error", "Sending tokens cannot be read: %s", host.cause);
 		return nil, problems.new("unavailable", "the server cannot check now whether the token is valid; try again");
 	end
-	local account = entry and entry.account.."@"..module.host;
+	local account = entry and entry.account.."@"..host;
 	local is_right = entry and matches(token, entry.hash, account);
-	if is_right and accounts.is_active(entry.account, module.host) then
-		return entry, account;
-	elseif is_right and accounts.is_unreadable(entry.account, module.host) then
+	if is_right and accounts.is_active(entry.account, host) then
+		return entry, account, host;
+	elseif is_right and accounts.is_unreadable(entry.account, host) then
 		return nil, auth_problems.unreadable_account();
 	end
 	if is_right or not entry then known_tokens:set(token.id, nil); end
@@ -47,6 +47,7 @@ local function new_known_token(token, entry, account) --> known
 	local id, rate = token.id, entry.rate;
 	return {
 		id = id; account = account; hash = token.hash; expires = entry.expires; as = entry.as; webhook_secret = entry.webhook_secret;
+		template = entry.template; get = entry.get;
 		allowed = entry.to and native.allowed(id, entry.to);
 		admit = rate and function (count) return token_rates.take(id, rate, count); end;
 		senders = {}; count = 0;
@@ -61,7 +62,7 @@ local function sender_at(known_token, address) --> sender; or nil, problem
 	sender, problem = senders.new(address);
 	if not sender then return nil, problem; end
 	sender.token, sender.as, sender.allowed, sender.admit = known_token.id, known_token.as, known_token.allowed, known_token.admit;
-	sender.webhook_secret = known_token.webhook_secret;
+	sender.webhook_secret, sender.template, sender.get = known_token.webhook_secret, known_token.template, known_token.get;
 	if known_token.count == max_addresses then known_token.senders, known_token.count = {}, 0; end
 	known_token.senders[address], known_token.count = sender, known_token.count + 1;
 	return sender;
@@ -76,9 +77,9 @@ local function sender_of(exchange, token) --> sender; or nil, problem
 		return nil, auth_problems.wrong_token(exchange, known_token.account, token.id);
 	end
 	local old_forget_count = forget_count;
-	local entry, account = look_up(exchange, token);
+	local entry, account, host = look_up(exchange, token);
 	if not entry then return nil, account; end
-	tokens:note_use(token.id, time);
+	tokens.note_use(token.id, host, time);
 	known_token = new_known_token(token, entry, account);
 	if old_forget_count == forget_count then known_tokens:set(token.id, known_token); end
 	return sender_at(known_token, token.address or account);
@@ -97,12 +98,14 @@ local function check_signature(exchange, sender) --> true; or nil, problem
 	return nil, problem;
 end
 
--- Forgets the tokens of an account: the account has changed, or one of them was revoked.
+-- Forgets the tokens of an account, on this host: the account has changed, or one of them was revoked.
 local function forget(account)
 	forget_count = forget_count + 1;
 	for id, known_token in known_tokens:items() do
 		if known_token.account == account then known_tokens:set(id, nil); end
 	end
 end
+
+module:hook_global("post_msg/token-revoked", function (event) forget(event.account); end);
 
 return { check_signature = check_signature; forget = forget; sender_of = sender_of };

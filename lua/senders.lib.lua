@@ -2,7 +2,8 @@
 --
 -- A sender has address, account (its bare address), username, host, resource, role. The sender of a token of mod_tokenauth also
 -- has by_token. The sender of a sending token has token (its id), as (the only format that it may send), allowed (the only recipients
--- that it may reach), admit (see sender_tokens.lib.lua) and webhook_secret (the secret that signs its requests).
+-- that it may reach), admit (see sender_tokens.lib.lua), webhook_secret (the secret that signs its requests), template (the text of the template
+-- of its messages), and get (whether it may send by GET).
 
 local jid_split = require "util.jid".split;
 

@@ -7,7 +7,10 @@ local rates = module.import "rates";
 local minute = 60; -- seconds
 local max_tokens = 10000; -- tokens that are counted at once
 
-local by_token = expiring_cache.new(max_tokens, minute); -- id → its rate
+-- All hosts share this table: the limit of a token counts its messages at all of them.
+local shared = module:shared("/*/post_msg/token_rates");
+shared.by_token = shared.by_token or expiring_cache.new(max_tokens, minute);
+local by_token = shared.by_token; -- id → its rate
 
 local function rate_of(id, limit) --> rate
 	local rate = by_token:get(id) or rates.new(limit, minute);

@@ -3,7 +3,9 @@
 
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
-local valid_utf8 = require "util.encodings".utf8.valid;
+local encodings = require "util.encodings";
+
+local resourceprep, valid_utf8 = encodings.stringprep.resourceprep, encodings.utf8.valid;
 
 local problems = module.import "problems";
 local show = module.import "display".show;
@@ -17,6 +19,8 @@ local max_recipient_bytes = 16 * 1024; -- all recipients of a token together
 local max_a_minute = 10000;
 local longest_label = 200;
 local longest_secret = 1000;
+local longest_nick = 1023; -- RFC 7622, section 3.4
+local longest_template = 16 * 1024;
 
 -- A whole number from 1 to `most`.
 local function read_number(text, most) --> number, or nil
@@ -43,6 +47,18 @@ end
 local function read_days(text, now) --> seconds since the epoch, or nil
 	local days = read_number(text, max_days);
 	return days and now + days * seconds_of.d;
+end
+
+local booleans = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false };
+
+local function read_boolean(text) --> boolean, or nil
+	return booleans[text];
+end
+
+-- A nickname in a room (XEP-0045, section 7.2).
+local function read_nick(text) --> text, or nil
+	local normal = #text <= longest_nick and is_line(text) and resourceprep(text);
+	return normal and normal ~= "" and normal or nil;
 end
 
 -- A bare address, or a domain.
@@ -85,6 +101,13 @@ local fields = {
 		name = "as"; rule = "the name of a format has only letters, digits, dots, hyphens and underscores";
 		read = function (text) return text:match("^%w[%w._-]*$"); end;
 	};
+	{ name = "get"; rule = "`get` is true or false"; read = read_boolean };
+	{ name = "replies"; rule = "`replies` is true or false"; read = read_boolean };
+	{ name = "nick"; rule = "the nickname is one line of text that a room accepts, of at most "..longest_nick.." bytes"; read = read_nick };
+	{
+		name = "template"; rule = "the template is UTF-8, of at most "..longest_template.." bytes";
+		read = function (text) return #text <= longest_template and valid_utf8(text) and text or nil; end;
+	};
 	{
 		name = "expires"; rule = "the time until a token expires is a whole number with s, m, h or d, such as 90d; at most "..max_days.."d";
 		read = read_duration;
@@ -105,8 +128,18 @@ local fields = {
 
 local token_spec = {};
 
--- `form`: a text for each field that is filled in; `to` is a list of texts. `now`: seconds since the epoch.
-function token_spec.read(form, now) --> entry for the store of tokens; or nil, problem with the name of the field
+-- Checks the format, and the template that takes its place.
+local function check_format(entry, templates) --> sentence, name of the field; or nil if both are right
+	local sentence = entry.as and templates:refusal(entry.as);
+	if sentence then return sentence, "as"; end
+	if not entry.template then return nil; end
+	if entry.as ~= "json" then return "a template of a token needs the format json", "template"; end
+	return templates:check(entry.template), "template";
+end
+
+-- `form`: a text for each field that is filled in; `to` is a list of texts. `now`: seconds since the epoch. `templates`: of the host, from
+-- the native half.
+function token_spec.read(form, now, templates) --> entry for the store of tokens; or nil, problem with the name of the field
 	local entry = { made = now };
 	for _, field in ipairs(fields) do
 		local text = form[field.name];
@@ -115,9 +148,11 @@ function token_spec.read(form, now) --> entry for the store of tokens; or nil, p
 			if value == nil and (field.rule or sentence) then
 				return nil, problems.new("unprocessable", sentence or field.rule, { field = field.name });
 			end
-			entry[field.member or field.name] = value;
+			entry[field.member or field.name] = value or nil;
 		end
 	end
+	local sentence, name = check_format(entry, templates);
+	if sentence then return nil, problems.new("unprocessable", sentence, { field = name }); end
 	return entry;
 end
 

@@ -103,7 +103,7 @@ describe("sending tokens", function ()
 			busy = "pw-of-busy" };
 		world.start {
 			hosts = {
-				["example.com"] = host("post_msg_auth_failures = 100000; post_msg_token_limit = 12", passwords);
+				["example.com"] = host("post_msg_auth_failures = 100000; post_msg_token_limit = 30", passwords);
 				["second.example"] = host("", { carol = world.password["carol@second.example"] });
 				["limit.example"] = host("post_msg_auth_failures = 3", { me = "pw-of-limit" });
 				["only.example"] = host('post_msg_auth_mechanisms = { "Token" }', { me = "pw-of-only" });
@@ -145,15 +145,85 @@ describe("sending tokens", function ()
 		end
 	end);
 
-	it("are valid for one account of one host", function ()
-		local token = make("carol@second.example");
-		assert_refused(401, post("/msg/user", with(token)));
-		assert_refused(401, post("/msg/user", basic("carol@second.example", token)));
-		assert.equal(201, post("/msg/user@example.com", with(token), nil, { ["Host"] = "second.example" }).status);
-		assert.is_truthy(world.receive("user@example.com"):find("from='carol@second.example'", 1, true));
+	it("are valid for one account, at every host that has the module", function ()
+		local token, id = make("carol@second.example", "--rate", "4");
+		for _, credentials in ipairs { with(token), basic("carol@second.example", token) } do
+			for _, host in ipairs { "example.com", "second.example" } do
+				assert.equal(201, post("/msg/user@example.com", credentials, nil, { ["Host"] = host }).status);
+				assert.is_truthy(world.receive("user@example.com"):find("from='carol@second.example'", 1, true));
+			end
+		end
+		assert_refused(429, post("/msg/user", with(token))); -- the limit counts the messages of both hosts
+		assert_refused(429, post("/msg/user@example.com", with(token), nil, { ["Host"] = "second.example" }));
+		wire.await("the time of its use", function () return ctl("list", "carol@second.example"):find("used 20%d%d%-"); end);
+		assert(world.module("unload", "second.example"));
+		wire.await("the end of the token", function () return post("/msg/swallow@echo.example.com", with(token)).status == 401; end);
+		assert(world.module("load", "second.example"));
+		ctl("revoke", id);
+		wire.await("the end of the token", function () return post("/msg/swallow@echo.example.com", with(token)).status == 401; end);
 		token = make("me@example.com");
 		assert_refused(401, post("/msg/user", basic("user@example.com", token)));
 		assert_refused(401, post("/msg/user", basic("@@", token)));
+	end);
+
+	it("are accepted in Basic without an account, as either part", function ()
+		local token = make("me@example.com");
+		for _, pair in ipairs { { "", token }, { token, "" } } do
+			assert.equal(201, post("/msg/user", basic(pair[1], pair[2])).status);
+			assert.is_truthy(world.receive("user@example.com"):find("from='me@example.com'", 1, true));
+		end
+		assert_refused(401, post("/msg/user", basic("", "password")));
+	end);
+
+	it("that are cut off, or are not accepted here, are refused with a hint", function ()
+		local token = make("me@example.com");
+		assert_refused(401, post("/msg/user", with(token:sub(1, -2))), "not complete");
+		assert_refused(401, post("/msg/user?token=" .. token:sub(2)), "not complete");
+		assert_refused(401, post("/msg/user", with((token:gsub(".$", function (last) return last == "A" and "B" or "A"; end)))), "not complete");
+	end);
+
+	it("with one recipient need no recipient in the request", function ()
+		local token = make("me@example.com", "--to", "user@example.com");
+		assert.equal(201, post("/msg", with(token)).status);
+		assert.is_truthy(world.receive("user@example.com"));
+		assert.equal(201, post("/msg/", with(token), '[{"body": "one"}, {"body": "two", "to": "user@example.com/x"}]', json_body).status);
+		for _ = 1, 2 do world.receive("user@example.com"); end
+		assert_refused(403, post("/msg/other", with(token)));
+		for _, options in ipairs { { "--to", "example.com" }, { "--to", "user@example.com", "--to", "other@example.com" }, {} } do
+			assert_refused(422, post("/msg", with((make("me@example.com", (table.unpack or unpack)(options))))));
+		end
+	end);
+
+	it("that may send by GET do so, and only they", function ()
+		local token = make("me@example.com", "--get", "--to", "user@example.com", "--to", "nobody@example.com");
+		local function get(path, headers, method)
+			local lines = { (method or "GET") .. " " .. path .. " HTTP/1.1", "Host: example.com" };
+			for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value; end
+			return world.http(table.concat(lines, "\r\n") .. "\r\n\r\n");
+		end
+		local answer = get("/msg/user?body=The+door+is+open&type=headline&token=" .. token);
+		assert.same({ 201, "no-store" }, { answer.status, answer.headers["cache-control"] });
+		local raw = world.receive("user@example.com");
+		assert.is_truthy(raw:find("type='headline'", 1, true) and raw:find("<body>The door is open</body>", 1, true), raw);
+		assert.equal(201, get("/msg/user?body=x", { ["Authorization"] = "Bearer " .. token }).status);
+		assert.is_truthy(world.receive("user@example.com"));
+		for path, status in pairs { ["/msg/user?body="] = 422, ["/msg/other?body=x"] = 403, ["/msg/nobody?body=x"] = 404 } do
+			answer = get(path .. "&token=" .. token);
+			assert.same({ status, "no-store" }, { answer.status, answer.headers["cache-control"] });
+		end
+		for _, header in ipairs { "Sec-Purpose", "Purpose", "X-Moz" } do
+			assert.equal(403, get("/msg/user?body=x&token=" .. token, { [header] = "prefetch;prerender" }).status);
+		end
+		local allowed = "OPTIONS, POST, PUT";
+		for _, refused in ipairs { get("/msg/user?body=x&token=" .. token, nil, "HEAD"), get("/msg/user?body=x"),
+			get("/msg/user?body=x", { ["Authorization"] = world.basic("me@example.com") }),
+			get("/msg/user?body=x&token=" .. make("me@example.com")) } do
+			assert.same({ 405, allowed }, { refused.status, refused.headers["allow"] });
+		end
+		for _, wrong in ipairs { "pmsg_x", (token:gsub("^(pmsg_)....", "%10000")) } do
+			assert.equal(401, get("/msg/user?body=x&token=" .. wrong).status);
+		end
+		assert_nothing_arrived();
 	end);
 
 	it("are stored as a hash, and shown nowhere", function ()
@@ -256,10 +326,19 @@ describe("sending tokens", function ()
 
 	it("with a format send no other format: 403", function ()
 		local token = make("me@example.com", "--as", "alertmanager");
-		assert_refused(403, post("/msg/user", with(token)), "as=alertmanager");
+		assert.equal(415, post("/msg/user", with(token)).status); -- the text is no payload of Alertmanager
 		assert_refused(403, post("/msg/user?as=github", with(token)));
 		assert.is_true(post("/msg/user?as=alertmanager", with(token)).status ~= 403);
 		assert_nothing_arrived();
+	end);
+
+	it("with a format need no `as` in the URL", function ()
+		local token = make("me@example.com", "--as", "slack", "--to", "user@example.com");
+		local answer = post("/msg", with(token), '{"text": "*Deployed*"}', json_body);
+		assert.same({ 200, "ok" }, { answer.status, answer.body });
+		assert.is_truthy(world.receive("user@example.com"):find("<body>*Deployed*</body>", 1, true));
+		assert.equal(200, post("/msg?subject={{text}}", with(token), '{"text": "x"}', json_body).status);
+		assert.is_truthy(world.receive("user@example.com"):find("<subject>x</subject>", 1, true));
 	end);
 
 	it("with a rate send no further messages within the minute: 429 says when", function ()
@@ -457,7 +536,7 @@ for i in range(61):
 			assert.is_truthy(line(id):find("other@example.com  to user@example.com,example.com  as github  rate 5  expires 20", 1, true), line(id));
 			assert.is_truthy(line(id):find("used never  label Büro & Söhne", 1, true));
 			assert.is_truthy(line(plain));
-			assert.equal(403, post("/msg/user", with(token)).status); -- its format is wrong, but this counts as a use
+			assert.equal(415, post("/msg/user", with(token)).status); -- its format is wrong, but this counts as a use
 			wire.await("the time of its use", function () return line(id):find("used 20%d%d%-"); end);
 			assert.is_truthy(("\n" .. ctl("list")):find("\n" .. id, 1, true));
 			assert.is_nil((ctl("list", "user@example.com")):find(id, 1, true));
@@ -514,7 +593,7 @@ for i in range(61):
 
 		it("are limited in number for each account", function ()
 			local made;
-			for _ = 1, 13 do
+			for _ = 1, 31 do
 				local out, err, status = ctl("add", "user@example.com");
 				made = out:match("pmsg_[^\n]*");
 				if status ~= 0 then
@@ -524,7 +603,7 @@ for i in range(61):
 				end
 				table.insert(tokens, made);
 			end
-			assert.is_nil(made, "the 13th of 12 was made");
+			assert.is_nil(made, "the 31st of 30 was made");
 			assert.equal("error", world.command("user@example.com", "post_msg#token-add", {}).notes[1][1]);
 		end);
 	end);
@@ -540,7 +619,8 @@ for i in range(61):
 			assert.equal("Make a sending token", world.commands(me, "fr")["post_msg#token-add"]);
 			local form = world.command(me, "post_msg#token-add", nil, "de");
 			assert.equal("Sende-Token erstellen", form.title);
-			assert.same({ label = "text-single", to = "jid-multi", as = "text-single", days = "text-single", rate = "text-single" }, form.types);
+			assert.same({ label = "text-single", to = "jid-multi", as = "text-single", days = "text-single", rate = "text-single",
+				get = "boolean", replies = "boolean", nick = "text-single" }, form.types);
 			assert.equal("Tage, bis es abläuft", form.labels.days);
 			assert.equal("Days until it expires", world.command(me, "post_msg#token-add").labels.days);
 		end);
@@ -571,12 +651,12 @@ for i in range(61):
 
 		it("are not made from invalid fields", function ()
 			for _, wrong in ipairs { { days = "0" }, { days = "1.5" }, { days = "x" }, { rate = "-1" }, { to = { "user@example.com/r" } },
-				{ to = { "user@example.com", "@@" } }, { as = "a b" }, { label = ("x"):rep(201) } } do
+				{ to = { "user@example.com", "@@" } }, { as = "a b" }, { as = "no-such" }, { nick = "a\nb" }, { label = ("x"):rep(201) } } do
 				local answer = world.command(me, "post_msg#token-add", wrong, "de");
 				assert.equal("error", answer.notes[1][1]);
 				assert.is_truthy(answer.notes[1][2]:find(" ist | hat ") or answer.notes[1][2]:find("ganze Zahl", 1, true)
 					or answer.notes[1][2]:find("Empfänger", 1, true) or answer.notes[1][2]:find("Zeile", 1, true)
-					or answer.notes[1][2]:find("Der Name", 1, true), answer.notes[1][2]);
+					or answer.notes[1][2]:find("Der Name", 1, true) or answer.notes[1][2]:find("Format", 1, true), answer.notes[1][2]);
 				assert.is_nil(answer.values.token);
 			end
 		end);

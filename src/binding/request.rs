@@ -59,12 +59,14 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     })
 }
 
-/// What `request:read` takes: `sender`, a table with an `address` and perhaps `allowed`, the only recipients that the sender may reach;
+/// What `request:read` takes: `sender`, a table with an `address` and perhaps `allowed`, the only recipients that the sender may reach, and `template`, the text of the
+/// template of its messages;
 /// `path`, as it was in the request line; `body`; `wants_receipt`, whether the messages ask for receipts; `takes_files`, whether files
 /// can be uploaded, `nil` if that is not known yet.
 struct Read {
     address: Bytes,
     allowed: Option<UserDataRef<LuaAllowed>>,
+    template: Option<String>,
     path: Bytes,
     body: Bytes,
     wants_receipt: bool,
@@ -78,6 +80,7 @@ impl FromLua for Read {
         Ok(Read {
             address: sender.raw_get("address")?,
             allowed: sender.raw_get("allowed")?,
+            template: sender.raw_get("template")?,
             path: table.raw_get("path")?,
             body: table.raw_get("body")?,
             wants_receipt: table.raw_get("wants_receipt")?,
@@ -169,6 +172,7 @@ impl Request {
             wants_receipt: read.wants_receipt,
             allowed: read.allowed.as_ref().map(|allowed| Rc::clone(&allowed.0)),
             takes_files: read.takes_files,
+            template: read.template.clone(),
         };
         let composition = host.composer.compose(posted, &*host.prosody);
         Ok(composition.map(|composition| {
@@ -198,7 +202,10 @@ impl Request {
         let name = self.query.format.as_ref()?;
         let host = self.host.parts()?;
         let templates = host.composer.templates();
-        Some(templates.seen_headers(name, &self.template_headers()))
+        let unknown = self.query.unknown.iter();
+        let inline = unknown.filter(|(name, _)| Field::is_name(name));
+        let inline = inline.map(|(_, source)| source.as_str());
+        Some(templates.seen_headers(name, inline, &self.template_headers()))
     }
 
     fn refusal(&self, problem: &Problem, for_later: bool) -> Result<Answer> {
@@ -220,8 +227,11 @@ fn unloaded() -> Problem {
 
 impl UserData for Request {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        // query() → the format that the query names, or nil; its fields of the message, as one text
-        methods.add_method("query", |_, this, ()| {
+        // query(format) → the format, which the query names unless the argument does, or nil; its fields of the message, as one text
+        methods.add_method_mut("query", |_, this, format: Option<Bytes>| {
+            if let Some(name) = format {
+                this.query.format = Some(name.to_string_lossy());
+            }
             Ok((
                 this.query.format.clone(),
                 this.query.meaning(Field::is_name),

@@ -91,6 +91,21 @@ impl UserData for LuaTemplates {
             });
             templates.collect::<Result<Vec<Table>>>()
         });
+        // refusal(name) → a sentence if there is no such template, with those that there are; else nil
+        methods.add_method("refusal", |_, this, name: mlua::String| {
+            Ok(this
+                .0
+                .refusal(&name.to_string_lossy())
+                .map(|problem| problem.detail))
+        });
+        // check(source) → a sentence with line and column if it is no template; else nil
+        methods.add_method("check", |_, this, source: mlua::String| {
+            Ok(this
+                .0
+                .check_source(&source.to_string_lossy())
+                .err()
+                .map(|problem| problem.detail))
+        });
         // source(name) → its text; or nil and a problem
         methods.add_method("source", |lua, this, name: mlua::String| {
             match this.0.source(&name.to_string_lossy()) {

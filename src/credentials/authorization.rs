@@ -123,6 +123,17 @@ impl Credentials {
 fn basic(value: &str) -> Option<Credentials> {
     let decoded = Zeroizing::new(BASE64.decode(value).ok()?);
     let (address, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    // A program that knows only Basic may send a token as either part.
+    let alone = match (address, password) {
+        ("", token) | (token, "") => Token::parse(token),
+        _ => None,
+    };
+    if let Some(token) = alone {
+        return Some(Credentials::Sending {
+            address: None,
+            token,
+        });
+    }
     // NUL separates the parts of a SASL PLAIN message (RFC 4616): no part may contain one.
     if address.is_empty()
         || password.is_empty()

@@ -23,6 +23,13 @@ impl Allowed {
         }
     }
 
+    /// The recipient, if it is one address and no domain.
+    pub fn only_address(&self) -> Option<&str> {
+        let mut recipients = self.recipients.iter();
+        let only = recipients.next().filter(|_| self.recipients.len() == 1)?;
+        only.contains('@').then_some(only)
+    }
+
     /// # Errors
     /// 403, naming the token and the recipient.
     pub fn check(&self, to: &Address) -> Result<(), Problem> {

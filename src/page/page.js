@@ -49,6 +49,9 @@ const german = {
 	"Any": "Jedes",
 	"Days until it expires": "Tage, bis es abläuft",
 	"Messages a minute, at most": "Höchstens so viele Nachrichten in der Minute",
+	"The name that its messages show": "Der Name, den seine Nachrichten zeigen",
+	"May also send by GET, for devices that can only call a URL": "Darf auch per GET senden, für Geräte, die nur eine URL aufrufen können",
+	"May ask for replies": "Darf um Antworten bitten",
 	"Your tokens": "Ihre Token",
 
 	"With a sending token": "Mit einem Sende-Token",
@@ -111,6 +114,9 @@ const german = {
 	"only to {0}": "nur an {0}",
 	"only {0}": "nur {0}",
 	"{0} a minute": "{0} in der Minute",
+	"by GET too": "auch per GET",
+	"with replies": "mit Antworten",
+	"as {0}": "als {0}",
 	"until {0}": "bis {0}",
 	"not limited": "unbeschränkt",
 	"made {0}": "erstellt {0}",
@@ -417,6 +423,7 @@ async function list_tokens() {
 		const name = token.label || token.id;
 		const limits = [
 			token.to?.length && t("only to {0}", token.to.join(", ")), token.as && t("only {0}", token.as),
+			token.get && t("by GET too"), token.replies && t("with replies"), token.nick && t("as {0}", token.nick),
 			token.rate && t("{0} a minute", token.rate), token.expires && t("until {0}", time(token.expires)),
 		].filter(Boolean);
 		const times = [token.made && t("made {0}", time(token.made)), token.used ? t("used {0}", time(token.used)) : t("never used")].filter(Boolean);
@@ -440,9 +447,9 @@ async function revoke_token(id) {
 
 on_submit($("tokens").querySelector("form"), async () => {
 	const form = $("tokens").querySelector("form");
-	const { label, to, as, days, rate } = Object.fromEntries(new FormData(form));
+	const { label, to, as, days, rate, nick, get, replies } = Object.fromEntries(new FormData(form));
 	$("new-token").replaceChildren();
-	const request = { label: label.trim(), to: split(to), as, days: days.trim(), rate: rate.trim() };
+	const request = { label: label.trim(), to: split(to), as, days: days.trim(), rate: rate.trim(), nick: nick.trim(), get: get ? "true" : "", replies: replies ? "true" : "" };
 	// What is empty is left out.
 	const result = await tokens({ action: "add", ...Object.fromEntries(Object.entries(request).filter(([, value]) => value.length)) });
 	if (!account) return;

@@ -46,6 +46,8 @@ pub struct PostedRequest<'a> {
     pub allowed: Option<Rc<Allowed>>,
     /// Whether files can be uploaded, if that is known.
     pub takes_files: Option<bool>,
+    /// The sender's own template, which takes the place of the one that the query names.
+    pub template: Option<String>,
 }
 
 /// Composes the messages of the requests to one VirtualHost.
@@ -92,7 +94,12 @@ impl Composer {
         server: &impl Server,
     ) -> Result<Composition, Problem> {
         let names_recipient = !posted.query.to.is_empty();
-        let in_url = self.recipients_in_url(&mut posted);
+        let mut in_url = self.recipients_in_url(&mut posted);
+        if let (Ok(recipients), Some(allowed)) = (&mut in_url, &posted.allowed) {
+            if recipients.is_empty() {
+                recipients.extend(allowed.only_address().map(str::to_owned));
+            }
+        }
         let fields = QueryFields::of(&mut posted.query, names_recipient)?;
         let reader = self.reader(&mut posted, fields)?;
         if posted.takes_files.is_none() && reader.may_be_file(posted.body) {
@@ -156,7 +163,8 @@ impl Composer {
         };
         let templates = Arc::clone(&self.templates);
         let headers = std::mem::take(&mut posted.headers);
-        let webhook = Webhook::new(templates, name, headers, query, now()).with_fields(fields);
+        let webhook = Webhook::new(templates, name, headers, query, now());
+        let webhook = webhook.with_templates(posted.template.take(), fields);
         Reader::of_webhook(content_type, content_encoding, webhook)
     }
 

@@ -12,7 +12,7 @@ pub enum Member {
 }
 
 /// The known members, and their types.
-const MEMBERS: [(&str, &str); 7] = [
+const MEMBERS: [(&str, &str); 10] = [
     ("action", "text"),
     ("id", "text"),
     ("label", "text"),
@@ -20,9 +20,12 @@ const MEMBERS: [(&str, &str); 7] = [
     ("as", "text"),
     ("days", "whole number"),
     ("rate", "whole number"),
+    ("get", "boolean"),
+    ("replies", "boolean"),
+    ("nick", "text"),
 ];
 
-/// Reads the members. A number becomes text; `null` is an absent member.
+/// Reads the members. A number or boolean becomes text; `null` is an absent member.
 ///
 /// # Errors
 /// 422 unless the bytes are a JSON object, and for a member that is unknown or has another type.
@@ -41,13 +44,14 @@ pub fn read(body: &[u8]) -> Result<Vec<(&'static str, Member)>, Problem> {
 fn member(name: &str, value: Value) -> Result<(&'static str, Member), Problem> {
     let Some((known, kind)) = MEMBERS.into_iter().find(|(known, _)| *known == name) else {
         let detail = format!(
-            "there is no member {}; a token has label, to, as, days and rate",
+            "there is no member {}; a token has label, to, as, days, rate, get, replies and nick",
             quote(name)
         );
         return Err(Problem::meaning(detail).field(name.chars().take(60).collect::<String>()));
     };
     let read = match value {
         Value::String(text) if kind != "list of addresses" => Some(Member::Text(text)),
+        Value::Bool(value) if kind == "boolean" => Some(Member::Text(value.to_string())),
         Value::Number(number) if kind == "whole number" => Some(Member::Text(number.to_string())),
         Value::Array(values) if kind == "list of addresses" => {
             let texts = values.into_iter().map(|value| match value {

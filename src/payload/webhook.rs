@@ -68,6 +68,7 @@ pub struct Webhook {
     name: String,
     headers: Headers,
     query: Query,
+    template: Option<String>,
     /// Templates in the query.
     fields: QueryFields,
     now: String,
@@ -87,14 +88,20 @@ impl Webhook {
             name,
             headers,
             query,
+            template: None,
             fields: QueryFields::default(),
             now,
         }
     }
 
-    /// The same, with templates in the query, which take the place of the fields of the named template.
-    pub fn with_fields(self, fields: QueryFields) -> Webhook {
-        Webhook { fields, ..self }
+    /// The same with the source of a template, which takes the place of the named one, and with templates in the query, which take the
+    /// place of its fields.
+    pub fn with_templates(self, template: Option<String>, fields: QueryFields) -> Webhook {
+        Webhook {
+            template,
+            fields,
+            ..self
+        }
     }
 
     /// Whether it may take longer than the event loop can wait. An administrator's template may take as long as its
@@ -103,6 +110,7 @@ impl Webhook {
         body.len() > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
             || memchr::memchr2_iter(b'{', b'[', body).count() > QUICK_BRACKETS
+            || self.template.is_some()
             || !self.fields.fields.is_empty()
             || self.templates.is_own(&self.name)
     }
@@ -129,6 +137,7 @@ impl Webhook {
             payload: payload.clone(),
             headers: self.headers,
             query: self.query.unknown,
+            template: self.template,
             fields: self.fields.fields,
             now: self.now,
         };

@@ -16,7 +16,9 @@ pub struct Call {
     pub headers: Headers,
     /// The parameters of the URL's query without a meaning for this module.
     pub query: Vec<(String, String)>,
-    /// Templates that take the place of the requested template's fields.
+    /// The source of a template that takes the place of the requested one.
+    pub template: Option<String>,
+    /// Templates that take the place of its fields.
     pub fields: Vec<(Field, String)>,
     /// The current time (RFC 3339).
     pub now: String,

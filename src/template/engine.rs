@@ -23,6 +23,8 @@ const FUEL: u64 = 200_000;
 const DEPTH: usize = 100;
 /// The name of the template that collects the blocks of another.
 const MESSAGE: &str = "_message";
+/// The name of a template whose source comes with the request's token.
+const GIVEN: &str = "_given";
 const ANSWER: &str = "answer";
 const SILENT: &str = "_silent";
 const PARAMETERS: &str = "parameters";
@@ -172,17 +174,34 @@ impl Templates {
         Ok(self.template(name)?.source().to_owned())
     }
 
+    /// 422 if there is no template with this name.
+    pub fn refusal(&self, name: &str) -> Option<Problem> {
+        if self.is_known(name) {
+            return None;
+        }
+        let names: Vec<_> = self.list().into_iter().map(|(name, _)| name).collect();
+        let detail = format!(
+            "there is no template {}; these are: {}",
+            quote(name),
+            names.join(", ")
+        );
+        Some(Problem::meaning(detail).field("as"))
+    }
+
+    /// # Errors
+    /// 503 with line and column if the source is no template.
+    pub fn check_source(&self, source: &str) -> Result<(), Problem> {
+        let template = self.environment.template_from_named_str("template", source);
+        template
+            .map(|_| ())
+            .map_err(|error| fault::problem("template", &error))
+    }
+
     /// # Errors
     /// 422 if there is no template with this name; 503 if it is broken.
     fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
-        if !self.is_known(name) {
-            let names: Vec<_> = self.list().into_iter().map(|(name, _)| name).collect();
-            return Err(Problem::meaning(format!(
-                "there is no template {}; these are: {}",
-                quote(name),
-                names.join(", ")
-            ))
-            .field("as"));
+        if let Some(problem) = self.refusal(name) {
+            return Err(problem);
         }
         let template = self.environment.get_template(name);
         template.map_err(|error| fault::problem(name, &error))
@@ -230,10 +249,17 @@ impl Templates {
             self.check(&template, &call)?;
         }
         drop(template);
+        let mut environment = Cow::Borrowed(&self.environment);
+        let mut source_name = name;
         let fault = |error: Error| fault::problem(name, &error);
-        let message = self.environment.get_template(MESSAGE).map_err(fault)?;
+        if let Some(source) = call.template.take() {
+            source_name = GIVEN;
+            let given = environment.to_mut().add_template_owned(GIVEN, source);
+            given.map_err(fault)?;
+        }
+        let message = environment.get_template(MESSAGE).map_err(fault)?;
         let fields = std::mem::take(&mut call.fields);
-        let variables = Value::from_object(Variables::of(name, call));
+        let variables = Value::from_object(Variables::of(source_name, call));
         let rendered = message.render_captured(variables.clone());
         let rendered = rendered.map_err(fault)?;
         let state = rendered.state();

@@ -18,9 +18,16 @@ const OTHERS: [&str; 4] = ["extends", "include", "import", "from"];
 impl Templates {
     /// The headers among `headers` that the template with this name reads, directly or through another template: one a
     /// line, in order. Empty if there is no such template.
-    pub fn seen_headers(&self, name: &str, headers: &Headers) -> String {
+    /// `inline` are the sources of the templates in the query.
+    pub fn seen_headers<'a>(
+        &self,
+        name: &str,
+        inline: impl Iterator<Item = &'a str>,
+        headers: &Headers,
+    ) -> String {
         let (mut header_set, mut done) = (HeaderSet::Names(BTreeSet::new()), BTreeSet::new());
         let mut names = vec![name.to_owned()];
+        inline.for_each(|source| header_set.add(source, &mut names));
         while let Some(name) = names.pop() {
             if let Ok(source) = self.source(&name) {
                 header_set.add(&source, &mut names);
@@ -152,19 +159,23 @@ mod tests {
         ];
         let headers = Headers::new(headers.map(|name| (name.to_owned(), "v".to_owned())));
         assert_eq!(
-            templates.seen_headers("github", &headers),
+            templates.seen_headers("github", std::iter::empty(), &headers),
             "x-github-event: v\n"
         );
         assert_eq!(
-            templates.seen_headers("gitlab", &headers),
+            templates.seen_headers("gitlab", std::iter::empty(), &headers),
             "x-gitlab-instance: v\n"
         );
         assert_eq!(
-            templates.seen_headers("discord", &headers),
+            templates.seen_headers("discord", std::iter::empty(), &headers),
             "content-type: v\n"
         );
         for name in ["grafana", "alertmanager", "slack", "none"] {
-            assert_eq!(templates.seen_headers(name, &headers), "", "{name}");
+            assert_eq!(
+                templates.seen_headers(name, std::iter::empty(), &headers),
+                "",
+                "{name}"
+            );
         }
     }
 }

@@ -93,7 +93,7 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
             let now = "2026-11-22T06:00:00Z".to_owned();
             let webhook = Webhook::new(templates, name.to_owned(), headers, query, now);
             let (content_type, coding) = (bytes("Content-Type"), bytes("Content-Encoding"));
-            return Reader::of_webhook(content_type, coding, webhook.with_fields(fields));
+            return Reader::of_webhook(content_type, coding, webhook.with_templates(None, fields));
         }
         let disposition = bytes("Content-Disposition");
         let uploads = Uploads {
