@@ -25,8 +25,12 @@ pub fn document(base: &str, host: &str) -> String {
         }
     }
     let (mut fields, mut enough, mut programs) = (String::new(), String::new(), String::new());
+    let mut query = String::new();
     for field in FIELDS {
         add(&mut fields, &property(field));
+        if !matches!(field.field_type, FieldType::Addresses | FieldType::Xhtml) {
+            add(&mut query, &parameter(field));
+        }
         if field.suffices {
             add(
                 &mut enough,
@@ -41,6 +45,7 @@ pub fn document(base: &str, host: &str) -> String {
     fill(&mut document, "\"STATUSES\": {}", &statuses);
     fill(&mut document, "\"FIELDS\": {}", &fields);
     fill(&mut document, "\"ENOUGH\"", &enough);
+    fill(&mut document, "{ \"QUERY\": {} }", &query);
     fill(&mut document, "\"PROGRAMS\"", &programs);
     fill(&mut document, "VERSION", env!("CARGO_PKG_VERSION"));
     fill(&mut document, "HOST", json(host).trim_matches('"'));
@@ -61,6 +66,18 @@ fn add(list: &mut String, item: &str) {
         list.push(',');
     }
     list.push_str(item);
+}
+
+/// A field as a parameter of the query.
+fn parameter(field: &Row) -> String {
+    let name = field.name;
+    let description = format!(
+        "The field `{name}`, if the body does not have it; with `as`, a template that makes it from the payload"
+    );
+    format!(
+        "{{\"name\":\"{name}\",\"in\":\"query\",\"schema\":{{\"type\":\"string\"}},\"description\":{}}}",
+        json(&description)
+    )
 }
 
 fn property(field: &Row) -> String {
@@ -150,10 +167,12 @@ mod tests {
     #[test]
     fn every_word_in_capitals_is_replaced() {
         let document = document("", "a\"\\b");
-        let (words, _) = ["FIELDS", "ENOUGH", "PROGRAMS", "STATUSES", "PROBLEMS"]
-            .into_iter()
-            .chain(["WHEN", "VERSION", "BASE", "HOST"])
-            .partition::<Vec<_>, _>(|word| document.contains(word));
+        let (words, _) = [
+            "FIELDS", "QUERY", "ENOUGH", "PROGRAMS", "STATUSES", "PROBLEMS",
+        ]
+        .into_iter()
+        .chain(["WHEN", "VERSION", "BASE", "HOST"])
+        .partition::<Vec<_>, _>(|word| document.contains(word));
         assert!(words.is_empty(), "{words:?}");
         assert!(read("", "x")["paths"]["/"].is_object());
         assert!(read("/a/b", "x")["paths"]["/a/b/{recipient}"].is_object());

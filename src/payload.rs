@@ -23,6 +23,7 @@ pub mod json;
 pub mod multipart;
 mod name;
 pub mod ndjson;
+mod numbers;
 pub mod query_fields;
 pub mod reader;
 pub mod text;

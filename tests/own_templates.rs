@@ -25,6 +25,8 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<RenderResu
     let headers = [("X_Event", "push"), ("Authorization", "Bearer x")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let call = Call {
+        template: None,
+        fields: Vec::new(),
         payload: serde_json::from_str::<Value>(payload).expect("JSON"),
         headers: Headers::new(headers),
         query: Vec::new(),
@@ -182,6 +184,8 @@ fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
     let templates = Templates::new(Some(Folder::new(folder("parameters", files))));
     let render = |name| {
         let call = Call {
+            template: None,
+            fields: Vec::new(),
             payload: Value::from(()),
             headers: Headers::default(),
             query: vec![("wait".to_owned(), "true".to_owned())],

@@ -35,6 +35,7 @@ use post_msg::message::field::Field;
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::Body;
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::webhook::{Form, Webhook};
 use post_msg::template::context::Headers;
 use post_msg::template::engine::Templates;
@@ -131,13 +132,16 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made
     let media_type = MediaType::of(content_type.as_bytes());
     let form = Form::of(Some(media_type.essence));
     let parameters = media_type.lenient_parameters()?;
+    let mut query = Query::parse(request.query.as_bytes());
+    let fields = QueryFields::of(&mut query, false)?;
     let webhook = Webhook::new(
         Arc::clone(templates),
         name.to_owned(),
         Headers::new(request.headers.clone()),
-        Query::parse(request.query.as_bytes()),
+        query,
         NOW.to_owned(),
-    );
+    )
+    .with_templates(None, fields);
     let crlf;
     let body = match form {
         Form::Multipart => {
@@ -348,6 +352,9 @@ fn a_member_of_another_type_does_not_lose_the_message() {
             };
             let mut all = Vec::new();
             places(&payload, &mut Vec::new(), &mut all);
+            if all.is_empty() {
+                continue; // a text or a number has no members
+            }
             let said = draft.and_then(|draft| draft.values[Field::Body].clone());
             payloads.push((request, payload, all, said.unwrap_or_default()));
         }
@@ -401,7 +408,8 @@ fn a_member_of_another_type_does_not_lose_the_message() {
 fn payloads_that_no_program_posts_are_refused() {
     let templates = templates();
     let mut faults = Vec::new();
-    for name in names() {
+    // `json` shows every payload.
+    for name in names().into_iter().filter(|name| name != "json") {
         for body in [
             "{}",
             r#"{"hello": "world"}"#,

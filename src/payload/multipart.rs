@@ -84,15 +84,20 @@ fn is_field(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(Field::is_name)
 }
 
-/// The name and the text of each part that is `wanted(name, is_file)`, in order.
+/// The name and the text of each part, in order; then, for each file, the name of its part and its own name.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn parts(
-    body: &Body,
-    wanted: impl FnMut(&str, bool) -> bool,
-) -> Result<Vec<(String, String)>, Problem> {
-    read_parts(body, wanted, |_| Ok(()))
+pub(super) fn parts(body: &Body) -> Result<Vec<(String, String)>, Problem> {
+    let mut files = Vec::new();
+    let keep = |part: &Part| {
+        let name = String::from_utf8_lossy(&part.name()?).into_owned();
+        files.push((name, part.file().name));
+        Ok(())
+    };
+    let mut parts = read_parts(body, |_, is_file| !is_file, keep)?;
+    parts.append(&mut files);
+    Ok(parts)
 }
 
 /// The same. `on_file` gets each part that has a file name, and not the name of a field.

@@ -6,7 +6,7 @@ use crate::http::problem::Problem;
 use crate::message::draft::Draft;
 use crate::message::field::Field;
 use crate::message::limits::Limits;
-use crate::template::filter::{html_to_text, markdown_to_text};
+use crate::template::filter::{html, markdown};
 
 /// Reads the text as the `body` of one message, without one line end at its end, which a pipe leaves.
 ///
@@ -25,7 +25,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
 /// # Errors
 /// As [`read`].
 pub fn read_markdown(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
-    let text = markdown_to_text(&decode(body, limits)?, too_long(limits));
+    let text = markdown::to_text(&decode(body, limits)?, too_long(limits));
     hand_on(text, "Markdown", take)
 }
 
@@ -34,7 +34,7 @@ pub fn read_markdown(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Ex
 /// # Errors
 /// As [`read`].
 pub fn read_html(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Problem> {
-    let text = html_to_text(&decode(body, limits)?, too_long(limits));
+    let text = html::to_text(&decode(body, limits)?, too_long(limits));
     hand_on(text, "HTML", take)
 }
 

@@ -133,6 +133,8 @@ impl Webhook {
                 "the query gives `{name}` twice; only `to` may be repeated"
             )));
         }
+        let may_print_nothing =
+            self.template.is_some() || self.templates.may_print_nothing(&self.name);
         let call = Call {
             payload: payload.clone(),
             headers: self.headers,
@@ -146,11 +148,7 @@ impl Webhook {
         let draft = match (rendered.is_silent, says_something) {
             (true, _) => None,
             (false, true) => Some(fit(rendered.draft, limits)),
-            (false, false)
-                if !rendered.has_tried && self.templates.may_print_nothing(&self.name) =>
-            {
-                None
-            }
+            (false, false) if !rendered.has_tried && may_print_nothing => None,
             (false, false) => {
                 self.templates.count_as_failed(&self.name);
                 return Err(Problem::meaning(format!(
@@ -195,7 +193,7 @@ fn payload(body: &Body, form: Form) -> Result<(Value, &'static str), Problem> {
     {
         let body = Body { boundary, ..*body };
         let mut fields = Fields::new(body.memory);
-        for (name, value) in multipart::parts(&body, |_, is_file| !is_file)? {
+        for (name, value) in multipart::parts(&body)? {
             fields.add(&name, value)?;
         }
         return Ok((fields.payload()?, "as multipart/form-data"));

@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 use super::context::{Call, TEMPLATE, Variables};
 use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
-use crate::http::problem::{Problem, ProblemKind, quote};
+use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
 use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
@@ -297,10 +297,7 @@ impl Templates {
             .environment
             .template_from_named_str(field.row().name, source);
         let text = template.and_then(|template| template.render(variables));
-        let text = text.map_err(|error| Problem {
-            kind: ProblemKind::UnprocessableContent,
-            ..fault::problem(field.row().name, &error).field(field.row().name)
-        })?;
+        let text = text.map_err(|error| fault::of_field(field, &error))?;
         Ok(legal_text(&Value::from(text)))
     }
 

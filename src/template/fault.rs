@@ -3,6 +3,7 @@
 use minijinja::{Error, ErrorKind};
 
 use crate::http::problem::{Problem, ProblemKind};
+use crate::message::field::Field;
 
 /// A fault of the template itself is 503; a payload that does not fit the template is 422. `name` is the requested
 /// template.
@@ -36,6 +37,26 @@ pub fn problem(name: &str, error: &Error) -> Problem {
         problem = problem.line(line, column);
     }
     problem
+}
+
+/// An error in a template that is the value of a field in the query: 422.
+pub fn of_field(field: Field, error: &Error) -> Problem {
+    let error = innermost(error);
+    let name = field.row().name;
+    let detail = match error.kind() {
+        ErrorKind::OutOfFuel => "it takes more steps or memory than it may".to_owned(),
+        _ => error.detail().map_or_else(|| kind(error), str::to_owned),
+    };
+    let place = place(error);
+    let where_ = place.map_or_else(String::new, |(line, column)| {
+        format!(", line {line}, column {column}")
+    });
+    let detail = format!("the template in the query's `{name}`{where_}: {detail}");
+    let problem = Problem::meaning(detail).field(name);
+    match place {
+        Some((line, column)) => problem.line(line, column),
+        None => problem,
+    }
 }
 
 /// The error that caused the others.

@@ -1,17 +1,14 @@
 //! The filters for chat messages that Jinja does not have. Each filter takes fuel for its work before it begins.
 
-mod html;
+pub mod html;
 mod link;
-mod markdown;
+pub mod markdown;
 mod pieces;
 mod reply;
 mod slack;
 mod text;
 mod time;
 mod writer;
-
-pub use html::to_text as html_to_text;
-pub use markdown::to_text as markdown_to_text;
 
 use std::borrow::Cow;
 use std::fmt::Write;
