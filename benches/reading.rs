@@ -12,6 +12,7 @@ use post_msg::http::query::Query;
 use post_msg::message::address::{Address, Server};
 use post_msg::message::limits::Limits;
 use post_msg::message::{Message, Recipient};
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::{Headers, now};
@@ -58,7 +59,7 @@ fn read(content_type: &str, body: &str) -> Payload {
     let reader = Reader::new(
         Some(content_type.as_bytes()),
         None,
-        None,
+        QueryFields::default(),
         Uploads::default(),
     )
     .expect("a media type");
@@ -143,12 +144,7 @@ fn alertmanager(bencher: Bencher, count: usize) {
         let (name, now) = ("alertmanager".to_owned(), now());
         let (headers, query) = (Headers::default(), Query::default());
         let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);
-        let reader = Reader::new(
-            Some(b"application/json"),
-            None,
-            Some(webhook),
-            Uploads::default(),
-        );
+        let reader = Reader::of_webhook(Some(b"application/json"), None, webhook);
         let reader = reader.expect("a media type");
         reader
             .read(black_box(body.as_bytes()), false, &LIMITS)

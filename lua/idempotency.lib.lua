@@ -51,8 +51,7 @@ local function fingerprint(exchange) --> string, or nil if the request cannot go
 	if #body <= small_body and not boundary then
 		return sha256(head..#body..":"..body, true);
 	end
-	local digest = native.digest(boundary);
-	digest:add(head..(boundary and "" or #body)..":", 0);
+	local digest = native.digest(head..(boundary and "" or #body)..":", boundary);
 	return feed(digest, body, exchange.sender.account) and digest:finish() or nil;
 end
 

@@ -55,7 +55,7 @@ pub fn library(lua: &Lua) -> Result<Table> {
     library.set("templates", lua.create_function(templates::new)?)?;
     // allowed(id, addresses) → see `LuaAllowed`
     library.set("allowed", lua.create_function(allowed::new)?)?;
-    // digest() → see `Digest`
+    // digest(head, boundary) → see `Digest`
     library.set("digest", lua.create_function(digest::new)?)?;
     // skim(bytes, left), head(bytes), reframe(head, line), chunked_body(limit): see `incoming`
     library.set("skim", lua.create_function(incoming::skim)?)?;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the headers | the [`format::Format`], and how to read it | [`reader`], [`format`] |
 //! | a body in that format | drafts | [`text`], [`form`], [`multipart`], [`json`], [`ndjson`] |
+//! | the query | fields of the message | [`query_fields`] |
 //! | a body of another media type | a file, which is uploaded | [`file`] |
 //! | a webhook's payload | a draft, made by a template | [`webhook`] |
 //! | the page's request about tokens | its members | [`token_request`] |
@@ -22,6 +23,7 @@ pub mod json;
 pub mod multipart;
 mod name;
 pub mod ndjson;
+pub mod query_fields;
 pub mod reader;
 pub mod text;
 pub mod token_request;

@@ -12,6 +12,7 @@ use post_msg::message::address::{Address, Parts, Server};
 use post_msg::message::limits::Limits;
 use post_msg::message::{self, Message};
 use post_msg::payload::file::name_in;
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -53,7 +54,7 @@ fn read(
     Reader::new(
         content_type,
         coding,
-        None,
+        QueryFields::default(),
         Uploads {
             are_possible: Some(true),
             name: content_type.and_then(name_in),

@@ -68,6 +68,7 @@ fn takes(field: &Row) -> String {
         FieldType::LanguageTag => "language tag (BCP 47), such as `en` or `de-CH`".to_owned(),
         FieldType::Uri => "absolute URI".to_owned(),
         FieldType::Xhtml => "string, a fragment of XHTML".to_owned(),
+        FieldType::Boolean => "`true` or `false`".to_owned(),
         FieldType::Word(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             let (last, others) = words.split_last().expect("a word");

@@ -27,9 +27,11 @@ use post_msg::http::{accept, path, prefer};
 use post_msg::message::address::{Address, Parts, Server};
 use post_msg::message::allowed::Allowed;
 use post_msg::message::element::Element;
+use post_msg::message::field::Field;
 use post_msg::message::limits::Limits;
 use post_msg::message::xhtml;
 use post_msg::payload::file::{Content, File, name_in};
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Reader, Uploads};
 use zeroize::Zeroizing;
 
@@ -129,15 +131,15 @@ fn query(input: &[u8]) {
     written.extend_pairs(query.tokens.iter().map(|token| ("token", token.as_str())));
     written.extend_pairs(query.format.iter().map(|name| ("as", name)));
     written.extend_pairs(query.to.iter().map(|to| ("to", to)));
-    written.extend_pairs(&query.others);
+    written.extend_pairs(&query.unknown);
     let anew = Query::parse(written.finish().as_bytes());
     assert!(anew.tokens == query.tokens && anew.format == query.format);
-    assert!(anew.to == query.to && anew.others == query.others);
+    assert!(anew.to == query.to && anew.unknown == query.unknown);
     // The meaning has no credentials, and is read as it was written.
-    let meaning = query.meaning();
+    let meaning = query.meaning(Field::is_name);
     let said = Query::parse(meaning.as_bytes());
     assert!(said.tokens.is_empty() && said.to == query.to && said.format == query.format);
-    assert_eq!(said.meaning(), meaning);
+    assert_eq!(said.meaning(Field::is_name), meaning);
 }
 
 /// A server with the normal form of the `jid` crate.
@@ -334,7 +336,7 @@ fn compressed_file(input: &[u8]) {
 
 fn holds_file(media_type: &str, coding: Option<&[u8]>, body: &[u8], expected: &[u8]) {
     let uploads = Uploads { are_possible: Some(true), name: None };
-    let reader = Reader::new(Some(media_type.as_bytes()), coding, None, uploads).expect("a reader");
+    let reader = Reader::new(Some(media_type.as_bytes()), coding, QueryFields::default(), uploads).expect("a reader");
     match reader.read(body, false, &LIMITS) {
         Ok(payload) => {
             let files = payload.extras.files;

@@ -12,6 +12,8 @@ use post_msg::message::address::Server;
 use post_msg::http::answer;
 use post_msg::message::{self, Message};
 use post_msg::message::limits::Limits;
+use post_msg::payload::file::name_in;
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Reader, Uploads};
 use post_msg::http::problem::{Place, Problem};
 
@@ -73,7 +75,7 @@ fn compose(
     coding: Option<&[u8]>,
     body: &[u8],
 ) -> Result<(), Problem> {
-    let payload = Reader::new(content_type, coding, None, Uploads { are_possible: Some(true), name: content_type.and_then(name_in) })?.read(body, body.len() % 2 == 0, &LIMITS)?;
+    let payload = Reader::new(content_type, coding, QueryFields::default(), Uploads { are_possible: Some(true), name: content_type.and_then(name_in) })?.read(body, body.len() % 2 == 0, &LIMITS)?;
     assert!(!payload.messages.is_empty());
     let files = payload.extras.files.len();
     assert!(payload.extras.many || payload.messages.len() == files.max(1));

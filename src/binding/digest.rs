@@ -25,33 +25,47 @@ pub fn add_pieces<T: 'static>(
     );
 }
 
-/// The hash so far, and the delimiter of multipart that it leaves out.
-pub struct Digest(Sha256, Option<Finder<'static>>);
+/// The hash of a request.
+pub struct Digest {
+    hash: Sha256,
+    /// Finds the delimiters of multipart, which the hash leaves out: each begins with a line end.
+    delimiters: Option<Finder<'static>>,
+    /// Whether the first byte of the body comes next. The first delimiter may lack its line end.
+    is_at_start: bool,
+}
 
-/// `digest(boundary)` → an empty [`Digest`] of bytes without this boundary of multipart, or of all bytes if it is nil.
-pub fn new(_: &Lua, boundary: Option<mlua::String>) -> Result<Digest> {
-    let delimiter = boundary.map(|boundary| [b"--", &*boundary.as_bytes()].concat());
-    let finder = delimiter.map(|delimiter| Finder::new(&delimiter).into_owned());
-    Ok(Digest(Sha256::new(), finder))
+/// `digest(head, boundary)` → the [`Digest`] of a request's head, to which its body is added: without this boundary of multipart, or
+/// as it is if the boundary is nil.
+pub fn new(_: &Lua, (head, boundary): (mlua::String, Option<mlua::String>)) -> Result<Digest> {
+    let delimiter = boundary.map(|boundary| [b"\r\n--", &*boundary.as_bytes()].concat());
+    Ok(Digest {
+        hash: Sha256::new_with_prefix(head.as_bytes()),
+        delimiters: delimiter.map(|delimiter| Finder::new(&delimiter).into_owned()),
+        is_at_start: true,
+    })
 }
 
 impl Digest {
     /// Adds the first `len` of the bytes, and a delimiter that begins in them. Returns the number of bytes that it has added.
     fn add(&mut self, bytes: &[u8], len: usize) -> usize {
-        let Some(finder) = &self.1 else {
-            self.0.update(&bytes[..len]);
+        let Some(finder) = &self.delimiters else {
+            self.hash.update(&bytes[..len]);
             return len;
         };
-        let delimiter = finder.needle().len();
-        let mut at = 0;
-        let end = bytes.len().min(len + delimiter - 1);
+        let delimiter = finder.needle();
+        let first = &delimiter[2..];
+        let mut at = match std::mem::take(&mut self.is_at_start) && bytes.starts_with(first) {
+            true => first.len(),
+            false => 0,
+        };
+        let end = bytes.len().min(len + delimiter.len() - 1);
         for found in finder.find_iter(&bytes[..end]) {
-            self.0.update(&bytes[at..found]);
-            self.0.update(b"--");
-            at = found + delimiter;
+            self.hash.update(&bytes[at..found]);
+            self.hash.update(b"\r\n--");
+            at = found + delimiter.len();
         }
         if at < len {
-            self.0.update(&bytes[at..len]);
+            self.hash.update(&bytes[at..len]);
         }
         at.max(len)
     }
@@ -65,7 +79,7 @@ impl UserData for Digest {
         });
         // finish() → the hash, in hexadecimal digits
         methods.add_method("finish", |_, this, ()| {
-            Ok(format!("{:x}", this.0.clone().finalize()))
+            Ok(format!("{:x}", this.hash.clone().finalize()))
         });
     }
 }

@@ -24,6 +24,7 @@ use crate::http::origin::BrowserHeaders;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::{accept, prefer};
+use crate::message::field::Field;
 use crate::payload::composer::PostedRequest;
 use crate::template::context::Headers;
 
@@ -221,7 +222,10 @@ impl UserData for Request {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         // query() → the format that the query names, or nil; its fields of the message, as one text
         methods.add_method("query", |_, this, ()| {
-            Ok((this.query.format.clone(), this.query.meaning()))
+            Ok((
+                this.query.format.clone(),
+                this.query.meaning(Field::is_name),
+            ))
         });
         // wait() → seconds to wait for a receipt (Prefer), or nil
         methods.add_method("wait", |_, this, ()| {
@@ -263,12 +267,13 @@ impl UserData for Request {
         });
         // seen_headers() → the headers that the format's template reads, one a line; or nil without a format
         methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
-        // media_type() → Content-Type without the boundary of multipart, the boundary: each repetition of a request may choose another one
+        // media_type() → what Content-Type means without the boundary of multipart, the boundary: each repetition of a request may choose
+        // another one
         methods.add_method("media_type", |lua, this, ()| {
             let content_type = this.header("content_type")?;
             let content_type = content_type.as_ref().map(|header| header.as_bytes());
             let content_type = content_type.as_deref().unwrap_or_default();
-            let (rest, boundary) = media_type::split_boundary(content_type);
+            let (rest, boundary) = media_type::without_boundary(content_type);
             let boundary = boundary.map(|boundary| lua.create_string(boundary));
             Ok((lua.create_string(rest)?, boundary.transpose()?))
         });

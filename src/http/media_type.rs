@@ -22,23 +22,22 @@ pub fn is_media_type(essence: &[u8]) -> bool {
     })
 }
 
-/// The value of Content-Type without the boundary, and the boundary, if it is `multipart`.
-pub fn split_boundary(content_type: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+/// What Content-Type means, to compare two requests: the essence and the parameters, unquoted and without the boundary; and the
+/// boundary, if it is `multipart`.
+pub fn without_boundary(content_type: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let media_type = MediaType::of(content_type);
-    let is_multipart = media_type
-        .essence
-        .to_ascii_lowercase()
-        .starts_with(b"multipart/");
-    let boundary = media_type.lenient_parameters().ok();
-    let boundary = boundary.and_then(|parameters| parameters.boundary);
-    let Some(boundary) = boundary.filter(|boundary| is_multipart && !boundary.is_empty()) else {
-        return (content_type.to_vec(), None);
-    };
-    let mut rest = content_type.to_vec();
-    if let Some(at) = memchr::memmem::find(content_type, &boundary) {
-        rest.drain(at..at + boundary.len());
+    let mut meaning = media_type.essence.to_ascii_lowercase();
+    let is_multipart = meaning.starts_with(b"multipart/");
+    let mut boundary = None;
+    for (name, value) in media_type.rest.flatten() {
+        let name = name.to_ascii_lowercase();
+        if is_multipart && name == b"boundary" && !value.is_empty() {
+            boundary.get_or_insert(value.into_owned());
+        } else {
+            meaning.extend([b";".as_slice(), &name, b"=", &value].concat());
+        }
     }
-    (rest, Some(boundary.into_owned()))
+    (meaning, boundary)
 }
 
 /// The value of a Content-Type header (RFC 9110, section 8.3).

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
+use super::percent;
+
 /// The maximum number of unknown parameters that are kept.
 const MOST: usize = 50;
 
@@ -22,12 +24,19 @@ pub struct Query {
     pub repeated: Option<String>,
     /// Path elements that a program appended to a URL whose last part is the query: `token=TOKEN/slack`.
     pub appended: Vec<String>,
+    /// Whether the percent-decoded query is UTF-8. Other bytes are replaced in the parameters.
+    pub is_utf8: bool,
 }
 
 impl Query {
     /// `query` is the raw text after the `?`.
     pub fn parse(query: &[u8]) -> Query {
-        let mut known = Query::default();
+        let mut known = Query {
+            // Only bytes that are replaced become this character.
+            is_utf8: query.is_ascii() && memchr::memchr(b'%', query).is_none()
+                || String::from_utf8(percent::decode_lenient(query)).is_ok(),
+            ..Query::default()
+        };
         for (name, value) in form_urlencoded::parse(query) {
             // Neither a token nor the name of a template has these characters: a program has appended the rest.
             let end = match &*name {
@@ -109,15 +118,26 @@ impl Query {
         pair.map(|(_, value)| value.as_str())
     }
 
-    /// The parameters that describe the message, to compare two requests: without credentials and ignored parameters.
-    pub fn meaning(&self) -> String {
+    /// Takes the parameters with these names out of the unknown ones.
+    pub fn take(&mut self, is_taken: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let unknown = std::mem::take(&mut self.unknown);
+        let (taken, unknown) = unknown.into_iter().partition(|(name, _)| is_taken(name));
+        self.unknown = unknown;
+        taken
+    }
+
+    /// The parameters that describe the message, to compare two requests: without credentials and ignored parameters. `is_field`:
+    /// whether a parameter is a field of the message.
+    pub fn meaning(&self, is_field: impl Fn(&str) -> bool) -> String {
         let mut meaning = form_urlencoded::Serializer::new(String::new());
         meaning.extend_pairs(self.to.iter().map(|to| ("to", to)));
         if let Some(format) = &self.format {
             meaning.append_pair("as", format);
             meaning.extend_pairs(&self.unknown);
-        } else if let Some(name) = self.file_name() {
-            meaning.append_pair("filename", name);
+        } else {
+            let is_counted = |name: &str| name == "filename" || is_field(name);
+            let unknown = self.unknown.iter();
+            meaning.extend_pairs(unknown.filter(|(name, _)| is_counted(name)));
         }
         meaning.finish()
     }
@@ -138,16 +158,18 @@ mod tests {
         assert_eq!(query.unknown, [("x".to_owned(), "1".to_owned())]);
         assert_eq!(query.repeated.as_deref(), Some("token"));
         let empty = Query::parse(b"");
+        assert!(Query::parse("a=%c3%BCü%".as_bytes()).is_utf8 && !Query::parse(b"a=%ff").is_utf8);
         assert!(empty.tokens.is_empty() && empty.format.is_none() && empty.repeated.is_none());
     }
 
     #[test]
     fn queries_with_the_same_meaning_are_equal() {
-        let meaning = |query: &[u8]| Query::parse(query).meaning();
+        let meaning = |query: &[u8]| Query::parse(query).meaning(|name| name == "body");
         assert_eq!(meaning(b"token=a&x=1"), "");
         assert_eq!(meaning(b"token=a&to=%61b&x=1"), meaning(b"to=ab&token=c"));
         assert_eq!(meaning(b"token=a&as=x&wait=1"), "as=x&wait=1");
         assert_eq!(meaning(b"token=a&x=1&filename=a+b"), "filename=a+b");
+        assert_eq!(meaning(b"token=a&body=%6fne&x=1"), "body=one");
         assert_ne!(meaning(b"to=a&to=b"), meaning(b"to=a%26to=b"));
     }
 

@@ -310,6 +310,11 @@ impl Field {
         &FIELDS[self as usize]
     }
 
+    /// Whether a field has this name.
+    pub fn is_name(name: &str) -> bool {
+        Field::named(name).is_some()
+    }
+
     /// The field with this name.
     pub fn named(name: &str) -> Option<Field> {
         FIELDS

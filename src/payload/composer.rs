@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use super::batch::Batch;
 use super::composition::{Composition, Reading};
 use super::file::name_in;
-use super::reader::{Reader, Uploads};
+use super::query_fields::QueryFields;
+use super::reader::{Reader, Uploads, nowhere_to_upload};
 use super::webhook::Webhook;
 use crate::http::memory::{MEMORY, Share};
 use crate::http::path;
@@ -90,8 +91,13 @@ impl Composer {
         mut posted: PostedRequest,
         server: &impl Server,
     ) -> Result<Composition, Problem> {
+        let names_recipient = !posted.query.to.is_empty();
         let in_url = self.recipients_in_url(&mut posted);
-        let reader = self.reader(&mut posted)?;
+        let fields = QueryFields::of(&mut posted.query, names_recipient)?;
+        let reader = self.reader(&mut posted, fields)?;
+        if posted.takes_files.is_none() && reader.may_be_file(posted.body) {
+            return Err(nowhere_to_upload());
+        }
         let mut batch = Batch::new(
             posted.sender.to_owned(),
             in_url,
@@ -127,31 +133,31 @@ impl Composer {
             }
             query.format = Some(name);
         }
-        let in_query = std::mem::take(&mut query.to);
-        // Without a format, the query cannot add recipients to the path's recipients.
-        let counts = query.format.is_some() || in_path == Ok(None);
-        let in_query = in_query.into_iter().filter(|_| counts);
-        Ok(in_path?.into_iter().chain(in_query).collect())
+        let mut in_query = std::mem::take(&mut query.to);
+        if query.format.is_some() {
+            // With a format, the query adds to the path's recipients.
+            in_query.splice(0..0, in_path?);
+        } else if in_query.is_empty() {
+            in_query.extend(in_path?);
+        }
+        Ok(in_query)
     }
 
-    fn reader(&self, posted: &mut PostedRequest) -> Result<Reader, Problem> {
+    fn reader(&self, posted: &mut PostedRequest, fields: QueryFields) -> Result<Reader, Problem> {
         let mut query = std::mem::take(&mut posted.query);
         let name = query.file_name().map(str::to_owned);
         let uploads = Uploads {
             are_possible: posted.takes_files,
             name: name.or_else(|| posted.content_disposition.and_then(name_in)),
         };
-        let webhook = query.format.take().map(|name| {
-            let templates = Arc::clone(&self.templates);
-            let headers = std::mem::take(&mut posted.headers);
-            Webhook::new(templates, name, headers, query, now())
-        });
-        Reader::new(
-            posted.content_type,
-            posted.content_encoding,
-            webhook,
-            uploads,
-        )
+        let (content_type, content_encoding) = (posted.content_type, posted.content_encoding);
+        let Some(name) = query.format.take() else {
+            return Reader::new(content_type, content_encoding, fields, uploads);
+        };
+        let templates = Arc::clone(&self.templates);
+        let headers = std::mem::take(&mut posted.headers);
+        let webhook = Webhook::new(templates, name, headers, query, now()).with_fields(fields);
+        Reader::of_webhook(content_type, content_encoding, webhook)
     }
 
     fn read_on_thread(&self, reader: Reader, posted: &PostedRequest) -> Result<Reading, Problem> {

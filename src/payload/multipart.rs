@@ -36,7 +36,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
     };
     let mut files = Vec::new();
     let wanted = |name: &str, _| {
-        let is_known = Field::named(name).is_some();
+        let is_known = Field::is_name(name);
         if !is_known {
             draft.add_unknown(name);
         }
@@ -81,7 +81,7 @@ pub fn read(body: &Body, limits: &Limits, take: &mut Sink) -> Result<Extras, Pro
 const MOST_FILES: usize = 100;
 
 fn is_field(name: &[u8]) -> bool {
-    std::str::from_utf8(name).is_ok_and(|name| Field::named(name).is_some())
+    std::str::from_utf8(name).is_ok_and(Field::is_name)
 }
 
 /// The name and the text of each part that is `wanted(name, is_file)`, in order.

@@ -1,5 +1,6 @@
 //! The headers and the body of a request → the content of its messages.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -7,9 +8,10 @@ use encoding_rs::{Encoding, UTF_8};
 use super::body::{Body, Extras};
 use super::file::{Content as FileContent, File};
 use super::format::{Format, TEXT, media_types};
+use super::query_fields::QueryFields;
 use super::webhook::{Form, Webhook};
 use crate::http::content_coding::{self, Coding};
-use crate::http::media_type::{MediaType, is_media_type};
+use crate::http::media_type::{BodyParameters, MediaType, is_media_type};
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::message::content::Content;
@@ -19,6 +21,7 @@ use crate::message::limits::{ELEMENTS, Limits};
 /// How to read a body, by its headers.
 pub struct Reader {
     what: What,
+    fields: QueryFields,
     charset: &'static Encoding,
     boundary: Option<Vec<u8>>,
     codings: Vec<Coding>,
@@ -66,8 +69,8 @@ pub struct Payload {
 }
 
 impl Reader {
-    /// `webhook`: the request comes from another program, and a template makes its message. `uploads`: if there is a
-    /// service, a body of another media type is a file, and parts of a form may be files.
+    /// `fields`: of the query. `uploads`: if there is a service, a body of another media type is a file, and parts of a form may be
+    /// files.
     ///
     /// # Errors
     /// 415 if the media type, the charset or the content coding is not supported, with the supported ones; 400 for malformed
@@ -75,7 +78,7 @@ impl Reader {
     pub fn new(
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
-        webhook: Option<Webhook>,
+        fields: QueryFields,
         uploads: Uploads,
     ) -> Result<Reader, Problem> {
         // A coding that is not supported (415) is reported before a malformed parameter (400).
@@ -83,26 +86,59 @@ impl Reader {
         let media_type = content_type.map(MediaType::of);
         let essence = media_type.as_ref().map(|media_type| media_type.essence);
         let takes_files = uploads.are_possible == Some(true);
-        let what = match webhook {
-            Some(webhook) => What::Webhook(webhook, Form::of(essence)),
-            None => What::of(essence.unwrap_or_default(), uploads)?,
-        };
+        let what = What::of(essence.unwrap_or_default(), uploads)?;
         let parameters = match what {
-            What::File(..) | What::TextOrFile(_) => None,
-            What::Webhook(..) => media_type.map(MediaType::lenient_parameters).transpose()?,
             What::Messages(_) => media_type.map(MediaType::parameters).transpose()?,
+            _ => None,
         };
+        Ok(Reader {
+            fields,
+            takes_files,
+            ..Reader::of(what, codings, parameters)
+        })
+    }
+
+    /// Reads the payload of another program, of which a template makes the message.
+    ///
+    /// # Errors
+    /// 415 if the charset or the content coding is not supported.
+    pub fn of_webhook(
+        content_type: Option<&[u8]>,
+        content_encoding: Option<&[u8]>,
+        webhook: Webhook,
+    ) -> Result<Reader, Problem> {
+        let codings = content_coding::parse(content_encoding)?;
+        let media_type = content_type.map(MediaType::of);
+        let form = Form::of(media_type.as_ref().map(|media_type| media_type.essence));
+        let parameters = media_type.map(MediaType::lenient_parameters).transpose()?;
+        Ok(Reader::of(
+            What::Webhook(webhook, form),
+            codings,
+            parameters,
+        ))
+    }
+
+    fn of(what: What, codings: Vec<Coding>, parameters: Option<BodyParameters>) -> Reader {
         let (charset, boundary) = match parameters {
             Some(parameters) => (parameters.charset, parameters.boundary),
             None => (None, None),
         };
-        Ok(Reader {
+        Reader {
             what,
+            fields: QueryFields::default(),
             charset: charset.unwrap_or(UTF_8),
-            boundary: boundary.map(|boundary| boundary.into_owned()),
+            boundary: boundary.map(Cow::into_owned),
             codings,
-            takes_files,
-        })
+            takes_files: false,
+        }
+    }
+
+    /// Whether a body without a media type may be a file: it is so long that the event loop cannot wait until it is looked at, or it is
+    /// not UTF-8.
+    pub fn may_be_file(&self, body: &[u8]) -> bool {
+        const LONG: usize = 256 * 1024;
+        matches!(self.what, What::TextOrFile(_))
+            && (!self.codings.is_empty() || body.len() > LONG || std::str::from_utf8(body).is_err())
     }
 
     /// Whether reading a body may take longer than a millisecond: the event loop cannot wait longer.
@@ -144,6 +180,7 @@ impl Reader {
             memory,
         };
         let mut messages = Messages {
+            fields: &self.fields,
             receipt,
             limits,
             memory,
@@ -154,6 +191,15 @@ impl Reader {
             fault: None,
         };
         let mut extras = match self.what {
+            What::Messages(_) | What::TextOrFile(_) | What::File(..)
+                if body.bytes.is_empty() && self.fields.are_enough() =>
+            {
+                messages.add(Draft {
+                    read_as: "an empty body",
+                    ..Draft::default()
+                })?;
+                Extras::default()
+            }
             What::Messages(format) => {
                 let extras = (format.read)(&body, limits, &mut |draft| messages.add(draft))?;
                 if !extras.files.is_empty() && !self.takes_files {
@@ -183,6 +229,12 @@ impl Reader {
                 }
             }
         };
+        if let Some(problem) = self.fields.beside_several().filter(|_| extras.many) {
+            return Err(match messages.fault {
+                Some((index, fault)) if fault.kind < problem.kind => fault.of_message(index),
+                _ => problem,
+            });
+        }
         if let Some((index, fault)) = messages.fault {
             return Err(match extras.many {
                 true => fault.of_message(index),
@@ -206,6 +258,7 @@ impl Reader {
 
 /// The messages of a body. Each is checked when it is read. If one has a fault, none is kept.
 struct Messages<'a> {
+    fields: &'a QueryFields,
     receipt: bool,
     limits: &'a Limits,
     memory: &'a Share,
@@ -230,6 +283,7 @@ impl Messages<'_> {
     /// If all messages together need too much memory, or have too many XHTML elements.
     fn add(&mut self, mut draft: Draft) -> Result<(), Problem> {
         self.count += 1;
+        self.fields.add_to(&mut draft);
         let to = draft.to.take();
         let (more, other) = match draft.files {
             0 | 1 => (0, None),
@@ -312,7 +366,8 @@ impl Messages<'_> {
     }
 }
 
-fn nowhere_to_upload() -> Problem {
+/// The body may hold a file, and there is no service, or it is not known yet.
+pub fn nowhere_to_upload() -> Problem {
     Problem::unsupported(
         "a part is a file, and there is no service to which it could be uploaded (XEP-0363)",
     )
@@ -350,10 +405,7 @@ impl What {
     fn of(essence: &[u8], uploads: Uploads) -> Result<What, Problem> {
         let Uploads { are_possible, name } = uploads;
         if essence.is_empty() {
-            return match are_possible {
-                None => Err(nowhere_to_upload()),
-                Some(_) => Ok(What::TextOrFile(name)),
-            };
+            return Ok(What::TextOrFile(name));
         }
         match Format::named(essence, name.is_some()) {
             Some(format) if format.holds_files && are_possible.is_none() => {

@@ -56,7 +56,7 @@ fn hand_on(text: String, read_as: &'static str, take: &mut Sink) -> Result<Extra
         read_as,
         ..Draft::default()
     };
-    draft.values[Field::Body] = Some(text);
+    draft.values[Field::Body] = Some(text).filter(|text| !text.is_empty());
     take(draft)?;
     Ok(Extras::default())
 }

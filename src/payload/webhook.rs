@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::body::Body;
 use super::json::not_json;
+use super::query_fields::QueryFields;
 use super::{form, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
@@ -67,6 +68,8 @@ pub struct Webhook {
     name: String,
     headers: Headers,
     query: Query,
+    /// Templates in the query.
+    fields: QueryFields,
     now: String,
 }
 
@@ -84,8 +87,14 @@ impl Webhook {
             name,
             headers,
             query,
+            fields: QueryFields::default(),
             now,
         }
+    }
+
+    /// The same, with templates in the query, which take the place of the fields of the named template.
+    pub fn with_fields(self, fields: QueryFields) -> Webhook {
+        Webhook { fields, ..self }
     }
 
     /// Whether it may take longer than the event loop can wait. An administrator's template may take as long as its
@@ -94,6 +103,7 @@ impl Webhook {
         body.len() > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
             || memchr::memchr2_iter(b'{', b'[', body).count() > QUICK_BRACKETS
+            || !self.fields.fields.is_empty()
             || self.templates.is_own(&self.name)
     }
 
@@ -119,6 +129,7 @@ impl Webhook {
             payload: payload.clone(),
             headers: self.headers,
             query: self.query.unknown,
+            fields: self.fields.fields,
             now: self.now,
         };
         let rendered = self.templates.render(&self.name, call)?;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, Value};
 
+use crate::message::field::Field;
+
 /// The parts of a request that a template sees.
 #[derive(Debug)]
 pub struct Call {
@@ -14,6 +16,8 @@ pub struct Call {
     pub headers: Headers,
     /// The parameters of the URL's query without a meaning for this module.
     pub query: Vec<(String, String)>,
+    /// Templates that take the place of the requested template's fields.
+    pub fields: Vec<(Field, String)>,
     /// The current time (RFC 3339).
     pub now: String,
 }

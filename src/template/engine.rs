@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehav
 use super::context::{Call, TEMPLATE, Variables};
 use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter};
-use crate::http::problem::{Problem, quote};
+use crate::http::problem::{Problem, ProblemKind, quote};
 use crate::message::draft::Draft;
 use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
@@ -224,7 +224,7 @@ impl Templates {
         renderings.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn render_uncounted(&self, name: &str, call: Call) -> Result<RenderResult, Problem> {
+    fn render_uncounted(&self, name: &str, mut call: Call) -> Result<RenderResult, Problem> {
         let template = self.template(name)?;
         if !call.query.is_empty() {
             self.check(&template, &call)?;
@@ -232,7 +232,9 @@ impl Templates {
         drop(template);
         let fault = |error: Error| fault::problem(name, &error);
         let message = self.environment.get_template(MESSAGE).map_err(fault)?;
-        let rendered = message.render_captured(Value::from_object(Variables::of(name, call)));
+        let fields = std::mem::take(&mut call.fields);
+        let variables = Value::from_object(Variables::of(name, call));
+        let rendered = message.render_captured(variables.clone());
         let rendered = rendered.map_err(fault)?;
         let state = rendered.state();
         let mut draft = Draft::default();
@@ -243,13 +245,37 @@ impl Templates {
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
         let is_silent = state.get_temp(SILENT).is_some();
-        let has_tried = has_tried(state);
+        let has_tried = has_tried(state) || !fields.is_empty();
+        for (field, source) in fields {
+            draft.values[field] = self.render_field(field, &source, &variables)?;
+        }
         Ok(RenderResult {
             draft,
             answer,
             is_silent,
             has_tried,
         })
+    }
+
+    /// Renders a template of the query.
+    ///
+    /// # Errors
+    /// 422 with the column if it is broken, or does not fit the payload.
+    fn render_field(
+        &self,
+        field: Field,
+        source: &str,
+        variables: &Value,
+    ) -> Result<Option<String>, Problem> {
+        let template = self
+            .environment
+            .template_from_named_str(field.row().name, source);
+        let text = template.and_then(|template| template.render(variables));
+        let text = text.map_err(|error| Problem {
+            kind: ProblemKind::UnprocessableContent,
+            ..fault::problem(field.row().name, &error).field(field.row().name)
+        })?;
+        Ok(legal_text(&Value::from(text)))
     }
 
     /// The texts that the program of a template appends to its URL. Empty if there is no such template.

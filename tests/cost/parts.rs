@@ -54,7 +54,7 @@ const PARTS: &[Part] = &[
     }),
     ("query", |text| {
         let query = Query::parse(text.as_bytes());
-        query.meaning();
+        query.meaning(post_msg::message::field::Field::is_name);
         RequestCredentials::of(None, &query.tokens);
     }),
     ("path", |text| {

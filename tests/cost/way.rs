@@ -13,6 +13,7 @@ use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::batch::Batch;
 use post_msg::payload::file::name_in;
+use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Reader, UnaddressedMessage, Uploads};
 use post_msg::payload::webhook::Webhook;
 use post_msg::template::context::Headers;
@@ -82,15 +83,18 @@ pub fn cost(request: &Request) -> Cost {
 fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
     let bytes = |name| request.header(name).map(str::as_bytes);
     let reader = cost.hold("the headers", || {
-        let query = Query::parse(bytes("query").unwrap_or_default());
-        let webhook = request.header("as").map(|name| {
+        let mut query = Query::parse(bytes("query").unwrap_or_default());
+        let fields = QueryFields::of(&mut query, false)?;
+        if let Some(name) = request.header("as") {
             let (templates, headers) = (
                 Arc::clone(&TEMPLATES),
                 Headers::new(request.headers.clone()),
             );
             let now = "2026-11-22T06:00:00Z".to_owned();
-            Webhook::new(templates, name.to_owned(), headers, query, now)
-        });
+            let webhook = Webhook::new(templates, name.to_owned(), headers, query, now);
+            let (content_type, coding) = (bytes("Content-Type"), bytes("Content-Encoding"));
+            return Reader::of_webhook(content_type, coding, webhook.with_fields(fields));
+        }
         let disposition = bytes("Content-Disposition");
         let uploads = Uploads {
             are_possible: Some(request.header("uploads") != Some("nowhere")),
@@ -99,7 +103,7 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
         Reader::new(
             bytes("Content-Type"),
             bytes("Content-Encoding"),
-            webhook,
+            fields,
             uploads,
         )
     })?;
@@ -161,8 +165,16 @@ pub fn output(request: &Request) -> String {
             String::new(),
         )
     });
-    let read = Reader::new(bytes("Content-Type"), None, webhook, Uploads::default())
-        .and_then(|reader| reader.read(&request.body, false, &LIMITS));
+    let reader = match webhook {
+        Some(webhook) => Reader::of_webhook(bytes("Content-Type"), None, webhook),
+        None => Reader::new(
+            bytes("Content-Type"),
+            None,
+            QueryFields::default(),
+            Uploads::default(),
+        ),
+    };
+    let read = reader.and_then(|reader| reader.read(&request.body, false, &LIMITS));
     let messages = read.map(|payload| payload.messages).unwrap_or_default();
     let xml =
         |message: &UnaddressedMessage| message.content.element("a", "b", Kind::Chat).to_string();

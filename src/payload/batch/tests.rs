@@ -1,6 +1,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::payload::query_fields::QueryFields;
 use crate::payload::reader::{Reader, Uploads};
 
 /// A server that counts the requests for normal forms.
@@ -35,7 +36,13 @@ const LIMITS: Limits = Limits {
 
 fn batch(from: &str, body: &str) -> Batch {
     let mut batch = Batch::new(from.to_owned(), Ok(Vec::new()), LIMITS, None);
-    let reader = Reader::new(Some(b"application/json"), None, None, Uploads::default()).unwrap();
+    let reader = Reader::new(
+        Some(b"application/json"),
+        None,
+        QueryFields::default(),
+        Uploads::default(),
+    )
+    .unwrap();
     batch
         .take(reader.read(body.as_bytes(), false, &LIMITS))
         .unwrap();
@@ -134,7 +141,7 @@ fn shared_recipients_are_resolved_once() {
     let reader = Reader::new(
         Some(b"application/x-ndjson"),
         None,
-        None,
+        QueryFields::default(),
         Uploads::default(),
     )
     .unwrap();
