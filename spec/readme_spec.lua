@@ -1,7 +1,7 @@
 --[[ README.markdown and docs/*.md are true: every command with curl is run against a real Prosody.
 
-In a block of `sh` (a command), `crontab` (one line) or `python`, the lines at the end that begin with # tell what comes
-of it, and are compared with it:
+In a block of `sh` (a command) or `crontab` (one line), the lines at the end that begin with # tell what comes of it, and are
+compared with it:
 
 	# 404 nobody@example.com: …        the status, and the body; none told, none there
 	# → user@example.com: Hello        a message that arrives, by its text, or as a stanza that begins with <message;
@@ -11,8 +11,9 @@ of it, and are compared with it:
 of `netrc` on the page says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…_…, is the token that the line above of
 TOKEN=$(prosodyctl …) makes: each page has one of its own. A block of `jinja` is the template that its first line names.
 A block that begins with #!/bin/sh is run with backup.service as its argument. A block of `log` holds lines that are in
-Prosody's log in the end. Each line of `sh` that begins with prosodyctl mod_post_msg must succeed. A curl line anywhere
-else is a failure. A block below a line of <!-- spec/NAME_spec.lua --> is left to that spec, which must read the page.
+Prosody's log in the end. A block of `console` holds a command of another program, which is not run. Each line of `sh` that
+begins with prosodyctl mod_post_msg must succeed. A curl line anywhere else is a failure. A block below a line of
+<!-- spec/NAME_spec.lua --> is left to that spec, which must read the page.
 ]]
 
 local fail = require "busted".fail;
@@ -58,7 +59,7 @@ local function read_block(block)
 		block.wrong = "nothing below the command says what comes of it (# STATUS)";
 	end
 	local _, commands = block.code:gsub("%f[%w]curl%f[%W]", "");
-	if block.language ~= "python" and commands ~= 1 then
+	if commands ~= 1 then
 		block.wrong = commands .. " curl commands in one block, which should be one";
 	end
 	return block;
@@ -74,9 +75,9 @@ local function read_page(name)
 		local curl, shell = has_curl(block.text), block.language == "sh";
 		if block.spec then
 			assert(pages.read(block.spec):find(name, 1, true), block.spec .. " does not read " .. name);
-		elseif block.language == "python" or curl and (shell or block.language == "crontab") then
+		elseif curl and (shell or block.language == "crontab") then
 			table.insert(page.runnable, read_block(block));
-		elseif curl then
+		elseif curl and block.language ~= "console" then
 			table.insert(escaped, ("%s: a block of %s with curl in it"):format(block.place, block.language));
 		elseif shell and block.text:match(token_line) then
 			block.makes_token = block.text:match(token_line);
@@ -134,28 +135,9 @@ end
 local folder;
 local token, netrc; -- of the current page; the token is nil until the page has made it
 
--- A Python program whose connections lead to this Prosody, whatever host they name.
-local python_driver = [[
-import os, socket, sys
-for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-    del os.environ[name]
-
-port, program = int(sys.argv[1]), sys.argv[2]
-connect = socket.create_connection
-socket.create_connection = lambda address, *rest, **more: connect(("127.0.0.1", port), *rest, **more)
-exec(compile(open(program, encoding="utf-8").read(), program, "exec"), {"__name__": "__main__"})
-]];
-
 -- Replaces the example tokens by the real token.
 local function with_token(text)
 	return (text:gsub("pmsg_%x+_…", token or error("a token is used before TOKEN=$(…) makes it", 0)));
-end
-
-local function run_python(code)
-	write(folder .. "/driver.py", python_driver);
-	write(folder .. "/program.py", with_token(code));
-	local output = output_of(("%s %s/driver.py %d %s/program.py 2>%s/complaints"):format(python, folder, world.server.http_port, folder, folder));
-	return tonumber(output) or error(output .. output_of("cat '" .. folder .. "/complaints'"), 0), "";
 end
 
 local function run_shell(code)
@@ -188,7 +170,7 @@ local function run(block)
 	if block.language == "crontab" then
 		code = code:gsub("^%S+ %S+ %S+ %S+ %S+%s+", "");
 	end
-	local ok, status, body = pcall(block.language == "python" and run_python or run_shell, code);
+	local ok, status, body = pcall(run_shell, code);
 	local complaints = {};
 	local function complain(text, ...) complaints[#complaints + 1] = text:format(...); end
 	if not ok then
