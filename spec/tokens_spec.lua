@@ -148,8 +148,8 @@ describe("sending tokens", function ()
 	it("are valid for one account, at every host that has the module", function ()
 		local token, id = make("carol@second.example", "--rate", "4");
 		for _, credentials in ipairs { with(token), basic("carol@second.example", token) } do
-			for _, host in ipairs { "example.com", "second.example" } do
-				assert.equal(201, post("/msg/user@example.com", credentials, nil, { ["Host"] = host }).status);
+			for _, name in ipairs { "example.com", "second.example" } do
+				assert.equal(201, post("/msg/user@example.com", credentials, nil, { ["Host"] = name }).status);
 				assert.is_truthy(world.receive("user@example.com"):find("from='carol@second.example'", 1, true));
 			end
 		end

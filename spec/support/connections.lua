@@ -119,7 +119,8 @@ local last_makers = {};
 function last_makers.malformed_chunk(id)
 	local chunks = in_chunks(text(3));
 	local at = random(#chunks - 4);
-	return message(id, { ["Transfer-Encoding"] = "chunked" })..one_of { "x", "-1\r\n", "5\r\nhell\r\n0\r\n\r\n", chunks:sub(1, at).."\0"..chunks:sub(at + 1) }, 400;
+	local wrong = one_of { "x", "-1\r\n", "5\r\nhell\r\n0\r\n\r\n", chunks:sub(1, at).."\0"..chunks:sub(at + 1) };
+	return message(id, { ["Transfer-Encoding"] = "chunked" })..wrong, 400;
 end
 
 function last_makers.negative(id)
