@@ -457,7 +457,7 @@ describe("a batch", function ()
 	local function lines(number, bad)
 		local found = {};
 		for i = 1, number do
-			found[i] = i == bad and '{"to":"user","body":' .. i .. "}" or ('{"to":"user","body":"number %d of many","id":"n%d"}'):format(i, i);
+			found[i] = i == bad and '{"to":"user","body":[' .. i .. "]}" or ('{"to":"user","body":"number %d of many","id":"n%d"}'):format(i, i);
 		end
 		return table.concat(found, "\n") .. "\n";
 	end

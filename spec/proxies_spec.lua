@@ -76,7 +76,7 @@ end
 local function watch()
 	world.lua([[
 		prosody.spec_requests = { count = 0, connections = {} };
-		require "net.http.server"._events.add_handler("POST example.com/msg/user", function (event)
+		require "net.http.server"._events.add_handler("POST example.com/msg/*", function (event)
 			local seen, request = prosody.spec_requests, event.request;
 			seen.count, seen.ip, seen.secure = seen.count + 1, request.ip, not not request.secure;
 			seen.connections[request.conn] = true;

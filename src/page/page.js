@@ -154,6 +154,7 @@ const examples = {
 			startsAt: "2026-11-22T05:14:23Z", endsAt: "0001-01-01T00:00:00Z", generatorURL: "http://prometheus.example.com:9090/graph",
 		}],
 	}],
+	apprise: [{ title: "Backup", body: "db1 is saved", type: "success" }],
 	discord: [{ content: "Build **42** has failed", embeds: [{ title: "The log", url: "https://ci.example.com/42" }] }],
 	gitea: [{
 		action: "opened", number: 1, repository: { full_name: "team/shop", html_url: "https://git.example.com/team/shop" },
@@ -181,6 +182,7 @@ const examples = {
 		}],
 	}],
 	healthchecks: [{ name: "Backup of db1", status: "down", tags: "prod db1", url: "https://checks.example.com/803f680d/details/" }],
+	json: [{ title: "Disks", message: "db1 is almost full", status: "warning" }],
 	ntfy: [{ topic: "disks", title: "Low disk space", message: "5.1 GB are left", tags: ["warning"], priority: 4, click: "https://example.com/disks" }],
 	slack: [{ text: "Build *42* has failed: <https://ci.example.com/42|the log>" }],
 	"uptime-kuma": [{
