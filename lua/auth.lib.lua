@@ -79,11 +79,12 @@ local function authenticate(exchange) --> sender; or nil, problem
 	return sender, problem;
 end
 
-local methodless = { sender = true; throttled = true; attempt = true; bearer = true; nothing = true };
+local methodless = { sender = true; throttled = true; attempt = true; nothing = true };
 
 -- Whether a request has a sending token, or what could be one: nothing else may send by GET.
 local function has_token(exchange) --> boolean
-	local kind = exchange.native:identify();
+	local kind, value = exchange.native:identify();
+	if kind == "bearer" then return value:find("^pmsg_") ~= nil; end
 	return not methodless[kind] and (kind ~= "nobody" or not exchange.headers.authorization);
 end
 

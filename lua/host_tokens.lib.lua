@@ -12,21 +12,23 @@ counters.register("token_uses", function () return tokens.uses.waiting_timers; e
 
 -- All hosts share this table.
 local stores = module:shared("/*/post_msg/tokens"); -- host → its tokens
-stores[module.host] = tokens;
+if config.auth_mechanisms:contains("Token") then stores[module.host] = tokens; end
 
 local host_tokens = { own = tokens };
 
 -- Looks for a token, first on this host. The problem has the `cause`: the error of a storage.
 function host_tokens.find(id, now) --> entry, host; or nil if there is no valid token; or nil, problem
-	local entry, problem = tokens:find(id, now);
-	if entry or problem then return entry, entry and module.host or problem; end
+	local entry, first_problem = tokens:find(id, now);
+	if entry then return entry, module.host; end
 	for host, other_tokens in pairs(stores) do
 		if other_tokens ~= tokens then
+			local problem;
 			entry, problem = other_tokens:find(id, now);
-			if entry or problem then return entry, entry and host or problem; end
+			if entry then return entry, host; end
+			first_problem = first_problem or problem;
 		end
 	end
-	return nil;
+	return nil, first_problem;
 end
 
 -- Records that a token was used, for the list of tokens of its host.

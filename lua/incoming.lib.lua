@@ -126,6 +126,7 @@ local function read(conn, data)
 	return readers[type(state)](conn, data, state);
 end
 
+local is_saved = false; -- whether the module is reloaded: the next one takes the states
 local unhook; -- undoes the hook, if this host has hooked the listener
 
 local function hook()
@@ -150,11 +151,20 @@ function incoming.close()
 	unhook();
 	local _, hook_of_another_host = next(shared.hooks);
 	if hook_of_another_host then return hook_of_another_host(); end
-	for conn in pairs(states) do states[conn] = nil; end -- their bytes pass unseen from now on
+	-- All bytes pass unseen from now on: the parser must not take the rest of a body for a request.
+	for conn, state in pairs(states) do
+		states[conn] = nil;
+		if type(state) == "string" and not is_saved then
+			parse(conn, state);
+		elseif type(state) ~= "number" and not is_saved then
+			conn:close();
+		end
+	end
 end
 
 -- What Prosody keeps for the module while it is reloaded: a body may have arrived in part.
 function incoming.save() --> copy of the states
+	is_saved = true;
 	local copy = setmetatable({}, { __mode = "k" });
 	for conn, state in pairs(states) do copy[conn] = state; end
 	return copy;

@@ -21,9 +21,11 @@ local function find_account(address) --> { address, username, host, tokens }; or
 	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
 end
 
+local longest_template = 16 * 1024; -- bytes: token_spec refuses more
+
 local function read_file(path) --> text; or nil and a sentence
 	local file, err = io.open(path, "rb");
-	local text = file and file:read("*a");
+	local text = file and (file:read(longest_template + 1) or "");
 	if file then file:close(); end
 	if not text then return nil, "The template cannot be read: "..(err or path); end
 	return text;

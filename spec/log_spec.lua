@@ -51,7 +51,7 @@ describe("a request's id", function ()
 			[201] = post("/msg/user", "hello", id);
 			[401] = post("/msg/user", "hello", with { ["Authorization"] = false, ["Accept"] = "application/json" });
 			[404] = post("/msg/nobody", "hello", with { ["Accept"] = "application/json" });
-			[415] = post("/msg/user", "hello", with { ["Content-Type"] = "text/html", ["Accept"] = "application/json" });
+			[415] = post("/msg/user", "hello", with { ["Content-Type"] = "texts/html", ["Accept"] = "application/json" });
 			[422] = post("/msg/user", "{}", with { ["Content-Type"] = "application/json" });
 			[400] = post("/msg/user", "{", with { ["Content-Type"] = "application/json" });
 			[405] = world.http("PATCH /msg/user HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: watch-1\r\nAccept: application/json\r\n"

@@ -119,7 +119,7 @@ describe("the metrics", function ()
 			assert.equal(404, post("/msg/nobody", "hello").status);
 			assert.equal(207, post("/msg", batch, in_json).status);
 			assert.equal(422, post("/msg/user", "{}", in_json).status);
-			assert.equal(405, world.http("PUT /msg HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n").status);
+			assert.equal(405, world.http("PATCH /msg HTTP/1.1\r\nHost: example.com\r\nContent-Length: 0\r\n\r\n").status);
 			assert.equal(200, world.http("OPTIONS /msg HTTP/1.1\r\nHost: example.com\r\n\r\n").status);
 		end);
 	end);

@@ -60,7 +60,7 @@ end
 
 -- A sentence of the module's answer to an unknown media type. The file of the native half contains it.
 local function sentence_in(library)
-	local answer = world.http(world.request("/msg/user", "hello", { ["Content-Type"] = "text/html" })).body;
+	local answer = world.http(world.request("/msg/user", "hello", { ["Content-Type"] = "texts/html" })).body;
 	local longest = "";
 	for first = 1, #answer do
 		local part = answer:sub(first, first + #longest);
@@ -167,7 +167,7 @@ describe("the module", function ()
 		for _, mark in ipairs { "1", "2" } do
 			world.plugin_file("post_msg.so", replace(build, sentence, mark .. sentence:sub(2)));
 			assert(world.module("reload"));
-			local answer = world.http(world.request("/msg/user", "hello", { ["Content-Type"] = "text/html" }));
+			local answer = world.http(world.request("/msg/user", "hello", { ["Content-Type"] = "texts/html" }));
 			assert.matches(mark .. sentence:sub(2), answer.body, nil, true);
 			assert_delivers();
 		end

@@ -2,7 +2,7 @@
 //! declarations of fields, statuses and templates.
 
 use crate::http::answer::{STATUSES, json};
-use crate::message::field::{FIELDS, FieldType, LONGEST_ID, Row};
+use crate::message::field::{FIELDS, Field, FieldType, LONGEST_ID, Row};
 use crate::template::source::BUILT_IN;
 
 /// The description for the VirtualHost `host`, served below the path `base`.
@@ -28,7 +28,9 @@ pub fn document(base: &str, host: &str) -> String {
     let mut query = String::new();
     for field in FIELDS {
         add(&mut fields, &property(field));
-        if !matches!(field.field_type, FieldType::Addresses | FieldType::Xhtml) {
+        // Generators of clients call the body of the request `body`.
+        let is_in_query = !matches!(field.field, Field::To | Field::Html | Field::Body);
+        if is_in_query {
             add(&mut query, &parameter(field));
         }
         if field.suffices {

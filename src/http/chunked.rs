@@ -23,6 +23,10 @@ enum Expected {
         size: u64,
         digits: u32,
     },
+    /// White space after the size.
+    Blank {
+        size: u64,
+    },
     /// The rest of the line with the size. It is dropped.
     Extension {
         size: u64,
@@ -121,9 +125,13 @@ impl ChunkedBody {
         let is_text = |byte: u8| byte == b'\t' || !byte.is_ascii_control();
         Ok(match (self.expected, byte) {
             (Expected::Size { size, digits: 1.. }, b'\r') => Expected::SizeEnd { size },
-            (Expected::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => {
+            (Expected::Size { size, digits: 1.. } | Expected::Blank { size }, b';') => {
                 Expected::Extension { size }
             }
+            (Expected::Size { size, digits: 1.. } | Expected::Blank { size }, b' ' | b'\t') => {
+                Expected::Blank { size }
+            }
+            (Expected::Blank { size }, b'\r') => Expected::SizeEnd { size },
             (Expected::Size { size, digits }, byte) => {
                 let digit = char::from(byte).to_digit(16);
                 let digit = digit.filter(|_| digits < 16).ok_or_else(|| {
@@ -222,7 +230,8 @@ mod tests {
             ("\r\n", 0),
             ("-1\r\n", 0),
             ("+1\r\n", 0),
-            ("5 5\nhello", 3),
+            ("5 5\r\nhello", 2),
+            ("5;x\nhello", 3),
             ("5\nhello\n0\n\n", 1),
             ("5\r5hello", 2),
             ("5\r\nhello0\r\n\r\n", 8),

@@ -127,14 +127,15 @@ impl<'a> Head<'a> {
         Some((method, without_port(host), path))
     }
 
-    /// The head with another framing: `framing_line` takes the place of Content-Length and Transfer-Encoding.
+    /// The head with another framing: `framing_line` takes the place of Content-Length and Transfer-Encoding. A client cannot send the
+    /// header that says that the framing is wrong: Prosody would join its value and the module's.
     pub fn reframed(&self, framing_line: &str) -> Vec<u8> {
         let mut head = Vec::with_capacity(self.bytes.len() + framing_line.len());
         let mut lines = Lines { rest: self.bytes };
         let mut is_first = true;
         while let Ok(Some(line @ [_, ..])) = lines.next_line() {
             let frames = |name| value(line, name).is_some();
-            if is_first || !frames(CONTENT_LENGTH) && !frames(TRANSFER_ENCODING) {
+            if is_first || !frames(CONTENT_LENGTH) && !frames(TRANSFER_ENCODING) && !frames(FAULT) {
                 head.extend_from_slice(line);
                 head.extend_from_slice(b"\r\n");
             }
@@ -149,6 +150,8 @@ impl<'a> Head<'a> {
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
 const EXPECT: &[u8] = b"expect:";
+/// The header of a request whose framing is wrong: see `lua/incoming.lib.lua`.
+const FAULT: &[u8] = b"post-msg-fault:";
 
 /// The value of a header line with this name, which is lower-case and ends with a colon.
 fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -94,12 +94,15 @@ impl Query {
     }
 
     /// Cuts off the text that a program appended to the value of a parameter: a further `?` and one of `names`.
-    pub fn detach(&mut self, names: &[String]) {
+    /// The values of parameters that are fields (`is_field`) stay as they are.
+    pub fn detach(&mut self, names: &[String], is_field: impl Fn(&str) -> bool) {
         let is_known = |pairs: &str| {
             let name = pairs.split(['=', '&']).next().unwrap_or_default();
             names.iter().any(|known| known == name)
         };
-        let unknown = self.unknown.iter_mut().map(|(_, value)| value);
+        let unknown = self.unknown.iter_mut();
+        let unknown = unknown.filter(|(name, _)| !is_field(name));
+        let unknown = unknown.map(|(_, value)| value);
         let mut cut = None;
         for value in self.to.iter_mut().chain(unknown) {
             if let Some(at) = value.rfind('?').filter(|&at| is_known(&value[at + 1..])) {
@@ -177,7 +180,7 @@ mod tests {
     fn appended_text_is_cut_off_the_last_parameter() {
         let parse = |query: &[u8]| {
             let mut query = Query::parse(query);
-            query.detach(&["wait".to_owned()]);
+            query.detach(&["wait".to_owned()], |_| false);
             query
         };
         let wait = [("wait".to_owned(), "True".to_owned())];

@@ -17,6 +17,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::message::address::Server;
 use crate::message::allowed::Allowed;
+use crate::message::field::Field;
 use crate::message::limits::Limits;
 use crate::template::context::{Headers, now};
 use crate::template::engine::Templates;
@@ -129,7 +130,7 @@ impl Composer {
         let mut in_path = path::recipient(posted.path, &self.base);
         if let Some(mut name) = query.format.take() {
             let appended = self.templates.appended(&name);
-            query.detach(&appended.parameters);
+            query.detach(&appended.parameters, Field::is_name);
             if let Ok(path) = &mut in_path {
                 *path = path
                     .take()

@@ -46,7 +46,7 @@ enum What {
     /// A body without a media type: text, or a file with this name if it is not UTF-8.
     TextOrFile(Option<String>),
     /// A webhook's payload, and its syntax.
-    Webhook(Webhook, Form),
+    Webhook(Box<Webhook>, Form),
 }
 
 /// A message whose recipients are not resolved yet. Everything else is checked. Only the event loop can resolve
@@ -112,7 +112,7 @@ impl Reader {
         let form = Form::of(media_type.as_ref().map(|media_type| media_type.essence));
         let parameters = media_type.map(MediaType::lenient_parameters).transpose()?;
         Ok(Reader::of(
-            What::Webhook(webhook, form),
+            What::Webhook(Box::new(webhook), form),
             codings,
             parameters,
         ))
