@@ -90,7 +90,7 @@ fn property(field: &Row) -> String {
             takes = r#"["string","array"],"items":{"type":"string"}"#.to_owned()
         }
         FieldType::Boolean => {
-            takes = r#"["boolean","string"],"enum":[true,false,"true","false"]"#.to_owned();
+            takes = r#"["boolean","string"]"#.to_owned();
         }
         FieldType::Word(words) => takes += &format!(",\"enum\":{words:?}"),
         FieldType::Reference | FieldType::AttributeText => {
