@@ -170,6 +170,20 @@ describe("connections", function ()
 		local answer = world.http(world.request("/msg/user", "hello", { ["Post-Msg-Fault"] = "secret bad_framing text" }));
 		assert.equal(201, answer.status);
 		assert.equal("hello", received());
+		local client = open();
+		client.connection:send(chunked({ ["Post-Msg-Fault"] = "x" }, "/msg/user?body=smuggled") .. "x");
+		assert.equal(400, client:answer().status);
+		client.connection:close();
+	end);
+
+	it("end when the module is unloaded on all hosts amid a body, whose rest is no request", function ()
+		local client = open();
+		client.connection:send(chunked() .. "5\r\nhel");
+		await_reading();
+		for _, host in ipairs { "example.com", "second.example" } do assert(world.module("unload", host)); end
+		client.connection:send("GET /spec/x HTTP/1.1\r\nHost: example.com\r\n\r\n");
+		assert.is_nil((client:answer()));
+		for _, host in ipairs { "example.com", "second.example" } do assert(world.module("load", host)); end
 	end);
 
 	it("go on when the module is reloaded amid a body", function ()
@@ -239,7 +253,7 @@ describe("connections", function ()
 end);
 
 for _, read_size in ipairs { 1, 7, 100, 8192 } do
-	describe(("connections of which Prosody reads %d bytes at a time"):format(read_size), function ()
+	describe(("connections, with %d bytes for each read of Prosody,"):format(read_size), function ()
 		lazy_setup(function () connections.start(read_size); end);
 		after_each(function () assert.same({}, world.errors()); end);
 

@@ -91,7 +91,7 @@ impl UserData for LuaTemplates {
             });
             templates.collect::<Result<Vec<Table>>>()
         });
-        // refusal(name) → a sentence if there is no such template, with those that there are; else nil
+        // refusal(name) → nil if the template exists, else a sentence that lists all templates
         methods.add_method("refusal", |_, this, name: mlua::String| {
             Ok(this
                 .0

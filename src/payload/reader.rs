@@ -98,7 +98,7 @@ impl Reader {
         })
     }
 
-    /// Reads the payload of another program, of which a template makes the message.
+    /// Reads the payload of another program. A template turns it into the message.
     ///
     /// # Errors
     /// 415 if the charset or the content coding is not supported.
