@@ -140,6 +140,8 @@ pub const PIECES: &[&str] = &[
     "&&",
     ";",
     "a;b=c;",
+    "://",
+    "https://",
     "http://a/",
     "http://a/ ",
     "http://[",
@@ -149,6 +151,7 @@ pub const PIECES: &[&str] = &[
     "/",
     "u@h",
     "u@h/r",
+    "a@",
     "a@b@",
     // JSON, as text.
     "{",
