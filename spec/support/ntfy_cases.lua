@@ -177,7 +177,8 @@ add {
 -- Credentials.
 
 for credentials, name in each {
-	bearer = "a token as Bearer"; ["bearer in lower case"] = "a token as bearer"; ["basic without a name"] = "a token as the password, without a user name";
+	bearer = "a token as Bearer"; ["bearer in lower case"] = "a token as bearer";
+	["basic without a name"] = "a token as the password, without a user name";
 	["basic"] = "a token as the password of its account"; ["auth bearer"] = "a token as Bearer in the query";
 	["auth basic"] = "a token as the password in the query"; ["auth basic without a name"] = "a token as the password in the query, without a user name";
 	["authorization bearer"] = "a token as Bearer in the query, by the longer name"; ["token"] = "a token alone in the query";
@@ -212,7 +213,8 @@ add {
 -- The examples of "Publishing".
 
 for _, how in ipairs {
-	{ "POST", "application/x-www-form-urlencoded" }, { "PUT", false }, { "POST", "text/plain" }, { "POST", "text/plain;charset=UTF-8" }, { "POST", false },
+	{ "POST", "application/x-www-form-urlencoded" }, { "PUT", false }, { "POST", "text/plain" }, { "POST", "text/plain;charset=UTF-8" },
+	{ "POST", false },
 } do
 	add {
 		name = ("a text, by %s, with %s"):format(how[1], how[2] or "no Content-Type");
@@ -455,7 +457,8 @@ add {
 	query = "tpl=1&t=" .. escape("{{.title}}")
 		.. "&m=" .. escape("{{range .alerts}}{{.annotations.summary}}\\n\\nValues:\\n{{range $k,$v := .values}}- {{$k}}={{$v}}\\n{{end}}{{end}}");
 	headers = { ["Content-Type"] = "application/json" };
-	body = [[{"status": "resolved", "title": "[RESOLVED] Load", "alerts": [{"annotations": {"summary": "Load is high"}, "values": {"B": 18.9, "C": 0}}]}]];
+	body = [[{"status": "resolved", "title": "[RESOLVED] Load", "alerts": [
+		{"annotations": {"summary": "Load is high"}, "values": {"B": 18.9, "C": 0}}]}]];
 	arrives = false; status = 422;
 };
 add {
@@ -485,8 +488,8 @@ local everything = [[{
 	"actions": [{ "action": "view", "label": "All shelves", "url": "https://shelf.example.com/all" }]
 }]];
 for _, how in ipairs {
-	{ "POST", "", "application/x-www-form-urlencoded" }, { "POST", "/", "application/json" }, { "PUT", "/", "application/json" }, { "POST", "/", "text/plain" },
-	{ "POST", "/", false },
+	{ "POST", "", "application/x-www-form-urlencoded" }, { "POST", "/", "application/json" }, { "PUT", "/", "application/json" },
+	{ "POST", "/", "text/plain" }, { "POST", "/", false },
 } do
 	add {
 		name = ("JSON with most members, by %s to the root %q, with %s"):format(how[1], how[2], how[3] or "no Content-Type");
@@ -516,7 +519,8 @@ add {
 	arrives = false; status = 422;
 };
 add {
-	name = "JSON with a topic that is a user of the host"; token = "host"; path = ""; topic = "other"; body = [[{"topic": "other", "message": "It is done"}]];
+	name = "JSON with a topic that is a user of the host"; token = "host"; path = ""; topic = "other";
+	body = [[{"topic": "other", "message": "It is done"}]];
 	arrives = { body = "It is done"; at = "other@example.com" };
 	answer = { message = "It is done" };
 };
@@ -573,7 +577,10 @@ add {
 local two = "It is cold in the hall. Close the window?";
 add {
 	name = "two actions in a header"; path = "/myhome";
-	headers = { Actions = [[view, Open the plan, https://home.example.com/, clear=true;                      http, Close, https://api.example.com/, body='{"degrees": 18}']] };
+	headers = {
+		Actions = "view, Open the plan, https://home.example.com/, clear=true;                 "
+			.. [[http, Close, https://api.example.com/, body='{"degrees": 18}']];
+	};
 	body = two;
 	arrives = { body = two .. "\nOpen the plan: https://home.example.com/" };
 	answer = { message = two };
@@ -590,7 +597,8 @@ for name, actions in each {
 	["one to view in a header"] = "view, Open the post, https://posts.example.com/post/1467633927951163392";
 	["one in the long format"] = "action=view, label=Open the post, url=https://posts.example.com/post/1467633927951163392";
 	["one in another order"] = "url=https://posts.example.com/post/1467633927951163392, label=Open the post, action=view";
-	["one as JSON in a header"] = [=[[{"action": "view", "label": "Open the post", "url": "https://posts.example.com/post/1467633927951163392", "clear": false}]]=];
+	["one as JSON in a header"] = [=[[{"action": "view", "label": "Open the post",]=]
+		.. [=["url": "https://posts.example.com/post/1467633927951163392", "clear": false}]]=];
 	["one with capital letters"] = "VIEW, Open the post, https://posts.example.com/post/1467633927951163392";
 	["one with a semicolon at the end"] = "view, Open the post, https://posts.example.com/post/1467633927951163392, clear=true;";
 	["one in quotes"] = [[view, "Open the post", 'https://posts.example.com/post/1467633927951163392']];
@@ -610,7 +618,8 @@ for name, example in each {
 		"One: https://a.example.com/\nTwo: https://b.example.com/\nThree: https://c.example.com/";
 	};
 	["three as JSON in a header"] = {
-		[=[[{"action":"view","label":"One","url":"https://a.example.com/"},{"action":"http","label":"Two","url":"https://b.example.com/"},{"action":"view","label":"Three","url":"https://c.example.com/"}]]=];
+		[=[[{"action":"view","label":"One","url":"https://a.example.com/"},{"action":"http","label":"Two",]=]
+			.. [=["url":"https://b.example.com/"},{"action":"view","label":"Three","url":"https://c.example.com/"}]]=];
 		"One: https://a.example.com/\nThree: https://c.example.com/";
 	};
 	["commas and semicolons in quotes"] = {
@@ -653,7 +662,8 @@ for name, example in each {
 	};
 	["http"] = {
 		[[http, Close the gate, https://api.example.com/, method=PUT, headers.Authorization=Bearer 1, body={\"action\": \"close\"}]];
-		[[{"action": "http", "label": "Close the gate", "url": "https://api.example.com/", "method": "PUT", "headers": {"Authorization": "Bearer 1"}, "body": "{\"action\": \"close\"}"}]];
+		[[{"action": "http", "label": "Close the gate", "url": "https://api.example.com/", "method": "PUT",
+			"headers": {"Authorization": "Bearer 1"}, "body": "{\"action\": \"close\"}"}]];
 		"";
 	};
 } do
@@ -703,7 +713,8 @@ for name, case in each {
 	add(case);
 end
 add {
-	name = "a picture with a message"; method = "PUT"; path = "/flowers"; headers = { Filename = "flower.png"; Message = "It blooms\\nat last" }; body = png;
+	name = "a picture with a message"; method = "PUT"; path = "/flowers";
+	headers = { Filename = "flower.png"; Message = "It blooms\\nat last" }; body = png;
 	arrives = { body = "It blooms\nat last"; file = { name = "flower.png"; content = png } };
 	answer = { message = "It blooms\nat last" };
 };
@@ -729,7 +740,8 @@ add {
 	arrives = false; status = 422;
 };
 add {
-	name = "an attachment by its address, without a body"; path = "/mydownloads"; headers = { Attach = "https://files.example.com/Reader.apk" }; body = "";
+	name = "an attachment by its address, without a body"; path = "/mydownloads"; body = "";
+	headers = { Attach = "https://files.example.com/Reader.apk" };
 	arrives = { body = "triggered"; oob_url = "https://files.example.com/Reader.apk" };
 	answer = { message = "triggered" };
 };
@@ -830,7 +842,8 @@ add {
 	answer = { message = "Ripe" };
 };
 add {
-	name = "RFC 2047 in the query and in the body stays as it is"; path = "/fruit"; query = "t=" .. escape("=?UTF-8?Q?=C3=84?="); body = "=?UTF-8?Q?=C3=84?=";
+	name = "RFC 2047 in the query and in the body stays as it is"; path = "/fruit"; query = "t=" .. escape("=?UTF-8?Q?=C3=84?=");
+	body = "=?UTF-8?Q?=C3=84?=";
 	arrives = { body = "=?UTF-8?Q?=C3=84?=\n=?UTF-8?Q?=C3=84?=" };
 	answer = { message = "=?UTF-8?Q?=C3=84?="; title = "=?UTF-8?Q?=C3=84?=" };
 };
@@ -863,7 +876,8 @@ add {
 	answer = { message = "triggered" };
 };
 add {
-	name = "no body, but a title, tags and the highest priority"; path = "/mytopic"; headers = { Title = "House 7"; Tags = "skull"; Priority = "5" }; body = "";
+	name = "no body, but a title, tags and the highest priority"; path = "/mytopic";
+	headers = { Title = "House 7"; Tags = "skull"; Priority = "5" }; body = "";
 	arrives = { body = "❗ 💀 House 7\ntriggered" };
 	answer = { message = "triggered"; title = "House 7"; tags = { "skull" }; priority = 5 };
 };
@@ -878,7 +892,8 @@ add {
 	answer = { message = "It is done"; title = "House 7" };
 };
 add {
-	name = "a longer name counts before a shorter one"; path = "/mytopic"; headers = { ["X-Title"] = "House 7"; Title = "lost"; t = "lost too" }; body = "It is done";
+	name = "a longer name counts before a shorter one"; path = "/mytopic";
+	headers = { ["X-Title"] = "House 7"; Title = "lost"; t = "lost too" }; body = "It is done";
 	arrives = { body = "House 7\nIt is done" };
 	answer = { message = "It is done"; title = "House 7" };
 };
