@@ -373,7 +373,7 @@ add {
 	answer = { message = "Now in **bold**, *slanted*, `code`, ~~struck~~ and [linked](https://words.example.com/)" };
 };
 add {
-	name = "Markdown, with a title that is none"; path = "/mytopic"; headers = { Markdown = "yes"; Title = "**House** 7" }; body = "**Now**";
+	name = "Markdown, with a title that is not Markdown"; path = "/mytopic"; headers = { Markdown = "yes"; Title = "**House** 7" }; body = "**Now**";
 	arrives = { body = "**House** 7\n*Now*" };
 	answer = { message = "**Now**"; title = "**House** 7" };
 };
@@ -752,7 +752,7 @@ add {
 	answer = { message = "The reader is out" };
 };
 add {
-	name = "an attachment whose address is none"; path = "/mydownloads"; body = "The reader is out"; headers = { Attach = "see shelf 3" };
+	name = "an attachment that is no address"; path = "/mydownloads"; body = "The reader is out"; headers = { Attach = "see shelf 3" };
 	arrives = { body = "The reader is out\nsee shelf 3" };
 	answer = { message = "The reader is out" };
 };
@@ -827,7 +827,7 @@ for name, example in each {
 	};
 end
 add {
-	name = "tags in RFC 2047, each for itself"; path = "/fruit"; headers = { Tags = "tada,=?UTF-8?Q?=C3=84pfel?=,=?UTF-8?B?ZGIx?=" }; body = "Ripe";
+	name = "tags in RFC 2047, one by one"; path = "/fruit"; headers = { Tags = "tada,=?UTF-8?Q?=C3=84pfel?=,=?UTF-8?B?ZGIx?=" }; body = "Ripe";
 	arrives = { body = "🎉 Ripe\n#Äpfel #db1" };
 	answer = { message = "Ripe"; tags = { "tada", "Äpfel", "db1" } };
 };
@@ -858,12 +858,12 @@ add {
 	answer = { message = "one\ntwo\nthree" };
 };
 add {
-	name = "\\n in a body is none"; path = "/fruit"; body = "C:\\new\nnext line";
+	name = "\\n in a body stays as it is"; path = "/fruit"; body = "C:\\new\nnext line";
 	arrives = { body = "C:\\new\nnext line" };
 	answer = { message = "C:\\new\nnext line" };
 };
 add {
-	name = "\\n in a title is none"; path = "/fruit"; headers = { Title = "C:\\new" }; body = "Ripe";
+	name = "\\n in a title stays as it is"; path = "/fruit"; headers = { Title = "C:\\new" }; body = "Ripe";
 	arrives = { body = "C:\\new\nRipe" };
 	answer = { message = "Ripe"; title = "C:\\new" };
 };
@@ -903,7 +903,7 @@ add {
 	answer = { message = "It is done"; title = "House 7" };
 };
 add {
-	name = "an empty delay is none"; path = "/mytopic"; headers = { Delay = "" }; query = "in="; body = "It is done";
+	name = "an empty delay does not count"; path = "/mytopic"; headers = { Delay = "" }; query = "in="; body = "It is done";
 	arrives = { body = "It is done" };
 	answer = { message = "It is done" };
 };
