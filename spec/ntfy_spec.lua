@@ -174,6 +174,7 @@ describe("ntfy's protocol", function ()
 		world.login((table.unpack or unpack)(clients));
 		tokens.one = make_token("--to", "user@example.com");
 		tokens.host = make_token();
+		tokens.two = make_token("--to", "user@example.com", "--to", "nobody@example.com");
 		tokens.get = make_token("--to", "user@example.com", "--get");
 	end);
 
@@ -182,4 +183,15 @@ describe("ntfy's protocol", function ()
 	for _, case in ipairs(cases) do
 		it(case.name, function () check(case); end);
 	end
+
+	it("answers too many messages in its own form", function ()
+		tokens.rate = make_token("--to", "user@example.com", "--rate", "1");
+		check({ token = "rate"; path = "/house"; body = "one"; arrives = { body = "one" }; answer = { message = "one" } });
+		check({ token = "rate"; path = "/house"; body = "two"; arrives = false; status = 429 });
+	end);
+
+	it("answers a file in its own form where no service takes files", function ()
+		assert.is_true(world.module("unload", "upload.example.com", "http_file_share"));
+		check({ token = "one"; method = "PUT"; path = "/house"; body = "a\255\254b"; arrives = false; status = 415 });
+	end);
 end);

@@ -3,7 +3,7 @@
 A case has
 	name        a sentence
 	token       "one": the token may send to user@example.com alone (the default); "host": it may send to any recipient;
-	            "get": as "one", and by GET
+	            "get": as "one", and by GET; "two": it may send to user@example.com and to nobody@example.com
 	method      POST by default
 	path        what follows the base path, with the topic: "/backups"; "/" and "" are the root
 	query       the query, percent-encoded
@@ -167,12 +167,12 @@ add {
 	arrives = { body = "It is *done*" };
 	answer = { message = "It is **done**" };
 };
-add {
-	name = "the parameter content-type of the query for Markdown";
-	path = "/house"; query = "content-type=text%2Fmarkdown"; headers = { ["Content-Type"] = false }; body = "It is **done**";
+for _, name in ipairs { "content-type", "content_type" } do add {
+	name = "the parameter " .. name .. " of the query for Markdown";
+	path = "/house"; query = name .. "=text%2Fmarkdown"; headers = { ["Content-Type"] = false }; body = "It is **done**";
 	arrives = { body = "It is *done*" };
 	answer = { message = "It is **done**" };
-};
+} end
 
 -- Credentials.
 
@@ -642,7 +642,6 @@ end
 for name, actions in each {
 	["one without an address"] = "view, Open";
 	["one of an unknown kind"] = "dance, Open, https://a.example.com/";
-	["a quotation without an end"] = [[view, "Open, https://a.example.com/]];
 	["broken JSON"] = [=[[{"action": "view", "label": "Open"]=];
 } do
 	add {
@@ -694,6 +693,28 @@ for click, line in each {
 		answer = { message = "Two posts are new"; click = click };
 	};
 end
+
+-- A value of the query may have a query, of which each name is also a parameter of ntfy.
+for _, query in ipairs { "?t=90", "?a=b", "?p=5", "?m=1&t=2", "?file=/etc/hosts", "?in=1h", "?b=1&a=2", "?title" } do
+	add {
+		name = "an address to click whose own query is " .. query; path = "/post_alerts";
+		query = "click=" .. escape("https://posts.example.com/" .. query); body = "Two posts are new";
+		arrives = { body = "Two posts are new\nhttps://posts.example.com/" .. query };
+		answer = { message = "Two posts are new"; click = "https://posts.example.com/" .. query };
+	};
+	add {
+		name = "an attachment whose own query is " .. query; path = "/post_alerts";
+		query = "attach=" .. escape("https://posts.example.com/" .. query); body = "Two posts are new";
+		arrives = { body = "Two posts are new"; oob_url = "https://posts.example.com/" .. query };
+		answer = { message = "Two posts are new" };
+	};
+end
+add {
+	name = "a message in the query that has a question mark"; token = "get"; method = "GET"; path = "/post_alerts/publish";
+	query = "message=" .. escape("Is it true?t=1 and ?p=5") .. "&title=" .. escape("New?m");
+	arrives = { body = "New?m\nIs it true?t=1 and ?p=5" };
+	answer = { message = "Is it true?t=1 and ?p=5"; title = "New?m" };
+};
 
 -- "Attachments"
 
@@ -945,6 +966,7 @@ add {
 for _, topic in ipairs { "a", "Backup_of-db1", "other", "nobody", "publish", ("t"):rep(64) } do
 	add {
 		name = "any topic goes to the token's recipient: " .. topic; path = "/" .. topic; body = "It is done";
+		topic = topic ~= "publish" and topic;
 		arrives = { body = "It is done" };
 		answer = { message = "It is done" };
 	};
@@ -963,6 +985,30 @@ add {
 	name = "a topic that nobody has"; token = "host"; path = "/nobody"; body = "It is done";
 	arrives = false; status = 404;
 };
+add {
+	name = "a topic that the token may not send to"; token = "two"; path = "/other"; body = "It is done";
+	arrives = false; status = 403;
+};
+add {
+	name = "a topic that is one of two recipients of the token"; token = "two"; path = "/user"; body = "It is done";
+	arrives = { body = "It is done" };
+	answer = { message = "It is done" };
+};
+for _, accept in ipairs { "application/json", "*/*", "text/plain", "application/problem+json" } do
+	add {
+		name = "a refusal in ntfy's form with Accept: " .. accept; path = "/house"; headers = { Accept = accept; In = "1h" }; body = "no";
+		arrives = false; status = 422;
+	};
+	add {
+		name = "an answer in ntfy's form with Accept: " .. accept; path = "/house"; headers = { Accept = accept }; body = "It is done";
+		arrives = { body = "It is done" };
+		answer = { message = "It is done" };
+	};
+	add {
+		name = "a bounce in ntfy's form with Accept: " .. accept; token = "host"; path = "/nobody"; headers = { Accept = accept }; body = "It is done";
+		arrives = false; status = 404;
+	};
+end
 add {
 	name = "a topic that is no address"; token = "host"; path = "/a%20%22b"; body = "It is done";
 	arrives = false; status = 422;
