@@ -190,8 +190,8 @@ describe("ntfy's protocol", function ()
 		check({ token = "rate"; path = "/house"; body = "two"; arrives = false; status = 429 });
 	end);
 
-	it("answers a file in its own form where no service takes files", function ()
+	it("answers in its own form if the upload service is away", function ()
 		assert.is_true(world.module("unload", "upload.example.com", "http_file_share"));
-		check({ token = "one"; method = "PUT"; path = "/house"; body = "a\255\254b"; arrives = false; status = 415 });
+		check({ token = "one"; method = "PUT"; path = "/house"; body = "a\255\254b"; arrives = false; status = 503 });
 	end);
 end);
