@@ -14,7 +14,7 @@ use post_msg::message::limits::Limits;
 use post_msg::message::{Message, Recipient};
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
-use post_msg::payload::webhook::Webhook;
+use post_msg::payload::webhook::{UrlParts, Webhook};
 use post_msg::template::context::{Headers, Occasion};
 use post_msg::template::engine::Templates;
 
@@ -134,6 +134,28 @@ fn alerts(count: usize) -> String {
         "groupKey": "{}:{alertname=\"DiskWillFillIn4Hours\"}", "truncatedAlerts": 0,
     })
     .to_string()
+}
+
+/// A text to a topic of ntfy, with the headers that curl sends.
+#[divan::bench]
+fn ntfy(bencher: Bencher) {
+    let templates = Arc::new(Templates::new(None));
+    let body = "The backup of db1 has failed: no space left on the device\n";
+    bencher.counter(BytesCount::of_str(body)).bench_local(|| {
+        let headers = ["accept", "content_length", "content_type", "host", "user_agent"];
+        let headers = headers.map(|name| (name.to_owned(), "a value".to_owned()));
+        let (headers, query) = (Headers::new(headers), Query::default());
+        let declared = templates.declarations("ntfy");
+        let topic = Some("topic".to_owned());
+        let url = UrlParts::new(&declared, topic, true, (&headers, &query, None));
+        let (name, now) = ("ntfy".to_owned(), Occasion::now());
+        let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);
+        let reader = Reader::of_webhook(None, None, webhook.with_url(url), false);
+        let reader = reader.expect("a media type");
+        reader
+            .read(black_box(body.as_bytes()), false, &LIMITS)
+            .expect("a message")
+    });
 }
 
 #[divan::bench(args = [1, 10, 50])]

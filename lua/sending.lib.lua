@@ -72,6 +72,7 @@ function sending:record(outcome)
 	self.reported_count = self.reported_count + 1;
 	if word == "failed" then
 		self.failed_count = self.failed_count + 1;
+		self.problem = self.problem or result;
 		exchange.failure = exchange.failure or result.detail;
 		if result.unreached then self.unreached_count = self.unreached_count + 1; end
 		-- A program repeats its request after a 5xx, and not after a 4xx.
@@ -106,10 +107,20 @@ function sending:send_all() --> true; or nil, problem
 end
 
 -- The answer that the program expects, if the template has one.
-function sending:expected_answer() --> answer or nil
-	local status, media_type, body = self.batch:answer();
+local function expected_answer(batch) --> answer or nil
+	local status, media_type, body = batch:answer();
 	if not status then return nil; end
 	return { status_code = status; headers = { content_type = media_type }; body = body };
+end
+
+-- The status, media type and body of the answer of all outcomes.
+function sending:report_outcomes() --> status, media type, body
+	local status, media_type, body = self.report:finish(self.is_many);
+	if self.problem and status >= 400 then
+		local expected_status, expected_type, expected_body = self.exchange.native:program_refusal(self.problem);
+		if expected_status then return status, expected_type, expected_body; end
+	end
+	return status, media_type, body;
 end
 
 function sending:answer() --> answer
@@ -119,7 +130,7 @@ function sending:answer() --> answer
 	end
 	if self.total == 0 then return self.expected or 200; end -- a template that prints nothing
 	if not self.report then return 201; end
-	local status, media_type, body = self.report:finish(self.is_many);
+	local status, media_type, body = self:report_outcomes();
 	if exchange.format and (status == 200 or status == 201) then
 		if self.expected then return self.expected; end
 		status = 200; -- programs know no other success
@@ -186,7 +197,7 @@ function sending:run() --> true; or nil, problem
 		ok, problem = self:send_all();
 	end
 	if ok and self.report then
-		self.is_many, self.expected = batch:is_many(), self:expected_answer();
+		self.is_many, self.expected = batch:is_many(), self.exchange.format and expected_answer(batch);
 		self.report:keep(batch);
 	end
 	batch:release();
@@ -195,9 +206,9 @@ function sending:run() --> true; or nil, problem
 	return ok, problem;
 end
 
--- Sends the only message of a request to whose success the answer is a status without a body: most requests. They need no table of
--- their work, unless the message fails or its outcome is not known yet.
-local function send_single(exchange, batch) --> answer, or nil; or nil, problem
+-- Sends the only message of a request to whose success the answer is known: most requests. They need no table of their work, unless the
+-- message fails or its outcome is not known yet.
+local function send_single(exchange, batch, expected) --> answer, or nil; or nil, problem
 	local sender, take_back = exchange.sender, nil;
 	if sender.admit then
 		local problem;
@@ -209,14 +220,15 @@ local function send_single(exchange, batch) --> answer, or nil; or nil, problem
 	local outcome = delivery.send(sender, stanza, no_options);
 	exchange.body = nil; -- frees it: it may be large, and the request may wait long
 	if outcome.status == 201 then
-		exchange.has_sent, exchange.kept_answer = true, 201;
+		local answer = expected or 201;
+		exchange.has_sent, exchange.kept_answer = true, answer;
 		count_message(1, "sent", outcome.kind);
 		log.log_message(exchange, outcome, "sent");
-		return 201;
+		return answer;
 	end
 	if take_back and outcome.problem and outcome.problem.unsent then take_back(1); end
 	local work = new(exchange, batch);
-	work.total = 1;
+	work.total, work.expected = 1, expected;
 	work:awaited():add(outcome);
 	return work:finish();
 end
@@ -231,8 +243,9 @@ local function send(exchange) --> answer; or nil, problem
 	if not batch then return nil, problem; end
 	local total, detail = compose.resolve(exchange, batch);
 	if not total then return nil, detail; end
-	if detail and not (exchange.format or headers.accept or wait) then
-		return send_single(exchange, batch);
+	local expected = exchange.format and expected_answer(batch);
+	if detail and not wait and (expected or not (exchange.format or headers.accept)) then
+		return send_single(exchange, batch, expected);
 	end
 	local work = new(exchange, batch, wait);
 	work.total = total;

@@ -347,6 +347,13 @@ impl UserData for Request {
         methods.add_method("refusal", |_, this, (problem, for_later, path): Refusal| {
             this.refusal(&problem, for_later.unwrap_or_default(), path.as_ref())
         });
+        // program_refusal(problem) → the same as the format's program expects it; or nil, if its template has no such answer
+        methods.add_method("program_refusal", |lua, this, problem: Problem| {
+            match this.refusal_of_program(&problem, None) {
+                Some(answer) => answer.into_lua_multi(lua),
+                None => Value::Nil.into_lua_multi(lua),
+            }
+        });
         // page(path) → the text that a protocol's programs expect from GET of this path, or nil
         methods.add_method("page", |_, this, path: Bytes| {
             let host = this.host.parts();

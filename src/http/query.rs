@@ -22,7 +22,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
 pub struct Query {
     /// Every `token`, in order.
     pub tokens: Vec<Zeroizing<String>>,
-    /// Every `auth`, decoded: the text of an Authorization header, as ntfy's programs send it in the query.
+    /// Every `auth` and `authorization`, decoded: the text of an Authorization header, as ntfy's programs send it in the query.
     pub authorizations: Vec<Zeroizing<String>>,
     /// `as`: the name of the template for another program's format.
     pub format: Option<String>,
@@ -79,7 +79,7 @@ impl Query {
                     known.to.push(value.into_owned());
                     true
                 }
-                "auth" if authorization(&value).is_some() => {
+                "auth" | "authorization" if authorization(&value).is_some() => {
                     known.authorizations.extend(authorization(&value));
                     known.authorizations.len() == 1
                 }

@@ -151,7 +151,10 @@ impl Composer {
         if let Some(mut name) = posted.query.format.take() {
             let declared = self.templates.declarations(&name);
             let query = &mut posted.query;
-            query.detach(&declared.parameters, Field::is_name);
+            // The parameters of a program that posts text have addresses with a query of their own.
+            if !declared.takes_text {
+                query.detach(&declared.parameters, Field::is_name);
+            }
             let mut topic = None;
             if let Ok(path) = &mut in_path {
                 *path = path

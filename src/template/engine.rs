@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::DerefMut;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -48,6 +48,8 @@ pub struct Templates {
     environment: Environment<'static>,
     folder: Option<Folder>,
     renderings: Mutex<BTreeMap<String, Renderings>>,
+    /// The declarations of the built-in templates, which never change, in their order.
+    declarations: Vec<OnceLock<Arc<Declarations>>>,
 }
 
 /// The number of renderings of a template.
@@ -153,6 +155,7 @@ impl Templates {
             environment,
             folder,
             renderings: Mutex::default(),
+            declarations: vec![OnceLock::new(); BUILT_IN.len()],
         }
     }
 
@@ -270,7 +273,7 @@ impl Templates {
     fn render_uncounted(&self, name: &str, mut call: Call) -> Result<RenderResult, Problem> {
         let template = self.template(name)?;
         if !call.query.is_empty() {
-            self.check(&template, &call)?;
+            self.check(name, &call)?;
         }
         drop(template);
         let mut environment = Cow::Borrowed(&self.environment);
@@ -328,7 +331,18 @@ impl Templates {
     }
 
     /// How the program of a template posts. Empty if there is no such template.
-    pub fn declarations(&self, name: &str) -> Declarations {
+    pub fn declarations(&self, name: &str) -> Arc<Declarations> {
+        let index = BUILT_IN.binary_search_by_key(&name, |(name, _)| name);
+        match index.ok().filter(|_| !self.is_own(name)) {
+            Some(index) => {
+                let known = self.declarations[index].get_or_init(|| Arc::new(self.declared(name)));
+                Arc::clone(known)
+            }
+            None => Arc::new(self.declared(name)),
+        }
+    }
+
+    fn declared(&self, name: &str) -> Declarations {
         let Ok(template) = self.template(name) else {
             return Declarations::default();
         };
@@ -420,12 +434,12 @@ impl Templates {
     }
 
     /// Refuses parameters that the template does not declare.
-    fn check(&self, template: &minijinja::Template, call: &Call) -> Result<(), Problem> {
-        let declared = self.words(template, PARAMETERS)?;
+    fn check(&self, name: &str, call: &Call) -> Result<(), Problem> {
+        let declared = self.declarations(name);
         let unknown = call
             .query
             .iter()
-            .find(|(parameter, _)| !declared.contains(parameter));
+            .find(|(parameter, _)| !declared.parameters.contains(parameter));
         match unknown {
             None => Ok(()),
             Some((parameter, _)) => Err(Problem::syntax(format!(

@@ -35,7 +35,16 @@ fn parameter(state: &State, names: Rest<Value>) -> Result<Option<String>, Error>
 impl Headers {
     /// The first value that is not empty of the headers with these names.
     fn first(&self, names: &[impl AsRef<str>]) -> Option<String> {
-        let values = names.iter().filter_map(|name| self.get(name.as_ref()));
+        let values = names.iter().filter_map(|name| {
+            let value = self.get(name.as_ref())?;
+            // Browsers and proxies add the Priority of RFC 9218, which is another one: `u=1, i`.
+            let is_other = name.as_ref() == "priority"
+                && value.split(',').all(|item| {
+                    let item = item.trim();
+                    item == "i" || item.starts_with("u=") || item.starts_with("i=")
+                });
+            (!is_other).then_some(value)
+        });
         values.map(decoded).find_map(|text| trimmed(&text))
     }
 
