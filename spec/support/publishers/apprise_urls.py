@@ -37,8 +37,8 @@ report({
     "ntfy, no user": notify(f"ntfy://{ntfy}@{root}/mytopic?auth=token", title="", text="without a title"),
     "ntfys": notify(f"ntfys://{root_tls}/mytopic?token={ntfy}&verify=no"),
     "ntfy, parameters": notify(
-        f"ntfy://{root}/mytopic?token={ntfy}&priority=max&xtags=warning,backup+server&click=https://example.com/click"
-        "&actions=view,+Open,+https://example.com/open&email=me@example.com&avatar_url=https://example.com/icon.png", text="with parameters"),
+        f"ntfy://{root}/mytopic?token={ntfy}&priority=max&xtags=warning,backup%20server&click=https://example.com/click"
+        "&actions=view,%20Open,%20https://example.com/open&email=me@example.com&avatar_url=https://example.com/icon.png", text="with parameters"),
     "ntfy, Markdown": notify(f"ntfy://{root}/mytopic?token={ntfy}&format=markdown", text="with **Markdown**", body_format="markdown"),
     "ntfy, attachment by URL": notify(f"ntfy://{root}/mytopic?token={ntfy}&attach=https://example.com/cat.jpg", text="with an attachment"),
     "ntfy, two topics": notify(f"ntfy://{root}/mytopic/othertopic?token={ntfy}", text="to two topics"),
