@@ -105,14 +105,14 @@ local expected = {
 		{ "gotify, down", "Uptime-Kuma\n[web] [🔴 Down] connect ECONNREFUSED 192.0.2.1:443" };
 		{ "gotify without a path", "Uptime-Kuma\nTesting" };
 		{ "gotify, wrong token", refused = 'status code 401 {"' };
-		{ "slack, test", "Testing\n[nick Kuma]" };
+		{ "slack, test", "Kuma: Testing" };
 		{ "slack, down", "Uptime Kuma Alert\n[web] [🔴 Down] connect ECONNREFUSED 192.0.2.1:443 @channel\n"
-			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nVisit Uptime Kuma: https://status.example.com/dashboard/7\n[nick Kuma]" };
-		{ "discord, test", "Testing\n[nick Kuma]" };
+			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nVisit Uptime Kuma: https://status.example.com/dashboard/7" };
+		{ "discord, test", "Kuma: Testing" };
 		{ "discord, down", "Look:\n❌ Your service web went down. ❌\nService Name: web\nService URL: https://www.example.com/\n"
-			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nError: connect ECONNREFUSED 192.0.2.1:443\n[nick Kuma]" };
+			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nError: connect ECONNREFUSED 192.0.2.1:443\n2026-11-22 06:00 UTC" };
 		{ "discord, up", "Look:\n✅ Your service web is up! ✅\nService Name: web\nService URL: https://www.example.com/\n"
-			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nPing: 42 ms\n[nick Kuma]" };
+			.. "Time (Europe/Berlin): 2026-11-22 07:00:00\nPing: 42 ms\n2026-11-22 06:00 UTC" };
 		{ "webhook, test", "Testing" };
 		{ "webhook, down", "🔴 DOWN: web\nconnect ECONNREFUSED 192.0.2.1:443\nhttps://www.example.com/\n[thread uptime-kuma-7]" };
 		{ "webhook, form", "✅ UP: web\n200 - OK\nhttps://www.example.com/\n[thread uptime-kuma-7]" };
@@ -193,7 +193,7 @@ describe("programs that publish", function ()
 		elseif link then
 			lines[#lines + 1] = "[link " .. link .. "]";
 		end
-		for _, part in ipairs { "subject", "thread", "nick" } do
+		for _, part in ipairs { "subject", "thread" } do
 			local text = unescaped(raw:match("<" .. part .. "[^>]*>(.-)</" .. part .. ">"));
 			lines[#lines + 1] = text and ("[%s %s]"):format(part, text);
 		end

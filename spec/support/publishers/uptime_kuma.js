@@ -10,15 +10,16 @@ const settings = JSON.parse(process.argv[3]);
 const kuma = path.join(folder, "package");
 const library = Module.createRequire(path.join(folder, "node_modules/"));
 
-// server/util-server.js loads the whole server and its database. The providers only read one setting with it.
-const stub = new Module("util-server");
-stub.exports = { setting: async () => "https://status.example.com", setSettings: async () => {} };
-require.cache[path.join(kuma, "server/util-server.js")] = stub;
 // The server adds this part of the library when it starts.
 library("dayjs").extend(library("dayjs/plugin/utc"));
-// src/util.js of later versions loads a library that the providers never call.
+const stubs = {
+	// It loads the whole server and its database; the providers only read a setting with it.
+	"../util-server": { setting: async () => "https://status.example.com", setSettings: async () => {} },
+	// Later versions load it beside the functions that the providers call.
+	jsonata: {},
+};
 const load = Module._load;
-Module._load = (name, ...more) => name === "jsonata" ? {} : load(name, ...more);
+Module._load = (name, ...more) => stubs[name] || load(name, ...more);
 
 const below = `http://${settings.below}/msg`;
 const root = `http://${settings.root}`;
