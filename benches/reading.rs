@@ -15,7 +15,7 @@ use post_msg::message::{Message, Recipient};
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use post_msg::payload::webhook::Webhook;
-use post_msg::template::context::{Headers, now};
+use post_msg::template::context::{Headers, Occasion};
 use post_msg::template::engine::Templates;
 
 fn main() {
@@ -141,10 +141,10 @@ fn alertmanager(bencher: Bencher, count: usize) {
     let templates = Arc::new(Templates::new(None));
     let body = alerts(count);
     bencher.counter(BytesCount::of_str(&body)).bench_local(|| {
-        let (name, now) = ("alertmanager".to_owned(), now());
+        let (name, now) = ("alertmanager".to_owned(), Occasion::now());
         let (headers, query) = (Headers::default(), Query::default());
         let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);
-        let reader = Reader::of_webhook(Some(b"application/json"), None, webhook);
+        let reader = Reader::of_webhook(Some(b"application/json"), None, webhook, false);
         let reader = reader.expect("a media type");
         reader
             .read(black_box(body.as_bytes()), false, &LIMITS)

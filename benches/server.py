@@ -209,9 +209,9 @@ class Bench:
         self.pinger.send(None)
         return self.pinger.recv()
 
-    def make_token(self):
+    def make_token(self, *limits):
         """Makes a sending token for the sender."""
-        return self.server.prosodyctl(["mod_post_msg", "token", "add", f"sender@{HOST}"])["out"].splitlines()[-1]
+        return self.server.prosodyctl(["mod_post_msg", "token", "add", f"sender@{HOST}", *limits])["out"].splitlines()[-1]
 
     def token_file(self, name, tokens):
         with open(f"{self.files}/{name}", "w", encoding="ascii") as file:
@@ -257,23 +257,24 @@ class Bench:
             "ceiling: answer after routing a prebuilt message": ("/ceiling/route", "small"),
             "**100 bytes of text, cached password**": ("/msg/sink", "small"),
             "**the same, cached sending token**": ("/msg/sink", "small"),
+            "**the same, to a topic of ntfy**": ("/msg/sink", "small"),
             "**the same with an `Idempotency-Key`**": ("/msg/sink", "small"),
             "ceiling: answer at once to 48 KB": ("/ceiling/answer", "json"),
             "ceiling: answer after routing a prebuilt message of 48 KB": ("/ceiling/route-large", "json"),
             "**48 KB of JSON, cached password**": ("/msg", "json"),
         }
-        answer, send, route, small, by_token, keyed, answer_large, route_large, large = cases
-        token = self.make_token()
+        answer, send, route, small, by_token, topic, keyed, answer_large, route_large, large = cases
+        tokens = {by_token: self.make_token(), topic: self.make_token("--to", f"sink@{HOST}", "--as", "ntfy")}
         self.wrk("/msg/sink")()
         found = {name: [] for name in cases}
         for number in range(self.options.rounds):
             for name, arguments in cases.items():
                 key = f"{os.getpid()}-{number}-" if name == keyed else ""
-                result = await asyncio.to_thread(self.wrk(*arguments, key=key, token=token if name == by_token else None))
+                result = await asyncio.to_thread(self.wrk(*arguments, key=key, token=tokens.get(name)))
                 if result["refused"] or result["lost"]:
                     raise world.Trouble(f"{name}: {result}")
                 found[name].append(result)
-        allocated = {name: await self.allocated(*arguments, keyed=name == keyed, token=token if name == by_token else None) for name, arguments in cases.items()}
+        allocated = {name: await self.allocated(*arguments, keyed=name == keyed, token=tokens.get(name)) for name, arguments in cases.items()}
 
         def ratio(a, b, key="rate"):
             return statistics.median(x[key] / y[key] for x, y in zip(found[a], found[b]))
@@ -293,6 +294,7 @@ class Bench:
                 ("100 bytes of text, cached password: rate relative to the routing ceiling", 0.92, ratio(small, route)),
                 ("48 KB of JSON: rate relative to reading 48 KB and answering at once", 1.0, ratio(large, answer_large)),
                 ("100 bytes of text, cached sending token: rate relative to a cached password", 0.95, ratio(by_token, small)),
+                ("100 bytes of text to a topic of ntfy: rate relative to a cached sending token", 0.6, ratio(topic, by_token)),
                 ("100 bytes of text with an `Idempotency-Key`: rate relative to no key", 0.7, ratio(keyed, small))):
             self.target(what, f"at least {least:.2f}", f"{measured:.2f}", measured >= least)
 

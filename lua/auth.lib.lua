@@ -21,7 +21,14 @@ end
 -- Kinds of credentials, as `identify` of the native request returns them → function (exchange, value) --> sender; or nil, problem
 local sender_finders = {};
 
-function sender_finders.nothing() return nil, auth_problems.unauthorized("no_credentials"); end
+function sender_finders.nothing(exchange)
+	if exchange.body and takes_sending_tokens then
+		-- Pushover's programs, for example, send their token in the body.
+		local kind, token = exchange.native:identify_by_body(exchange.path, exchange.body);
+		if kind then return sender_finders[kind](exchange, token); end
+	end
+	return nil, auth_problems.unauthorized("no_credentials");
+end
 function sender_finders.several() return nil, problems.new("ambiguous_credentials"); end
 
 function sender_finders.nobody(exchange)

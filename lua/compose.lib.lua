@@ -16,7 +16,7 @@ end
 -- Reads a request whose sender is known. Looks for an upload service only if the body may be a file.
 local function read(exchange) --> batch; or nil, problem
 	local batch, problem = try_read(exchange, exchange);
-	if not batch and problem.kind == "unsupported" and not exchange.format then
+	if not batch and problem.kind == "unsupported" then
 		exchange.takes_files = uploads.takes_files(exchange.sender);
 		batch, problem = try_read(exchange, exchange);
 	end

@@ -48,7 +48,7 @@ end
 local function refusal(exchange, problem) --> answer
 	local headers = {};
 	for name, value in pairs(problem.headers or {}) do headers[name] = value; end
-	local status, media_type, body = exchange.native:refusal(problem);
+	local status, media_type, body = exchange.native:refusal(problem, false, exchange.path);
 	headers.content_type = media_type;
 	if problem.retry_after then headers.retry_after = ("%d"):format(problem.retry_after); end
 	return { status_code = status; headers = headers; body = body };
@@ -218,7 +218,15 @@ local function is_prefetch(headers) --> boolean
 	return false;
 end
 
+-- Some programs ask for the version of their server before they post.
+local function page(exchange) --> answer or nil
+	local text = exchange.native:page(exchange.path);
+	return text and { status_code = 200; headers = { content_type = "application/json" }; body = text };
+end
+
 local function post_by_get(exchange) --> answer; or nil, problem
+	local answer = exchange.format and page(exchange);
+	if answer then return answer; end
 	if not exchange.sender.get then return refuse_method(exchange); end
 	if is_prefetch(exchange.headers) then return nil, problems.new("forbidden", "a prefetch sends no message"); end
 	exchange.body = "";
@@ -228,7 +236,12 @@ end
 -- Devices that can only call a URL send by GET, with a token that permits it.
 local function get(exchange) --> answer; or nil, problem
 	server.forbid_storing(exchange.response);
-	if exchange.request.method ~= "GET" or not auth.has_token(exchange) then return refuse_method(exchange); end
+	if exchange.request.method ~= "GET" then return refuse_method(exchange); end
+	if not auth.has_token(exchange) then
+		local answer = page(exchange);
+		if answer then return answer; end
+		return refuse_method(exchange);
+	end
 	return with_sender(post_by_get)(exchange);
 end
 

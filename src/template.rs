@@ -14,6 +14,7 @@ pub mod context;
 pub mod engine;
 pub mod fault;
 pub mod filter;
+pub mod parameter;
 mod seen_headers;
 pub mod source;
 pub mod tree;

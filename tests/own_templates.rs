@@ -7,7 +7,7 @@ use std::time::Duration;
 use minijinja::value::Value;
 use post_msg::http::problem::Problem;
 use post_msg::message::field::Field;
-use post_msg::template::context::{Call, Headers, now};
+use post_msg::template::context::{Call, Headers, Occasion};
 use post_msg::template::engine::{RenderResult, Renderings, Templates};
 use post_msg::template::source::{BUILT_IN, Folder};
 use rustix::time::{ClockId, clock_gettime};
@@ -32,7 +32,9 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<RenderResu
         payload: serde_json::from_str::<Value>(payload).expect("JSON"),
         headers: Headers::new(headers),
         query: Vec::new(),
-        now: now(),
+        recipient: None,
+        file_name: None,
+        occasion: Occasion::now(),
     };
     templates.render(name, call)
 }
@@ -191,7 +193,9 @@ fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
             payload: Value::from(()),
             headers: Headers::default(),
             query: vec![("wait".to_owned(), "true".to_owned())],
-            now: now(),
+            recipient: None,
+        file_name: None,
+        occasion: Occasion::now(),
         };
         templates.render(name, call).map(|_| ())
     };

@@ -24,26 +24,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use encoding_rs::UTF_8;
-use post_msg::http::answer::Answer;
 use post_msg::http::media_type::MediaType;
 use post_msg::http::memory::Share;
 use post_msg::http::problem::Problem;
 use post_msg::http::query::Query;
 use post_msg::message::content::Content;
-use post_msg::message::draft::Draft;
 use post_msg::message::field::Field;
 use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::Body;
 use post_msg::payload::query_fields::QueryFields;
-use post_msg::payload::webhook::{Form, Webhook};
-use post_msg::template::context::Headers;
+use post_msg::payload::webhook::{Form, Reaction, UrlParts, Webhook};
+use post_msg::template::context::{Headers, Occasion};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::{BUILT_IN, Folder};
 use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates");
 const NOW: &str = "2026-11-22T06:00:00Z";
+const RANDOM: u64 = 1234567890123456;
 const LIMITS: Limits = Limits {
     size: 196_608,
     recipients: 100,
@@ -122,10 +121,7 @@ fn request(text: &str) -> Request<'_> {
     }
 }
 
-/// The message, and the answer that the program expects.
-type Made = (Option<Draft>, Option<Answer>);
-
-fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made, Problem> {
+fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Reaction, Problem> {
     let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
     let content_type = request.headers.iter().find(is_type);
     let content_type = content_type.map_or("application/json", |(_, value)| value);
@@ -134,14 +130,26 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made
     let parameters = media_type.lenient_parameters()?;
     let mut query = Query::parse(request.query.as_bytes());
     let fields = QueryFields::of(&mut query, false)?;
+    let headers = Headers::new(request.headers.clone());
+    let url = UrlParts::new(
+        &templates.declarations(name),
+        None,
+        false,
+        (&headers, &query, Some(content_type.as_bytes())),
+    );
+    let occasion = Occasion {
+        now: NOW.to_owned(),
+        random: RANDOM,
+    };
     let webhook = Webhook::new(
         Arc::clone(templates),
         name.to_owned(),
-        Headers::new(request.headers.clone()),
+        headers,
         query,
-        NOW.to_owned(),
+        occasion,
     )
-    .with_templates(None, fields);
+    .with_templates(None, fields)
+    .with_url(url);
     let crlf;
     let body = match form {
         Form::Multipart => {
@@ -161,13 +169,13 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Made
 }
 
 /// The result in the form of a case. The message is checked like any other.
-fn shown(result: Result<Made, Problem>) -> String {
+fn shown(result: Result<Reaction, Problem>) -> String {
     let mut shown = String::new();
     let mut section = |name: &str, text: &str| {
         writeln!(shown, "=> {name}\n{text}").expect("a string takes all");
     };
-    let (draft, answer) = match result {
-        Ok(made) => made,
+    let Reaction { draft, answer, .. } = match result {
+        Ok(reaction) => reaction,
         Err(problem) => {
             section(&problem.status().to_string(), &problem.detail);
             return shown;
@@ -344,7 +352,7 @@ fn a_member_of_another_type_does_not_lose_the_message() {
         let mut payloads = Vec::new();
         for text in &files {
             let request = request(text);
-            let (Ok(payload), Ok((draft, _))) = (
+            let (Ok(payload), Ok(Reaction { draft, .. })) = (
                 serde_json::from_str::<Value>(request.body),
                 run(&templates, &name, &request),
             ) else {
@@ -377,7 +385,7 @@ fn a_member_of_another_type_does_not_lose_the_message() {
             texts(&without, &mut left);
             let is_text = |text: &&str| text.trim().len() > 5 && said.contains(text.trim());
             match run(&templates, &name, &request) {
-                Ok((draft, _)) => {
+                Ok(Reaction { draft, .. }) => {
                     if let Some(draft) = draft {
                         if let Err(problem) = Content::of(draft, false, &LIMITS) {
                             faults

@@ -18,7 +18,7 @@ use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::Body;
 use post_msg::payload::webhook::{Form, Webhook};
-use post_msg::template::context::Headers;
+use post_msg::template::context::{Headers, Occasion};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::BUILT_IN;
 
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
             (*name).to_owned(),
             Headers::new(headers.clone()),
             Query::parse(b""),
-            "2026-11-22T06:00:00Z".to_owned(),
+            Occasion::now(),
         );
         let memory = Share::unshared(payload.len());
         let body = Body {

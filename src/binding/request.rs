@@ -1,5 +1,6 @@
 //! One HTTP request.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -39,6 +40,8 @@ pub struct Request {
     host: Shared,
     /// In a box: Lua's garbage collector works more for larger userdata.
     query: Box<Query>,
+    /// Whether the sender's token names the format, and not the query.
+    has_format_of_token: bool,
     headers: Option<Table>,
     client: Client,
     id: String,
@@ -53,6 +56,7 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
     Ok(Request {
         host: host.clone(),
         query: Box::new(query),
+        has_format_of_token: false,
         headers: Some(parts.raw_get("headers")?),
         client: Client::of(&client.as_bytes()),
         id: id.to_string_lossy(),
@@ -135,15 +139,31 @@ impl Request {
         let authorization = self.header("authorization")?;
         let authorization = bytes(&authorization);
         // Gotify's clients have a header of their own for their token.
-        let presented = match self.header("x_gotify_key")? {
-            None => RequestCredentials::of(authorization.as_deref(), &self.query.tokens),
-            Some(key) => {
-                let mut tokens = self.query.tokens.clone();
-                tokens.push(Zeroizing::new(key.to_string_lossy()));
-                RequestCredentials::of(authorization.as_deref(), &tokens)
-            }
-        };
+        let mut tokens = Cow::Borrowed(&self.query.tokens);
+        if let Some(key) = self.header("x_gotify_key")? {
+            tokens.to_mut().push(Zeroizing::new(key.to_string_lossy()));
+        }
+        let authorization = authorization.as_deref();
+        let presented =
+            RequestCredentials::of_all(authorization, &self.query.authorizations, &tokens);
         Ok(Identity::of(&host, presented, self.client))
+    }
+
+    /// The identity by the token in the body, where the path's program sends it there.
+    fn identify_by_body(&self, path: &Bytes, body: &Bytes) -> Result<Option<Identity>> {
+        let content_type = self.header("content_type")?;
+        let Some(host) = self.host.parts() else {
+            return Ok(None);
+        };
+        let content_type = bytes(&content_type);
+        let token = host.composer.token_in_body(
+            &path.as_bytes(),
+            content_type.as_deref(),
+            &body.as_bytes(),
+        );
+        Ok(token.map(|token| {
+            Identity::of(&host, RequestCredentials::of(None, &[token]), self.client)
+        }))
     }
 
     fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
@@ -173,6 +193,7 @@ impl Request {
             allowed: read.allowed.as_ref().map(|allowed| Rc::clone(&allowed.0)),
             takes_files: read.takes_files,
             template: read.template.clone(),
+            has_format_of_token: self.has_format_of_token,
         };
         let composition = host.composer.compose(posted, &*host.prosody);
         Ok(composition.map(|composition| {
@@ -208,7 +229,29 @@ impl Request {
         Some(templates.seen_headers(name, inline, &self.template_headers()))
     }
 
-    fn refusal(&self, problem: &Problem, for_later: bool) -> Result<Answer> {
+    /// The template of the program that posts: of the format, or, without a sender, of the path.
+    fn refusal_of_program(&self, problem: &Problem, path: Option<&Bytes>) -> Option<Answer> {
+        let host = self.host.parts()?;
+        let composer = &host.composer;
+        match &self.query.format {
+            Some(name) => composer.refusal(name, problem),
+            None if problem.status() == 401 => {
+                let (name, _) = composer.protocol(&path?.as_bytes())?;
+                composer.refusal(name, problem)
+            }
+            None => None,
+        }
+    }
+
+    fn refusal(
+        &self,
+        problem: &Problem,
+        for_later: bool,
+        path: Option<&Bytes>,
+    ) -> Result<Answer> {
+        if let Some(answer) = self.refusal_of_program(problem, path) {
+            return Ok(answer);
+        }
         let id = (!for_later).then_some(self.id.as_str());
         let headers = [self.header("accept")?, self.header("content_type")?];
         let [accept, content_type] = headers.each_ref().map(bytes);
@@ -231,6 +274,7 @@ impl UserData for Request {
         methods.add_method_mut("query", |_, this, format: Option<Bytes>| {
             if let Some(name) = format {
                 this.query.format = Some(name.to_string_lossy());
+                this.has_format_of_token = true;
             }
             Ok((
                 this.query.format.clone(),
@@ -297,11 +341,26 @@ impl UserData for Request {
             let (accept, content_type) = (this.header("accept")?, this.header("content_type")?);
             Ok(LuaReport::new(accept, content_type, this.id.clone()))
         });
-        // refusal(problem, for_later) → status, media type, body. `for_later`: it is kept for another request, so it has no request id.
+        // refusal(problem, for_later, path) → status, media type, body. `for_later`: it is kept for another request, so it has no request
+        // id. `path`: of the request line, if the answer may have the form that the path's program expects.
+        type Refusal = (Problem, Option<bool>, Option<Bytes>);
+        methods.add_method("refusal", |_, this, (problem, for_later, path): Refusal| {
+            this.refusal(&problem, for_later.unwrap_or_default(), path.as_ref())
+        });
+        // page(path) → the text that a protocol's programs expect from GET of this path, or nil
+        methods.add_method("page", |_, this, path: Bytes| {
+            let host = this.host.parts();
+            Ok(host.and_then(|host| {
+                host.composer
+                    .page(&path.as_bytes(), this.query.format.as_deref())
+            }))
+        });
+        // identify_by_body(path, body) → kind, value, as `identify`; or nil, if no program sends its token in a body to this path
         methods.add_method(
-            "refusal",
-            |_, this, (problem, for_later): (Problem, Option<bool>)| {
-                this.refusal(&problem, for_later.unwrap_or_default())
+            "identify_by_body",
+            |lua, this, (path, body): (Bytes, Bytes)| match this.identify_by_body(&path, &body)? {
+                Some(identity) => identity.into_lua_multi(lua),
+                None => Value::Nil.into_lua_multi(lua),
             },
         );
         // release(): the request has its answer, and its headers are not needed any more

@@ -6,17 +6,15 @@ use std::sync::Arc;
 use encoding_rs::UTF_8;
 use mlua::{IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods, Value};
 
-use crate::http::answer::Answer;
 use crate::http::media_type::MediaType;
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::message::draft::Draft;
 use crate::message::field::Values;
 use crate::message::limits::Limits;
 use crate::payload::body::Body;
-use crate::payload::webhook::{Form, Webhook};
-use crate::template::context::{Headers, now};
+use crate::payload::webhook::{Form, Reaction, UrlParts, Webhook};
+use crate::template::context::{Headers, Occasion};
 use crate::template::engine::Templates;
 use crate::template::source::Folder;
 
@@ -43,7 +41,7 @@ impl LuaTemplates {
         name: String,
         payload: &[u8],
         headers: Vec<(String, String)>,
-    ) -> std::result::Result<(Option<Draft>, Option<Answer>), Problem> {
+    ) -> std::result::Result<Reaction, Problem> {
         let is_type = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("content-type");
         let content_type = headers.iter().find(is_type).map(|(_, value)| value.clone());
         let media_type = MediaType::of(content_type.as_deref().unwrap_or_default().as_bytes());
@@ -57,7 +55,12 @@ impl LuaTemplates {
             boundary: parameters.boundary.as_deref(),
         };
         let (templates, headers) = (Arc::clone(&self.0), Headers::new(headers));
-        Webhook::new(templates, name, headers, Query::default(), now()).read(&body, form, &LIMITS)
+        let (query, occasion) = (Query::default(), Occasion::now());
+        let content_type = content_type.as_deref().map(str::as_bytes);
+        let declared = templates.declarations(&name);
+        let url = UrlParts::new(&declared, None, false, (&headers, &query, content_type));
+        let webhook = Webhook::new(templates, name, headers, query, occasion);
+        webhook.with_url(url).read(&body, form, &LIMITS)
     }
 }
 
@@ -125,7 +128,7 @@ impl UserData for LuaTemplates {
                 });
                 let headers = headers.collect::<Result<Vec<_>>>()?;
                 let name = name.to_string_lossy();
-                let (draft, answer) = match this.render(name, &payload.as_bytes(), headers) {
+                let Reaction { draft, answer, .. } = match this.render(name, &payload.as_bytes(), headers) {
                     Ok(made) => made,
                     Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
                 };

@@ -38,6 +38,19 @@ pub enum RequestCredentials {
 impl RequestCredentials {
     /// `authorization` is the value of the header, `elsewhere` the tokens from the URL's query and from other headers.
     pub fn of(authorization: Option<&[u8]>, elsewhere: &[Zeroizing<String>]) -> RequestCredentials {
+        RequestCredentials::of_all(authorization, &[], elsewhere)
+    }
+
+    /// The same, with the values of Authorization headers in the query, which may have tokens only: URLs are logged.
+    pub fn of_all(
+        authorization: Option<&[u8]>,
+        in_query: &[Zeroizing<String>],
+        elsewhere: &[Zeroizing<String>],
+    ) -> RequestCredentials {
+        let in_query = in_query.iter().map(|value| {
+            let credentials = Credentials::parse(value.as_bytes());
+            credentials.filter(|credentials| matches!(credentials, Credentials::Sending { .. }))
+        });
         let header = authorization.into_iter().map(Credentials::parse);
         let tokens = elsewhere.iter().map(|token| {
             let token = Token::parse(token)?;
@@ -47,7 +60,7 @@ impl RequestCredentials {
             })
         });
         let mut all = RequestCredentials::Nothing;
-        for credentials in header.chain(tokens) {
+        for credentials in header.chain(in_query).chain(tokens) {
             all = match (all, credentials) {
                 (RequestCredentials::Nothing, Some(credentials)) => {
                     RequestCredentials::One(credentials)

@@ -71,6 +71,11 @@ impl<'a> Details<'a> {
     }
 }
 
+/// The title and the detail of a problem, as every answer shows them.
+pub fn title_and_detail(problem: &Problem) -> (&'static str, String) {
+    (title(problem.status()), one_line(&problem.detail))
+}
+
 /// The maximum number of characters in a line of text.
 const LONGEST: usize = 1000;
 

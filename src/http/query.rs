@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::percent;
@@ -9,11 +12,18 @@ use super::percent;
 /// The maximum number of unknown parameters that are kept.
 const MOST: usize = 50;
 
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// The parameters, percent-decoded as in a form (WHATWG URL, section 5.1). It has no `Debug`, because it holds secrets.
 #[derive(Clone, Default)]
 pub struct Query {
     /// Every `token`, in order.
     pub tokens: Vec<Zeroizing<String>>,
+    /// Every `auth`, decoded: the text of an Authorization header, as ntfy's programs send it in the query.
+    pub authorizations: Vec<Zeroizing<String>>,
     /// `as`: the name of the template for another program's format.
     pub format: Option<String>,
     /// Every `to`, in order.
@@ -26,6 +36,15 @@ pub struct Query {
     pub appended: Vec<String>,
     /// Whether the percent-decoded query is UTF-8. Other bytes are replaced in the parameters.
     pub is_utf8: bool,
+}
+
+/// The Authorization header in base64url, if the value is one.
+fn authorization(value: &str) -> Option<Zeroizing<String>> {
+    let decoded = URL_SAFE.decode(value).ok()?;
+    let header = Zeroizing::new(String::from_utf8(decoded).ok()?);
+    let scheme = header.split(' ').next()?;
+    let is_known = scheme.eq_ignore_ascii_case("Basic") || scheme.eq_ignore_ascii_case("Bearer");
+    is_known.then_some(header)
 }
 
 impl Query {
@@ -59,6 +78,10 @@ impl Query {
                 "to" => {
                     known.to.push(value.into_owned());
                     true
+                }
+                "auth" if authorization(&value).is_some() => {
+                    known.authorizations.extend(authorization(&value));
+                    known.authorizations.len() == 1
                 }
                 // `a&&b` has an empty parameter, which is ignored.
                 "" if value.is_empty() => true,

@@ -5,12 +5,15 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
+use zeroize::Zeroizing;
+
 use super::batch::Batch;
 use super::composition::{Composition, Reading};
 use super::file::name_in;
 use super::query_fields::QueryFields;
 use super::reader::{Reader, Uploads, nowhere_to_upload};
-use super::webhook::Webhook;
+use super::webhook::{self, UrlParts, Webhook};
+use crate::http::answer::Answer;
 use crate::http::memory::{MEMORY, Share};
 use crate::http::path;
 use crate::http::problem::Problem;
@@ -19,7 +22,7 @@ use crate::message::address::Server;
 use crate::message::allowed::Allowed;
 use crate::message::field::Field;
 use crate::message::limits::Limits;
-use crate::template::context::{Headers, now};
+use crate::template::context::{Headers, Occasion};
 use crate::template::engine::Templates;
 use crate::worker::disposal::Disposal;
 use crate::worker::turns::Turns;
@@ -27,6 +30,9 @@ use crate::worker::{Ticket, Worker};
 
 /// The maximum number of large bodies that wait to be read.
 const MOST_READINGS: usize = 64;
+
+/// The maximum number of bytes of a body in which a token is looked for. Anybody can send one.
+const MOST_WITH_TOKEN: usize = 16 * 1024;
 
 /// A request whose sender is known.
 pub struct PostedRequest<'a> {
@@ -49,6 +55,15 @@ pub struct PostedRequest<'a> {
     pub takes_files: Option<bool>,
     /// The sender's own template, which takes the place of the one that the query names.
     pub template: Option<String>,
+    /// Whether the sender's token names the format, and not the query.
+    pub has_format_of_token: bool,
+}
+
+impl PostedRequest<'_> {
+    /// The only address that the sender may reach.
+    fn only_address(&self) -> Option<&str> {
+        self.allowed.as_ref()?.only_address()
+    }
 }
 
 /// Composes the messages of the requests to one VirtualHost.
@@ -95,14 +110,16 @@ impl Composer {
         server: &impl Server,
     ) -> Result<Composition, Problem> {
         let names_recipient = !posted.query.to.is_empty();
-        let mut in_url = self.recipients_in_url(&mut posted);
-        if let (Ok(recipients), Some(allowed)) = (&mut in_url, &posted.allowed) {
+        let mut url = UrlParts::default();
+        let mut in_url = self.recipients_in_url(&mut posted, &mut url);
+        if let Ok(recipients) = &mut in_url {
             if recipients.is_empty() {
-                recipients.extend(allowed.only_address().map(str::to_owned));
+                recipients.extend(posted.only_address().map(str::to_owned));
             }
+            url.has_recipients = !recipients.is_empty();
         }
         let fields = QueryFields::of(&mut posted.query, names_recipient)?;
-        let reader = self.reader(&mut posted, fields)?;
+        let reader = self.reader(&mut posted, fields, url)?;
         if posted.takes_files.is_none() && reader.may_be_file(posted.body) {
             return Err(nowhere_to_upload());
         }
@@ -124,23 +141,44 @@ impl Composer {
     }
 
     /// The recipients that the path and the query name. A text that a program appended to the URL is cut off, and may name the
-    /// format.
-    fn recipients_in_url(&self, posted: &mut PostedRequest) -> Result<Vec<String>, Problem> {
-        let query = &mut posted.query;
+    /// format. `url` takes what else the format's template finds in the URL and the headers.
+    fn recipients_in_url(
+        &self,
+        posted: &mut PostedRequest,
+        url: &mut UrlParts,
+    ) -> Result<Vec<String>, Problem> {
         let mut in_path = path::recipient(posted.path, &self.base);
-        if let Some(mut name) = query.format.take() {
-            let appended = self.templates.appended(&name);
-            query.detach(&appended.parameters, Field::is_name);
+        if let Some(mut name) = posted.query.format.take() {
+            let declared = self.templates.declarations(&name);
+            let query = &mut posted.query;
+            query.detach(&declared.parameters, Field::is_name);
+            let mut topic = None;
             if let Ok(path) = &mut in_path {
                 *path = path
                     .take()
-                    .and_then(|path| appended.cut(path, &mut query.appended));
+                    .and_then(|path| declared.cut(path, &mut query.appended));
+                topic.clone_from(path);
+                let only = posted.only_address();
+                // A topic is a name, and not an address.
+                if let (Some(name), Some(only), true) = (path, only, declared.has_topics) {
+                    if !name.contains('@') {
+                        only.clone_into(name);
+                    }
+                }
             }
-            if let Some(other) = self.templates.format_of(&appended, &query.appended) {
+            *url = UrlParts::new(
+                &declared,
+                topic,
+                posted.has_format_of_token,
+                (&posted.headers, &posted.query, posted.content_type),
+            );
+            let appended = &posted.query.appended;
+            if let Some(other) = self.templates.format_of(&declared, appended) {
                 name.clone_from(other);
             }
-            query.format = Some(name);
+            posted.query.format = Some(name);
         }
+        let query = &mut posted.query;
         let mut in_query = std::mem::take(&mut query.to);
         if query.format.is_some() {
             // With a format, the query adds to the path's recipients.
@@ -151,7 +189,49 @@ impl Composer {
         Ok(in_query)
     }
 
-    fn reader(&self, posted: &mut PostedRequest, fields: QueryFields) -> Result<Reader, Problem> {
+    /// The template of the program that posts to this path, and the member of its payload that has its token.
+    pub fn protocol(&self, path: &[u8]) -> Option<(&'static str, Option<String>)> {
+        self.templates.of_path(&self.below_base(path)?)
+    }
+
+    /// The text that a program expects from `GET` of a path. With `format`, only its template has one.
+    pub fn page(&self, path: &[u8], format: Option<&str>) -> Option<String> {
+        self.templates.page(&self.below_base(path)?, format)
+    }
+
+    fn below_base(&self, path: &[u8]) -> Option<String> {
+        path::recipient(path, &self.base).ok()?
+    }
+
+    /// The token that a program sends in its body.
+    pub fn token_in_body(
+        &self,
+        path: &[u8],
+        content_type: Option<&[u8]>,
+        body: &[u8],
+    ) -> Option<Zeroizing<String>> {
+        if body.is_empty() || body.len() > MOST_WITH_TOKEN {
+            return None;
+        }
+        let (_, member) = self.protocol(path)?;
+        webhook::member(content_type, body, &member?)
+    }
+
+    /// The answer to a problem in the form that the program of a template expects.
+    pub fn refusal(&self, name: &str, problem: &Problem) -> Option<Answer> {
+        let text = self.templates.problem(name, problem)?;
+        Some(Answer {
+            status: problem.status(),
+            ..Answer::expected(text.trim())
+        })
+    }
+
+    fn reader(
+        &self,
+        posted: &mut PostedRequest,
+        fields: QueryFields,
+        url: UrlParts,
+    ) -> Result<Reader, Problem> {
         let mut query = std::mem::take(&mut posted.query);
         let name = query.file_name().map(str::to_owned);
         let uploads = Uploads {
@@ -164,9 +244,11 @@ impl Composer {
         };
         let templates = Arc::clone(&self.templates);
         let headers = std::mem::take(&mut posted.headers);
-        let webhook = Webhook::new(templates, name, headers, query, now());
+        let webhook = Webhook::new(templates, name, headers, query, Occasion::now());
         let webhook = webhook.with_templates(posted.template.take(), fields);
-        Reader::of_webhook(content_type, content_encoding, webhook)
+        let webhook = webhook.with_url(url);
+        let takes_files = posted.takes_files == Some(true);
+        Reader::of_webhook(content_type, content_encoding, webhook, takes_files)
     }
 
     fn read_on_thread(&self, reader: Reader, posted: &PostedRequest) -> Result<Reading, Problem> {

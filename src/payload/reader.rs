@@ -106,16 +106,17 @@ impl Reader {
         content_type: Option<&[u8]>,
         content_encoding: Option<&[u8]>,
         webhook: Webhook,
+        takes_files: bool,
     ) -> Result<Reader, Problem> {
         let codings = content_coding::parse(content_encoding)?;
         let media_type = content_type.map(MediaType::of);
         let form = Form::of(media_type.as_ref().map(|media_type| media_type.essence));
         let parameters = media_type.map(MediaType::lenient_parameters).transpose()?;
-        Ok(Reader::of(
-            What::Webhook(Box::new(webhook), form),
-            codings,
-            parameters,
-        ))
+        let what = What::Webhook(Box::new(webhook), form);
+        Ok(Reader {
+            takes_files,
+            ..Reader::of(what, codings, parameters)
+        })
     }
 
     fn of(what: What, codings: Vec<Coding>, parameters: Option<BodyParameters>) -> Reader {
@@ -133,12 +134,16 @@ impl Reader {
         }
     }
 
-    /// Whether a body without a media type may be a file: it is so long that the event loop cannot wait until it is looked at, or it is
-    /// not UTF-8.
+    /// Whether a body that is text or a file may be a file: it is so long that the event loop cannot wait until it is looked at, or it
+    /// is not UTF-8, or it has a name.
     pub fn may_be_file(&self, body: &[u8]) -> bool {
         const LONG: usize = 256 * 1024;
-        matches!(self.what, What::TextOrFile(_))
-            && (!self.codings.is_empty() || body.len() > LONG || std::str::from_utf8(body).is_err())
+        let is_long = !self.codings.is_empty() || body.len() > LONG;
+        match &self.what {
+            What::TextOrFile(_) => is_long || std::str::from_utf8(body).is_err(),
+            What::Webhook(webhook, _) => webhook.may_be_file(is_long, body),
+            What::Messages(_) | What::File(..) => false,
+        }
     }
 
     /// Whether reading a body may take longer than a millisecond: the event loop cannot wait longer.
@@ -221,10 +226,15 @@ impl Reader {
                 messages.add_file(&body, name.as_deref(), Some(&media_type))?
             }
             What::Webhook(webhook, form) => {
-                let (draft, answer) = webhook.read(&body, form, limits)?;
+                let reaction = webhook.read(&body, form, limits)?;
+                if reaction.file.is_some() && !self.takes_files {
+                    return Err(nowhere_to_upload());
+                }
+                let draft = reaction.draft;
                 draft.map(|draft| messages.add(draft)).transpose()?;
                 Extras {
-                    answer,
+                    answer: reaction.answer,
+                    files: reaction.file.into_iter().collect(),
                     ..Extras::default()
                 }
             }

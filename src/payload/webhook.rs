@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use encoding_rs::{UTF_16BE, UTF_16LE};
+use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE};
 use minijinja::value::{Value, ValueKind};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::body::Body;
+use super::file::{Content, File};
 use super::json::not_json;
 use super::query_fields::QueryFields;
 use super::{form, multipart};
 use crate::http::answer::Answer;
 use crate::http::charset;
+use crate::http::media_type::MediaType;
 use crate::http::memory::Share;
 use crate::http::problem::{Problem, ProblemKind, names};
 use crate::http::query::Query;
@@ -21,8 +24,8 @@ use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
 use crate::message::field::{FIELDS, Field, LONGEST_ID, TooLong};
 use crate::message::limits::Limits;
-use crate::template::context::{Call, Headers};
-use crate::template::engine::Templates;
+use crate::template::context::{Call, Headers, Occasion};
+use crate::template::engine::{Declarations, Templates};
 use crate::template::tree;
 
 /// The syntax of a payload by its Content-Type. The payload itself may have another syntax.
@@ -71,17 +74,83 @@ pub struct Webhook {
     template: Option<String>,
     /// Templates in the query.
     fields: QueryFields,
-    now: String,
+    url: UrlParts,
+    occasion: Occasion,
+}
+
+/// What the URL and the headers say about the body and its recipient.
+#[derive(Debug, Default)]
+pub struct UrlParts {
+    /// The recipient as the path names it.
+    pub recipient: Option<String>,
+    /// Whether the URL, or the sender's token, names recipients.
+    pub has_recipients: bool,
+    pub text: TextBody,
+    /// The name of the file that the body is.
+    pub file_name: Option<String>,
+    /// The media type of the file.
+    pub media_type: Option<Vec<u8>>,
+}
+
+impl UrlParts {
+    /// `recipient`: as the path names it. `is_of_token`: whether the sender's token names the format, and not the query.
+    pub fn new(
+        declared: &Declarations,
+        recipient: Option<String>,
+        is_of_token: bool,
+        (headers, query, content_type): (&Headers, &Query, Option<&[u8]>),
+    ) -> UrlParts {
+        if !declared.takes_text {
+            return UrlParts {
+                recipient,
+                ..UrlParts::default()
+            };
+        }
+        // curl sends the type of a form with each body.
+        let media_type = content_type.map(|header| MediaType::of(header).essence.to_vec());
+        let media_type = media_type.filter(|name| Form::of(Some(name)) != Form::Urlencoded);
+        UrlParts {
+            text: match recipient.is_some() && is_of_token {
+                true => TextBody::Always,
+                false => TextBody::UnlessJson,
+            },
+            file_name: headers.parameter(&declared.file_names, &query.unknown),
+            media_type,
+            recipient,
+            has_recipients: false,
+        }
+    }
+}
+
+/// Whether a body is text.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum TextBody {
+    #[default]
+    Never,
+    /// Unless it is a JSON object, or its media type is JSON.
+    UnlessJson,
+    Always,
+}
+
+/// What a webhook's payload makes.
+#[derive(Debug)]
+pub struct Reaction {
+    /// The message. `None` if the template decides that the event makes none.
+    pub draft: Option<Draft>,
+    /// The answer that the program expects for success.
+    pub answer: Option<Answer>,
+    /// The file that the body is.
+    pub file: Option<File>,
 }
 
 impl Webhook {
-    /// `name` is the name of the template, `now` the current time (RFC 3339).
+    /// `name` is the name of the template.
     pub fn new(
         templates: Arc<Templates>,
         name: String,
         headers: Headers,
         query: Query,
-        now: String,
+        occasion: Occasion,
     ) -> Webhook {
         Webhook {
             templates,
@@ -90,8 +159,20 @@ impl Webhook {
             query,
             template: None,
             fields: QueryFields::default(),
-            now,
+            url: UrlParts::default(),
+            occasion,
         }
+    }
+
+    /// The same with what the URL and the headers say.
+    pub fn with_url(self, url: UrlParts) -> Webhook {
+        Webhook { url, ..self }
+    }
+
+    /// Whether the body may be a file. `is_long`: it is too long to be looked at.
+    pub fn may_be_file(&self, is_long: bool, body: &[u8]) -> bool {
+        self.url.text != TextBody::Never
+            && (is_long || self.url.file_name.is_some() || std::str::from_utf8(body).is_err())
     }
 
     /// The same with the source of a template, which takes the place of the named one, and with templates in the query, which take the
@@ -115,19 +196,16 @@ impl Webhook {
             || self.templates.is_own(&self.name)
     }
 
-    /// Reads the payload. Returns the message, unless the template decides that the event makes no message, and the
-    /// answer that the program expects for success.
+    /// Reads the payload.
     ///
     /// # Errors
     /// 415 for a body that is neither JSON nor a form; 400 for a malformed body, and for unknown or repeated parameters
     /// of the query; 422 for a payload with nothing to show; 503 for a broken template.
-    pub fn read(
-        self,
-        body: &Body,
-        form: Form,
-        limits: &Limits,
-    ) -> Result<(Option<Draft>, Option<Answer>), Problem> {
-        let (payload, read_as) = payload(body, form)?;
+    pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Reaction, Problem> {
+        let (payload, read_as) = match text(body, form, self.url.text)? {
+            Some(text) => (text, "as text"),
+            None => payload(body, form)?,
+        };
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
                 "the query gives `{name}` twice; only `to` may be repeated"
@@ -135,16 +213,38 @@ impl Webhook {
         }
         let may_print_nothing =
             self.template.is_some() || self.templates.may_print_nothing(&self.name);
+        // Bytes that are no text are a file, whatever the program says.
+        let is_named = self.url.file_name.is_some() && !body.bytes.is_empty();
+        let may_be_file = payload.is_undefined() || is_named && payload.as_str().is_some();
         let call = Call {
             payload: payload.clone(),
             headers: self.headers,
             query: self.query.unknown,
             template: self.template,
             fields: self.fields.fields,
-            now: self.now,
+            recipient: self.url.recipient,
+            file_name: self.url.file_name.clone(),
+            occasion: self.occasion,
         };
-        let rendered = self.templates.render(&self.name, call)?;
-        let says_something = rendered.draft.values.iter().any(|(row, _)| row.suffices);
+        let mut rendered = self.templates.render(&self.name, call)?;
+        // A message has one file: the one to which it links already, or the body.
+        let is_file = may_be_file && rendered.draft.values[Field::OobUrl].is_none();
+        if payload.is_undefined() && !is_file {
+            return Err(Problem::meaning(
+                "the body is not UTF-8, and the message links to a file already; send a text, or the file alone",
+            ));
+        }
+        let file = is_file.then(|| {
+            let name = self.url.file_name.as_deref();
+            let content = Content::InBody(0..body.bytes.len());
+            File::new(name, self.url.media_type.as_deref(), content)
+        });
+        rendered.draft.files = usize::from(is_file);
+        if let (Some(to), false) = (rendered.to, self.url.has_recipients) {
+            rendered.draft.add(Field::To, to, limits);
+        }
+        let says_something =
+            is_file || rendered.draft.values.iter().any(|(row, _)| row.suffices);
         let draft = match (rendered.is_silent, says_something) {
             (true, _) => None,
             (false, true) => Some(fit(rendered.draft, limits)),
@@ -158,8 +258,49 @@ impl Webhook {
                 )));
             }
         };
-        Ok((draft, rendered.answer.as_deref().map(Answer::expected)))
+        let file = file.filter(|_| draft.is_some());
+        Ok(Reaction {
+            draft,
+            answer: rendered.answer.as_deref().map(Answer::expected),
+            file,
+        })
     }
+}
+
+/// The payload that is text; undefined if it is not UTF-8. `None` if the payload has a syntax.
+fn text(body: &Body, form: Form, is_text: TextBody) -> Result<Option<Value>, Problem> {
+    let is_json = form == Form::Json;
+    if is_text == TextBody::Never || is_text == TextBody::UnlessJson && is_json {
+        return Ok(None);
+    }
+    if body.charset == UTF_8 && std::str::from_utf8(body.bytes).is_err() {
+        return Ok(Some(Value::UNDEFINED));
+    }
+    let text = charset::decode(body.charset, body.bytes)?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    if is_text == TextBody::UnlessJson && text.trim_start().starts_with('{') {
+        return Ok(None);
+    }
+    body.memory.take(text.len())?;
+    Ok(Some(Value::from(text)))
+}
+
+/// The text of a member of a payload, if it has one.
+pub fn member(content_type: Option<&[u8]>, bytes: &[u8], name: &str) -> Option<Zeroizing<String>> {
+    let media_type = content_type.map(MediaType::of);
+    let form = Form::of(media_type.as_ref().map(|media_type| media_type.essence));
+    let parameters = media_type.map(MediaType::lenient_parameters).transpose();
+    let parameters = parameters.ok()?;
+    let memory = Share::unshared(bytes.len());
+    let body = Body {
+        bytes,
+        charset: parameters.as_ref().and_then(|known| known.charset).unwrap_or(UTF_8),
+        boundary: parameters.as_ref().and_then(|known| known.boundary.as_deref()),
+        memory: &memory,
+    };
+    let (payload, _) = payload(&body, form).ok()?;
+    let member = payload.get_attr(name).ok()?;
+    member.as_str().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// The end of a detail: ` with the members …`.

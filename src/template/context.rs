@@ -20,16 +20,33 @@ pub struct Call {
     pub template: Option<String>,
     /// Templates that take the place of its fields.
     pub fields: Vec<(Field, String)>,
-    /// The current time (RFC 3339).
-    pub now: String,
+    /// The recipient as the path names it.
+    pub recipient: Option<String>,
+    /// The name that a header or the query gives to the body, which is then a file.
+    pub file_name: Option<String>,
+    pub occasion: Occasion,
 }
 
-/// The current time, in whole seconds.
-pub fn now() -> String {
-    let now = jiff::Timestamp::now().as_second();
-    jiff::Timestamp::from_second(now)
-        .unwrap_or_default()
-        .to_string()
+/// What differs between two equal requests.
+#[derive(Debug, Default, Clone)]
+pub struct Occasion {
+    /// The current time (RFC 3339), in whole seconds.
+    pub now: String,
+    /// A random number below 2⁵³: every program reads such a number exactly.
+    pub random: u64,
+}
+
+impl Occasion {
+    /// This moment.
+    pub fn now() -> Occasion {
+        let now = jiff::Timestamp::now().as_second();
+        let now = jiff::Timestamp::from_second(now).unwrap_or_default();
+        Occasion {
+            now: now.to_string(),
+            // Without random bytes, the time serves.
+            random: getrandom::u64().unwrap_or(now.as_second().unsigned_abs()) >> 11,
+        }
+    }
 }
 
 /// The headers of a request, without credentials. A template may write their names as `headers["X-GitHub-Event"]` or as
@@ -65,6 +82,18 @@ impl Headers {
         )
     }
 
+    /// The value of a header; its name in any spelling.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let is_named = |known: &str| {
+            known.len() == name.len()
+                && known.bytes().zip(name.bytes()).all(|(known, byte)| {
+                    known == byte.to_ascii_lowercase() || known == b'-' && byte == b'_'
+                })
+        };
+        let header = self.0.iter().find(|(known, _)| is_named(known));
+        header.map(|(_, value)| value.as_str())
+    }
+
     /// The names in lower case, and the values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.0.iter();
@@ -79,9 +108,7 @@ pub(super) fn normal(name: &str) -> String {
 
 impl Object for Headers {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = normal(key.as_str()?);
-        let (_, value) = self.0.iter().find(|(known, _)| *known == name)?;
-        Some(Value::from(value.as_str()))
+        self.get(key.as_str()?).map(Value::from)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -94,12 +121,32 @@ impl Object for Headers {
     }
 }
 
+/// What a template knows of a request besides payload, headers and query: `posted.recipient`, `posted.file_name`, `posted.random`.
+#[derive(Debug)]
+struct Posted {
+    recipient: Option<String>,
+    file_name: Option<String>,
+    random: u64,
+}
+
+impl Object for Posted {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "recipient" => self.recipient.as_deref().map(Value::from),
+            "file_name" => self.file_name.as_deref().map(Value::from),
+            "random" => Some(Value::from(self.random)),
+            _ => None,
+        }
+    }
+}
+
 /// The variables of a template. The payload's members are variables too, unless a variable has the same name.
 #[derive(Debug)]
 pub(super) struct Variables {
     payload: Value,
     headers: Value,
     query: Value,
+    posted: Value,
     now: Value,
     template: Value,
 }
@@ -113,7 +160,12 @@ impl Variables {
             payload: call.payload,
             headers: Value::from_object(call.headers),
             query: Value::from(call.query.into_iter().collect::<BTreeMap<_, _>>()),
-            now: Value::from(call.now),
+            posted: Value::from_object(Posted {
+                recipient: call.recipient,
+                file_name: call.file_name,
+                random: call.occasion.random,
+            }),
+            now: Value::from(call.occasion.now),
             template: Value::from(template),
         }
     }
@@ -126,6 +178,7 @@ impl Object for Variables {
             "payload" => Some(self.payload.clone()),
             "headers" => Some(self.headers.clone()),
             "query" => Some(self.query.clone()),
+            "posted" => Some(self.posted.clone()),
             "now" => Some(self.now.clone()),
             name => self
                 .payload

@@ -10,8 +10,9 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
 
 use super::context::{Call, TEMPLATE, Variables};
-use super::source::{BUILT_IN, Folder, built_in, is_name};
-use super::{fault, filter};
+use super::source::{BUILT_IN, COMES_WITH_IT, Folder, built_in, is_name};
+use super::{fault, filter, parameter};
+use crate::http::answer::title_and_detail;
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
 use crate::message::field::{FIELDS, Field, FieldType};
@@ -29,6 +30,18 @@ const ANSWER: &str = "answer";
 const SILENT: &str = "_silent";
 const PARAMETERS: &str = "parameters";
 const PATHS: &str = "paths";
+/// The recipients, if the URL names none.
+const TO: &str = "to";
+/// Words that say how requests are read: see [`Declarations`].
+const TRAITS: &str = "traits";
+/// Parameters that name the file that the body is.
+const FILE_NAMES: &str = "file_names";
+/// The member of the payload that has the sender's token.
+const TOKEN: &str = "token";
+/// The answer to a problem, with `problem()`.
+const PROBLEM: &str = "problem";
+/// Answers to `GET`, one a line, each after its path.
+const PAGES: &str = "pages";
 
 /// The known templates.
 pub struct Templates {
@@ -55,6 +68,8 @@ pub struct RenderResult {
     pub answer: Option<String>,
     /// The template decided that this event makes no message.
     pub is_silent: bool,
+    /// The recipient that the payload names.
+    pub to: Option<String>,
     /// The template printed the value of an expression, perhaps an empty one, in a text of the message.
     pub has_tried: bool,
 }
@@ -63,23 +78,31 @@ pub struct RenderResult {
 #[derive(Default)]
 struct HasTried(bool);
 
-/// The texts that a program appends to its URL, as its template declares them.
+/// How a program posts, as its template declares it.
 #[derive(Debug, Default)]
-pub struct UrlSuffixes {
-    /// Names of parameters after a further `?`.
+pub struct Declarations {
+    /// Names of parameters, also after a further `?`.
     pub parameters: Vec<String>,
-    /// Last elements of the path.
+    /// Texts that it appends to its URL: the last elements of the path.
     paths: Vec<String>,
+    /// `topic`: the path names a topic, which is a recipient, or any name if there is only one recipient.
+    pub has_topics: bool,
+    /// `text`: the body is text.
+    pub takes_text: bool,
+    /// Parameters that name the file that the body is.
+    pub file_names: Vec<String>,
 }
 
-impl UrlSuffixes {
+impl Declarations {
     /// Cuts the appended element off a recipient, and adds it to `elements`.
     pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
-        let (head, last) = recipient.rsplit_once('/').unwrap_or(("", &recipient));
-        if !self.paths.iter().any(|known| known == last) {
+        let Some((head, path)) = self.paths.iter().find_map(|path| {
+            let head = recipient.strip_suffix(path.as_str())?;
+            (head.is_empty() || head.ends_with('/')).then_some((head, path))
+        }) else {
             return Some(recipient);
-        }
-        elements.push(last.to_owned());
+        };
+        elements.push(path.to_owned());
         let head = head.trim_end_matches('/');
         (!head.is_empty()).then(|| head.to_owned())
     }
@@ -114,6 +137,7 @@ impl Templates {
         environment.add_function("fail", fail);
         environment.add_function("silent", silent);
         filter::add_to(&mut environment);
+        parameter::add_to(&mut environment);
         let files = folder.clone();
         let message = message();
         environment.set_loader(move |name| {
@@ -270,6 +294,7 @@ impl Templates {
         draft.values[Field::Body] = legal_text(&Value::from(rendered.output()));
         let answer = state.get_temp(ANSWER);
         let answer = answer.map(|text| text.as_str().unwrap_or_default().trim().to_owned());
+        let to = state.get_temp(TO).as_ref().and_then(legal_text);
         let is_silent = state.get_temp(SILENT).is_some();
         let has_tried = has_tried(state) || !fields.is_empty();
         for (field, source) in fields {
@@ -278,6 +303,7 @@ impl Templates {
         Ok(RenderResult {
             draft,
             answer,
+            to,
             is_silent,
             has_tried,
         })
@@ -301,27 +327,73 @@ impl Templates {
         Ok(legal_text(&Value::from(text)))
     }
 
-    /// The texts that the program of a template appends to its URL. Empty if there is no such template.
-    pub fn appended(&self, name: &str) -> UrlSuffixes {
-        let template = self.template(name);
-        let words = |block| {
-            let words = template
-                .as_ref()
-                .ok()
-                .and_then(|template| self.words(template, block).ok());
-            words.unwrap_or_default()
+    /// How the program of a template posts. Empty if there is no such template.
+    pub fn declarations(&self, name: &str) -> Declarations {
+        let Ok(template) = self.template(name) else {
+            return Declarations::default();
         };
-        UrlSuffixes {
+        let words = |block| self.words(&template, block).unwrap_or_default();
+        let traits = words(TRAITS);
+        let has = |word: &str| traits.iter().any(|known| known == word);
+        Declarations {
             parameters: words(PARAMETERS),
             paths: words(PATHS),
+            has_topics: has("topic"),
+            takes_text: has("text"),
+            file_names: words(FILE_NAMES),
         }
+    }
+
+    /// The built-in template of a protocol whose programs post to this path, and the member of the payload that has the token, if any.
+    pub fn of_path(&self, path: &str) -> Option<(&'static str, Option<String>)> {
+        let mut protocols = BUILT_IN.iter();
+        let has_problem = |source: &str| source.contains("{% block problem %}");
+        protocols.find_map(|(name, source)| {
+            let template = has_problem(source).then(|| self.template(name).ok())??;
+            let paths = self.words(&template, PATHS).ok()?;
+            let ends_with = |known: &String| {
+                let head = path.strip_suffix(known.as_str());
+                head.is_some_and(|head| head.is_empty() || head.ends_with('/'))
+            };
+            let token = self.words(&template, TOKEN).unwrap_or_default().pop();
+            paths.iter().any(ends_with).then_some((*name, token))
+        })
+    }
+
+    /// The answer to `GET` of a path for which the programs of a protocol ask. With `name`, only this template may have it.
+    pub fn page(&self, path: &str, name: Option<&str>) -> Option<String> {
+        let mut protocols = BUILT_IN.iter().filter(|(known, source)| {
+            name.is_none_or(|name| name == *known) && source.contains("{% block pages %}")
+        });
+        protocols.find_map(|(name, _)| {
+            let name = format!("{COMES_WITH_IT}{name}");
+            let template = self.environment.get_template(&name).ok()?;
+            let pages = template.new_state().render_block(PAGES).ok()?;
+            let mut pages = pages.lines().filter_map(|line| line.trim().split_once(' '));
+            let page = pages.find(|(known, _)| *known == path);
+            page.map(|(_, answer)| answer.to_owned())
+        })
+    }
+
+    /// The answer to a problem in the form that the program expects, if its template has one.
+    pub fn problem(&self, name: &str, problem: &Problem) -> Option<String> {
+        let template = self.template(name).ok()?;
+        let mut state = template.new_state();
+        let (title, detail) = title_and_detail(problem);
+        let details = Value::from_pairs([
+            ("status", Value::from(problem.status())),
+            ("title", Value::from(title)),
+            ("detail", Value::from(detail)),
+        ]);
+        state.set_temp(parameter::PROBLEM, details);
+        state.render_block(PROBLEM).ok()
     }
 
     /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
     /// another format.
     pub fn format_of<'a>(
         &self,
-        appended: &UrlSuffixes,
+        appended: &Declarations,
         elements: &'a [String],
     ) -> Option<&'a String> {
         let mut elements = elements.iter();
@@ -377,7 +449,7 @@ fn message() -> String {
         };
         (field.name, escape)
     });
-    let blocks = blocks.chain([(ANSWER, "none"), (PARAMETERS, "none"), (PATHS, "none")]);
+    let blocks = blocks.chain([(ANSWER, "none"), (TO, "none")]);
     let blocks: String = blocks
         .map(|(name, escape)| {
             format!(
@@ -386,7 +458,12 @@ fn message() -> String {
             )
         })
         .collect();
-    format!("{{% extends {TEMPLATE} %}}{blocks}")
+    // They are rendered alone.
+    let declarations = [PARAMETERS, PATHS, TRAITS, FILE_NAMES, TOKEN, PROBLEM, PAGES];
+    let declarations =
+        declarations.map(|name| format!("{{% block {name} %}}{{% endblock %}}"));
+    let declarations = declarations.concat();
+    format!("{{% extends {TEMPLATE} %}}{blocks}{declarations}")
 }
 
 /// `_tried()`: whether the value of an expression was printed up to here.

@@ -22,6 +22,7 @@ pub fn add_to(environment: &mut Environment) {
     environment.add_filter("one_line", text::one_line);
     environment.add_filter("text", text::text);
     environment.add_filter("take", text::take);
+    environment.add_filter("records", text::records);
     environment.add_filter("int", text::int);
     environment.add_filter("link", link::link);
     environment.add_filter("url", link::url);

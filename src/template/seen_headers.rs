@@ -66,6 +66,18 @@ impl HeaderSet {
                 _ => *self = HeaderSet::All,
             }
         }
+        for (at, call) in source.match_indices("parameter(") {
+            let mut rest = &source[at + call.len()..];
+            while let Some((name, end)) = literal(rest.trim_start()) {
+                if let HeaderSet::Names(names) = self {
+                    names.insert(normal(name));
+                }
+                rest = end.trim_start().trim_start_matches(',');
+            }
+            if !rest.trim_start().starts_with(')') {
+                *self = HeaderSet::All;
+            }
+        }
         for (at, tag) in source.match_indices("{%") {
             let rest = source[at + tag.len()..].trim_start_matches(['-', '+']);
             let rest = rest.trim_start();

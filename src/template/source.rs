@@ -12,7 +12,7 @@ pub static BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templ
 
 /// A prefix that always means the built-in template: an administrator's template can extend the built-in one that it
 /// replaces.
-const COMES_WITH_IT: &str = "built-in/";
+pub const COMES_WITH_IT: &str = "built-in/";
 
 /// The source of a built-in template.
 pub fn built_in(name: &str) -> Option<&'static str> {

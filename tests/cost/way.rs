@@ -15,8 +15,8 @@ use post_msg::payload::batch::Batch;
 use post_msg::payload::file::name_in;
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Reader, UnaddressedMessage, Uploads};
-use post_msg::payload::webhook::Webhook;
-use post_msg::template::context::Headers;
+use post_msg::payload::webhook::{UrlParts, Webhook};
+use post_msg::template::context::{Headers, Occasion};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::Folder;
 
@@ -90,10 +90,13 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
                 Arc::clone(&TEMPLATES),
                 Headers::new(request.headers.clone()),
             );
-            let now = "2026-11-22T06:00:00Z".to_owned();
-            let webhook = Webhook::new(templates, name.to_owned(), headers, query, now);
             let (content_type, coding) = (bytes("Content-Type"), bytes("Content-Encoding"));
-            return Reader::of_webhook(content_type, coding, webhook.with_templates(None, fields));
+            let declared = templates.declarations(name);
+            let url = UrlParts::new(&declared, None, false, (&headers, &query, content_type));
+            let occasion = Occasion::now();
+            let webhook = Webhook::new(templates, name.to_owned(), headers, query, occasion);
+            let webhook = webhook.with_templates(None, fields).with_url(url);
+            return Reader::of_webhook(content_type, coding, webhook, true);
         }
         let disposition = bytes("Content-Disposition");
         let uploads = Uploads {
@@ -162,11 +165,11 @@ pub fn output(request: &Request) -> String {
             name.to_owned(),
             headers,
             Query::parse(b""),
-            String::new(),
+            Occasion::default(),
         )
     });
     let reader = match webhook {
-        Some(webhook) => Reader::of_webhook(bytes("Content-Type"), None, webhook),
+        Some(webhook) => Reader::of_webhook(bytes("Content-Type"), None, webhook, true),
         None => Reader::new(
             bytes("Content-Type"),
             None,

@@ -174,7 +174,8 @@ fn large_and_dense_payloads_are_slow() {
     let webhook = || {
         let templates = Arc::new(Templates::new(None));
         let (headers, query) = (Headers::default(), Query::default());
-        Webhook::new(templates, "slack".to_owned(), headers, query, String::new())
+        let occasion = Occasion::default();
+        Webhook::new(templates, "slack".to_owned(), headers, query, occasion)
     };
     assert!(!webhook().is_slow(&[b'a'; 6 * 1024]));
     assert!(webhook().is_slow(&[b'a'; 6 * 1024 + 1]));

@@ -1,9 +1,11 @@
 //! Filters for texts and lists.
 
-use minijinja::value::{Value, ValueKind};
+use std::collections::BTreeMap;
+
+use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Error, State};
 
-use super::{LONGEST, consume, text_of};
+use super::{LONGEST, beginning, consume, text_of};
 use crate::http::memory::Share;
 use crate::http::problem::Problem;
 use crate::template::tree;
@@ -62,6 +64,77 @@ fn read(state: &State, text: &str) -> Result<Option<Value>, Error> {
     let memory = Share::unshared(text.len());
     let read = tree::read(text, &memory, |error| Problem::syntax(error.to_string()));
     Ok(read.ok())
+}
+
+/// The maximum number of sections that `records` reads.
+const MOST_SECTIONS: usize = 200;
+
+/// `records(name, …)`: the records of a text, separated by `;`, each an object. The sections of a record are separated by `,`. A section
+/// is `key=value`, or a value whose key is the name with the same index. A value in quotes may contain separators; in it, `\`
+/// escapes a character.
+pub fn records(
+    state: &State,
+    value: &Value,
+    names: Rest<Value>,
+) -> Result<Vec<Value>, Error> {
+    let text = text_of(state, value)?;
+    let mut rest = beginning(&text, LONGEST).trim_start();
+    consume(state, rest.len())?;
+    let (mut records, mut record, mut index) = (Vec::new(), BTreeMap::new(), 0);
+    for _ in 0..MOST_SECTIONS {
+        let (key, value, end) = section(rest);
+        let key = key.or_else(|| names.get(index)?.as_str());
+        if let (Some(key), false) = (key, value.is_empty()) {
+            record.insert(key.to_owned(), value);
+        }
+        index += 1;
+        let is_end = end.is_empty() || end.starts_with(';');
+        if is_end && !record.is_empty() {
+            records.push(Value::from(std::mem::take(&mut record)));
+        }
+        if end.is_empty() {
+            break;
+        }
+        if is_end {
+            index = 0;
+        }
+        rest = end[1..].trim_start();
+    }
+    Ok(records)
+}
+
+/// The first section of a text: its key, its value, and the rest, which begins with the separator.
+fn section(text: &str) -> (Option<&str>, String, &str) {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let (key, text) = match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && key.trim_end().chars().all(is_key) => {
+            (Some(key.trim_end()), value.trim_start())
+        }
+        _ => (None, text),
+    };
+    let quoted = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+    if let Some((value, end)) = quoted.and_then(|quote| unquote(&text[1..], quote)) {
+        return (key, value, end);
+    }
+    let end = text.find([',', ';']).unwrap_or(text.len());
+    (key, text[..end].trim_end().to_owned(), &text[end..])
+}
+
+/// The text up to a quote, and the rest from the next separator on. `None` if there is no such quote before a separator.
+fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
+    let (mut value, mut is_escaped) = (String::new(), false);
+    for (at, c) in text.char_indices() {
+        if !is_escaped && c == quote {
+            let end = text[at + 1..].trim_start();
+            let is_whole = end.is_empty() || end.starts_with([',', ';']);
+            return is_whole.then_some((value, end));
+        }
+        is_escaped = !is_escaped && c == '\\';
+        if !is_escaped {
+            value.push(c);
+        }
+    }
+    None
 }
 
 /// `int(default)`: the whole number of a value or of its text; otherwise the default or 0, as in Jinja (minijinja

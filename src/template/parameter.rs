@@ -1,0 +1,95 @@
+//! `parameter(…)` and `problem()`: functions for the protocols that give their values in headers and in the query.
+
+use std::borrow::Cow;
+
+use mail_parser::MessageParser;
+use minijinja::value::{Rest, Value};
+use minijinja::{Environment, Error, State};
+
+use super::context::Headers;
+
+/// The name of the temporary value that `problem()` returns.
+pub const PROBLEM: &str = "_problem";
+
+/// Adds the functions to an environment.
+pub fn add_to(environment: &mut Environment) {
+    environment.add_function("parameter", parameter);
+    environment.add_function("problem", problem);
+}
+
+/// `parameter(name, …)`: the first value that is not empty, in the headers with these names, or else in the query's parameters. Encoded
+/// words of a header (RFC 2047) are decoded.
+fn parameter(state: &State, names: Rest<Value>) -> Result<Option<String>, Error> {
+    state.consume_fuel(names.len() as u64)?;
+    let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+    let headers = state.lookup("headers").unwrap_or_default();
+    let headers = headers.downcast_object_ref::<Headers>();
+    if let Some(text) = headers.and_then(|headers| headers.first(&names)) {
+        return Ok(Some(text));
+    }
+    let query = state.lookup("query").unwrap_or_default();
+    let in_query = names.iter().map(|name| query.get_attr(name));
+    Ok(in_query.flatten().find_map(|value| trimmed(value.as_str()?)))
+}
+
+impl Headers {
+    /// The first value that is not empty of the headers with these names.
+    fn first(&self, names: &[impl AsRef<str>]) -> Option<String> {
+        let values = names.iter().filter_map(|name| self.get(name.as_ref()));
+        values.map(decoded).find_map(|text| trimmed(&text))
+    }
+
+    /// The same; or else the first value in the parameters of a query.
+    pub fn parameter(&self, names: &[String], query: &[(String, String)]) -> Option<String> {
+        let mut named = names.iter().flat_map(|name| {
+            let is_named = move |(known, _): &&(String, String)| known == name;
+            query.iter().find(is_named)
+        });
+        let in_query = || named.find_map(|(_, value)| trimmed(value));
+        self.first(names).or_else(in_query)
+    }
+}
+
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Decodes the encoded words of a header.
+pub fn decoded(value: &str) -> Cow<'_, str> {
+    if !value.contains("=?") {
+        return Cow::Borrowed(value);
+    }
+    // The header of a mail in which every text may have encoded words.
+    let mail = format!("Subject: {value}\r\n\r\n");
+    let mail = MessageParser::default().parse_headers(mail.as_bytes());
+    let subject = mail.as_ref().and_then(|mail| mail.subject());
+    subject.map_or(Cow::Borrowed(value), |subject| {
+        Cow::Owned(subject.to_owned())
+    })
+}
+
+/// `problem()`: in the block `problem`, why the request is refused: `status`, `title`, `detail`.
+fn problem(state: &State) -> Value {
+    state.get_temp(PROBLEM).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoded_words_are_decoded() {
+        for (written, expected) in [
+            ("plain", "plain"),
+            ("=?UTF-8?B?w4TDlsOc?=", "ÄÖÜ"),
+            ("=?utf-8?q?=F0=9F=87=A9=F0=9F=87=AA_Tag?= und mehr", "🇩🇪 Tag und mehr"),
+            ("=?UTF-8?B?w4Q=?= =?UTF-8?B?w5Y=?=", "ÄÖ"),
+            ("=?iso-8859-1?Q?caf=E9?=", "café"),
+            ("is a =? b", "is a =? b"),
+            ("=?UTF-8?B?", "=?UTF-8?B?"),
+        ] {
+            assert_eq!(decoded(written), expected);
+        }
+    }
+}
