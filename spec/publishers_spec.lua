@@ -189,7 +189,7 @@ describe("programs that publish", function ()
 		if stored then
 			-- Apprise makes a name of random digits.
 			local name = link:match("[^/]*$"):gsub("^%x+%-%x+%-%x+%-%x+%-%x+%.", "NAME.");
-			lines[#lines + 1] = ("[file %s: %s]"):format(name, stored);
+			lines[#lines + 1] = "[file " .. name .. ": " .. stored .. "]"; -- the file may have NUL, which ends a text in `format` of Lua 5.1
 		elseif link then
 			lines[#lines + 1] = "[link " .. link .. "]";
 		end

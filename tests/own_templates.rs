@@ -34,6 +34,7 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<RenderResu
         query: Vec::new(),
         recipient: None,
         file_name: None,
+        is_bare: false,
         occasion: Occasion::now(),
     };
     templates.render(name, call)
@@ -195,6 +196,7 @@ fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
             query: vec![("wait".to_owned(), "true".to_owned())],
             recipient: None,
         file_name: None,
+        is_bare: false,
         occasion: Occasion::now(),
         };
         templates.render(name, call).map(|_| ())

@@ -427,6 +427,9 @@ fn payloads_that_no_program_posts_are_refused() {
             "1",
             "null",
         ] {
+            if body.starts_with('"') && templates.declarations(&name).takes_text {
+                continue;
+            }
             let request = Request {
                 query: "",
                 headers: Vec::new(),

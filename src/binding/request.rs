@@ -106,12 +106,16 @@ impl Request {
         }
     }
 
-    /// The headers for a template; empty if the query names no format. Values are read as UTF-8; invalid bytes are replaced.
+    /// The headers for a template; empty if the query names no format. Values are read as UTF-8, or else as ISO-8859-1: some programs send
+    /// what RFC 9110 once said, section 5.5.
     fn template_headers(&self) -> Headers {
         if self.query.format.is_none() {
             return Headers::default();
         }
-        let text = |bytes: Bytes| bytes.to_string_lossy();
+        let text = |bytes: Bytes| match bytes.to_str() {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        };
         let headers = self.headers.iter();
         let pairs = headers.flat_map(|headers| headers.pairs::<Bytes, Bytes>().flatten());
         Headers::new(pairs.map(|(name, value)| (text(name), text(value))))

@@ -90,6 +90,8 @@ pub struct UrlParts {
     pub file_name: Option<String>,
     /// The media type of the file.
     pub media_type: Option<Vec<u8>>,
+    /// Whether neither headers nor the query have a parameter of the program.
+    pub is_bare: bool,
 }
 
 impl UrlParts {
@@ -115,6 +117,7 @@ impl UrlParts {
                 false => TextBody::UnlessJson,
             },
             file_name: headers.parameter(&declared.file_names, &query.unknown),
+            is_bare: query.unknown.is_empty() && !headers.has_any(&declared.parameters),
             media_type,
             recipient,
             has_recipients: false,
@@ -224,6 +227,7 @@ impl Webhook {
             fields: self.fields.fields,
             recipient: self.url.recipient,
             file_name: self.url.file_name.clone(),
+            is_bare: self.url.is_bare,
             occasion: self.occasion,
         };
         let mut rendered = self.templates.render(&self.name, call)?;

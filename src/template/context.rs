@@ -24,6 +24,8 @@ pub struct Call {
     pub recipient: Option<String>,
     /// The name that a header or the query gives to the body, which is then a file.
     pub file_name: Option<String>,
+    /// Whether no header and no query has a parameter that the template declares.
+    pub is_bare: bool,
     pub occasion: Occasion,
 }
 
@@ -121,11 +123,13 @@ impl Object for Headers {
     }
 }
 
-/// What a template knows of a request besides payload, headers and query: `posted.recipient`, `posted.file_name`, `posted.random`.
+/// What a template knows of a request besides payload, headers and query: `posted.recipient`,
+/// `posted.file_name`, `posted.is_bare`, `posted.random`.
 #[derive(Debug)]
 struct Posted {
     recipient: Option<String>,
     file_name: Option<String>,
+    is_bare: bool,
     random: u64,
 }
 
@@ -134,6 +138,7 @@ impl Object for Posted {
         match key.as_str()? {
             "recipient" => self.recipient.as_deref().map(Value::from),
             "file_name" => self.file_name.as_deref().map(Value::from),
+            "is_bare" => Some(Value::from(self.is_bare)),
             "random" => Some(Value::from(self.random)),
             _ => None,
         }
@@ -163,6 +168,7 @@ impl Variables {
             posted: Value::from_object(Posted {
                 recipient: call.recipient,
                 file_name: call.file_name,
+                is_bare: call.is_bare,
                 random: call.occasion.random,
             }),
             now: Value::from(call.occasion.now),

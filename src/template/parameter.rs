@@ -33,6 +33,13 @@ fn parameter(state: &State, names: Rest<Value>) -> Result<Option<String>, Error>
 }
 
 impl Headers {
+    /// Whether there is a header with one of these names, which are in lower case. Content-Type does not count: nearly every request has it.
+    pub fn has_any(&self, names: &[String]) -> bool {
+        self.iter().any(|(header, _)| {
+            header != "content-type" && names.iter().any(|name| name == header)
+        })
+    }
+
     /// The first value that is not empty of the headers with these names.
     fn first(&self, names: &[impl AsRef<str>]) -> Option<String> {
         let values = names.iter().filter_map(|name| {
