@@ -16,12 +16,12 @@ local function address_of(username) --> the account's address
 end
 
 -- `fields`: as token_spec.read takes them.
-local function add(username, fields) --> token, id; or nil, problem
+local function add(username, fields) --> token, id, entry; or nil, problem
 	local entry, problem = token_spec.read(fields, os.time(), templates);
 	if not entry then return nil, problem; end
 	local token, id = tokens:add(username, entry);
 	if token then module:log("info", "%s made the sending token %s", address_of(username), id); end
-	return token, id;
+	return token, id, entry;
 end
 
 -- Calls `handle` with the row of each token, from the oldest to the newest. If the caller can be suspended, the event loop does other

@@ -33,6 +33,20 @@ function server.base_path(host) --> string
 	return path == "/" and "" or path;
 end
 
+-- The URL of this module on a host, from the configuration alone: mod_http's `http_url` needs open ports.
+function server.public_url(host) --> string
+	local settings = module:context(host);
+	local external = settings:get_option_string("http_external_url");
+	if external then return external:gsub("/*$", "")..server.base_path(host); end
+	local global_settings = module:context("*");
+	local scheme, ports = "https", global_settings:get_option_array("https_ports", { 5281 });
+	if #ports == 0 then scheme, ports = "http", global_settings:get_option_array("http_ports", { 5280 }); end
+	local port = tonumber(ports[1]) or 5280;
+	local name = settings:get_option_string("http_host", host);
+	local default_port = scheme == "https" and 443 or 80;
+	return ("%s://%s%s%s"):format(scheme, name, port == default_port and "" or (":%d"):format(port), server.base_path(host));
+end
+
 -- Calls `handle` with each HTTP event that no route of mod_http has answered, and that mod_http would answer with 404. net.http.server
 -- fires the event "METHOD host/path" on an object that only its own code uses.
 function server.hook_unrouted(handle)

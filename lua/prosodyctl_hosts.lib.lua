@@ -34,4 +34,9 @@ function hosts.templates(host) --> templates
 	return loader.load().templates(hosts.settings(host).templates);
 end
 
+-- The URL of this module on a host, for programs on other machines.
+function hosts.url(host) --> string
+	return server.public_url(host);
+end
+
 return hosts;

@@ -31,6 +31,14 @@ local function read_file(path) --> text; or nil and a sentence
 	return text;
 end
 
+-- Says what to enter in the program for whose format a token was made.
+local function print_settings(host, entry)
+	if not entry.as then return; end
+	local topic = not token_spec.has_one_address(entry) and "RECIPIENT" or nil;
+	local lines = hosts.templates(host):enter(entry.as, hosts.url(host), topic, "TOKEN");
+	io.stderr:write("Enter in the program, with this token for TOKEN:\n", (lines:gsub("[^\n]+", "  %0")), "\n");
+end
+
 local function add(words, values) --> exit status
 	local account, sentence = find_account(words[1]);
 	if not account then
@@ -55,6 +63,8 @@ local function add(words, values) --> exit status
 	end
 	io.stderr:write(("Made the token %s of %s. It is shown only now:\n"):format(id, account.address));
 	io.stdout:write(token, "\n");
+	io.stdout:flush();
+	print_settings(account.host, entry);
 	return 0;
 end
 

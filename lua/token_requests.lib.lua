@@ -7,6 +7,8 @@ local json_answer = module.import "json_answer";
 local native = module.import "native";
 local own_tokens = module.import "account_tokens";
 local problems = module.import "problems";
+local templates = module.import "templates";
+local token_spec = module.import "token_spec";
 
 local longest_body = 64 * 1024; -- bytes
 
@@ -23,9 +25,12 @@ function actions.list(username) --> answer; or nil, problem
 end
 
 function actions.add(username, fields) --> answer; or nil, problem
-	local token, id = own_tokens.add(username, fields);
+	local token, id, entry = own_tokens.add(username, fields);
 	if not token then return nil, id; end
-	return json_answer.new(201, json.encode { token = token; id = id });
+	-- The page knows its own URL, and puts it in place of {server}.
+	local topic = not token_spec.has_one_address(entry) and "{recipient}" or nil;
+	local enter = entry.as and templates:enter(entry.as, "{server}", topic, token);
+	return json_answer.new(201, json.encode { token = token; id = id; enter = enter });
 end
 
 function actions.revoke(username, fields) --> answer; or nil, problem

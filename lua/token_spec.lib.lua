@@ -156,4 +156,9 @@ function token_spec.read(form, now, templates) --> entry for the store of tokens
 	return entry;
 end
 
+-- Whether the token of an entry may send to one address alone.
+function token_spec.has_one_address(entry) --> boolean
+	return entry.to ~= nil and #entry.to == 1 and entry.to[1]:find("@", 1, true) ~= nil;
+end
+
 return token_spec;

@@ -109,6 +109,13 @@ impl UserData for LuaTemplates {
                 .err()
                 .map(|problem| problem.detail))
         });
+        // enter(name, server, topic, token) → what a user enters in the program, a line for each setting; see `Templates::enter`
+        type Settings = (mlua::String, mlua::String, Option<mlua::String>, mlua::String);
+        methods.add_method("enter", |_, this, (name, server, topic, token): Settings| {
+            let topic = topic.map(|topic| topic.to_string_lossy());
+            let (name, server) = (name.to_string_lossy(), server.to_string_lossy());
+            Ok(this.0.enter(&name, &server, topic.as_deref(), &token.to_string_lossy()))
+        });
         // source(name) → its text; or nil and a problem
         methods.add_method("source", |lua, this, name: mlua::String| {
             match this.0.source(&name.to_string_lossy()) {

@@ -123,6 +123,8 @@ const german = {
 	"used {0}": "benutzt {0}",
 	"never used": "nie benutzt",
 	"Your new token": "Ihr neues Token",
+	"Enter in the program": "Im Programm einzutragen",
+	"RECIPIENT": "EMPFÄNGER",
 	"It is shown once. Whoever has it can send in your name.": "Es wird nur jetzt angezeigt. Wer es hat, kann in Ihrem Namen senden.",
 };
 
@@ -463,8 +465,12 @@ on_submit($("tokens").querySelector("form"), async () => {
 	form.reset();
 	const title = make("h3", { tabIndex: -1 }, t("Your new token"));
 	const token = make("pre", { id: "token" }, result.data.token);
+	// What to enter in the program for whose format it was made.
+	const enter = result.data.enter && make("pre", { id: "token-enter" },
+		result.data.enter.replaceAll("{server}", (location.origin + url("")).replace(/\/$/, "")).replaceAll("{recipient}", t("RECIPIENT")));
 	$("new-token").replaceChildren(make("div", { className: "answer" }, title, token, copy_button(token),
-		make("p", {}, t("It is shown once. Whoever has it can send in your name."))));
+		make("p", {}, t("It is shown once. Whoever has it can send in your name.")),
+		...(enter ? [make("h4", {}, t("Enter in the program")), enter, copy_button(enter)] : [])));
 	title.focus();
 	await list_tokens();
 });

@@ -225,7 +225,7 @@ impl Composer {
         let text = self.templates.problem(name, problem)?;
         Some(Answer {
             status: problem.status(),
-            ..Answer::expected(text.trim())
+            ..Answer::expected(&text)
         })
     }
 

@@ -40,6 +40,8 @@ const FILE_NAMES: &str = "file_names";
 const TOKEN: &str = "token";
 /// The answer to a problem, with `problem()`.
 const PROBLEM: &str = "problem";
+/// What a user enters in the program, with `enter()`: a line for each of its settings.
+const ENTER: &str = "enter";
 /// Answers to `GET`, one a line, each after its path.
 const PAGES: &str = "pages";
 
@@ -391,16 +393,36 @@ impl Templates {
 
     /// The answer to a problem in the form that the program expects, if its template has one.
     pub fn problem(&self, name: &str, problem: &Problem) -> Option<String> {
-        let template = self.template(name).ok()?;
-        let mut state = template.new_state();
         let (title, detail) = title_and_detail(problem);
         let details = Value::from_pairs([
             ("status", Value::from(problem.status())),
             ("title", Value::from(title)),
             ("detail", Value::from(detail)),
         ]);
-        state.set_temp(parameter::PROBLEM, details);
-        state.render_block(PROBLEM).ok()
+        self.block(name, PROBLEM, (parameter::PROBLEM, details))
+    }
+
+    /// What a user enters in the program of a template: a line for each of its settings. `server`: the URL of this module; `topic`: a
+    /// recipient; `None`: the token has only one.
+    pub fn enter(&self, name: &str, server: &str, topic: Option<&str>, token: &str) -> String {
+        let settings = Value::from_pairs([
+            ("server", Value::from(server)),
+            ("topic", Value::from(topic)),
+            ("token", Value::from(token)),
+        ]);
+        let entered = self.block(name, ENTER, (parameter::ENTER, settings));
+        entered.unwrap_or_else(|| {
+            let recipient = topic.map(|topic| format!("/{topic}")).unwrap_or_default();
+            format!("URL: {server}{recipient}?token={token}")
+        })
+    }
+
+    /// A block alone. It has a value that a function returns.
+    fn block(&self, name: &str, block: &str, (given, value): (&str, Value)) -> Option<String> {
+        let template = self.template(name).ok()?;
+        let mut state = template.new_state();
+        state.set_temp(given, value);
+        Some(state.render_block(block).ok()?.trim().to_owned())
     }
 
     /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
@@ -473,7 +495,7 @@ fn message() -> String {
         })
         .collect();
     // They are rendered alone.
-    let declarations = [PARAMETERS, PATHS, TRAITS, FILE_NAMES, TOKEN, PROBLEM, PAGES];
+    let declarations = [PARAMETERS, PATHS, TRAITS, FILE_NAMES, TOKEN, PROBLEM, ENTER, PAGES];
     let declarations =
         declarations.map(|name| format!("{{% block {name} %}}{{% endblock %}}"));
     let declarations = declarations.concat();

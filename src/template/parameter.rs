@@ -8,13 +8,15 @@ use minijinja::{Environment, Error, State};
 
 use super::context::Headers;
 
-/// The name of the temporary value that `problem()` returns.
+/// The names of the temporary values that `problem()` and `enter()` return.
 pub const PROBLEM: &str = "_problem";
+pub const ENTER: &str = "_enter";
 
 /// Adds the functions to an environment.
 pub fn add_to(environment: &mut Environment) {
     environment.add_function("parameter", parameter);
-    environment.add_function("problem", problem);
+    environment.add_function("problem", |state: &State| given(state, PROBLEM));
+    environment.add_function("enter", |state: &State| given(state, ENTER));
 }
 
 /// `parameter(name, …)`: the first value that is not empty, in the headers with these names, or else in the query's parameters. Encoded
@@ -85,9 +87,10 @@ pub fn decoded(value: &str) -> Cow<'_, str> {
     })
 }
 
-/// `problem()`: in the block `problem`, why the request is refused: `status`, `title`, `detail`.
-fn problem(state: &State) -> Value {
-    state.get_temp(PROBLEM).unwrap_or_default()
+/// `problem()`: in the block `problem`, why the request is refused: `status`, `title`, `detail`. `enter()`: in the block `enter`, what a
+/// user enters in the program: `server`, `topic`, `token`.
+fn given(state: &State, name: &str) -> Value {
+    state.get_temp(name).unwrap_or_default()
 }
 
 #[cfg(test)]
