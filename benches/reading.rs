@@ -142,7 +142,13 @@ fn ntfy(bencher: Bencher) {
     let templates = Arc::new(Templates::new(None));
     let body = "The backup of db1 has failed: no space left on the device\n";
     bencher.counter(BytesCount::of_str(body)).bench_local(|| {
-        let headers = ["accept", "content_length", "content_type", "host", "user_agent"];
+        let headers = [
+            "accept",
+            "content_length",
+            "content_type",
+            "host",
+            "user_agent",
+        ];
         let headers = headers.map(|name| (name.to_owned(), "a value".to_owned()));
         let (headers, query) = (Headers::new(headers), Query::default());
         let declared = templates.declarations("ntfy");

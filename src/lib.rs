@@ -26,7 +26,7 @@
 //! | 2 | a password | accepted or rejected | [`credentials::verification`] |
 //! | 3 | Content-Type, Content-Encoding | a reader for the body | [`payload::reader`], [`http::media_type`], [`http::content_coding`] |
 //! | 4 | the body | drafts: the fields as the client wrote them | [`payload::format`], and a file for each format |
-//! | | a webhook's payload | a draft, made by a template | [`payload::webhook`], [`template::engine`] |
+//! | | the body of a webhook | a draft, made by a template | [`payload::foreign`], [`payload::webhook`], [`template::engine`] |
 //! | 5 | a draft | content: all values are valid | [`message::content`], by the rows of [`message::field`] |
 //! | 6 | a recipient as written | an address in normal form, to which the sender may send | [`message::address`], [`message::allowed`] |
 //! | 7 | content and an address | a message, and its stanza | [`message::Message`], [`message::element`] |
@@ -43,6 +43,7 @@
 //! | a field of a message | its declaration in [`message::field`] |
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`], its content in `src/openapi.json` |
 //! | the webhook of another program | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
+//! | a protocol of publishing | `templates/NAME.j2` with the blocks of [`template::declarations`]; no code |
 //! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
 //! | a kind of problem | its variant in [`http::problem`] |
 //! | a status | its row in [`http::answer`] |

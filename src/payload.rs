@@ -17,6 +17,7 @@ pub mod body;
 pub mod composer;
 pub mod composition;
 pub mod file;
+pub mod foreign;
 pub mod form;
 pub mod format;
 pub mod json;

@@ -195,9 +195,9 @@ fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
             headers: Headers::default(),
             query: vec![("wait".to_owned(), "true".to_owned())],
             recipient: None,
-        file_name: None,
-        is_bare: false,
-        occasion: Occasion::now(),
+            file_name: None,
+            is_bare: false,
+            occasion: Occasion::now(),
         };
         templates.render(name, call).map(|_| ())
     };
@@ -289,6 +289,9 @@ fn filters_take_fuel_for_their_work() {
         "numbered|take(100000)",
         "json|take(100000)",
         "json|take(0)",
+        "text|records('a')",
+        "texts|records(text)",
+        "parameter('x-event', text)",
         "text|int",
         "texts|int",
         "text|link",
@@ -399,4 +402,76 @@ fn filters_take_fuel_for_their_work() {
         assert!(took.as_secs() < 20, "{expression}: {took:?}");
         assert!(peak() < 100 << 20, "{expression}: {} MB", peak() >> 20);
     }
+}
+
+#[test]
+fn records_are_read_with_their_names_and_quotes() {
+    let source = r#"{{ text|records("action", "label", "url")|tojson }}"#;
+    let templates = Templates::new(Some(Folder::new(folder(
+        "records",
+        &[("r.j2", source.as_bytes())],
+    ))));
+    for (text, expected) in [
+        (
+            "view, Open, https://a/?b=c, clear=true",
+            r#"[{"action":"view","clear":"true","label":"Open","url":"https://a/?b=c"}]"#,
+        ),
+        (
+            "action=view, label='A, B; C', url=\"x\\\"y\" ; http,X;",
+            r#"[{"action":"view","label":"A, B; C","url":"x\"y"},{"action":"http","label":"X"}]"#,
+        ),
+        (
+            "view, It's, x",
+            r#"[{"action":"view","label":"It's","url":"x"}]"#,
+        ),
+        (" ; ,, ;", "[]"),
+        ("'open", r#"[{"action":"'open"}]"#),
+        ("", "[]"),
+    ] {
+        let payload = serde_json::json!({ "text": text }).to_string();
+        let shown = body(&templates, "r", &payload).expect(text);
+        let json = |text| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(json(&shown), json(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_protocol_is_declared_in_its_template() {
+    let templates = Templates::new(None);
+    let (gotify, pushover) = (("gotify", None), ("pushover", Some("token".to_owned())));
+    assert_eq!(templates.of_path("message"), Some(gotify));
+    assert_eq!(templates.of_path("1/messages.json"), Some(pushover));
+    assert_eq!(templates.of_path("x1/messages.json"), None);
+    assert_eq!(templates.of_path("user"), None);
+    let version = templates.page("version", None).expect("a page");
+    assert!(version.starts_with(r#"{"version":""#));
+    assert!(templates.page("version", Some("gotify")).is_some());
+    assert_eq!(templates.page("version", Some("ntfy")), None);
+    assert_eq!(templates.page("", None), None);
+    let cut = |name: &str, path: &str| {
+        let mut cut = Vec::new();
+        let recipient = templates.declarations(name).cut(path.to_owned(), &mut cut);
+        (recipient.unwrap_or_default(), cut.concat())
+    };
+    let is = |recipient: &str, cut: &str| (recipient.to_owned(), cut.to_owned());
+    assert_eq!(cut("ntfy", "a/publish"), is("a", "publish"));
+    assert_eq!(cut("ntfy", "republish"), is("republish", ""));
+    assert_eq!(
+        cut("pushover", "1/messages.json"),
+        is("", "1/messages.json")
+    );
+    let problem = Problem::meaning("a \"word\"");
+    assert_eq!(
+        templates.problem("gotify", &problem).expect("an answer"),
+        r#"{"error": "Unprocessable Content", "errorCode": 422, "errorDescription": "a \"word\""}"#
+    );
+    assert_eq!(templates.problem("slack", &problem), None);
+    assert_eq!(
+        templates.enter("ntfy", "https://example.com", None, "T"),
+        "Server: https://example.com\nTopic: any name\nToken: T"
+    );
+    assert_eq!(
+        templates.enter("slack", "https://example.com/msg", Some("user"), "T"),
+        "URL: https://example.com/msg/user?token=T"
+    );
 }

@@ -114,7 +114,11 @@ impl Request {
         }
         let text = |bytes: Bytes| match bytes.to_str() {
             Ok(text) => text.to_owned(),
-            Err(_) => bytes.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+            Err(_) => bytes
+                .as_bytes()
+                .iter()
+                .map(|&byte| char::from(byte))
+                .collect(),
         };
         let headers = self.headers.iter();
         let pairs = headers.flat_map(|headers| headers.pairs::<Bytes, Bytes>().flatten());
@@ -165,9 +169,8 @@ impl Request {
             content_type.as_deref(),
             &body.as_bytes(),
         );
-        Ok(token.map(|token| {
-            Identity::of(&host, RequestCredentials::of(None, &[token]), self.client)
-        }))
+        Ok(token
+            .map(|token| Identity::of(&host, RequestCredentials::of(None, &[token]), self.client)))
     }
 
     fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
@@ -247,12 +250,7 @@ impl Request {
         }
     }
 
-    fn refusal(
-        &self,
-        problem: &Problem,
-        for_later: bool,
-        path: Option<&Bytes>,
-    ) -> Result<Answer> {
+    fn refusal(&self, problem: &Problem, for_later: bool, path: Option<&Bytes>) -> Result<Answer> {
         if let Some(answer) = self.refusal_of_program(problem, path) {
             return Ok(answer);
         }
@@ -352,11 +350,11 @@ impl UserData for Request {
             this.refusal(&problem, for_later.unwrap_or_default(), path.as_ref())
         });
         // program_refusal(problem) → the same as the format's program expects it; or nil, if its template has no such answer
-        methods.add_method("program_refusal", |lua, this, problem: Problem| {
-            match this.refusal_of_program(&problem, None) {
-                Some(answer) => answer.into_lua_multi(lua),
-                None => Value::Nil.into_lua_multi(lua),
-            }
+        methods.add_method("program_refusal", |lua, this, problem: Problem| match this
+            .refusal_of_program(&problem, None)
+        {
+            Some(answer) => answer.into_lua_multi(lua),
+            None => Value::Nil.into_lua_multi(lua),
         });
         // page(path) → the text that a protocol's programs expect from GET of this path, or nil
         methods.add_method("page", |_, this, path: Bytes| {

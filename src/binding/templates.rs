@@ -13,7 +13,8 @@ use crate::http::query::Query;
 use crate::message::field::Values;
 use crate::message::limits::Limits;
 use crate::payload::body::Body;
-use crate::payload::webhook::{Form, Reaction, UrlParts, Webhook};
+use crate::payload::foreign::Form;
+use crate::payload::webhook::{Reaction, UrlParts, Webhook};
 use crate::template::context::{Headers, Occasion};
 use crate::template::engine::Templates;
 use crate::template::source::Folder;
@@ -110,12 +111,22 @@ impl UserData for LuaTemplates {
                 .map(|problem| problem.detail))
         });
         // enter(name, server, topic, token) → what a user enters in the program, a line for each setting; see `Templates::enter`
-        type Settings = (mlua::String, mlua::String, Option<mlua::String>, mlua::String);
-        methods.add_method("enter", |_, this, (name, server, topic, token): Settings| {
-            let topic = topic.map(|topic| topic.to_string_lossy());
-            let (name, server) = (name.to_string_lossy(), server.to_string_lossy());
-            Ok(this.0.enter(&name, &server, topic.as_deref(), &token.to_string_lossy()))
-        });
+        type Settings = (
+            mlua::String,
+            mlua::String,
+            Option<mlua::String>,
+            mlua::String,
+        );
+        methods.add_method(
+            "enter",
+            |_, this, (name, server, topic, token): Settings| {
+                let topic = topic.map(|topic| topic.to_string_lossy());
+                let (name, server) = (name.to_string_lossy(), server.to_string_lossy());
+                Ok(this
+                    .0
+                    .enter(&name, &server, topic.as_deref(), &token.to_string_lossy()))
+            },
+        );
         // source(name) → its text; or nil and a problem
         methods.add_method("source", |lua, this, name: mlua::String| {
             match this.0.source(&name.to_string_lossy()) {
@@ -135,10 +146,11 @@ impl UserData for LuaTemplates {
                 });
                 let headers = headers.collect::<Result<Vec<_>>>()?;
                 let name = name.to_string_lossy();
-                let Reaction { draft, answer, .. } = match this.render(name, &payload.as_bytes(), headers) {
-                    Ok(made) => made,
-                    Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
-                };
+                let Reaction { draft, answer, .. } =
+                    match this.render(name, &payload.as_bytes(), headers) {
+                        Ok(made) => made,
+                        Err(problem) => return (Value::Nil, problem).into_lua_multi(lua),
+                    };
                 let values = draft.into_iter().map(|draft| draft.values);
                 let fields = values.flat_map(Values::into_pairs);
                 let fields = fields.map(|(row, value)| vec![row.name.to_owned(), value]);

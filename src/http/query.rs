@@ -189,6 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn an_authorization_header_in_the_query_is_no_other_parameter() {
+        // `Bearer a?`, in base64url without padding.
+        let query = Query::parse(b"auth=QmVhcmVyIGE_&auth=x&authorization=QmFzaWMgOmI6&b=1");
+        let found: Vec<&str> = query.authorizations.iter().map(|it| it.as_str()).collect();
+        assert_eq!(found, ["Bearer a?", "Basic :b:"]);
+        let unknown: Vec<&str> = query
+            .unknown
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(unknown, ["auth", "b"]);
+        assert_eq!(query.repeated.as_deref(), Some("authorization"));
+    }
+
+    #[test]
     fn queries_with_the_same_meaning_are_equal() {
         let meaning = |query: &[u8]| Query::parse(query).meaning(|name| name == "body");
         assert_eq!(meaning(b"token=a&x=1"), "");

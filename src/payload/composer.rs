@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use super::batch::Batch;
 use super::composition::{Composition, Reading};
 use super::file::name_in;
+use super::foreign;
 use super::query_fields::QueryFields;
 use super::reader::{Reader, Uploads, nowhere_to_upload};
-use super::webhook::{self, UrlParts, Webhook};
+use super::webhook::{UrlParts, Webhook};
 use crate::http::answer::Answer;
 use crate::http::memory::{MEMORY, Share};
 use crate::http::path;
@@ -217,7 +218,7 @@ impl Composer {
             return None;
         }
         let (_, member) = self.protocol(path)?;
-        webhook::member(content_type, body, &member?)
+        foreign::member(content_type, body, &member?)
     }
 
     /// The answer to a problem in the form that the program of a template expects.

@@ -7,9 +7,10 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::body::{Body, Extras};
 use super::file::{Content as FileContent, File};
+use super::foreign::Form;
 use super::format::{Format, TEXT, media_types};
 use super::query_fields::QueryFields;
-use super::webhook::{Form, Webhook};
+use super::webhook::Webhook;
 use crate::http::content_coding::{self, Coding};
 use crate::http::media_type::{BodyParameters, MediaType, is_media_type};
 use crate::http::memory::Share;

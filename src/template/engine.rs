@@ -10,9 +10,9 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
 
 use super::context::{Call, TEMPLATE, Variables};
-use super::source::{BUILT_IN, COMES_WITH_IT, Folder, built_in, is_name};
+use super::declarations::{DECLARATIONS, Declarations};
+use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter, parameter};
-use crate::http::answer::title_and_detail;
 use crate::http::problem::{Problem, quote};
 use crate::message::draft::Draft;
 use crate::message::field::{FIELDS, Field, FieldType};
@@ -28,30 +28,16 @@ const MESSAGE: &str = "_message";
 const GIVEN: &str = "_given";
 const ANSWER: &str = "answer";
 const SILENT: &str = "_silent";
-const PARAMETERS: &str = "parameters";
-const PATHS: &str = "paths";
 /// The recipients, if the URL names none.
 const TO: &str = "to";
-/// Words that say how requests are read: see [`Declarations`].
-const TRAITS: &str = "traits";
-/// Parameters that name the file that the body is.
-const FILE_NAMES: &str = "file_names";
-/// The member of the payload that has the sender's token.
-const TOKEN: &str = "token";
-/// The answer to a problem, with `problem()`.
-const PROBLEM: &str = "problem";
-/// What a user enters in the program, with `enter()`: a line for each of its settings.
-const ENTER: &str = "enter";
-/// Answers to `GET`, one a line, each after its path.
-const PAGES: &str = "pages";
 
 /// The known templates.
 pub struct Templates {
-    environment: Environment<'static>,
+    pub(super) environment: Environment<'static>,
     folder: Option<Folder>,
     renderings: Mutex<BTreeMap<String, Renderings>>,
     /// The declarations of the built-in templates, which never change, in their order.
-    declarations: Vec<OnceLock<Arc<Declarations>>>,
+    pub(super) declarations: Vec<OnceLock<Arc<Declarations>>>,
 }
 
 /// The number of renderings of a template.
@@ -81,36 +67,6 @@ pub struct RenderResult {
 /// Whether the value of an expression was printed.
 #[derive(Default)]
 struct HasTried(bool);
-
-/// How a program posts, as its template declares it.
-#[derive(Debug, Default)]
-pub struct Declarations {
-    /// Names of parameters, also after a further `?`.
-    pub parameters: Vec<String>,
-    /// Texts that it appends to its URL: the last elements of the path.
-    paths: Vec<String>,
-    /// `topic`: the path names a topic, which is a recipient, or any name if there is only one recipient.
-    pub has_topics: bool,
-    /// `text`: the body is text.
-    pub takes_text: bool,
-    /// Parameters that name the file that the body is.
-    pub file_names: Vec<String>,
-}
-
-impl Declarations {
-    /// Cuts the appended element off a recipient, and adds it to `elements`.
-    pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
-        let Some((head, path)) = self.paths.iter().find_map(|path| {
-            let head = recipient.strip_suffix(path.as_str())?;
-            (head.is_empty() || head.ends_with('/')).then_some((head, path))
-        }) else {
-            return Some(recipient);
-        };
-        elements.push(path.to_owned());
-        let head = head.trim_end_matches('/');
-        (!head.is_empty()).then(|| head.to_owned())
-    }
-}
 
 impl Templates {
     /// The built-in templates, and the administrator's templates in a folder. The latter take precedence.
@@ -173,7 +129,7 @@ impl Templates {
         self.is_own(name) && self.source(name).ok().as_deref() != built_in(name)
     }
 
-    fn is_known(&self, name: &str) -> bool {
+    pub(super) fn is_known(&self, name: &str) -> bool {
         is_name(name) && (built_in(name).is_some() || self.is_own(name))
     }
 
@@ -228,7 +184,7 @@ impl Templates {
 
     /// # Errors
     /// 422 if there is no template with this name; 503 if it is broken.
-    fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
+    pub(super) fn template(&self, name: &str) -> Result<minijinja::Template<'_, '_>, Problem> {
         if let Some(problem) = self.refusal(name) {
             return Err(problem);
         }
@@ -332,129 +288,6 @@ impl Templates {
         Ok(legal_text(&Value::from(text)))
     }
 
-    /// How the program of a template posts. Empty if there is no such template.
-    pub fn declarations(&self, name: &str) -> Arc<Declarations> {
-        let index = BUILT_IN.binary_search_by_key(&name, |(name, _)| name);
-        match index.ok().filter(|_| !self.is_own(name)) {
-            Some(index) => {
-                let known = self.declarations[index].get_or_init(|| Arc::new(self.declared(name)));
-                Arc::clone(known)
-            }
-            None => Arc::new(self.declared(name)),
-        }
-    }
-
-    fn declared(&self, name: &str) -> Declarations {
-        let Ok(template) = self.template(name) else {
-            return Declarations::default();
-        };
-        let words = |block| self.words(&template, block).unwrap_or_default();
-        let traits = words(TRAITS);
-        let has = |word: &str| traits.iter().any(|known| known == word);
-        Declarations {
-            parameters: words(PARAMETERS),
-            paths: words(PATHS),
-            has_topics: has("topic"),
-            takes_text: has("text"),
-            file_names: words(FILE_NAMES),
-        }
-    }
-
-    /// The built-in template of a protocol whose programs post to this path, and the member of the payload that has the token, if any.
-    pub fn of_path(&self, path: &str) -> Option<(&'static str, Option<String>)> {
-        let mut protocols = BUILT_IN.iter();
-        let has_problem = |source: &str| source.contains("{% block problem %}");
-        protocols.find_map(|(name, source)| {
-            let template = has_problem(source).then(|| self.template(name).ok())??;
-            let paths = self.words(&template, PATHS).ok()?;
-            let ends_with = |known: &String| {
-                let head = path.strip_suffix(known.as_str());
-                head.is_some_and(|head| head.is_empty() || head.ends_with('/'))
-            };
-            let token = self.words(&template, TOKEN).unwrap_or_default().pop();
-            paths.iter().any(ends_with).then_some((*name, token))
-        })
-    }
-
-    /// The answer to `GET` of a path for which the programs of a protocol ask. With `name`, only this template may have it.
-    pub fn page(&self, path: &str, name: Option<&str>) -> Option<String> {
-        let mut protocols = BUILT_IN.iter().filter(|(known, source)| {
-            name.is_none_or(|name| name == *known) && source.contains("{% block pages %}")
-        });
-        protocols.find_map(|(name, _)| {
-            let name = format!("{COMES_WITH_IT}{name}");
-            let template = self.environment.get_template(&name).ok()?;
-            let pages = template.new_state().render_block(PAGES).ok()?;
-            let mut pages = pages.lines().filter_map(|line| line.trim().split_once(' '));
-            let page = pages.find(|(known, _)| *known == path);
-            page.map(|(_, answer)| answer.to_owned())
-        })
-    }
-
-    /// The answer to a problem in the form that the program expects, if its template has one.
-    pub fn problem(&self, name: &str, problem: &Problem) -> Option<String> {
-        let (title, detail) = title_and_detail(problem);
-        let details = Value::from_pairs([
-            ("status", Value::from(problem.status())),
-            ("title", Value::from(title)),
-            ("detail", Value::from(detail)),
-        ]);
-        self.block(name, PROBLEM, (parameter::PROBLEM, details))
-    }
-
-    /// What a user enters in the program of a template: a line for each of its settings. `server`: the URL of this module; `topic`: a
-    /// recipient; `None`: the token has only one.
-    pub fn enter(&self, name: &str, server: &str, topic: Option<&str>, token: &str) -> String {
-        let settings = Value::from_pairs([
-            ("server", Value::from(server)),
-            ("topic", Value::from(topic)),
-            ("token", Value::from(token)),
-        ]);
-        let entered = self.block(name, ENTER, (parameter::ENTER, settings));
-        entered.unwrap_or_else(|| {
-            let recipient = topic.map(|topic| format!("/{topic}")).unwrap_or_default();
-            format!("URL: {server}{recipient}?token={token}")
-        })
-    }
-
-    /// A block alone. It has a value that a function returns.
-    fn block(&self, name: &str, block: &str, (given, value): (&str, Value)) -> Option<String> {
-        let template = self.template(name).ok()?;
-        let mut state = template.new_state();
-        state.set_temp(given, value);
-        Some(state.render_block(block).ok()?.trim().to_owned())
-    }
-
-    /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
-    /// another format.
-    pub fn format_of<'a>(
-        &self,
-        appended: &Declarations,
-        elements: &'a [String],
-    ) -> Option<&'a String> {
-        let mut elements = elements.iter();
-        elements.find(|element| appended.paths.contains(element) && self.is_known(element))
-    }
-
-    /// The words of a declaring block (`parameters` or `paths`).
-    fn words(&self, template: &minijinja::Template, block: &str) -> Result<Vec<String>, Problem> {
-        let name = template.name();
-        let declared = template.new_state().render_block(block);
-        let declared = match declared {
-            // An administrator's template that replaces a built-in one is for the same program.
-            Err(error) if error.kind() == ErrorKind::UnknownBlock => match built_in(name) {
-                Some(source) if self.is_own(name) => self
-                    .environment
-                    .template_from_str(source)
-                    .and_then(|template| template.new_state().render_block(block))
-                    .unwrap_or_default(),
-                _ => String::new(),
-            },
-            declared => declared.map_err(|error| fault::problem(name, &error))?,
-        };
-        Ok(declared.split_whitespace().map(str::to_owned).collect())
-    }
-
     /// Refuses parameters that the template does not declare.
     fn check(&self, name: &str, call: &Call) -> Result<(), Problem> {
         let declared = self.declarations(name);
@@ -495,9 +328,7 @@ fn message() -> String {
         })
         .collect();
     // They are rendered alone.
-    let declarations = [PARAMETERS, PATHS, TRAITS, FILE_NAMES, TOKEN, PROBLEM, ENTER, PAGES];
-    let declarations =
-        declarations.map(|name| format!("{{% block {name} %}}{{% endblock %}}"));
+    let declarations = DECLARATIONS.map(|name| format!("{{% block {name} %}}{{% endblock %}}"));
     let declarations = declarations.concat();
     format!("{{% extends {TEMPLATE} %}}{blocks}{declarations}")
 }

@@ -123,7 +123,7 @@ fn slice(
     minijinja::filters::slice(state, value, count, fill_with)
 }
 
-fn consume(state: &State, fuel: usize) -> Result<(), Error> {
+pub fn consume(state: &State, fuel: usize) -> Result<(), Error> {
     state.consume_fuel(u64::try_from(fuel).unwrap_or(u64::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! `parameter(…)` and `problem()`: functions for the protocols that give their values in headers and in the query.
+//! `parameter(…)`, `problem()`, `enter()`: functions for the protocols that give their values in headers and in the query.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,7 @@ use minijinja::value::{Rest, Value};
 use minijinja::{Environment, Error, State};
 
 use super::context::Headers;
+use super::filter::consume;
 
 /// The names of the temporary values that `problem()` and `enter()` return.
 pub const PROBLEM: &str = "_problem";
@@ -22,24 +23,27 @@ pub fn add_to(environment: &mut Environment) {
 /// `parameter(name, …)`: the first value that is not empty, in the headers with these names, or else in the query's parameters. Encoded
 /// words of a header (RFC 2047) are decoded.
 fn parameter(state: &State, names: Rest<Value>) -> Result<Option<String>, Error> {
-    state.consume_fuel(names.len() as u64)?;
     let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
     let headers = state.lookup("headers").unwrap_or_default();
     let headers = headers.downcast_object_ref::<Headers>();
-    if let Some(text) = headers.and_then(|headers| headers.first(&names)) {
-        return Ok(Some(text));
-    }
     let query = state.lookup("query").unwrap_or_default();
-    let in_query = names.iter().map(|name| query.get_attr(name));
-    Ok(in_query.flatten().find_map(|value| trimmed(value.as_str()?)))
+    let in_query = || {
+        let mut values = names.iter().flat_map(|name| query.get_attr(name));
+        values.find_map(|value| trimmed(value.as_str()?))
+    };
+    let value = headers.and_then(|headers| headers.first(&names));
+    let value = value.or_else(in_query);
+    // Each value that was looked at has at most the length of the head of a request.
+    let bytes = value.as_ref().map_or(0, String::len);
+    consume(state, names.len() + bytes)?;
+    Ok(value)
 }
 
 impl Headers {
     /// Whether there is a header with one of these names, which are in lower case. Content-Type does not count: nearly every request has it.
     pub fn has_any(&self, names: &[String]) -> bool {
-        self.iter().any(|(header, _)| {
-            header != "content-type" && names.iter().any(|name| name == header)
-        })
+        self.iter()
+            .any(|(header, _)| header != "content-type" && names.iter().any(|name| name == header))
     }
 
     /// The first value that is not empty of the headers with these names.
@@ -98,11 +102,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_parameter_is_found_in_headers_before_the_query() {
+        let headers = [
+            ("priority", "u=1, i"),
+            ("x-title", " "),
+            ("title", "=?utf-8?q?=C3=84?="),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = Headers::new(headers);
+        let query = [("prio", "5"), ("t", "b")];
+        let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let value = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            headers.parameter(&names, &query)
+        };
+        assert_eq!(value(&["X-Title", "title", "t"]).as_deref(), Some("Ä"));
+        assert_eq!(value(&["t", "x-title"]).as_deref(), Some("b"));
+        // The Priority of RFC 9218 is not meant.
+        assert_eq!(value(&["priority", "prio"]).as_deref(), Some("5"));
+        assert_eq!(value(&["other"]), None);
+        assert!(headers.has_any(&["title".to_owned()]) && !headers.has_any(&["t".to_owned()]));
+    }
+
+    #[test]
     fn encoded_words_are_decoded() {
         for (written, expected) in [
             ("plain", "plain"),
             ("=?UTF-8?B?w4TDlsOc?=", "ÄÖÜ"),
-            ("=?utf-8?q?=F0=9F=87=A9=F0=9F=87=AA_Tag?= und mehr", "🇩🇪 Tag und mehr"),
+            (
+                "=?utf-8?q?=F0=9F=87=A9=F0=9F=87=AA_Tag?= und mehr",
+                "🇩🇪 Tag und mehr",
+            ),
             ("=?UTF-8?B?w4Q=?= =?UTF-8?B?w5Y=?=", "ÄÖ"),
             ("=?iso-8859-1?Q?caf=E9?=", "café"),
             ("is a =? b", "is a =? b"),

@@ -133,6 +133,9 @@ mod tests {
         let source = r#"{{ headers["X-GitHub-Event"] }}{% if headers . x_y and headers[ 'Z' ] %}{% endif %}
             {{ payload.headers }}{{ my_headers }}{{ headers_of }}"#;
         assert_eq!(headers_of(source).0, HeaderSet::Names(names.into()));
+        let names = ["x-title", "t"].map(str::to_owned);
+        let source = r#"{{ parameter("X-Title", 't') }}"#;
+        assert_eq!(headers_of(source).0, HeaderSet::Names(names.into()));
         assert_eq!(
             headers_of("{{ body }}").0,
             HeaderSet::Names(BTreeSet::new())
@@ -142,6 +145,8 @@ mod tests {
     #[test]
     fn a_computed_name_may_be_any_header() {
         for source in [
+            "{{ parameter(name) }}",
+            "{{ parameter('a', b) }}",
             "{% for name in headers %}{% endfor %}",
             "{{ headers|length }}",
             "{{ headers[name] }}",

@@ -72,11 +72,7 @@ const MOST_SECTIONS: usize = 200;
 /// `records(name, …)`: the records of a text, separated by `;`, each an object. The sections of a record are separated by `,`. A section
 /// is `key=value`, or a value whose key is the name with the same index. A value in quotes may contain separators; in it, `\`
 /// escapes a character.
-pub fn records(
-    state: &State,
-    value: &Value,
-    names: Rest<Value>,
-) -> Result<Vec<Value>, Error> {
+pub fn records(state: &State, value: &Value, names: Rest<Value>) -> Result<Vec<Value>, Error> {
     let text = text_of(state, value)?;
     let mut rest = beginning(&text, LONGEST).trim_start();
     consume(state, rest.len())?;
