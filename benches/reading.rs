@@ -15,7 +15,7 @@ use post_msg::message::{Message, Recipient};
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Payload, Reader, Uploads};
 use post_msg::payload::webhook::{UrlParts, Webhook};
-use post_msg::template::context::{Headers, Occasion};
+use post_msg::template::context::{Headers, Occasion, Posted};
 use post_msg::template::engine::Templates;
 
 fn main() {
@@ -152,7 +152,10 @@ fn ntfy(bencher: Bencher) {
         let headers = headers.map(|name| (name.to_owned(), "a value".to_owned()));
         let (headers, query) = (Headers::new(headers), Query::default());
         let declared = templates.declarations("ntfy");
-        let topic = Some("topic".to_owned());
+        let topic = Posted {
+            recipient: Some("topic".to_owned()),
+            ..Posted::default()
+        };
         let url = UrlParts::new(&declared, topic, true, (&headers, &query, None));
         let (name, now) = ("ntfy".to_owned(), Occasion::now());
         let webhook = Webhook::new(Arc::clone(&templates), name, headers, query, now);

@@ -21,14 +21,7 @@ end
 -- Kinds of credentials, as `identify` of the native request returns them → function (exchange, value) --> sender; or nil, problem
 local sender_finders = {};
 
-function sender_finders.nothing(exchange)
-	if exchange.body and takes_sending_tokens then
-		-- Pushover's programs, for example, send their token in the body.
-		local kind, token = exchange.native:identify_by_body(exchange.path, exchange.body);
-		if kind then return sender_finders[kind](exchange, token); end
-	end
-	return nil, auth_problems.unauthorized("no_credentials");
-end
+function sender_finders.nothing() return nil, auth_problems.unauthorized("no_credentials"); end
 function sender_finders.several() return nil, problems.new("ambiguous_credentials"); end
 
 function sender_finders.nobody(exchange)
@@ -62,10 +55,21 @@ end
 
 local function identify(exchange) --> sender; or nil, problem
 	local kind, value = exchange.native:identify();
+	local format_of_body;
+	if kind == "nothing" and exchange.body then
+		-- Pushover's programs, for example, send their token in the body.
+		local found_kind, found_value;
+		format_of_body, found_kind, found_value = exchange.native:identify_by_body(exchange.path, exchange.body);
+		if format_of_body then kind, value = found_kind, found_value; end
+	end
 	if config.require_encryption and kind ~= "nothing" and not exchange.request.secure and not is_loopback(exchange.ip) then
 		return nil, problems.new("forbidden", "credentials are taken over HTTPS only (post_msg_require_encryption)");
 	end
 	local sender, problem = sender_finders[kind](exchange, value);
+	if sender and format_of_body and sender.as ~= format_of_body then
+		-- Another template could show the token.
+		return nil, problems.new("forbidden", ("token %s may not be sent in the body: it is not for %s alone"):format(sender.token, format_of_body));
+	end
 	if sender and sender.webhook_secret and exchange.body then
 		local ok;
 		ok, problem = sender_tokens.check_signature(exchange, sender);

@@ -9,6 +9,7 @@
 --   native              the request in the native half (src/binding/request.rs)
 --   format, parameters  from the query: the format of another program, and the fields of the message, as text
 --   sender              nil until the credentials are verified (auth.lib.lua)
+--   is_get              whether the method is GET
 --   wants_receipt, takes_files   whether its messages ask for receipts, and whether files can be uploaded
 --   has_sent, kept_answer, failure, give_up, is_abandoned   see sending.lib.lua
 
@@ -229,7 +230,7 @@ local function post_by_get(exchange) --> answer; or nil, problem
 	if answer then return answer; end
 	if not exchange.sender.get then return refuse_method(exchange); end
 	if is_prefetch(exchange.headers) then return nil, problems.new("forbidden", "a prefetch sends no message"); end
-	exchange.body = "";
+	exchange.body, exchange.is_get = "", true;
 	return post(exchange);
 end
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use minijinja::value::Value;
 use post_msg::http::problem::Problem;
 use post_msg::message::field::Field;
-use post_msg::template::context::{Call, Headers, Occasion};
+use post_msg::template::context::{Call, Headers, Occasion, Posted};
 use post_msg::template::engine::{RenderResult, Renderings, Templates};
 use post_msg::template::source::{BUILT_IN, Folder};
 use rustix::time::{ClockId, clock_gettime};
@@ -32,9 +32,7 @@ fn render(templates: &Templates, name: &str, payload: &str) -> Result<RenderResu
         payload: serde_json::from_str::<Value>(payload).expect("JSON"),
         headers: Headers::new(headers),
         query: Vec::new(),
-        recipient: None,
-        file_name: None,
-        is_bare: false,
+        posted: Posted::default(),
         occasion: Occasion::now(),
     };
     templates.render(name, call)
@@ -194,9 +192,7 @@ fn an_administrators_template_knows_the_parameters_of_the_replaced_one() {
             payload: Value::from(()),
             headers: Headers::default(),
             query: vec![("wait".to_owned(), "true".to_owned())],
-            recipient: None,
-            file_name: None,
-            is_bare: false,
+            posted: Posted::default(),
             occasion: Occasion::now(),
         };
         templates.render(name, call).map(|_| ())
@@ -456,6 +452,9 @@ fn a_protocol_is_declared_in_its_template() {
     let is = |recipient: &str, cut: &str| (recipient.to_owned(), cut.to_owned());
     assert_eq!(cut("ntfy", "a/publish"), is("a", "publish"));
     assert_eq!(cut("ntfy", "republish"), is("republish", ""));
+    assert_eq!(cut("apprise", "a/notify/key"), is("a", "notify/*"));
+    assert_eq!(cut("apprise", "notify"), is("", "notify"));
+    assert_eq!(cut("apprise", "key"), is("key", ""));
     assert_eq!(
         cut("pushover", "1/messages.json"),
         is("", "1/messages.json")

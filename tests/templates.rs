@@ -36,7 +36,7 @@ use post_msg::payload::body::Body;
 use post_msg::payload::foreign::Form;
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::webhook::{Reaction, UrlParts, Webhook};
-use post_msg::template::context::{Headers, Occasion};
+use post_msg::template::context::{Headers, Occasion, Posted};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::{BUILT_IN, Folder};
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn run(templates: &Arc<Templates>, name: &str, request: &Request) -> Result<Reac
     let headers = Headers::new(request.headers.clone());
     let url = UrlParts::new(
         &templates.declarations(name),
-        None,
+        Posted::default(),
         false,
         (&headers, &query, Some(content_type.as_bytes())),
     );

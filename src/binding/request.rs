@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use mlua::{
-    BorrowedBytes, FromLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods,
+    BorrowedBytes, FromLua, IntoLua, IntoLuaMulti, Lua, Result, Table, UserData, UserDataMethods,
     UserDataRef, Value,
 };
 use zeroize::Zeroizing;
@@ -66,7 +66,7 @@ pub fn new(host: &Shared, parts: &Table) -> Result<Request> {
 /// What `request:read` takes: `sender`, a table with an `address` and perhaps `allowed`, the only recipients that the sender may reach, and `template`, the text of the
 /// template of its messages;
 /// `path`, as it was in the request line; `body`; `wants_receipt`, whether the messages ask for receipts; `takes_files`, whether files
-/// can be uploaded, `nil` if that is not known yet.
+/// can be uploaded, `nil` if that is not known yet; `is_get`, whether the method is GET.
 struct Read {
     address: Bytes,
     allowed: Option<UserDataRef<LuaAllowed>>,
@@ -75,6 +75,7 @@ struct Read {
     body: Bytes,
     wants_receipt: bool,
     takes_files: Option<bool>,
+    is_get: bool,
 }
 
 impl FromLua for Read {
@@ -89,6 +90,7 @@ impl FromLua for Read {
             body: table.raw_get("body")?,
             wants_receipt: table.raw_get("wants_receipt")?,
             takes_files: table.raw_get("takes_files")?,
+            is_get: table.raw_get("is_get")?,
         })
     }
 }
@@ -157,20 +159,25 @@ impl Request {
         Ok(Identity::of(&host, presented, self.client))
     }
 
-    /// The identity by the token in the body, where the path's program sends it there.
-    fn identify_by_body(&self, path: &Bytes, body: &Bytes) -> Result<Option<Identity>> {
+    /// The identity by the token in the body, where the path's program sends it there, and the format of the program.
+    fn identify_by_body(
+        &self,
+        path: &Bytes,
+        body: &Bytes,
+    ) -> Result<Option<(&'static str, Identity)>> {
         let content_type = self.header("content_type")?;
         let Some(host) = self.host.parts() else {
             return Ok(None);
         };
-        let content_type = bytes(&content_type);
-        let token = host.composer.token_in_body(
+        let found = host.composer.token_in_body(
             &path.as_bytes(),
-            content_type.as_deref(),
+            bytes(&content_type).as_deref(),
             &body.as_bytes(),
         );
-        Ok(token
-            .map(|token| Identity::of(&host, RequestCredentials::of(None, &[token]), self.client)))
+        Ok(found.map(|(name, token)| {
+            let credentials = RequestCredentials::of(None, &[token]);
+            (name, Identity::of(&host, credentials, self.client))
+        }))
     }
 
     fn read(&self, read: &Read) -> Result<std::result::Result<LuaBatch, Problem>> {
@@ -201,6 +208,7 @@ impl Request {
             takes_files: read.takes_files,
             template: read.template.clone(),
             has_format_of_token: self.has_format_of_token,
+            is_get: read.is_get,
         };
         let composition = host.composer.compose(posted, &*host.prosody);
         Ok(composition.map(|composition| {
@@ -364,11 +372,15 @@ impl UserData for Request {
                     .page(&path.as_bytes(), this.query.format.as_deref())
             }))
         });
-        // identify_by_body(path, body) → kind, value, as `identify`; or nil, if no program sends its token in a body to this path
+        // identify_by_body(path, body) → the format whose programs send their token in a body to this path, kind, value, as `identify`; or nil
         methods.add_method(
             "identify_by_body",
             |lua, this, (path, body): (Bytes, Bytes)| match this.identify_by_body(&path, &body)? {
-                Some(identity) => identity.into_lua_multi(lua),
+                Some((name, identity)) => {
+                    let mut values = identity.into_lua_multi(lua)?;
+                    values.push_front(name.into_lua(lua)?);
+                    Ok(values)
+                }
                 None => Value::Nil.into_lua_multi(lua),
             },
         );

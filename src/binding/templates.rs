@@ -15,7 +15,7 @@ use crate::message::limits::Limits;
 use crate::payload::body::Body;
 use crate::payload::foreign::Form;
 use crate::payload::webhook::{Reaction, UrlParts, Webhook};
-use crate::template::context::{Headers, Occasion};
+use crate::template::context::{Headers, Occasion, Posted};
 use crate::template::engine::Templates;
 use crate::template::source::Folder;
 
@@ -59,7 +59,12 @@ impl LuaTemplates {
         let (query, occasion) = (Query::default(), Occasion::now());
         let content_type = content_type.as_deref().map(str::as_bytes);
         let declared = templates.declarations(&name);
-        let url = UrlParts::new(&declared, None, false, (&headers, &query, content_type));
+        let url = UrlParts::new(
+            &declared,
+            Posted::default(),
+            false,
+            (&headers, &query, content_type),
+        );
         let webhook = Webhook::new(templates, name, headers, query, occasion);
         webhook.with_url(url).read(&body, form, &LIMITS)
     }

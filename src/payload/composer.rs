@@ -23,7 +23,7 @@ use crate::message::address::Server;
 use crate::message::allowed::Allowed;
 use crate::message::field::Field;
 use crate::message::limits::Limits;
-use crate::template::context::{Headers, Occasion};
+use crate::template::context::{Headers, Occasion, Posted};
 use crate::template::engine::Templates;
 use crate::worker::disposal::Disposal;
 use crate::worker::turns::Turns;
@@ -58,6 +58,8 @@ pub struct PostedRequest<'a> {
     pub template: Option<String>,
     /// Whether the sender's token names the format, and not the query.
     pub has_format_of_token: bool,
+    /// Whether the method is GET.
+    pub is_get: bool,
 }
 
 impl PostedRequest<'_> {
@@ -156,12 +158,16 @@ impl Composer {
             if !declared.takes_text {
                 query.detach(&declared.parameters, Field::is_name);
             }
-            let mut topic = None;
+            let mut as_posted = Posted {
+                is_get: posted.is_get,
+                ..Posted::default()
+            };
             if let Ok(path) = &mut in_path {
                 *path = path
                     .take()
                     .and_then(|path| declared.cut(path, &mut query.appended));
-                topic.clone_from(path);
+                as_posted.recipient.clone_from(path);
+                as_posted.appended = query.appended.last().cloned();
                 let only = posted.only_address();
                 // A topic is a name, and not an address.
                 if let (Some(name), Some(only), true) = (path, only, declared.has_topics) {
@@ -172,7 +178,7 @@ impl Composer {
             }
             *url = UrlParts::new(
                 &declared,
-                topic,
+                as_posted,
                 posted.has_format_of_token,
                 (&posted.headers, &posted.query, posted.content_type),
             );
@@ -207,18 +213,19 @@ impl Composer {
         path::recipient(path, &self.base).ok()?
     }
 
-    /// The token that a program sends in its body.
+    /// The token that a program sends in its body, and the name of its template.
     pub fn token_in_body(
         &self,
         path: &[u8],
         content_type: Option<&[u8]>,
         body: &[u8],
-    ) -> Option<Zeroizing<String>> {
+    ) -> Option<(&'static str, Zeroizing<String>)> {
         if body.is_empty() || body.len() > MOST_WITH_TOKEN {
             return None;
         }
-        let (_, member) = self.protocol(path)?;
-        foreign::member(content_type, body, &member?)
+        let (name, member) = self.protocol(path)?;
+        let token = foreign::member(content_type, body, &member?)?;
+        Some((name, token))
     }
 
     /// The answer to a problem in the form that the program of a template expects.

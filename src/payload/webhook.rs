@@ -17,7 +17,7 @@ use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
 use crate::message::field::{FIELDS, Field, LONGEST_ID, TooLong};
 use crate::message::limits::Limits;
-use crate::template::context::{Call, Headers, Occasion};
+use crate::template::context::{Call, Headers, Occasion, Posted};
 use crate::template::declarations::Declarations;
 use crate::template::engine::Templates;
 
@@ -43,30 +43,25 @@ pub struct Webhook {
 /// What the URL and the headers say about the body and its recipient.
 #[derive(Debug, Default)]
 pub struct UrlParts {
-    /// The recipient as the path names it.
-    pub recipient: Option<String>,
+    pub posted: Posted,
     /// Whether the URL, or the sender's token, names recipients.
     pub has_recipients: bool,
     pub text: TextBody,
-    /// The name of the file that the body is.
-    pub file_name: Option<String>,
-    /// The media type of the file.
+    /// The media type of the file that the body may be.
     pub media_type: Option<Vec<u8>>,
-    /// Whether neither headers nor the query have a parameter of the program.
-    pub is_bare: bool,
 }
 
 impl UrlParts {
-    /// `recipient`: as the path names it. `is_of_token`: whether the sender's token names the format, and not the query.
+    /// `posted`: recipient, appended text and method. `is_of_token`: whether the sender's token names the format, and not the query.
     pub fn new(
         declared: &Declarations,
-        recipient: Option<String>,
+        posted: Posted,
         is_of_token: bool,
         (headers, query, content_type): (&Headers, &Query, Option<&[u8]>),
     ) -> UrlParts {
         if !declared.takes_text {
             return UrlParts {
-                recipient,
+                posted,
                 ..UrlParts::default()
             };
         }
@@ -74,15 +69,17 @@ impl UrlParts {
         let media_type = content_type.map(|header| MediaType::of(header).essence.to_vec());
         let media_type = media_type.filter(|name| Form::of(Some(name)) != Form::Urlencoded);
         UrlParts {
-            text: match recipient.is_some() && is_of_token {
+            text: match posted.recipient.is_some() && is_of_token {
                 true => TextBody::Always,
                 false => TextBody::UnlessJson,
             },
-            file_name: headers.parameter(&declared.file_names, &query.unknown),
-            is_bare: query.unknown.is_empty() && !headers.has_any(&declared.parameters),
             media_type,
-            recipient,
             has_recipients: false,
+            posted: Posted {
+                file_name: headers.parameter(&declared.file_names, &query.unknown),
+                is_bare: query.unknown.is_empty() && !headers.has_any(&declared.parameters),
+                ..posted
+            },
         }
     }
 }
@@ -127,7 +124,9 @@ impl Webhook {
     /// Whether the body may be a file. `is_long`: it is too long to be looked at.
     pub fn may_be_file(&self, is_long: bool, body: &[u8]) -> bool {
         self.url.text != TextBody::Never
-            && (is_long || self.url.file_name.is_some() || std::str::from_utf8(body).is_err())
+            && (is_long
+                || self.url.posted.file_name.is_some()
+                || std::str::from_utf8(body).is_err())
     }
 
     /// The same with the source of a template, which takes the place of the named one, and with templates in the query, which take the
@@ -169,7 +168,7 @@ impl Webhook {
         let may_print_nothing =
             self.template.is_some() || self.templates.may_print_nothing(&self.name);
         // Bytes that are no text are a file, whatever the program says.
-        let is_named = self.url.file_name.is_some() && !body.bytes.is_empty();
+        let is_named = self.url.posted.file_name.is_some() && !body.bytes.is_empty();
         let may_be_file = payload.is_undefined() || is_named && payload.as_str().is_some();
         let call = Call {
             payload: payload.clone(),
@@ -177,9 +176,7 @@ impl Webhook {
             query: self.query.unknown,
             template: self.template,
             fields: self.fields.fields,
-            recipient: self.url.recipient,
-            file_name: self.url.file_name.clone(),
-            is_bare: self.url.is_bare,
+            posted: self.url.posted.clone(),
             occasion: self.occasion,
         };
         let mut rendered = self.templates.render(&self.name, call)?;
@@ -191,7 +188,7 @@ impl Webhook {
             ));
         }
         let file = is_file.then(|| {
-            let name = self.url.file_name.as_deref();
+            let name = self.url.posted.file_name.as_deref();
             let content = Content::InBody(0..body.bytes.len());
             File::new(name, self.url.media_type.as_deref(), content)
         });

@@ -20,13 +20,42 @@ pub struct Call {
     pub template: Option<String>,
     /// Templates that take the place of its fields.
     pub fields: Vec<(Field, String)>,
+    pub posted: Posted,
+    pub occasion: Occasion,
+}
+
+/// What a template knows of the request line, as the variable `posted`. `posted.random` is the number of the [`Occasion`].
+#[derive(Debug, Default, Clone)]
+pub struct Posted {
     /// The recipient as the path names it.
     pub recipient: Option<String>,
+    /// The text that the program appended to its URL.
+    pub appended: Option<String>,
     /// The name that a header or the query gives to the body, which is then a file.
     pub file_name: Option<String>,
     /// Whether no header and no query has a parameter that the template declares.
     pub is_bare: bool,
-    pub occasion: Occasion,
+    /// Whether the method is GET.
+    pub is_get: bool,
+}
+
+/// [`Posted`] with the random number.
+#[derive(Debug)]
+struct PostedValue(Posted, u64);
+
+impl Object for PostedValue {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let PostedValue(posted, random) = &**self;
+        match key.as_str()? {
+            "recipient" => posted.recipient.as_deref().map(Value::from),
+            "appended" => posted.appended.as_deref().map(Value::from),
+            "file_name" => posted.file_name.as_deref().map(Value::from),
+            "is_bare" => Some(Value::from(posted.is_bare)),
+            "is_get" => Some(Value::from(posted.is_get)),
+            "random" => Some(Value::from(*random)),
+            _ => None,
+        }
+    }
 }
 
 /// What differs between two equal requests.
@@ -123,28 +152,6 @@ impl Object for Headers {
     }
 }
 
-/// What a template knows of a request besides payload, headers and query: `posted.recipient`,
-/// `posted.file_name`, `posted.is_bare`, `posted.random`.
-#[derive(Debug)]
-struct Posted {
-    recipient: Option<String>,
-    file_name: Option<String>,
-    is_bare: bool,
-    random: u64,
-}
-
-impl Object for Posted {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
-            "recipient" => self.recipient.as_deref().map(Value::from),
-            "file_name" => self.file_name.as_deref().map(Value::from),
-            "is_bare" => Some(Value::from(self.is_bare)),
-            "random" => Some(Value::from(self.random)),
-            _ => None,
-        }
-    }
-}
-
 /// The variables of a template. The payload's members are variables too, unless a variable has the same name.
 #[derive(Debug)]
 pub(super) struct Variables {
@@ -165,12 +172,7 @@ impl Variables {
             payload: call.payload,
             headers: Value::from_object(call.headers),
             query: Value::from(call.query.into_iter().collect::<BTreeMap<_, _>>()),
-            posted: Value::from_object(Posted {
-                recipient: call.recipient,
-                file_name: call.file_name,
-                is_bare: call.is_bare,
-                random: call.occasion.random,
-            }),
+            posted: Value::from_object(PostedValue(call.posted, call.occasion.random)),
             now: Value::from(call.occasion.now),
             template: Value::from(template),
         }

@@ -33,19 +33,34 @@ pub struct Declarations {
     pub takes_text: bool,
     /// Parameters that name the file that the body is.
     pub file_names: Vec<String>,
+    /// The member of the payload that has the sender's token.
+    pub token: Option<String>,
+    /// Answers to `GET`, by path.
+    pub pages: Vec<(String, String)>,
+    /// Whether the program expects refusals in a form of its own.
+    pub answers_problems: bool,
 }
 
 impl Declarations {
     /// Cuts the appended element off a recipient, and adds it to `elements`.
     pub fn cut(&self, recipient: String, elements: &mut Vec<String>) -> Option<String> {
-        let Some((head, path)) = self.paths.iter().find_map(|path| {
-            let head = recipient.strip_suffix(path.as_str())?;
-            (head.is_empty() || head.ends_with('/')).then_some((head, path))
-        }) else {
+        let Some((head, path)) = self.split(&recipient) else {
             return Some(recipient);
         };
         elements.push(path.to_owned());
         let head = head.trim_end_matches('/');
         (!head.is_empty()).then(|| head.to_owned())
+    }
+
+    /// A path without the text that the program appends, and the declared text: its last element may be `*`.
+    pub fn split<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        self.paths.iter().find_map(|known| {
+            let (path, end) = match known.strip_suffix("/*") {
+                Some(end) => (path.rsplit_once('/')?.0, end),
+                None => (path, known.as_str()),
+            };
+            let head = path.strip_suffix(end)?;
+            (head.is_empty() || head.ends_with('/')).then_some((head, known.as_str()))
+        })
     }
 }

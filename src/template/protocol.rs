@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use minijinja::ErrorKind;
 use minijinja::value::Value;
+use minijinja::{ErrorKind, State};
 
 use super::declarations::{
     Declarations, ENTER, FILE_NAMES, PAGES, PARAMETERS, PATHS, PROBLEM, TOKEN, TRAITS,
 };
 use super::engine::Templates;
+use super::parameter;
 use super::source::{BUILT_IN, COMES_WITH_IT, built_in};
-use super::{fault, parameter};
 use crate::http::answer::title_and_detail;
 use crate::http::problem::Problem;
 
@@ -19,59 +19,62 @@ impl Templates {
     pub fn declarations(&self, name: &str) -> Arc<Declarations> {
         let index = BUILT_IN.binary_search_by_key(&name, |(name, _)| name);
         match index.ok().filter(|_| !self.is_own(name)) {
-            Some(index) => {
-                let known = self.declarations[index].get_or_init(|| Arc::new(self.declared(name)));
-                Arc::clone(known)
-            }
+            Some(index) => Arc::clone(self.built_in_declarations(index)),
             None => Arc::new(self.declared(name)),
         }
     }
 
+    /// The declarations of a built-in template, by its index. They never change.
+    fn built_in_declarations(&self, index: usize) -> &Arc<Declarations> {
+        let declared = || self.declared(&format!("{COMES_WITH_IT}{}", BUILT_IN[index].0));
+        self.declarations[index].get_or_init(|| Arc::new(declared()))
+    }
+
     fn declared(&self, name: &str) -> Declarations {
-        let Ok(template) = self.template(name) else {
+        let Ok(template) = self.environment.get_template(name) else {
             return Declarations::default();
         };
-        let words = |block| self.words(&template, block).unwrap_or_default();
-        let traits = words(TRAITS);
+        let text = |block| self.text(&template, block).unwrap_or_default();
+        let words = |block| text(block).split_whitespace().map(str::to_owned).collect();
+        let traits: Vec<String> = words(TRAITS);
         let has = |word: &str| traits.iter().any(|known| known == word);
+        let pages = text(PAGES);
+        let pages = pages.lines().filter_map(|line| line.trim().split_once(' '));
         Declarations {
             parameters: words(PARAMETERS),
             paths: words(PATHS),
             has_topics: has("topic"),
             takes_text: has("text"),
             file_names: words(FILE_NAMES),
+            token: words(TOKEN).pop(),
+            pages: pages
+                .map(|(path, text)| (path.to_owned(), text.to_owned()))
+                .collect(),
+            answers_problems: template.source().contains("{% block problem %}"),
         }
+    }
+
+    fn built_in(&self) -> impl Iterator<Item = (&'static str, &Arc<Declarations>)> {
+        let names = BUILT_IN.iter().enumerate();
+        names.map(|(index, (name, _))| (*name, self.built_in_declarations(index)))
     }
 
     /// The built-in template of a protocol whose programs post to this path, and the member of the payload that has the token, if any.
     pub fn of_path(&self, path: &str) -> Option<(&'static str, Option<String>)> {
-        let mut protocols = BUILT_IN.iter();
-        let has_problem = |source: &str| source.contains("{% block problem %}");
-        protocols.find_map(|(name, source)| {
-            let template = has_problem(source).then(|| self.template(name).ok())??;
-            let paths = self.words(&template, PATHS).ok()?;
-            let ends_with = |known: &String| {
-                let head = path.strip_suffix(known.as_str());
-                head.is_some_and(|head| head.is_empty() || head.ends_with('/'))
-            };
-            let token = self.words(&template, TOKEN).unwrap_or_default().pop();
-            paths.iter().any(ends_with).then_some((*name, token))
-        })
+        let mut protocols = self
+            .built_in()
+            .filter(|(_, declared)| declared.answers_problems);
+        let protocol = protocols.find(|(_, declared)| declared.split(path).is_some());
+        protocol.map(|(name, declared)| (name, declared.token.clone()))
     }
 
     /// The answer to `GET` of a path for which the programs of a protocol ask. With `name`, only this template may have it.
     pub fn page(&self, path: &str, name: Option<&str>) -> Option<String> {
-        let mut protocols = BUILT_IN.iter().filter(|(known, source)| {
-            name.is_none_or(|name| name == *known) && source.contains("{% block pages %}")
-        });
-        protocols.find_map(|(name, _)| {
-            let name = format!("{COMES_WITH_IT}{name}");
-            let template = self.environment.get_template(&name).ok()?;
-            let pages = template.new_state().render_block(PAGES).ok()?;
-            let mut pages = pages.lines().filter_map(|line| line.trim().split_once(' '));
-            let page = pages.find(|(known, _)| *known == path);
-            page.map(|(_, answer)| answer.to_owned())
-        })
+        let protocols = self.built_in();
+        let meant = protocols.filter(|(known, _)| name.is_none_or(|name| name == *known));
+        let mut pages = meant.flat_map(|(_, declared)| &declared.pages);
+        let page = pages.find(|(known, _)| known == path);
+        page.map(|(_, answer)| answer.clone())
     }
 
     /// The answer to a problem in the form that the program expects, if its template has one.
@@ -100,12 +103,13 @@ impl Templates {
         })
     }
 
-    /// A block alone. It has a value that a function returns.
+    /// A block alone, in which a function returns a value.
     fn block(&self, name: &str, block: &str, (given, value): (&str, Value)) -> Option<String> {
         let template = self.template(name).ok()?;
-        let mut state = template.new_state();
-        state.set_temp(given, value);
-        Some(state.render_block(block).ok()?.trim().to_owned())
+        let text = self.block_of(&template, block, |state| {
+            state.set_temp(given, value.clone());
+        });
+        text.map(|text| text.trim().to_owned())
     }
 
     /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
@@ -119,22 +123,31 @@ impl Templates {
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The words of a declaring block (`parameters` or `paths`).
-    fn words(&self, template: &minijinja::Template, block: &str) -> Result<Vec<String>, Problem> {
-        let name = template.name();
-        let declared = template.new_state().render_block(block);
-        let declared = match declared {
+    /// The text of a declaring block.
+    fn text(&self, template: &minijinja::Template, block: &str) -> Option<String> {
+        self.block_of(template, block, |_| ())
+    }
+
+    /// A block alone. `prepare` sets the values that its functions return.
+    fn block_of(
+        &self,
+        template: &minijinja::Template,
+        block: &str,
+        prepare: impl Fn(&mut State),
+    ) -> Option<String> {
+        let mut state = template.new_state();
+        prepare(&mut state);
+        match state.render_block(block) {
             // An administrator's template that replaces a built-in one is for the same program.
-            Err(error) if error.kind() == ErrorKind::UnknownBlock => match built_in(name) {
-                Some(source) if self.is_own(name) => self
-                    .environment
-                    .template_from_str(source)
-                    .and_then(|template| template.new_state().render_block(block))
-                    .unwrap_or_default(),
-                _ => String::new(),
-            },
-            declared => declared.map_err(|error| fault::problem(name, &error))?,
-        };
-        Ok(declared.split_whitespace().map(str::to_owned).collect())
+            Err(error) if error.kind() == ErrorKind::UnknownBlock => {
+                let name = template.name();
+                let source = built_in(name).filter(|_| self.is_own(name))?;
+                let template = self.environment.template_from_str(source).ok()?;
+                let mut state = template.new_state();
+                prepare(&mut state);
+                state.render_block(block).ok()
+            }
+            rendered => rendered.ok(),
+        }
     }
 }

@@ -16,7 +16,7 @@ use post_msg::payload::file::name_in;
 use post_msg::payload::query_fields::QueryFields;
 use post_msg::payload::reader::{Reader, UnaddressedMessage, Uploads};
 use post_msg::payload::webhook::{UrlParts, Webhook};
-use post_msg::template::context::{Headers, Occasion};
+use post_msg::template::context::{Headers, Occasion, Posted};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::Folder;
 
@@ -92,7 +92,12 @@ fn go(request: &Request, cost: &mut Cost) -> Result<(), Problem> {
             );
             let (content_type, coding) = (bytes("Content-Type"), bytes("Content-Encoding"));
             let declared = templates.declarations(name);
-            let url = UrlParts::new(&declared, None, false, (&headers, &query, content_type));
+            let url = UrlParts::new(
+                &declared,
+                Posted::default(),
+                false,
+                (&headers, &query, content_type),
+            );
             let occasion = Occasion::now();
             let webhook = Webhook::new(templates, name.to_owned(), headers, query, occasion);
             let webhook = webhook.with_templates(None, fields).with_url(url);
