@@ -43,7 +43,7 @@
 //! | a field of a message | its declaration in [`message::field`] |
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`], its content in `src/openapi.json` |
 //! | the webhook of another program | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
-//! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
+//! | a filter for templates | its function in [`template::filter`], and `docs/templates.md` |
 //! | a kind of problem | its variant in [`http::problem`] |
 //! | a status | its row in [`http::answer`] |
 //! | a header or parameter of the HTTP interface | `src/openapi.json` |
