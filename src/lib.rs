@@ -44,7 +44,7 @@
 //! | a format of a body | a file in [`payload`], its row in [`payload::format`], its content in `src/openapi.json` |
 //! | the webhook of another program | `templates/NAME.j2`, and its payloads in `templates/NAME/`; no code |
 //! | a protocol of publishing | `templates/NAME.j2` with the blocks of [`template::declarations`]; no code |
-//! | a filter for templates | its function in [`template::filter`], and `docs/programs.md` |
+//! | a filter for templates | its function in [`template::filter`], and `docs/templates.md` |
 //! | a kind of problem | its variant in [`http::problem`] |
 //! | a status | its row in [`http::answer`] |
 //! | a header or parameter of the HTTP interface | `src/openapi.json` |
