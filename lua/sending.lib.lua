@@ -15,7 +15,7 @@ local count_message = metrics.counter("messages");
 -- The outcome of a message in metrics and log, by its status.
 local outcome_words = { [200] = "delivered"; [201] = "sent"; [202] = "unconfirmed" };
 
-local no_options = {};
+local no_options, unattended = {}, { unattended = true };
 
 -- The work on the messages of one request: { exchange, sender, batch, total, wait, unattended, outcomes, report, files, … }.
 local sending = { reported_count = 0, failed_count = 0, unreached_count = 0, sent_count = 0 };
@@ -217,7 +217,7 @@ local function send_single(exchange, batch, expected) --> answer, or nil; or nil
 	end
 	local stanza = batch:next();
 	batch:release();
-	local outcome = delivery.send(sender, stanza, no_options);
+	local outcome = delivery.send(sender, stanza, exchange.format and unattended or no_options);
 	exchange.body = nil; -- frees it: it may be large, and the request may wait long
 	if outcome.status == 201 then
 		local answer = expected or 201;

@@ -113,7 +113,7 @@ describe("the page", function ()
 			assert.is_truthy(shown[name] and shown[name] ~= "", "no example of " .. name);
 			names[#names + 1] = name;
 		end
-		assert.equal(13, #names);
+		assert.equal(14, #names);
 		assert.same({}, received());
 	end);
 

@@ -10,9 +10,13 @@ use super::declarations::{
 };
 use super::engine::Templates;
 use super::parameter;
+use super::seen_headers::parent;
 use super::source::{BUILT_IN, COMES_WITH_IT, built_in};
 use crate::http::answer::title_and_detail;
 use crate::http::problem::Problem;
+
+/// The maximum number of templates in a row of which each extends the next.
+const MOST_ANCESTORS: usize = 10;
 
 impl Templates {
     /// How the program of a template posts. Empty if there is no such template.
@@ -128,26 +132,36 @@ impl Templates {
         self.block_of(template, block, |_| ())
     }
 
-    /// A block alone. `prepare` sets the values that its functions return.
+    /// A block alone. `prepare` sets the values that its functions return. A template has the blocks of those that it extends, and an
+    /// administrator's template that replaces a built-in one also those of the replaced one, because it is for the same program.
     fn block_of(
         &self,
         template: &minijinja::Template,
         block: &str,
         prepare: impl Fn(&mut State),
     ) -> Option<String> {
-        let mut state = template.new_state();
-        prepare(&mut state);
-        match state.render_block(block) {
-            // An administrator's template that replaces a built-in one is for the same program.
-            Err(error) if error.kind() == ErrorKind::UnknownBlock => {
-                let name = template.name();
-                let source = built_in(name).filter(|_| self.is_own(name))?;
-                let template = self.environment.template_from_str(source).ok()?;
-                let mut state = template.new_state();
-                prepare(&mut state);
-                state.render_block(block).ok()
+        let render = |template: &minijinja::Template| {
+            let mut state = template.new_state();
+            prepare(&mut state);
+            match state.render_block(block) {
+                Err(error) if error.kind() == ErrorKind::UnknownBlock => None,
+                rendered => Some(rendered.ok()),
             }
-            rendered => rendered.ok(),
+        };
+        if let Some(rendered) = render(template) {
+            return rendered;
         }
+        let mut source = template.source().to_owned();
+        for _ in 0..MOST_ANCESTORS {
+            let Some(name) = parent(&source) else { break };
+            let ancestor = self.environment.get_template(&name).ok()?;
+            if let Some(rendered) = render(&ancestor) {
+                return rendered;
+            }
+            source = ancestor.source().to_owned();
+        }
+        let replaced = built_in(template.name()).filter(|_| self.is_own(template.name()))?;
+        let replaced = self.environment.template_from_str(replaced).ok()?;
+        render(&replaced).flatten()
     }
 }

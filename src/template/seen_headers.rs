@@ -28,9 +28,14 @@ impl Templates {
         let (mut header_set, mut done) = (HeaderSet::Names(BTreeSet::new()), BTreeSet::new());
         let mut names = vec![name.to_owned()];
         inline.for_each(|source| header_set.add(source, &mut names));
+        if let HeaderSet::Names(names) = &mut header_set {
+            // A declaration names them.
+            let declared = self.declarations(name);
+            names.extend(declared.file_names.iter().map(|name| normal(name)));
+        }
         while let Some(name) = names.pop() {
-            if let Ok(source) = self.source(&name) {
-                header_set.add(&source, &mut names);
+            if let Ok(template) = self.environment.get_template(&name) {
+                header_set.add(template.source(), &mut names);
             }
             done.insert(name);
             names.retain(|name| !done.contains(name));
@@ -52,6 +57,7 @@ impl HeaderSet {
     /// Adds the headers that a source reads, and adds the names of further templates to `further_templates`. If the name of a header is
     /// computed, all headers are added.
     fn add(&mut self, source: &str, further_templates: &mut Vec<String>) {
+        let source = &without_comments(source);
         for (at, word) in source.match_indices("headers") {
             let previous = source[..at].chars().next_back();
             let rest = &source[at + word.len()..];
@@ -92,6 +98,26 @@ impl HeaderSet {
             }
         }
     }
+}
+
+/// A source without its comments.
+fn without_comments(source: &str) -> String {
+    let mut pieces = source.split("{#");
+    let mut rest = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        rest.push_str(piece.split_once("#}").map_or("", |(_, rest)| rest));
+    }
+    rest
+}
+
+/// The template that a source extends, if it has a name in quotes.
+pub(super) fn parent(source: &str) -> Option<String> {
+    let source = without_comments(source);
+    source.match_indices("{%").find_map(|(at, tag)| {
+        let rest = source[at + tag.len()..].trim_start_matches(['-', '+']);
+        let name = rest.trim_start().strip_prefix("extends")?;
+        literal(name.trim_start()).map(|(name, _)| name.to_owned())
+    })
 }
 
 /// `.name` or `["name"]`
@@ -137,7 +163,7 @@ mod tests {
         let source = r#"{{ parameter("X-Title", 't') }}"#;
         assert_eq!(headers_of(source).0, HeaderSet::Names(names.into()));
         assert_eq!(
-            headers_of("{{ body }}").0,
+            headers_of("{# headers #}{{ body }}{# parameter( #}").0,
             HeaderSet::Names(BTreeSet::new())
         );
     }
