@@ -158,12 +158,12 @@ local function with_sender(handle) --> function (exchange)
 		if not ok then return nil, problem; end
 		exchange.sender, problem = auth.authenticate(exchange);
 		if not exchange.sender then return nil, problem; end
+		ok, problem = check_format(exchange);
+		if not ok then return nil, problem; end
 		if exchange.body == false then
 			return nil, problems.new("too_large", "the request is larger than this server reads (http_max_content_size)",
 				{ headers = { connection = "close" } });
 		end
-		ok, problem = check_format(exchange);
-		if not ok then return nil, problem; end
 		return handle(exchange);
 	end
 end
@@ -226,7 +226,7 @@ local function page(exchange) --> answer or nil
 end
 
 local function post_by_get(exchange) --> answer; or nil, problem
-	local answer = exchange.format and page(exchange);
+	local answer = (exchange.format or not exchange.sender.get) and page(exchange);
 	if answer then return answer; end
 	if not exchange.sender.get then return refuse_method(exchange); end
 	if is_prefetch(exchange.headers) then return nil, problems.new("forbidden", "a prefetch sends no message"); end

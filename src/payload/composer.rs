@@ -33,7 +33,7 @@ use crate::worker::{Ticket, Worker};
 const MOST_READINGS: usize = 64;
 
 /// The maximum number of bytes of a body in which a token is looked for. Anybody can send one.
-const MOST_WITH_TOKEN: usize = 16 * 1024;
+const MOST_WITH_TOKEN: usize = 8 * 1024;
 
 /// A request whose sender is known.
 pub struct PostedRequest<'a> {

@@ -142,7 +142,9 @@ impl Webhook {
     /// Whether it may take longer than the event loop can wait. An administrator's template may take as long as its
     /// fuel lasts.
     pub fn is_slow(&self, body: &[u8]) -> bool {
-        body.len() > QUICK
+        let parameters = self.query.unknown.iter();
+        let in_query: usize = parameters.map(|(_, value)| value.len()).sum();
+        body.len() + self.headers.bytes() + in_query > QUICK
             || memchr::memchr_iter(b',', body).count() > QUICK_COMMAS
             || memchr::memchr2_iter(b'{', b'[', body).count() > QUICK_BRACKETS
             || self.template.is_some()
@@ -156,7 +158,16 @@ impl Webhook {
     /// 415 for a body that is neither JSON nor a form; 400 for a malformed body, and for unknown or repeated parameters
     /// of the query; 422 for a payload with nothing to show; 503 for a broken template.
     pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Reaction, Problem> {
-        let (payload, read_as) = match text(body, form, self.url.text)? {
+        if self.template.is_none() && self.templates.is_own(&self.name) {
+            // A broken template does not say how the body is read.
+            self.templates.source(&self.name)?;
+        }
+        let is_named = self.url.posted.file_name.is_some() && !body.bytes.is_empty();
+        let is_text = match self.url.text {
+            TextBody::UnlessJson if is_named => TextBody::Always,
+            is_text => is_text,
+        };
+        let (payload, read_as) = match text(body, form, is_text)? {
             Some(text) => (text, "as text"),
             None => payload(body, form)?,
         };
@@ -168,8 +179,14 @@ impl Webhook {
         let may_print_nothing =
             self.template.is_some() || self.templates.may_print_nothing(&self.name);
         // Bytes that are no text are a file, whatever the program says.
-        let is_named = self.url.posted.file_name.is_some() && !body.bytes.is_empty();
         let may_be_file = payload.is_undefined() || is_named && payload.as_str().is_some();
+        let fields = &self.fields.fields;
+        if may_be_file && fields.iter().any(|(field, _)| *field == Field::OobUrl) {
+            return Err(Problem::meaning(
+                "the body is a file, and the query's `oob_url` links to another; a message has one",
+            )
+            .field("oob_url"));
+        }
         let call = Call {
             payload: payload.clone(),
             headers: self.headers,

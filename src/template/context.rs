@@ -8,7 +8,7 @@ use minijinja::value::{Enumerator, Object, Value};
 use crate::message::field::Field;
 
 /// The parts of a request that a template sees.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Call {
     /// The parsed payload.
     pub payload: Value,
@@ -37,6 +37,8 @@ pub struct Posted {
     pub is_bare: bool,
     /// Whether the method is GET.
     pub is_get: bool,
+    /// The message's id, if the query gives one.
+    pub id: Option<String>,
 }
 
 /// [`Posted`] with the random number.
@@ -52,6 +54,7 @@ impl Object for PostedValue {
             "file_name" => posted.file_name.as_deref().map(Value::from),
             "is_bare" => Some(Value::from(posted.is_bare)),
             "is_get" => Some(Value::from(posted.is_get)),
+            "id" => posted.id.as_deref().map(Value::from),
             "random" => Some(Value::from(*random)),
             _ => None,
         }
@@ -82,7 +85,7 @@ impl Occasion {
 
 /// The headers of a request, without credentials. A template may write their names as `headers["X-GitHub-Event"]` or as
 /// `headers.x_github_event`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Headers(Vec<(String, String)>);
 
 /// Prefixes of the names of headers with credentials, or with signatures that are made with them.
@@ -123,6 +126,13 @@ impl Headers {
         };
         let header = self.0.iter().find(|(known, _)| is_named(known));
         header.map(|(_, value)| value.as_str())
+    }
+
+    /// The number of bytes.
+    pub fn bytes(&self) -> usize {
+        self.iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
 
     /// The names in lower case, and the values.
@@ -188,6 +198,8 @@ impl Object for Variables {
             "query" => Some(self.query.clone()),
             "posted" => Some(self.posted.clone()),
             "now" => Some(self.now.clone()),
+            // A member of the payload does not hide the function of this name.
+            "parameter" => None,
             name => self
                 .payload
                 .get_attr(name)

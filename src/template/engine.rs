@@ -19,7 +19,7 @@ use crate::message::field::{FIELDS, Field, FieldType};
 use crate::message::text::is_xml;
 
 /// The cost limit of one rendering: a number of steps, or 64 bytes of output for each.
-const FUEL: u64 = 200_000;
+pub(super) const FUEL: u64 = 200_000;
 /// The deepest nesting of templates, so that the stack of a thread is large enough.
 const DEPTH: usize = 100;
 /// The name of the template that collects the blocks of another.
@@ -244,6 +244,12 @@ impl Templates {
         }
         let message = environment.get_template(MESSAGE).map_err(fault)?;
         let fields = std::mem::take(&mut call.fields);
+        // The answer shows the id.
+        let id = fields.iter().find(|(field, _)| *field == Field::Id);
+        if let Some((field, source)) = id {
+            let variables = Value::from_object(Variables::of(source_name, call.clone()));
+            call.posted.id = self.render_field(*field, source, &variables)?;
+        }
         let variables = Value::from_object(Variables::of(source_name, call));
         let rendered = message.render_captured(variables.clone());
         let rendered = rendered.map_err(fault)?;

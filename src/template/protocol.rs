@@ -8,12 +8,15 @@ use minijinja::{ErrorKind, State};
 use super::declarations::{
     Declarations, ENTER, FILE_NAMES, PAGES, PARAMETERS, PATHS, PROBLEM, TOKEN, TRAITS,
 };
-use super::engine::Templates;
+use super::engine::{FUEL, Templates};
 use super::parameter;
 use super::seen_headers::parent;
 use super::source::{BUILT_IN, COMES_WITH_IT, built_in};
 use crate::http::answer::title_and_detail;
 use crate::http::problem::Problem;
+
+/// The fuel of a block that is rendered alone.
+const FUEL_OF_BLOCK: u64 = 5_000;
 
 /// The maximum number of templates in a row of which each extends the next.
 const MOST_ANCESTORS: usize = 10;
@@ -142,6 +145,8 @@ impl Templates {
     ) -> Option<String> {
         let render = |template: &minijinja::Template| {
             let mut state = template.new_state();
+            // Anybody can be refused.
+            state.consume_fuel(FUEL - FUEL_OF_BLOCK).ok()?;
             prepare(&mut state);
             match state.render_block(block) {
                 Err(error) if error.kind() == ErrorKind::UnknownBlock => None,

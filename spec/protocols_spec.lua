@@ -1,0 +1,148 @@
+-- The protocols of ntfy, Gotify and Pushover where they could do harm: tokens in bodies, GET, repetitions, the forms of refusals. What they
+-- send is in ntfy_spec.lua, publishers_spec.lua and templates/*/*.case.
+
+local json = require "dkjson";
+local world = require "spec.support.world";
+
+-- Posts with these headers alone. A false body is a GET.
+local function post(path, headers, body)
+	local lines = { (body and "POST " or "GET ") .. path .. " HTTP/1.1", "Host: example.com" };
+	for name, value in pairs(headers) do lines[#lines + 1] = name .. ": " .. value; end
+	if body then lines[#lines + 1] = "Content-Length: " .. #body; end
+	return world.http(table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""));
+end
+
+local function received()
+	local messages, trouble = world.collect();
+	assert.same({}, trouble);
+	local bodies = {};
+	for _, raw in ipairs(messages["user@example.com"]) do bodies[#bodies + 1] = raw:match("<body>(.-)</body>") or raw; end
+	return bodies;
+end
+
+describe("the protocols of ntfy, Gotify and Pushover", function ()
+	local tokens = {};
+
+	local function bearer(name) return { Authorization = "Bearer " .. tokens[name] }; end
+
+	local function with(name, headers)
+		local all = bearer(name);
+		for key, value in pairs(headers) do all[key] = value; end
+		return all;
+	end
+
+	setup(function ()
+		local hosts = world.defaults().hosts;
+		hosts["example.com"].lines = 'post_msg_templates = "templates"';
+		hosts["second.example"].lines = "post_msg_require_encryption = true";
+		world.start({
+			hosts = hosts; extra = 'trusted_proxies = { "127.0.0.1" } http_max_content_size = 100000';
+			files = {
+				["templates/own.j2"] = '{% extends "ntfy" %}{% block lang %}de{% endblock %}';
+				["templates/slow.j2"] = '{{ text }}{% block problem %}{% for i in range(100000) %}x{% endfor %}{% endblock %}';
+			};
+		});
+		world.login("user@example.com");
+		for _, name in ipairs { "ntfy", "gotify", "pushover", "own" } do
+			local words = { "mod_post_msg", "token", "add", "me@example.com", "--to", "user@example.com", "--as", name };
+			tokens[name] = world.prosodyctl(words):match("([^\n]*)\n$");
+			words[#words + 1] = "--get";
+			tokens[name .. " by GET"] = world.prosodyctl(words):match("([^\n]*)\n$");
+		end
+		tokens.any = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com" }):match("([^\n]*)\n$");
+	end);
+	teardown(world.stop);
+
+	it("take a token in the body only for the format of the path, and not over plain HTTP where that is forbidden", function ()
+		local function body(name) return "token=" .. tokens[name] .. "&user=u&message=hello"; end
+		local form = { ["Content-Type"] = "application/x-www-form-urlencoded" };
+		assert.equal(200, post("/msg/1/messages.json", form, body("pushover")).status);
+		assert.same({ "hello" }, received());
+		for _, name in ipairs { "any", "ntfy", "gotify" } do
+			for _, path in ipairs { "/msg/1/messages.json", "/msg/user/1/messages.json?as=json", "/msg/x/1/messages.json" } do
+				local answer = post(path, form, body(name));
+				assert.equal(403, answer.status, path);
+				assert.is_nil(answer.body:find(tokens[name], 1, true));
+			end
+		end
+		local remote = { ["Content-Type"] = form["Content-Type"]; ["X-Forwarded-For"] = "192.0.2.7"; Host = nil };
+		local lines = "POST /msg/1/messages.json HTTP/1.1\r\nHost: second.example\r\nX-Forwarded-For: 192.0.2.7\r\nContent-Type: "
+			.. remote["Content-Type"] .. "\r\nContent-Length: " .. #body("pushover") .. "\r\n\r\n" .. body("pushover");
+		assert.equal(403, world.http(lines).status);
+		assert.equal(401, post("/msg/user", form, body("pushover")).status);
+		assert.equal(401, post("/msg/1/messages.json", form, body("pushover") .. ("x"):rep(9000)).status);
+		assert.same({}, received());
+	end);
+
+	it("publish by GET where ntfy does, with a token that may", function ()
+		local by_get = bearer("ntfy by GET");
+		for _, path in ipairs { "house", "house/json", "house/sse", "house/auth?message=x" } do
+			assert.equal(422, post("/msg/" .. path, by_get, false).status, path);
+		end
+		assert.equal(405, post("/msg/house/publish?message=x", bearer("ntfy"), false).status);
+		assert.same({}, received());
+		assert.equal(200, post("/msg/house/publish?message=a", by_get, false).status);
+		assert.equal(200, post("/msg/house/send", by_get, false).status);
+		assert.same({ "a", "triggered" }, received());
+		for _, name in ipairs { "gotify", "gotify by GET", "any" } do
+			assert.is_string(json.decode(post("/msg/version", bearer(name), false).body).version, name);
+		end
+		assert.is_string(json.decode(post("/msg/version", {}, false).body).version);
+		assert.same({}, received());
+	end);
+
+	it("repeat a request with a key only if its parameters are the same, whatever other headers it has", function ()
+		for number, name in ipairs { "ntfy", "own" } do
+			local function send(title, id)
+				local headers = { ["Idempotency-Key"] = "key" .. number; Title = title; ["X-Request-Id"] = id };
+				return post("/msg/house", with(name, headers), "text");
+			end
+			local first = send("a", "one1");
+			assert.equal(200, first.status);
+			assert.equal(first.body, send("a", "two2").body);
+			assert.equal(422, send("b", "one1").status);
+			assert.same({ "a\ntext" }, received());
+		end
+	end);
+
+	it("refuse in the form that their programs show", function ()
+		local function error_of(answer, status)
+			assert.equal(status, answer.status, answer.body);
+			return json.decode(answer.body).error;
+		end
+		assert.is_string(error_of(post("/msg/nobody@example.com", bearer("ntfy"), "x"), 403));
+		assert.is_string(error_of(post("/msg/t", with("ntfy", { Delay = "10m" }), "x"), 422));
+		assert.is_string(error_of(post("/msg/t", with("own", { Delay = "10m" }), "x"), 422));
+		assert.is_string(error_of(post("/msg/t", bearer("ntfy"), ("x"):rep(200000)), 413));
+		assert.equal("Unauthorized", error_of(post("/msg/message", { ["X-Gotify-Key"] = "pmsg_wrong" }, "message=x"), 401));
+		local refused = json.decode(post("/msg/message", bearer("gotify"), "{}").body);
+		assert.equal(422, refused.errorCode);
+		assert.is_string(refused.errorDescription);
+		refused = json.decode(post("/msg/1/messages.json", {}, "token=pmsg_wrong&message=x").body);
+		assert.equal(0, refused.status);
+		assert.equal(1, #refused.errors);
+		assert.equal(401, post("/msg/user?as=slow", {}, "{}").status);
+		-- A message that bounces.
+		local any = with("any", { ["Content-Type"] = "application/json" });
+		assert.is_string(error_of(post("/msg/nobody?as=ntfy", any, '{"message": "x"}'), 404));
+		assert.same({}, received());
+	end);
+
+	it("show the id that the query gives", function ()
+		local answer = json.decode(post("/msg/house?id=mine", bearer("ntfy"), "x").body);
+		assert.equal("mine", answer.id);
+		assert.equal(1, #received());
+		answer = json.decode(post("/msg/message?id=42", with("gotify", { ["Content-Type"] = "application/json" }), '{"message": "x"}').body);
+		assert.equal(42, answer.id);
+		assert.equal(1, #received());
+	end);
+
+	it("can be replaced and extended", function ()
+		assert.equal(200, post("/msg/house", bearer("own"), "hello").status);
+		assert.same({ "hello" }, received());
+	end);
+
+	it("have nothing to log", function ()
+		assert.same({}, world.errors());
+	end);
+end);
