@@ -104,6 +104,15 @@ describe("the page", function ()
 		assert.equal(401, (world.curl("TOKEN='" .. token .. "'\n" .. curl)));
 	end);
 
+	it("says what to enter in the program for whose format a token was made", function ()
+		local entered = browse("make_token_for", "ntfy", os.getenv("PICTURES") or "");
+		assert.equal("http://example.com/msg", entered.Server); -- the browser's host
+		assert.equal("any name", entered.Topic);
+		local answer = world.curl(("curl -u ':%s' -d 'By ntfy' %s/a_topic"):format(entered.Token, entered.Server));
+		assert.equal(200, answer);
+		assert.is_truthy(received()[1]:find("<body>By ntfy</body>", 1, true));
+	end);
+
 	it("shows the messages of the formats, without sending them", function ()
 		local shown = browse("formats");
 		assert.equal("🔥 FIRING: DiskFull\ndb1.example.com:9100 · warning\n/srv of db1 is almost full\nhttps://runbooks.example.com/disk\n"

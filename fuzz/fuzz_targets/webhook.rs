@@ -18,8 +18,8 @@ use post_msg::message::kind::Kind;
 use post_msg::message::limits::Limits;
 use post_msg::payload::body::Body;
 use post_msg::payload::foreign::Form;
-use post_msg::payload::webhook::Webhook;
-use post_msg::template::context::{Headers, Occasion};
+use post_msg::payload::webhook::{UrlParts, Webhook};
+use post_msg::template::context::{Headers, Occasion, Posted};
 use post_msg::template::engine::Templates;
 use post_msg::template::source::BUILT_IN;
 
@@ -41,14 +41,27 @@ fuzz_target!(|input: &[u8]| {
     let headers = head.lines().filter_map(|line| line.split_once(": "));
     let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let is_form = head.contains("urlencoded");
-    for (name, _) in BUILT_IN {
+    // With a recipient in the path, and a format of the token: a body is text where its program posts text.
+    let to_topics = BUILT_IN.iter().map(|(name, _)| (name, true));
+    for (name, has_topic) in BUILT_IN.iter().map(|(name, _)| (name, false)).chain(to_topics) {
+        let (posted_headers, query) = (Headers::new(headers.clone()), Query::parse(b""));
+        let posted = Posted {
+            recipient: has_topic.then(|| "topic".to_owned()),
+            ..Posted::default()
+        };
+        let declared = TEMPLATES.declarations(name);
+        if has_topic && !declared.takes_text {
+            continue;
+        }
+        let url = UrlParts::new(&declared, posted, has_topic, (&posted_headers, &query, None));
         let webhook = Webhook::new(
             Arc::clone(&TEMPLATES),
             (*name).to_owned(),
-            Headers::new(headers.clone()),
-            Query::parse(b""),
+            posted_headers,
+            query,
             Occasion::now(),
-        );
+        )
+        .with_url(url);
         let memory = Share::unshared(payload.len());
         let body = Body {
             memory: &memory,
@@ -62,7 +75,7 @@ fuzz_target!(|input: &[u8]| {
         hold_to_rules(&request);
         let form = if is_form { Form::Urlencoded } else { Form::Json };
         let draft = match webhook.read(&body, form, &LIMITS) {
-            Ok((draft, _)) => draft,
+            Ok(reaction) => reaction.draft,
             Err(problem) => {
                 assert!(matches!(problem.status(), 400 | 422), "{name}: {problem:?}");
                 continue;

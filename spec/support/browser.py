@@ -295,6 +295,20 @@ def make_token(port, label):
         return token
 
 
+def make_token_for(port, program, folder):
+    """> what the page says to enter in the program, by name; and a screenshot in the folder, if there is one"""
+    with Page(port, width=1120, height=1400) as page:
+        page.sign_in()
+        page.go("tokens")
+        page.fill("#token-to", USER)
+        page.find("#token-as").send_keys(program)
+        page.press("#tokens button.main")
+        page.until(lambda: page.driver.find_elements("css selector", "#token-enter"), "nothing to enter")
+        if folder:
+            page.driver.save_screenshot(f"{folder}/enter.png")
+        return dict(line.split(": ", 1) for line in page.text("#token-enter").splitlines())
+
+
 def revoke_token(port, label):
     with Page(port) as page:
         page.sign_in()
@@ -528,8 +542,8 @@ def picture(page, scheme, folder):
     Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB").quantize(48).save(f"{folder}/page-{scheme}.png", optimize=True)
 
 
-FLOWS = [start, send, send_file, send_to_several, wrong_password, wrong_field, make_token, revoke_token, token_only_sends, formats, keyboard,
-         nothing_is_kept, other_site, looks, pictures]
+FLOWS = [start, send, send_file, send_to_several, wrong_password, wrong_field, make_token, make_token_for, revoke_token, token_only_sends, formats,
+         keyboard, nothing_is_kept, other_site, looks, pictures]
 
 
 def main():
