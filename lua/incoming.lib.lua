@@ -6,6 +6,7 @@
 -- net.http.server's listener; the handlers of its events; the response of a connection that is not finished. And it needs to agree with
 -- net.http.parser about where requests end: src/http/head.rs.
 
+local add_task = require "util.timer".add_task;
 local random_id = require "util.id".long;
 
 local native = module.import "native";
@@ -137,6 +138,15 @@ local function hook()
 	};
 end
 
+-- Ends the work on a connection whose further bytes pass unseen.
+local function end_unseen(conn, state)
+	if type(state) == "string" then
+		parse(conn, state);
+	elseif type(state) ~= "number" then
+		conn:close();
+	end
+end
+
 local incoming = {};
 
 -- Begins to read the requests to this host. `names`: the names of the HTTP events of its routes.
@@ -151,13 +161,17 @@ function incoming.close()
 	unhook();
 	local _, hook_of_another_host = next(shared.hooks);
 	if hook_of_another_host then return hook_of_another_host(); end
-	-- All bytes pass unseen from now on: the parser must not take the rest of a body for a request.
+	-- All bytes pass unseen from now on: the parser must not take the rest of a body for a request. After a reload, the module that was
+	-- loaded anew may have restored the state of a connection by the next turn of the event loop.
 	for conn, state in pairs(states) do
 		states[conn] = nil;
-		if type(state) == "string" and not is_saved then
-			parse(conn, state);
-		elseif type(state) ~= "number" and not is_saved then
-			conn:close();
+		if not is_saved then
+			end_unseen(conn, state);
+		elseif type(state) ~= "number" then
+			add_task(0, function ()
+				if states[conn] == nil then end_unseen(conn, state); end
+			end);
+			server.pause_until_timers(conn); -- nothing is read before
 		end
 	end
 end

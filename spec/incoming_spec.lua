@@ -46,7 +46,8 @@ teardown(world.stop);
 
 describe("connections", function ()
 	lazy_setup(function () connections.start(8192); end);
-	after_each(function () assert.same({}, world.errors()); end);
+	local last_mark;
+	after_each(function () assert.same({}, world.errors(last_mark)); end);
 
 	it("carry a chunked body that comes byte by byte, and the next request", function ()
 		local client = open();
@@ -213,6 +214,28 @@ describe("connections", function ()
 		end
 	end);
 
+	it("end when a reload amid a body fails, and what was no body goes on", function ()
+		local mark = world.log_mark();
+		assert(world.module("unload", "second.example"));
+		local chunks, cut_head = open(), open();
+		local request = "GET /spec/x HTTP/1.1\r\nHost: example.com\r\n\r\n";
+		chunks.connection:send(chunked() .. "5\r\nhel");
+		cut_head.connection:send(request:sub(1, 20));
+		await_reading();
+		local set = "require 'core.configmanager'.set('example.com', 'post_msg_size_limit', %s)";
+		world.lua(set:format("'no number'"));
+		assert.is_nil((world.module("reload")));
+		chunks.connection:send("GET /spec/x HTTP/1.1\r\nHost: example.com\r\n\r\n");
+		assert.is_nil((chunks:answer()));
+		cut_head.connection:send(request:sub(21));
+		assert.equal(200, cut_head:answer().status);
+		cut_head.connection:close();
+		world.lua(set:format("nil"));
+		assert.equal(1, #world.errors(mark));
+		last_mark = world.log_mark();
+		for _, host in ipairs { "example.com", "second.example" } do assert(world.module("load", host)); end
+	end);
+
 	it("go on when the module is unloaded on one of two hosts", function ()
 		local second = { ["Host"] = "second.example"; ["Authorization"] = world.basic("me@example.com") };
 		for _, host in ipairs { "second.example", "example.com" } do
@@ -255,7 +278,8 @@ end);
 for _, read_size in ipairs { 1, 7, 100, 8192 } do
 	describe(("connections, with %d bytes for each read of Prosody,"):format(read_size), function ()
 		lazy_setup(function () connections.start(read_size); end);
-		after_each(function () assert.same({}, world.errors()); end);
+		local last_mark;
+	after_each(function () assert.same({}, world.errors(last_mark)); end);
 
 		it("give each of many random requests its own answer", function ()
 			local seed = os.time();
