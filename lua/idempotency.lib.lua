@@ -39,7 +39,7 @@ local function head_of(exchange) --> string, boundary or nil
 	local path, coding = exchange.path, headers.content_encoding or "";
 	local media_type, boundary = exchange.native:media_type();
 	if parameters and parameters ~= "" then path = path.."?"..parameters; end
-	local seen_headers = exchange.format and exchange.native:seen_headers();
+	local seen_headers = exchange.format and exchange.native:seen_headers(exchange.sender.template);
 	if seen_headers and seen_headers ~= "" then path = path.."\n"..seen_headers; end
 	if headers.content_disposition then path = path.."\n"..headers.content_disposition; end -- the name of a file
 	return #path..":"..path..#media_type..":"..media_type..#coding..":"..coding, boundary;

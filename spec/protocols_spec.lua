@@ -74,6 +74,22 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 		assert.same({}, received());
 	end);
 
+	it("send a topic that is an address there, or refuse it", function ()
+		local json_type = with("ntfy", { ["Content-Type"] = "application/json" });
+		assert.equal(403, post("/msg", json_type, '{"message": "m", "topic": "other@example.com"}').status);
+		assert.equal(403, post("/msg/other@example.com", bearer("ntfy"), "m").status);
+		assert.equal(403, post("/msg?to=other", json_type, '{"message": "m"}').status);
+		assert.same({}, received());
+		for _, topic in ipairs { "other", "user@example.com", "a/b.c", "ü" } do
+			assert.equal(200, post("/msg", json_type, '{"message": "m", "topic": "' .. topic .. '"}').status, topic);
+		end
+		local any = with("any", { ["Content-Type"] = "application/json" });
+		assert.equal(200, post("/msg?as=ntfy", any, '{"message": "m", "topic": "user"}').status);
+		assert.equal(422, post("/msg?as=ntfy", any, '{"message": "m"}').status);
+		assert.equal(422, post("/msg?as=ntfy", any, '{"message": "m", "topic": "user/resource"}').status);
+		assert.same({ "m", "m", "m", "m", "m" }, received());
+	end);
+
 	it("publish by GET where ntfy does, with a token that may", function ()
 		local by_get = bearer("ntfy by GET");
 		for _, path in ipairs { "house", "house/json", "house/sse", "house/auth?message=x" } do

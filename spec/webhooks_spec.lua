@@ -307,5 +307,35 @@ describe("an Idempotency-Key", function ()
 		assert.equal(200, post("/msg/user?token=" .. second .. "&as=mine", '{"text": "once"}', key).status);
 		assert.same({ "once" }, received());
 	end);
-end);
 
+	it("can come with a token", function ()
+		local function file_of(name, text)
+			local path = world.server.dir .. "/" .. name;
+			local file = assert(io.open(path, "w"));
+			file:write(text);
+			file:close();
+			return path;
+		end
+		local own = file_of("own.j2", "{{ headers.x_event }}: {{ text }}");
+		local token = make_token("--as", "json", "--template", own);
+		local function send(event)
+			return post("/msg/user", '{"text": "a"}', { Authorization = "Bearer " .. token; ["X-Event"] = event; ["Idempotency-Key"] = "of-a-token" });
+		end
+		assert.equal(200, send("one").status);
+		assert.equal(200, send("one").status);
+		-- The template reads this header.
+		assert.equal(422, send("two").status);
+		assert.same({ "one: a" }, received());
+		for _, words in ipairs {
+			{ "line 1", "--as", "json", "--template", file_of("faulty.j2", "{% if %}") };
+			{ "needs the format json", "--as", "slack", "--template", own };
+			{ "cannot be read", "--as", "json", "--template", own .. ".none" };
+			{ "16384 bytes", "--as", "json", "--template", file_of("long.j2", ("x"):rep(20000)) };
+		} do
+			local sentence = table.remove(words, 1);
+			local _, err, status = ctl { "token", "add", "me@example.com", (table.unpack or unpack)(words) };
+			assert.equal(1, status, sentence);
+			assert.is_truthy(err:find(sentence, 1, true), err);
+		end
+	end);
+end);

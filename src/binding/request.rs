@@ -234,13 +234,13 @@ impl Request {
         Ok(LuaSignature(Signature::new(&secret.as_bytes(), claims)))
     }
 
-    fn seen_headers(&self) -> Option<String> {
+    fn seen_headers(&self, template: Option<&str>) -> Option<String> {
         let name = self.query.format.as_ref()?;
         let host = self.host.parts()?;
         let templates = host.composer.templates();
         let unknown = self.query.unknown.iter();
         let inline = unknown.filter(|(name, _)| Field::is_name(name));
-        let inline = inline.map(|(_, source)| source.as_str());
+        let inline = inline.map(|(_, source)| source.as_str()).chain(template);
         Some(templates.seen_headers(name, inline, &self.template_headers()))
     }
 
@@ -329,8 +329,11 @@ impl UserData for Request {
         methods.add_method("signature", |_, this, secret: Bytes| {
             this.signature(&secret)
         });
-        // seen_headers() → the headers that the format's template reads, one a line; or nil without a format
-        methods.add_method("seen_headers", |_, this, ()| Ok(this.seen_headers()));
+        // seen_headers(template) → the headers that the format's template reads, or the template of the token, one a line; or nil without a
+        // format
+        methods.add_method("seen_headers", |_, this, template: Option<String>| {
+            Ok(this.seen_headers(template.as_deref()))
+        });
         // media_type() → what Content-Type means without the boundary of multipart, the boundary: each repetition of a request may choose
         // another one
         methods.add_method("media_type", |lua, this, ()| {

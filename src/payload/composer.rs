@@ -116,10 +116,10 @@ impl Composer {
         let mut url = UrlParts::default();
         let mut in_url = self.recipients_in_url(&mut posted, &mut url);
         if let Ok(recipients) = &mut in_url {
+            url.has_recipients = !recipients.is_empty();
             if recipients.is_empty() {
                 recipients.extend(posted.only_address().map(str::to_owned));
             }
-            url.has_recipients = !recipients.is_empty();
         }
         let fields = QueryFields::of(&mut posted.query, names_recipient)?;
         let reader = self.reader(&mut posted, fields, url)?;
@@ -182,6 +182,7 @@ impl Composer {
                 posted.has_format_of_token,
                 (&posted.headers, &posted.query, posted.content_type),
             );
+            url.has_free_topic = declared.has_topics && posted.only_address().is_some();
             let appended = &posted.query.appended;
             if let Some(other) = self.templates.format_of(&declared, appended) {
                 name.clone_from(other);

@@ -44,8 +44,10 @@ pub struct Webhook {
 #[derive(Debug, Default)]
 pub struct UrlParts {
     pub posted: Posted,
-    /// Whether the URL, or the sender's token, names recipients.
+    /// Whether the URL names recipients.
     pub has_recipients: bool,
+    /// Whether a topic is a name, and no recipient, because the sender may reach only one address.
+    pub has_free_topic: bool,
     pub text: TextBody,
     /// The media type of the file that the body may be.
     pub media_type: Option<Vec<u8>>,
@@ -75,6 +77,7 @@ impl UrlParts {
             },
             media_type,
             has_recipients: false,
+            has_free_topic: false,
             posted: Posted {
                 file_name: headers.parameter(&declared.file_names, &query.unknown),
                 is_bare: query.unknown.is_empty() && !headers.has_any(&declared.parameters),
@@ -210,7 +213,9 @@ impl Webhook {
             File::new(name, self.url.media_type.as_deref(), content)
         });
         rendered.draft.files = usize::from(is_file);
-        if let (Some(to), false) = (rendered.to, self.url.has_recipients) {
+        let is_name = |to: &String| self.url.has_free_topic && !to.contains('@');
+        let to = rendered.to.filter(|to| !self.url.has_recipients && !is_name(to));
+        if let Some(to) = to {
             rendered.draft.add(Field::To, to, limits);
         }
         let says_something = is_file || rendered.draft.values.iter().any(|(row, _)| row.suffices);

@@ -18,7 +18,7 @@ const OTHERS: [&str; 4] = ["extends", "include", "import", "from"];
 impl Templates {
     /// The headers among `headers` that the template with this name reads, directly or through another template: one a
     /// line, in order. Empty if there is no such template.
-    /// `inline` are the sources of the templates in the query.
+    /// `inline` are the sources of the templates in the query and of the token.
     pub fn seen_headers<'a>(
         &self,
         name: &str,
