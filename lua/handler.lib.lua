@@ -197,7 +197,7 @@ end
 
 -- The methods of a path.
 local function allowed_methods(exchange) --> string
-	return (page_files.has(exchange) and "GET, HEAD, " or "").."OPTIONS, POST, PUT";
+	return ((page_files.has(exchange) or exchange.native:page(exchange.path)) and "GET, HEAD, " or "").."OPTIONS, POST, PUT";
 end
 
 -- Answers a request that mod_http has no route for.
@@ -219,14 +219,16 @@ local function is_prefetch(headers) --> boolean
 	return false;
 end
 
--- Some programs ask for the version of their server before they post.
-local function page(exchange) --> answer or nil
-	local text = exchange.native:page(exchange.path);
+-- Some programs ask for the version of their server before they post. `format`: only its programs.
+local function page(exchange, format) --> answer or nil
+	local text = exchange.native:page(exchange.path, format);
 	return text and { status_code = 200; headers = { content_type = "application/json" }; body = text };
 end
 
 local function post_by_get(exchange) --> answer; or nil, problem
-	local answer = (exchange.format or not exchange.sender.get) and page(exchange);
+	local format, may_send = exchange.format, exchange.sender.get;
+	-- To a token that may send, another path is a recipient.
+	local answer = (format or not may_send) and page(exchange, may_send and format or nil);
 	if answer then return answer; end
 	if not exchange.sender.get then return refuse_method(exchange); end
 	if is_prefetch(exchange.headers) then return nil, problems.new("forbidden", "a prefetch sends no message"); end
@@ -237,8 +239,7 @@ end
 -- Devices that can only call a URL send by GET, with a token that permits it.
 local function get(exchange) --> answer; or nil, problem
 	server.forbid_storing(exchange.response);
-	if exchange.request.method ~= "GET" then return refuse_method(exchange); end
-	if not auth.has_token(exchange) then
+	if exchange.request.method ~= "GET" or not auth.has_token(exchange) then
 		local answer = page(exchange);
 		if answer then return answer; end
 		return refuse_method(exchange);

@@ -100,7 +100,7 @@ end);
 
 local routes = {
 	["POST"] = handler.post; ["POST /*"] = handler.post; ["PUT"] = handler.post; ["PUT /*"] = handler.post;
-	["GET /*"] = handler.get;
+	["GET /*"] = handler.get; ["HEAD /*"] = handler.get;
 	["POST /@try"] = handler.new_handler(handler.with_sender(dry_run.try));
 	["POST /@tokens"] = handler.new_handler(handler.with_sender(token_requests.manage));
 };

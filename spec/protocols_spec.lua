@@ -104,6 +104,14 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 			assert.is_string(json.decode(post("/msg/version", bearer(name), false).body).version, name);
 		end
 		assert.is_string(json.decode(post("/msg/version", {}, false).body).version);
+		for _, method in ipairs { "HEAD", "OPTIONS", "DELETE" } do
+			local answer = world.http(method .. " /msg/version HTTP/1.1\r\nHost: example.com\r\n\r\n");
+			assert.equal(method == "DELETE" and 405 or 200, answer.status, method);
+			assert.equal("", method == "HEAD" and answer.body or "");
+			if method ~= "HEAD" then assert.equal("GET, HEAD, OPTIONS, POST, PUT", answer.headers.allow); end
+		end
+		assert.equal(405, world.http("HEAD /msg/user HTTP/1.1\r\nHost: example.com\r\n\r\n").status);
+		assert.equal(401, json.decode(post("/msg/version", { ["X-Gotify-Key"] = "pmsg_wrong" }, false).body).errorCode);
 		assert.same({}, received());
 	end);
 

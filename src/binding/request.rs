@@ -367,13 +367,10 @@ impl UserData for Request {
             Some(answer) => answer.into_lua_multi(lua),
             None => Value::Nil.into_lua_multi(lua),
         });
-        // page(path) → the text that a protocol's programs expect from GET of this path, or nil
-        methods.add_method("page", |_, this, path: Bytes| {
+        // page(path, format) → the text that a protocol's programs expect from GET of this path, or nil; `format`: only its programs
+        methods.add_method("page", |_, this, (path, format): (Bytes, Option<String>)| {
             let host = this.host.parts();
-            Ok(host.and_then(|host| {
-                host.composer
-                    .page(&path.as_bytes(), this.query.format.as_deref())
-            }))
+            Ok(host.and_then(|host| host.composer.page(&path.as_bytes(), format.as_deref())))
         });
         // identify_by_body(path, body) → the format whose programs send their token in a body to this path, kind, value, as `identify`; or nil
         methods.add_method(

@@ -186,7 +186,7 @@ const examples = {
 	healthchecks: [{ name: "Backup of db1", status: "down", tags: "prod db1", url: "https://checks.example.com/803f680d/details/" }],
 	json: [{ title: "Disks", message: "db1 is almost full", status: "warning" }],
 	ntfy: [{ topic: "disks", title: "Low disk space", message: "5.1 GB are left", tags: ["warning"], priority: 4, click: "https://example.com/disks" }],
-	pushover: [{ token: "…", user: "me", title: "Backup", message: "All is well.", priority: 0 }],
+	pushover: [{ user: "me", title: "Backup", message: "All is well." }],
 	slack: [{ text: "Build *42* has failed: <https://ci.example.com/42|the log>" }],
 	"uptime-kuma": [{
 		heartbeat: { monitorID: 3, status: 0, time: "2026-11-22 05:14:23.117", msg: "Request failed with status code 503", important: true },
@@ -471,7 +471,7 @@ on_submit($("tokens").querySelector("form"), async () => {
 		result.data.enter.replaceAll("{server}", (location.origin + url("")).replace(/\/$/, "")).replaceAll("{recipient}", t("RECIPIENT")));
 	$("new-token").replaceChildren(make("div", { className: "answer" }, title, token, copy_button(token),
 		make("p", {}, t("It is shown once. Whoever has it can send in your name.")),
-		...(enter ? [make("h4", {}, t("Enter in the program")), enter, copy_button(enter)] : [])));
+		...(enter ? [make("h3", {}, t("Enter in the program")), enter, copy_button(enter)] : [])));
 	title.focus();
 	await list_tokens();
 });

@@ -52,6 +52,11 @@ impl Declarations {
         (!head.is_empty()).then(|| head.to_owned())
     }
 
+    /// Whether the program posts to this path, or gets it.
+    pub fn is_path(&self, path: &str) -> bool {
+        self.split(path).is_some() || self.pages.iter().any(|(known, _)| known == path)
+    }
+
     /// A path without the text that the program appends, and the declared text: its last element may be `*`.
     pub fn split<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a str)> {
         self.paths.iter().find_map(|known| {

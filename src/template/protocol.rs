@@ -66,12 +66,12 @@ impl Templates {
         names.map(|(index, (name, _))| (*name, self.built_in_declarations(index)))
     }
 
-    /// The built-in template of a protocol whose programs post to this path, and the member of the payload that has the token, if any.
+    /// The built-in template of a protocol whose programs ask for this path, and the member of the payload that has the token, if any.
     pub fn of_path(&self, path: &str) -> Option<(&'static str, Option<String>)> {
         let mut protocols = self
             .built_in()
             .filter(|(_, declared)| declared.answers_problems);
-        let protocol = protocols.find(|(_, declared)| declared.split(path).is_some());
+        let protocol = protocols.find(|(_, declared)| declared.is_path(path));
         protocol.map(|(name, declared)| (name, declared.token.clone()))
     }
 
