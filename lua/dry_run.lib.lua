@@ -19,7 +19,8 @@ local function read(exchange) --> batch, how many messages it makes; or nil, pro
 	local total;
 	if batch then total, problem = compose.resolve(exchange, batch); end
 	if total then return batch, total; end
-	if problem.kind == "unsupported" and not exchange.format and uploads.takes_files(exchange.sender) then
+	local may_be_file = not exchange.format or problem.field == "file";
+	if problem.kind == "unsupported" and may_be_file and uploads.takes_files(exchange.sender) then
 		problem = problems.new("unprocessable", "a dry run takes no files: nothing is uploaded", { field = "file" });
 	end
 	return nil, problem;

@@ -49,7 +49,7 @@ end
 local function refusal(exchange, problem) --> answer
 	local headers = {};
 	for name, value in pairs(problem.headers or {}) do headers[name] = value; end
-	local status, media_type, body = exchange.native:refusal(problem, false, exchange.path);
+	local status, media_type, body = exchange.native:refusal(problem, false, not exchange.sender and exchange.path or nil);
 	headers.content_type = media_type;
 	if problem.retry_after then headers.retry_after = ("%d"):format(problem.retry_after); end
 	return { status_code = status; headers = headers; body = body };

@@ -36,7 +36,7 @@ local function print_settings(host, entry)
 	if not entry.as then return; end
 	local topic = not token_spec.has_one_address(entry) and "RECIPIENT" or nil;
 	local lines = hosts.templates(host):enter(entry.as, hosts.url(host), topic, "TOKEN");
-	io.stderr:write("Enter in the program, with this token for TOKEN:\n", (lines:gsub("[^\n]+", "  %0")), "\n");
+	io.stderr:write("The settings of the program; TOKEN stands for this token:\n", (lines:gsub("[^\n]+", "  %0")), "\n");
 end
 
 local function add(words, values) --> exit status

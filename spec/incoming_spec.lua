@@ -44,9 +44,10 @@ end
 
 teardown(world.stop);
 
+local last_mark; -- where the log was read up to
+
 describe("connections", function ()
 	lazy_setup(function () connections.start(8192); end);
-	local last_mark;
 	after_each(function () assert.same({}, world.errors(last_mark)); end);
 
 	it("carry a chunked body that comes byte by byte, and the next request", function ()
@@ -278,8 +279,7 @@ end);
 for _, read_size in ipairs { 1, 7, 100, 8192 } do
 	describe(("connections, with %d bytes for each read of Prosody,"):format(read_size), function ()
 		lazy_setup(function () connections.start(read_size); end);
-		local last_mark;
-	after_each(function () assert.same({}, world.errors(last_mark)); end);
+		after_each(function () assert.same({}, world.errors(last_mark)); end);
 
 		it("give each of many random requests its own answer", function ()
 			local seed = os.time();

@@ -37,11 +37,16 @@ http {
 
 describe("libraries of other programs", function ()
 	local folder, token, proxy;
+	local tokens = {};
 
 	setup(function ()
 		world.start({ extra = 'http_default_host = "example.com" trusted_proxies = { "127.0.0.1" }' });
 		world.login("user@example.com");
-		token = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com" }):match("([^\n]*)\n$");
+		local function make_token(...)
+			return (world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com", ... }):match("([^\n]*)\n$"));
+		end
+		token = make_token();
+		for _, name in ipairs { "gotify", "ntfy" } do tokens[name] = make_token("--to", "user@example.com", "--as", name); end
 		folder = programs.output_of("mktemp -d"):match("[^\n]+");
 		proxy = wire.free_port();
 		local all = { DIR = folder, PORT = tostring(proxy), TOKEN = token, LOCATIONS = locations };
@@ -58,8 +63,8 @@ describe("libraries of other programs", function ()
 	end);
 
 	it("post unchanged, accept the answer, and the message arrives", function ()
-		local output = programs.output_of(("env -u http_proxy -u HTTP_PROXY -u all_proxy -u ALL_PROXY %s '%s/spec/support/senders.py' %d %d %s 2>&1")
-			:format(python, here, world.server.http_port, proxy, token));
+		local output = programs.output_of(("env -u http_proxy -u HTTP_PROXY -u all_proxy -u ALL_PROXY %s '%s/spec/support/senders.py' %d %d %s %s %s 2>&1")
+			:format(python, here, world.server.http_port, proxy, token, tokens.gotify, tokens.ntfy));
 		local results = json.decode(output) or error(output);
 		local count = 0;
 		for name, result in pairs(results) do

@@ -38,7 +38,8 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 		world.start({
 			hosts = hosts; extra = 'trusted_proxies = { "127.0.0.1" } http_max_content_size = 100000';
 			files = {
-				["templates/own.j2"] = '{% extends "ntfy" %}{% block lang %}de{% endblock %}';
+				["templates/own.j2"] = '{% extends "ntfy" %}{% block lang %}de{% endblock %}{% block parameters %}level{% endblock %}';
+				["templates/child.j2"] = '{% extends "broken" %}'; ["templates/broken.j2"] = "{% if %}";
 				["templates/slow.j2"] = '{{ text }}{% block problem %}{% for i in range(100000) %}x{% endfor %}{% endblock %}';
 			};
 		});
@@ -49,14 +50,18 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 			words[#words + 1] = "--get";
 			tokens[name .. " by GET"] = world.prosodyctl(words):match("([^\n]*)\n$");
 		end
-		tokens.any = world.prosodyctl({ "mod_post_msg", "token", "add", "me@example.com" }):match("([^\n]*)\n$");
+		local words = { "mod_post_msg", "token", "add", "me@example.com" };
+		tokens.any = world.prosodyctl(words):match("([^\n]*)\n$");
+		words[#words + 1] = "--get";
+		tokens["any by GET"] = world.prosodyctl(words):match("([^\n]*)\n$");
 	end);
 	teardown(world.stop);
 
 	it("take a token in the body only for the format of the path, and not over plain HTTP where that is forbidden", function ()
 		local function body(name) return "token=" .. tokens[name] .. "&user=u&message=hello"; end
 		local form = { ["Content-Type"] = "application/x-www-form-urlencoded" };
-		assert.equal(200, post("/msg/1/messages.json", form, body("pushover")).status);
+		local sent = post("/msg/1/messages.json", form, body("pushover"));
+		assert.same({ 200, "application/json" }, { sent.status, sent.headers["content-type"] });
 		assert.same({ "hello" }, received());
 		for _, name in ipairs { "any", "ntfy", "gotify" } do
 			for _, path in ipairs { "/msg/1/messages.json", "/msg/user/1/messages.json?as=json", "/msg/x/1/messages.json" } do
@@ -100,6 +105,8 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 		assert.equal(200, post("/msg/house/publish?message=a", by_get, false).status);
 		assert.equal(200, post("/msg/house/send", by_get, false).status);
 		assert.same({ "a", "triggered" }, received());
+		-- To a token without a format, the version is a recipient like any other.
+		assert.equal(404, post("/msg/version?body=x", bearer("any by GET"), false).status);
 		for _, name in ipairs { "gotify", "gotify by GET", "any" } do
 			assert.is_string(json.decode(post("/msg/version", bearer(name), false).body).version, name);
 		end
@@ -153,9 +160,15 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 	end);
 
 	it("show the id that the query gives", function ()
-		local answer = json.decode(post("/msg/house?id=mine", bearer("ntfy"), "x").body);
+		local sent = post("/msg/house?id=mine", bearer("ntfy"), "x");
+		assert.equal("application/json", sent.headers["content-type"]);
+		local answer = json.decode(sent.body);
 		assert.equal("mine", answer.id);
 		assert.equal(1, #received());
+		local gotify_type = with("gotify", { ["Content-Type"] = "application/json" });
+		for _, id in ipairs { "007", "abc", "9999999999999999" } do
+			assert.equal(422, post("/msg/message?id=" .. id, gotify_type, '{"message": "x"}').status, id);
+		end
 		answer = json.decode(post("/msg/message?id=42", with("gotify", { ["Content-Type"] = "application/json" }), '{"message": "x"}').body);
 		assert.equal(42, answer.id);
 		assert.equal(1, #received());
@@ -163,10 +176,21 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 
 	it("can be replaced and extended", function ()
 		assert.equal(200, post("/msg/house", bearer("own"), "hello").status);
-		assert.same({ "hello" }, received());
+		assert.equal(200, post("/msg/house/publish/?title=T", with("own", { Priority = "5" }), "hello").status);
+		assert.same({ "hello", "❗ T\nhello" }, received());
+		assert.equal(503, post("/msg/user?as=child", with("any", { ["Content-Type"] = "text/plain" }), "hello").status);
+		assert.same({}, received());
 	end);
 
-	it("have nothing to log", function ()
-		assert.same({}, world.errors());
+	it("read JSON beside the name of a file", function ()
+		local headers = with("ntfy", { ["Content-Type"] = "application/json"; Filename = "plan.pdf" });
+		assert.equal(200, post("/msg", headers, '{"topic": "t", "message": "m", "attach": "https://example.com/c"}').status);
+		assert.same({ "m" }, received());
+		assert.equal(200, post("/msg/t", with("ntfy", { Title = "the token pmsg_abc" }), "m").status);
+		assert.same({ "the token pmsg_abc\nm" }, received());
+	end);
+
+	it("have nothing to log but the broken template", function ()
+		for _, line in ipairs(world.errors()) do assert.is_truthy(line:find("broken", 1, true), line); end
 	end);
 end);

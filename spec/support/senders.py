@@ -1,4 +1,4 @@
-"""Posts with the programs' own libraries, unchanged, to a Prosody: senders.py PORT PROXY_PORT TOKEN.
+"""Posts with the programs' own libraries, unchanged, to a Prosody: senders.py PORT PROXY_PORT TOKEN GOTIFY_TOKEN NTFY_TOKEN.
 
 PORT is Prosody's, PROXY_PORT that of the proxy of docs/programs.md, which stands in for hosts whose paths cannot be chosen.
 Prints JSON: the name of each sender, and whether it takes what it was answered for success.
@@ -15,7 +15,7 @@ from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.slack import NotifySlack
 
 logging.disable(logging.CRITICAL)
-port, proxy, token = sys.argv[1:]
+port, proxy, token, gotify_token, ntfy_token = sys.argv[1:]
 url = f"http://127.0.0.1:{port}/msg/user?token={token}&as="
 
 # Their hosts are fixed; everything else is unchanged.
@@ -47,7 +47,7 @@ def gotify_library():
 
 
 def gotify_by_proxy():
-    sender = gotify.Gotify(base_url=f"http://127.0.0.1:{proxy}", app_token=token)
+    sender = gotify.Gotify(base_url=f"http://127.0.0.1:{proxy}", app_token=gotify_token)
     return isinstance(sender.create_message("gotify: by a proxy")["id"], int)
 
 
@@ -63,8 +63,8 @@ senders = {
     "gotify": gotify_library, "gotify by a proxy": gotify_by_proxy,
     "apprise slack": with_apprise("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?image=no"),
     "apprise discord": with_apprise("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js?image=no"),
-    "apprise gotify": with_apprise(f"gotify://127.0.0.1:{proxy}/{token}"),
-    "apprise ntfy": with_apprise(f"ntfy://127.0.0.1:{proxy}/mytopic?auth=token&token={token}&mode=private"),
+    "apprise gotify": with_apprise(f"gotify://127.0.0.1:{proxy}/{gotify_token}"),
+    "apprise ntfy": with_apprise(f"ntfy://127.0.0.1:{proxy}/mytopic?auth=token&token={ntfy_token}&mode=private"),
     "apprise json": with_apprise(f"json://127.0.0.1:{port}/msg/user?-as=gotify&-token={token}"),
     "apprise form": with_apprise(f"form://127.0.0.1:{port}/msg/user?-as=gotify&-token={token}"),
     "apprise json, as fields": with_apprise(

@@ -244,17 +244,16 @@ impl Request {
         Some(templates.seen_headers(name, inline, &self.template_headers()))
     }
 
-    /// The template of the program that posts: of the format, or, without a sender, of the path.
+    /// The refusal that the program expects: by the format, or else by `path`.
     fn refusal_of_program(&self, problem: &Problem, path: Option<&Bytes>) -> Option<Answer> {
         let host = self.host.parts()?;
         let composer = &host.composer;
         match &self.query.format {
             Some(name) => composer.refusal(name, problem),
-            None if problem.status() == 401 => {
+            None => {
                 let (name, _) = composer.protocol(&path?.as_bytes())?;
                 composer.refusal(name, problem)
             }
-            None => None,
         }
     }
 
@@ -368,10 +367,13 @@ impl UserData for Request {
             None => Value::Nil.into_lua_multi(lua),
         });
         // page(path, format) → the text that a protocol's programs expect from GET of this path, or nil; `format`: only its programs
-        methods.add_method("page", |_, this, (path, format): (Bytes, Option<String>)| {
-            let host = this.host.parts();
-            Ok(host.and_then(|host| host.composer.page(&path.as_bytes(), format.as_deref())))
-        });
+        methods.add_method(
+            "page",
+            |_, this, (path, format): (Bytes, Option<String>)| {
+                let host = this.host.parts();
+                Ok(host.and_then(|host| host.composer.page(&path.as_bytes(), format.as_deref())))
+            },
+        );
         // identify_by_body(path, body) → the format whose programs send their token in a body to this path, kind, value, as `identify`; or nil
         methods.add_method(
             "identify_by_body",

@@ -81,7 +81,7 @@ impl Query {
                 }
                 "auth" | "authorization" if authorization(&value).is_some() => {
                     known.authorizations.extend(authorization(&value));
-                    known.authorizations.len() == 1
+                    true
                 }
                 // `a&&b` has an empty parameter, which is ignored.
                 "" if value.is_empty() => true,
@@ -200,7 +200,7 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(unknown, ["auth", "b"]);
-        assert_eq!(query.repeated.as_deref(), Some("authorization"));
+        assert_eq!(query.repeated, None);
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Composer {
             }
             let mut as_posted = Posted {
                 is_get: posted.is_get,
+                file_name: posted.content_disposition.and_then(name_in),
                 ..Posted::default()
             };
             if let Ok(path) = &mut in_path {
@@ -207,7 +208,8 @@ impl Composer {
 
     /// The text that a program expects from `GET` of a path. With `format`, only its template has one.
     pub fn page(&self, path: &[u8], format: Option<&str>) -> Option<String> {
-        self.templates.page(&self.below_base(path)?, format)
+        let path = self.below_base(path)?;
+        self.templates.page(path.trim_end_matches('/'), format)
     }
 
     fn below_base(&self, path: &[u8]) -> Option<String> {

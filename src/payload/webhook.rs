@@ -54,13 +54,14 @@ pub struct UrlParts {
 }
 
 impl UrlParts {
-    /// `posted`: recipient, appended text and method. `is_of_token`: whether the sender's token names the format, and not the query.
+    /// `posted`: recipient, appended text, method, and the file name in Content-Disposition. `is_of_token`: whether the sender's token names the format, and not the query.
     pub fn new(
         declared: &Declarations,
         posted: Posted,
         is_of_token: bool,
         (headers, query, content_type): (&Headers, &Query, Option<&[u8]>),
     ) -> UrlParts {
+        let file_name = posted.file_name.clone();
         if !declared.takes_text {
             return UrlParts {
                 posted,
@@ -79,7 +80,9 @@ impl UrlParts {
             has_recipients: false,
             has_free_topic: false,
             posted: Posted {
-                file_name: headers.parameter(&declared.file_names, &query.unknown),
+                file_name: headers
+                    .parameter(&declared.file_names, &query.unknown)
+                    .or(file_name),
                 is_bare: query.unknown.is_empty() && !headers.has_any(&declared.parameters),
                 ..posted
             },
@@ -163,11 +166,14 @@ impl Webhook {
     pub fn read(self, body: &Body, form: Form, limits: &Limits) -> Result<Reaction, Problem> {
         if self.template.is_none() && self.templates.is_own(&self.name) {
             // A broken template does not say how the body is read.
-            self.templates.source(&self.name)?;
+            self.templates.check_ancestors(&self.name)?;
         }
         let is_named = self.url.posted.file_name.is_some() && !body.bytes.is_empty();
         let is_text = match self.url.text {
-            TextBody::UnlessJson if is_named => TextBody::Always,
+            // To a topic; otherwise JSON names the topic.
+            TextBody::UnlessJson if is_named && self.url.posted.recipient.is_some() => {
+                TextBody::Always
+            }
             is_text => is_text,
         };
         let (payload, read_as) = match text(body, form, is_text)? {
@@ -214,7 +220,9 @@ impl Webhook {
         });
         rendered.draft.files = usize::from(is_file);
         let is_name = |to: &String| self.url.has_free_topic && !to.contains('@');
-        let to = rendered.to.filter(|to| !self.url.has_recipients && !is_name(to));
+        let to = rendered
+            .to
+            .filter(|to| !self.url.has_recipients && !is_name(to));
         if let Some(to) = to {
             rendered.draft.add(Field::To, to, limits);
         }

@@ -99,6 +99,14 @@ const CREDENTIALS: [&str; 7] = [
     "x-forwarded-authorization",
 ];
 
+/// Whether a text has a sending token, such as the address of the page that Referer names.
+fn has_token(text: &str) -> bool {
+    text.match_indices("pmsg_").any(|(at, mark)| {
+        let id = text.as_bytes().get(at + mark.len()..at + mark.len() + 17);
+        id.is_some_and(|id| id[16] == b'_' && id[..16].iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
 impl Headers {
     /// Takes names in any case, with `-` or `_`.
     pub fn new(headers: impl IntoIterator<Item = (String, String)>) -> Headers {
@@ -110,7 +118,7 @@ impl Headers {
                 .filter(|(name, value)| {
                     !CREDENTIALS.iter().any(|known| name.starts_with(known))
                         && !name.ends_with("-signature")
-                        && !value.contains("pmsg_")
+                        && !has_token(value)
                 })
                 .collect(),
         )
@@ -198,8 +206,8 @@ impl Object for Variables {
             "query" => Some(self.query.clone()),
             "posted" => Some(self.posted.clone()),
             "now" => Some(self.now.clone()),
-            // A member of the payload does not hide the function of this name.
-            "parameter" => None,
+            // A member of the payload does not hide a function that templates need.
+            "parameter" | "_keep" | "_tried" => None,
             name => self
                 .payload
                 .get_attr(name)
@@ -228,7 +236,7 @@ mod tests {
         let headers = named.map(|name| (name.to_owned(), "value".to_owned()));
         let referer = (
             "referer".to_owned(),
-            "https://example.com/?token=pmsg_1".to_owned(),
+            "https://example.com/?token=pmsg_5f0c1d2e3a4b5968_x".to_owned(),
         );
         let headers = Arc::new(Headers::new(headers.into_iter().chain([referer])));
         let has_header = |name: &str| headers.get_value(&Value::from(name)).is_some();

@@ -54,11 +54,13 @@ impl Declarations {
 
     /// Whether the program posts to this path, or gets it.
     pub fn is_path(&self, path: &str) -> bool {
-        self.split(path).is_some() || self.pages.iter().any(|(known, _)| known == path)
+        let page = path.trim_end_matches('/');
+        self.split(path).is_some() || self.pages.iter().any(|(known, _)| known == page)
     }
 
     /// A path without the text that the program appends, and the declared text: its last element may be `*`.
     pub fn split<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        let path = path.trim_end_matches('/');
         self.paths.iter().find_map(|known| {
             let (path, end) = match known.strip_suffix("/*") {
                 Some(end) => (path.rsplit_once('/')?.0, end),

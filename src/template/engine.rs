@@ -13,9 +13,9 @@ use super::context::{Call, TEMPLATE, Variables};
 use super::declarations::{DECLARATIONS, Declarations};
 use super::source::{BUILT_IN, Folder, built_in, is_name};
 use super::{fault, filter, parameter};
-use crate::http::problem::{Problem, quote};
+use crate::http::problem::{Problem, names, quote};
 use crate::message::draft::Draft;
-use crate::message::field::{FIELDS, Field, FieldType};
+use crate::message::field::{FIELDS, Field, FieldType, LONGEST_ID};
 use crate::message::text::is_xml;
 
 /// The cost limit of one rendering: a number of steps, or 64 bytes of output for each.
@@ -249,7 +249,17 @@ impl Templates {
         if let Some((field, source)) = id {
             let variables = Value::from_object(Variables::of(source_name, call.clone()));
             call.posted.id = self.render_field(*field, source, &variables)?;
+            if call
+                .posted
+                .id
+                .as_ref()
+                .is_some_and(|id| id.len() > LONGEST_ID)
+            {
+                let detail = format!("the query's `id` has more than {LONGEST_ID} bytes");
+                return Err(Problem::meaning(detail).field("id"));
+            }
         }
+        let has_id = call.posted.id.is_some();
         let variables = Value::from_object(Variables::of(source_name, call));
         let rendered = message.render_captured(variables.clone());
         let rendered = rendered.map_err(fault)?;
@@ -265,6 +275,9 @@ impl Templates {
         let is_silent = state.get_temp(SILENT).is_some();
         let has_tried = has_tried(state) || !fields.is_empty();
         for (field, source) in fields {
+            if field == Field::Id && !has_id {
+                continue;
+            }
             draft.values[field] = self.render_field(field, &source, &variables)?;
         }
         Ok(RenderResult {
@@ -303,10 +316,14 @@ impl Templates {
             .find(|(parameter, _)| !declared.parameters.contains(parameter));
         match unknown {
             None => Ok(()),
-            Some((parameter, _)) => Err(Problem::syntax(format!(
-                "the query has a parameter {}, which is not known here; known parameters are: as, to, token",
-                quote(parameter)
-            ))),
+            Some((parameter, _)) => {
+                let more = names(declared.parameters.iter().cloned());
+                let more = more.map(|names| format!(", {names}")).unwrap_or_default();
+                Err(Problem::syntax(format!(
+                    "the query has a parameter {}, which is not known here; known parameters are: as, to, token{more}",
+                    quote(parameter)
+                )))
+            }
         }
     }
 }

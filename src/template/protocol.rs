@@ -9,9 +9,9 @@ use super::declarations::{
     Declarations, ENTER, FILE_NAMES, PAGES, PARAMETERS, PATHS, PROBLEM, TOKEN, TRAITS,
 };
 use super::engine::{FUEL, Templates};
-use super::parameter;
 use super::seen_headers::parent;
 use super::source::{BUILT_IN, COMES_WITH_IT, built_in};
+use super::{fault, parameter};
 use crate::http::answer::title_and_detail;
 use crate::http::problem::Problem;
 
@@ -38,17 +38,16 @@ impl Templates {
     }
 
     fn declared(&self, name: &str) -> Declarations {
-        let Ok(template) = self.environment.get_template(name) else {
-            return Declarations::default();
-        };
-        let text = |block| self.text(&template, block).unwrap_or_default();
-        let words = |block| text(block).split_whitespace().map(str::to_owned).collect();
+        let words_of = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let words = |block| words_of(&self.text(name, block));
+        // The parameters of all: another name is added to those of the program.
+        let parameters: Vec<_> = self.blocks(name, PARAMETERS, |_| ()).collect();
         let traits: Vec<String> = words(TRAITS);
         let has = |word: &str| traits.iter().any(|known| known == word);
-        let pages = text(PAGES);
+        let pages = self.text(name, PAGES);
         let pages = pages.lines().filter_map(|line| line.trim().split_once(' '));
         Declarations {
-            parameters: words(PARAMETERS),
+            parameters: words_of(&parameters.join(" ")),
             paths: words(PATHS),
             has_topics: has("topic"),
             takes_text: has("text"),
@@ -57,7 +56,7 @@ impl Templates {
             pages: pages
                 .map(|(path, text)| (path.to_owned(), text.to_owned()))
                 .collect(),
-            answers_problems: template.source().contains("{% block problem %}"),
+            answers_problems: self.blocks(name, PROBLEM, |_| ()).next().is_some(),
         }
     }
 
@@ -112,11 +111,12 @@ impl Templates {
 
     /// A block alone, in which a function returns a value.
     fn block(&self, name: &str, block: &str, (given, value): (&str, Value)) -> Option<String> {
-        let template = self.template(name).ok()?;
-        let text = self.block_of(&template, block, |state| {
+        self.template(name).ok()?;
+        let set = move |state: &mut State| {
             state.set_temp(given, value.clone());
-        });
-        text.map(|text| text.trim().to_owned())
+        };
+        let text = self.blocks(name, block, set).next()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// The name of the template in an appended element: for Discord, `/slack` and `/github` after the URL choose
@@ -130,43 +130,60 @@ impl Templates {
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The text of a declaring block.
-    fn text(&self, template: &minijinja::Template, block: &str) -> Option<String> {
-        self.block_of(template, block, |_| ())
+    /// The names of a template, of those that it extends, and of the built-in ones that they replace: an administrator's template that
+    /// replaces a built-in one is for the same program.
+    ///
+    /// # Errors
+    /// 503 if one of them is broken.
+    fn ancestors(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let mut names = vec![name.to_owned()];
+        while let Some(name) = names.last().filter(|_| names.len() < MOST_ANCESTORS) {
+            let template = self.environment.get_template(name);
+            let template = template.map_err(|error| fault::problem(name, &error))?;
+            match parent(template.source()) {
+                Some(parent) => names.push(parent),
+                None => break,
+            }
+        }
+        let replaced = names.iter().filter(|name| self.is_own(name));
+        let replaced = replaced.filter(|name| built_in(name).is_some());
+        let replaced: Vec<_> = replaced
+            .map(|name| format!("{COMES_WITH_IT}{name}"))
+            .collect();
+        names.extend(replaced);
+        Ok(names)
     }
 
-    /// A block alone. `prepare` sets the values that its functions return. A template has the blocks of those that it extends, and an
-    /// administrator's template that replaces a built-in one also those of the replaced one, because it is for the same program.
-    fn block_of(
-        &self,
-        template: &minijinja::Template,
-        block: &str,
-        prepare: impl Fn(&mut State),
-    ) -> Option<String> {
-        let render = |template: &minijinja::Template| {
+    /// # Errors
+    /// 503 if a template is broken, or one that it extends.
+    pub fn check_ancestors(&self, name: &str) -> Result<(), Problem> {
+        self.template(name)?;
+        self.ancestors(name).map(|_| ())
+    }
+
+    /// A block alone, of each template that has it: of the template itself first. `prepare` sets the values that its functions return.
+    fn blocks<'a>(
+        &'a self,
+        name: &str,
+        block: &'a str,
+        prepare: impl Fn(&mut State) + 'a,
+    ) -> impl Iterator<Item = String> + 'a {
+        let names = self.ancestors(name).unwrap_or_default().into_iter();
+        names.filter_map(move |name| {
+            let template = self.environment.get_template(&name).ok()?;
             let mut state = template.new_state();
             // Anybody can be refused.
             state.consume_fuel(FUEL - FUEL_OF_BLOCK).ok()?;
             prepare(&mut state);
             match state.render_block(block) {
                 Err(error) if error.kind() == ErrorKind::UnknownBlock => None,
-                rendered => Some(rendered.ok()),
+                rendered => Some(rendered.unwrap_or_default()),
             }
-        };
-        if let Some(rendered) = render(template) {
-            return rendered;
-        }
-        let mut source = template.source().to_owned();
-        for _ in 0..MOST_ANCESTORS {
-            let Some(name) = parent(&source) else { break };
-            let ancestor = self.environment.get_template(&name).ok()?;
-            if let Some(rendered) = render(&ancestor) {
-                return rendered;
-            }
-            source = ancestor.source().to_owned();
-        }
-        let replaced = built_in(template.name()).filter(|_| self.is_own(template.name()))?;
-        let replaced = self.environment.template_from_str(replaced).ok()?;
-        render(&replaced).flatten()
+        })
+    }
+
+    /// The text of a declaring block.
+    fn text(&self, name: &str, block: &str) -> String {
+        self.blocks(name, block, |_| ()).next().unwrap_or_default()
     }
 }
