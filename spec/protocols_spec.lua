@@ -75,6 +75,9 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 			.. remote["Content-Type"] .. "\r\nContent-Length: " .. #body("pushover") .. "\r\n\r\n" .. body("pushover");
 		assert.equal(403, world.http(lines).status);
 		assert.equal(401, post("/msg/user", form, body("pushover")).status);
+		-- Other credentials count first.
+		local wrong = { ["Content-Type"] = form["Content-Type"]; Authorization = "Basic bWVAZXhhbXBsZS5jb206d3Jvbmc=" };
+		assert.equal(401, post("/msg/1/messages.json", wrong, body("pushover")).status);
 		assert.equal(401, post("/msg/1/messages.json", form, body("pushover") .. ("x"):rep(9000)).status);
 		assert.same({}, received());
 	end);
@@ -180,6 +183,14 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 		assert.same({ "hello", "❗ T\nhello" }, received());
 		assert.equal(503, post("/msg/user?as=child", with("any", { ["Content-Type"] = "text/plain" }), "hello").status);
 		assert.same({}, received());
+	end);
+
+	it("send a text that begins like JSON", function ()
+		for _, text in ipairs { "{template} is done", "{a: 1" } do
+			assert.equal(200, post("/msg/user?as=ntfy", with("any", { ["Content-Type"] = "text/plain" }), text).status);
+			assert.equal(400, post("/msg?as=ntfy&to=user", with("any", { ["Content-Type"] = "text/plain" }), text).status);
+		end
+		assert.same({ "{template} is done", "{a: 1" }, received());
 	end);
 
 	it("read JSON beside the name of a file", function ()

@@ -314,7 +314,7 @@ describe("an Idempotency-Key", function ()
 			local file = assert(io.open(path, "w"));
 			file:write(text);
 			file:close();
-			return path;
+			return path:sub(#(os.getenv("PROSODY_ROOT") or "") + 1); -- as prosodyctl sees it, in its root
 		end
 		local own = file_of("own.j2", "{{ headers.x_event }}: {{ text }}");
 		local token = make_token("--as", "json", "--template", own);

@@ -263,7 +263,7 @@ fn negotiation(input: &[u8]) {
     assert_eq!(answer.body.starts_with('{'), is_json);
     if accepted.is_ascii() {
         assert!(accept::wants_json(&[b"application/json, ", accepted].concat()));
-        assert!(accept::wants_html(&[b"text/html;q=0.1, ", accepted].concat()));
+        assert!(accept::wants_html(&[b"text/html, ", accepted].concat()));
     }
     if let Some(seconds) = prefer::wait(preferred) {
         let anew = format!("respond-async, wait={seconds}, wait=0");

@@ -11,7 +11,7 @@ use super::foreign::{Form, TextBody, payload, text};
 use super::query_fields::QueryFields;
 use crate::http::answer::Answer;
 use crate::http::media_type::MediaType;
-use crate::http::problem::{Problem, names};
+use crate::http::problem::{Problem, ProblemKind, names};
 use crate::http::query::Query;
 use crate::message::draft::Draft;
 use crate::message::element::escaped_len;
@@ -54,6 +54,14 @@ pub struct UrlParts {
 }
 
 impl UrlParts {
+    /// Whether a body is text that was taken for JSON: it was posted to a topic.
+    fn may_be_text(&self, form: Form, problem: &Problem) -> bool {
+        problem.kind == ProblemKind::BadRequest
+            && self.text == TextBody::UnlessJson
+            && form != Form::Json
+            && self.posted.recipient.is_some()
+    }
+
     /// `posted`: recipient, appended text, method, and the file name in Content-Disposition. `is_of_token`: whether the sender's token names the format, and not the query.
     pub fn new(
         declared: &Declarations,
@@ -178,7 +186,14 @@ impl Webhook {
         };
         let (payload, read_as) = match text(body, form, is_text)? {
             Some(text) => (text, "as text"),
-            None => payload(body, form)?,
+            None => match payload(body, form) {
+                // A text may begin with a brace.
+                Err(problem) if self.url.may_be_text(form, &problem) => {
+                    let text = text(body, form, TextBody::Always)?;
+                    (text.unwrap_or_default(), "as text")
+                }
+                read => read?,
+            },
         };
         if let Some(name) = self.query.repeated {
             return Err(Problem::syntax(format!(
