@@ -79,7 +79,7 @@ local expected = {
 		{ "a slash at the end", "a slash at the end" };
 		{ "email", "with an e-mail address" };
 		{ "text file", "A file\n[file notes.txt: Some notes\n]" };
-		-- The client sends the title None if there is none.
+		-- Without a title, the client sends the title None.
 		{ "picture", "None\n[file picture.png: \137PNG\r\n\26\n\0]" };
 		{ "delay", refused = "^MessageSendError: Failed to send message: 422 " };
 		{ "wrong token", refused = "^MessageSendError: Failed to send message: 401 " };

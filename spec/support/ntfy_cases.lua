@@ -694,7 +694,7 @@ for click, line in each {
 	};
 end
 
--- A value of the query may have a query, of which each name is also a parameter of ntfy.
+-- A value may be an address with a query, whose names are parameters of ntfy too.
 for _, query in ipairs { "?t=90", "?a=b", "?p=5", "?m=1&t=2", "?file=/etc/hosts", "?in=1h", "?b=1&a=2", "?title" } do
 	add {
 		name = "an address to click whose own query is " .. query; path = "/post_alerts";

@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 /// The fuel of a block that is rendered alone.
 const FUEL_OF_BLOCK: u64 = 5_000;
 
-/// The maximum number of templates in a row of which each extends the next.
+/// The maximum length of a chain of templates that extend each other.
 const MOST_ANCESTORS: usize = 10;
 
 impl Templates {
@@ -40,7 +40,7 @@ impl Templates {
     fn declared(&self, name: &str) -> Declarations {
         let words_of = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         let words = |block| words_of(&self.text(name, block));
-        // The parameters of all: another name is added to those of the program.
+        // An administrator's template adds names to those of the program.
         let parameters: Vec<_> = self.blocks(name, PARAMETERS, |_| ()).collect();
         let traits: Vec<String> = words(TRAITS);
         let has = |word: &str| traits.iter().any(|known| known == word);
@@ -130,8 +130,8 @@ impl Templates {
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The names of a template, of those that it extends, and of the built-in ones that they replace: an administrator's template that
-    /// replaces a built-in one is for the same program.
+    /// The names of a template and of those that it extends; then, of the built-in ones that they replace. An administrator's template
+    /// that replaces a built-in one is for the same program.
     ///
     /// # Errors
     /// 503 if one of them is broken.
