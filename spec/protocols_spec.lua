@@ -197,6 +197,10 @@ describe("the protocols of ntfy, Gotify and Pushover", function ()
 		local headers = with("ntfy", { ["Content-Type"] = "application/json"; Filename = "plan.pdf" });
 		assert.equal(200, post("/msg", headers, '{"topic": "t", "message": "m", "attach": "https://example.com/c"}').status);
 		assert.same({ "m" }, received());
+		-- Other programs post no files.
+		local named = { ["Content-Type"] = "application/json"; ["Content-Disposition"] = 'attachment; filename="a"' };
+		assert.equal(200, post("/msg/user?as=json", with("any", named), '"a text"').status);
+		assert.same({ "a text" }, received());
 		assert.equal(200, post("/msg/t", with("ntfy", { Title = "the token pmsg_abc" }), "m").status);
 		assert.same({ "the token pmsg_abc\nm" }, received());
 	end);

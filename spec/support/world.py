@@ -155,7 +155,11 @@ class Flow(threading.Thread):
             number = next(Flow.numbers)
             try:
                 connection = connection or Http(self.port)
-                status = connection.exchange(self.request.replace(b"00000000", b"%08d" % number))[0]["status"]
+                answer = connection.exchange(self.request.replace(b"00000000", b"%08d" % number))[0]
+                status = answer["status"]
+                if ["connection", "close"] in [[name.lower(), value.lower()] for name, value in answer["headers"]]:
+                    connection.close()  # after too many refusals, for example
+                    connection = None
             except (OSError, Trouble):
                 status, connection = 0, None
             self.answers[status].append(number)

@@ -176,7 +176,8 @@ impl Webhook {
             // A broken template does not say how the body is read.
             self.templates.check_ancestors(&self.name)?;
         }
-        let is_named = self.url.posted.file_name.is_some() && !body.bytes.is_empty();
+        let takes_text = self.url.text != TextBody::Never;
+        let is_named = takes_text && self.url.posted.file_name.is_some() && !body.bytes.is_empty();
         let is_text = match self.url.text {
             // To a topic; otherwise JSON names the topic.
             TextBody::UnlessJson if is_named && self.url.posted.recipient.is_some() => {
