@@ -100,7 +100,7 @@ describe("sending tokens", function ()
 	lazy_setup(function ()
 		local passwords = { me = world.password["me@example.com"], user = world.password["user@example.com"],
 			other = world.password["other@example.com"], gone = "pw-of-gone", beside = "pw-of-beside", off = "pw-of-off",
-			busy = "pw-of-busy" };
+			busy = "pw-of-busy", limited = "pw-of-limited" };
 		world.start {
 			hosts = {
 				["example.com"] = host("post_msg_auth_failures = 100000; post_msg_token_limit = 30", passwords);
@@ -108,6 +108,7 @@ describe("sending tokens", function ()
 				["limit.example"] = host("post_msg_auth_failures = 3", { me = "pw-of-limit" });
 				["only.example"] = host('post_msg_auth_mechanisms = { "Token" }', { me = "pw-of-only" });
 				["none.example"] = host('post_msg_auth_mechanisms = { "Basic" }', { me = "pw-of-none" });
+				["proxied.example"] = host("http_external_url = 'https://push.example.com/'; http_paths = { post_msg = '/' }", { me = "pw-of-proxied" });
 				["long.example"] = { accounts = { me = "pw-of-long" }, lines = "post_msg_credential_recheck = 10000" };
 				["https.example"] = host("post_msg_require_encryption = true; trusted_proxies = { '127.0.0.1' }", { me = "pw-of-https" });
 			};
@@ -339,6 +340,23 @@ describe("sending tokens", function ()
 		assert.is_truthy(world.receive("user@example.com"):find("<body>*Deployed*</body>", 1, true));
 		assert.equal(200, post("/msg?subject={{text}}", with(token), '{"text": "x"}', json_body).status);
 		assert.is_truthy(world.receive("user@example.com"):find("<subject>x</subject>", 1, true));
+	end);
+
+	it("with a format are made with the settings of its programs", function ()
+		-- > what is printed beside the token and its id
+		local function settings(...)
+			local _, err, status = ctl("add", ...);
+			assert.equal(0, status);
+			return err:match("stands for this token:\n(.*)\n$");
+		end
+		local to = { "--to", "user@example.com" };
+		local url = ("http://example.com:%d/msg"):format(world.server.http_port); -- HTTPS has no port here
+		assert.equal("  Server: " .. url .. "\n  Topic: any name\n  Token: TOKEN", settings("limited@example.com", "--as", "ntfy", to[1], to[2]));
+		assert.equal("  Server: " .. url .. "\n  Topic: RECIPIENT\n  Token: TOKEN", settings("limited@example.com", "--as", "ntfy"));
+		assert.equal("  Server: " .. url .. "/RECIPIENT\n  Token: TOKEN", settings("limited@example.com", "--as", "gotify"));
+		assert.equal("  URL: " .. url .. "?token=TOKEN", settings("limited@example.com", "--as", "slack", to[1], to[2]));
+		assert.equal("  Server: https://push.example.com\n  Token: TOKEN", settings("me@proxied.example", "--as", "gotify", to[1], to[2]));
+		assert.is_nil(settings("limited@example.com"));
 	end);
 
 	it("with a rate send no further messages within the minute: 429 says when", function ()

@@ -40,7 +40,7 @@ impl Templates {
     fn declared(&self, name: &str) -> Declarations {
         let words_of = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         let words = |block| words_of(&self.text(name, block));
-        // An administrator's template adds names to those of the program.
+        // A template adds its names to the inherited ones.
         let parameters: Vec<_> = self.blocks(name, PARAMETERS, |_| ()).collect();
         let traits: Vec<String> = words(TRAITS);
         let has = |word: &str| traits.iter().any(|known| known == word);
@@ -130,8 +130,7 @@ impl Templates {
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The names of a template and of those that it extends; then, of the built-in ones that they replace. An administrator's template
-    /// that replaces a built-in one is for the same program.
+    /// The templates whose declarations a template has: itself, those that it extends, and the built-in ones that these replace.
     ///
     /// # Errors
     /// 503 if one of them is broken.
