@@ -1,72 +1,20 @@
 -- `prosodyctl mod_post_msg check`: checks a configuration. For each problem, it says what to do.
 
 local lfs = require "lfs";
-local url_parse = require "socket.url".parse;
 
-local is_loopback = module.import "loopback";
+local findings_list = module.import "findings";
+local http_settings = module.import "http_settings";
 local loader = module.import "loader";
+local reachability = module.import "reachability";
 local server = module.import "prosody";
 local settings = module.import "settings";
 
 local lua_version = _VERSION:match("%d+%.%d+");
 
--- A list of { kind, sentence }. The kind "problem" is a setting that does not work or is not safe; the kind "note" may be intended.
-local list_of_findings = {};
-list_of_findings.__index = list_of_findings;
-
-local function new_findings() --> findings
-	return setmetatable({}, list_of_findings);
-end
-
-function list_of_findings:problem(sentence, ...)
-	table.insert(self, { kind = "problem"; sentence = sentence:format(...) });
-end
-
-function list_of_findings:note(sentence, ...)
-	table.insert(self, { kind = "note"; sentence = sentence:format(...) });
-end
-
--- The configuration
-
-local function global(name)
-	return server.configured("*", name);
-end
-
-local function list(value) --> list
-	if value == nil then return {}; end
-	return type(value) == "table" and value or { value };
-end
-
 local function set_of(items) --> { item → true }
 	local set = {};
 	for _, item in ipairs(items) do set[item] = true; end
 	return set;
-end
-
--- Ports of "http" or "https", by the rules of Prosody's portmanager.
-local function ports_of(service) --> list
-	local ports = global(service.."_ports");
-	if ports == nil then ports = service == "http" and 5280 or 5281; end
-	return list(ports);
-end
-
--- Whether plain HTTP is served to other machines. By default it is not.
-local function serves_plain_http_to_others() --> boolean
-	local interfaces = global("http_interfaces") or global("http_interface") or global("local_interfaces") or { "127.0.0.1" };
-	for _, interface in ipairs(list(interfaces)) do
-		if not is_loopback(interface) then return #ports_of("http") > 0; end
-	end
-	return false;
-end
-
-local function external_url_of(host) --> as url_parse; nil if it is not set
-	local url = server.configured(host, "http_external_url");
-	return type(url) == "string" and url_parse(url) or nil;
-end
-
--- The name in the URL of a host.
-local function http_host_of(host) --> string
-	return server.configured(host, "http_host") or host;
 end
 
 -- Files
@@ -129,15 +77,14 @@ end
 -- HTTP
 
 local function check_ports(findings, hosts, values)
-	local plain, tls = ports_of("http"), ports_of("https");
-	if #plain == 0 and #tls == 0 then
+	if not http_settings.serves_http() then
 		findings:problem("Prosody serves no HTTP: http_ports and https_ports are empty; set one, such as https_ports = { 5281 }");
 	end
-	if not serves_plain_http_to_others() then return; end
+	if not http_settings.serves_plain_http_to_others() then return; end
 	for _, host in ipairs(hosts) do
-		if not values[host].require_encryption then
+		if not values[host].require_encryption and (host ~= "localhost" or #hosts == 1) then
 			findings:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; set"
-				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true", host, tostring(plain[1]));
+				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true", host, tostring(http_settings.ports("http")[1]));
 		end
 	end
 end
@@ -145,7 +92,7 @@ end
 local function check_urls(findings, hosts)
 	local host_at = {};
 	for _, host in ipairs(hosts) do
-		local url = http_host_of(host)..server.base_path(host);
+		local url = http_settings.name(host)..server.base_path(host);
 		local other = host_at[url];
 		if other then
 			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host for each", other, host, url);
@@ -156,10 +103,10 @@ end
 
 local function check_external_urls(findings, hosts)
 	local names = {};
-	for _, host in ipairs(hosts) do names[http_host_of(host)] = true; end
+	for _, host in ipairs(hosts) do names[http_settings.name(host)] = true; end
 	for _, host in ipairs(hosts) do
-		local name, external = http_host_of(host), (external_url_of(host) or {}).host;
-		if external and external ~= name and (names[external] or not global("http_default_host")) then
+		local name, external = http_settings.name(host), (http_settings.external_url(host) or {}).host;
+		if external and external ~= name and (names[external] or not http_settings.global("http_default_host")) then
 			findings:problem("%s: http_external_url names %s, but this host answers to %s; set http_host = \"%s\", or have the proxy send Host: %s",
 				host, external, name, external, name);
 		end
@@ -172,7 +119,7 @@ local default_ports = { http = "80"; https = "443" };
 local function is_behind_proxy(url) --> boolean
 	local port = url.port or default_ports[url.scheme];
 	if not port then return false; end
-	for _, own_port in ipairs(url.scheme == "http" and ports_of "http" or url.scheme == "https" and ports_of "https" or {}) do
+	for _, own_port in ipairs(url.scheme == "http" and http_settings.ports "http" or url.scheme == "https" and http_settings.ports "https" or {}) do
 		if tostring(own_port) == port then return false; end
 	end
 	return true;
@@ -181,20 +128,20 @@ end
 local function find_hosts_behind_proxy(hosts) --> list
 	local names = {};
 	for _, host in ipairs(hosts) do
-		local url = external_url_of(host);
+		local url = http_settings.external_url(host);
 		if url and is_behind_proxy(url) then names[#names + 1] = host; end
 	end
 	return names;
 end
 
 local function check_proxy(findings, hosts)
-	local trusted = set_of(list(global("trusted_proxies") or { "127.0.0.1", "::1" }));
+	local trusted = set_of(http_settings.list(http_settings.global("trusted_proxies") or { "127.0.0.1", "::1" }));
 	for _, host in ipairs(find_hosts_behind_proxy(hosts)) do
-		if not global("trusted_proxies") and serves_plain_http_to_others() then
+		if not http_settings.global("trusted_proxies") and http_settings.serves_plain_http_to_others() then
 			findings:problem("%s: http_external_url is the URL of a proxy, and trusted_proxies is not set: Prosody takes the address of a proxy on"
 				.." another machine for the address of every client, so that the failed attempts of one client block all; set"
 				.." trusted_proxies = { \"ADDRESS\" }", host);
-		elseif not serves_plain_http_to_others() and not trusted["127.0.0.1"] and not trusted["::1"] then
+		elseif not http_settings.serves_plain_http_to_others() and not trusted["127.0.0.1"] and not trusted["::1"] then
 			findings:problem("%s: http_external_url is the URL of a proxy, which can only be on this machine, but trusted_proxies has neither"
 				.." 127.0.0.1 nor ::1; add them", host);
 		end
@@ -212,16 +159,84 @@ local function check_modules(findings)
 	if not has_rooms then
 		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\"");
 	end
-	if has_metrics and not global("statistics") and not global("statistics_interval") then
+	if has_metrics and not http_settings.global("statistics") and not http_settings.global("statistics_interval") then
 		findings:note("http_openmetrics shows nothing without a provider of statistics; set statistics = \"internal\"");
 	end
 end
 
-local function check() --> findings
-	local findings, hosts, values = new_findings(), server.hosts_with("post_msg"), {};
-	if not hosts[1] then
-		findings:problem("No host has the module; add \"post_msg\" to modules_enabled");
+-- Where the module is loaded
+
+local function has_accounts(host) --> boolean
+	return server.configured(host, "enabled") ~= false and server.configured(host, "authentication") ~= "anonymous";
+end
+
+local function check_hosts(findings, hosts)
+	local loads, others = set_of(hosts), {};
+	for _, host in ipairs(server.virtual_hosts()) do
+		if not loads[host] and host ~= "localhost" and has_accounts(host) then others[#others + 1] = host; end
 	end
+	local file = prosody.config_file;
+	if not hosts[1] then
+		findings:problem("No host loads the module; write \"post_msg\"; into the list modules_enabled that stands above the first VirtualHost in %s", file);
+	elseif #hosts == 1 and hosts[1] == "localhost" and others[1] then
+		findings:problem("Only localhost loads the module: a modules_enabled below a VirtualHost counts for this host alone. Write \"post_msg\"; into the"
+			.." list modules_enabled that stands above the first VirtualHost in %s; or, for %s alone, write below its line: modules_enabled ="
+			.." { \"post_msg\" }", file, others[1]);
+	elseif others[1] then
+		findings:note("The module is not loaded on %s; to load it there, write below its VirtualHost line: modules_enabled = { \"post_msg\" }",
+			table.concat(others, ", "));
+	end
+	for _, host in ipairs(hosts) do
+		if not server.is_configured("saslauth", host) then
+			findings:problem("%s: The list modules_enabled lacks \"saslauth\", so no client can log in. If %s has two such lists above the first"
+				.." VirtualHost, the second one replaces the first; write \"post_msg\"; into the first list, and delete the second", host, file);
+		end
+	end
+end
+
+-- Whether the URLs work
+
+local function describe(endpoint) --> text
+	if endpoint.way == "plain" then return endpoint.url.." (not encrypted)"; end
+	if endpoint.way ~= "local" then return endpoint.url; end
+	local header = endpoint.host_header and ", with the header Host: "..endpoint.host_header or "";
+	return endpoint.url.." (on this machine only"..header..")";
+end
+
+local function check_urls_of(findings, host) --> whether a port of this Prosody accepts connections
+	local working, faults = reachability.examine(host);
+	for _, endpoint in ipairs(working) do findings:url("%s", describe(endpoint)); end
+	local own = faults["local"];
+	if own and own.step == "foreign" then
+		findings:problem("%s: %s", host, own.sentence);
+	elseif own and own.step == "no_listener" and not working[1] then
+		findings:note("%s: %s; no URL was tried", host, own.sentence);
+		return false;
+	elseif host ~= "localhost" or not working[1] then
+		local sentence, kind = reachability.fault_for_others(working, faults);
+		if sentence then findings[kind](findings, "%s: %s", host, sentence); end
+	end
+	return true;
+end
+
+local function check_reachability(findings, hosts) --> whether Prosody runs
+	local runs = false;
+	for _, host in ipairs(hosts) do
+		if check_urls_of(findings, host) then runs = true; end
+	end
+	return runs;
+end
+
+local function check_uploads(findings)
+	for host in pairs(prosody.hosts) do
+		local sentence = host ~= "*" and server.is_configured("http_file_share", host) and reachability.fault_of_uploads(host);
+		if sentence then findings:problem("%s: %s", host, sentence); end
+	end
+end
+
+local function check() --> findings
+	local findings, hosts, values = findings_list.new(), server.hosts_with("post_msg"), {};
+	check_hosts(findings, hosts);
 	check_copies(findings);
 	local native = check_library(findings);
 	check_names_of_settings(findings, "*");
@@ -234,6 +249,7 @@ local function check() --> findings
 	check_external_urls(findings, hosts);
 	check_proxy(findings, hosts);
 	check_modules(findings);
+	if http_settings.serves_http() and check_reachability(findings, hosts) then check_uploads(findings); end
 	return findings;
 end
 

@@ -29,8 +29,11 @@
 --   host_tokens                              the sending tokens of this host
 --
 -- The command prosodyctl, in a process of its own
---   prosodyctl, prosodyctl_tokens, prosodyctl_templates, prosodyctl_hosts
---   check, command_line                      its command `check`; usage and options
+--   prosodyctl, prosodyctl_start, prosodyctl_tokens, prosodyctl_templates, prosodyctl_hosts
+--   check, findings                          its command `check`
+--   reachability, endpoints                  which URLs work, and how to mend the others
+--   http_client, http_settings               requests that block; settings of Prosody's HTTP server
+--   command_line                             usage and options
 --
 -- Sending tokens
 --   token_store, token_index, token_uses     where they are stored

@@ -21,30 +21,17 @@ local server = {};
 
 -- Requests of HTTP clients
 
--- The path under which mod_http serves this module on a host, without a slash at its end. mod_http computes it from http_paths, and
--- no function returns it.
-function server.base_path(host) --> string
+-- The path under which mod_http serves a module on a host, without a slash at its end. mod_http computes it from http_paths, and no
+-- function returns it. `app` is the module's name without "http_"; by default, this module's.
+function server.base_path(host, app) --> string
+	app = app or "post_msg";
 	local function configured(section)
 		local paths = module:context(section):get_option("http_paths");
-		return type(paths) == "table" and paths.post_msg or nil;
+		return type(paths) == "table" and paths[app] or nil;
 	end
-	local path = normalize_path(configured(host) or configured("*") or "/msg");
+	local path = normalize_path(configured(host) or configured("*") or app == "post_msg" and "/msg" or "/"..app);
 	path = path:gsub("%$(%w+)", { host = host });
 	return path == "/" and "" or path;
-end
-
--- The URL of this module on a host, from the configuration alone: mod_http's `http_url` needs open ports.
-function server.public_url(host) --> string
-	local settings = module:context(host);
-	local external = settings:get_option_string("http_external_url");
-	if external then return external:gsub("/*$", "")..server.base_path(host); end
-	local global_settings = module:context("*");
-	local scheme, ports = "https", global_settings:get_option_array("https_ports", { 5281 });
-	if #ports == 0 then scheme, ports = "http", global_settings:get_option_array("http_ports", { 5280 }); end
-	local port = tonumber(ports[1]) or 5280;
-	local name = settings:get_option_string("http_host", host);
-	local default_port = scheme == "https" and 443 or 80;
-	return ("%s://%s%s%s"):format(scheme, name, port == default_port and "" or (":%d"):format(port), server.base_path(host));
 end
 
 -- Calls `handle` with each HTTP event that no route of mod_http has answered, and that mod_http would answer with 404. net.http.server
@@ -365,14 +352,31 @@ function server.is_configured(module_name, host) --> boolean
 	return modulemanager.get_modules_for_host(host):contains(module_name) or configmanager.get(host, "component_module") == module_name;
 end
 
--- The virtual hosts that load a module, in alphabetical order. COMPAT Prosody 13 has "*" among the hosts, as the host of the command. A
--- module that is loaded on "*" is not loaded on the other hosts.
-function server.hosts_with(module_name) --> list
+-- In prosodyctl, the section "*" and the components are among the hosts too.
+function server.is_host(name) --> boolean
+	return name ~= "*" and hosts[name] ~= nil;
+end
+
+function server.is_virtual_host(name) --> boolean
+	return server.is_host(name) and not configmanager.get(name, "component_module");
+end
+
+-- The virtual hosts, in alphabetical order.
+function server.virtual_hosts() --> list
 	local names = {};
-	for host, session in pairs(hosts) do
-		if host ~= "*" and session.type == "local" and server.is_configured(module_name, host) then names[#names + 1] = host; end
+	for host in pairs(hosts) do
+		if server.is_virtual_host(host) then names[#names + 1] = host; end
 	end
 	table.sort(names);
+	return names;
+end
+
+-- The virtual hosts that load a module. A module that is loaded on "*" is not loaded on the other hosts.
+function server.hosts_with(module_name) --> list
+	local names = {};
+	for _, host in ipairs(server.virtual_hosts()) do
+		if server.is_configured(module_name, host) then names[#names + 1] = host; end
+	end
 	return names;
 end
 

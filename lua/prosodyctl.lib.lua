@@ -2,25 +2,31 @@
 
 local check_configuration = module.import "check".check;
 local command_line = module.import "command_line";
+local start = module.import "prosodyctl_start";
 local templates = module.import "prosodyctl_templates";
 local tokens = module.import "prosodyctl_tokens";
 
 local function check() --> exit status
-	local status = 0;
-	for _, finding in ipairs(check_configuration()) do
-		io.stdout:write(finding.kind, ": ", finding.sentence, "\n");
-		if finding.kind == "problem" then status = 1; end
+	local findings, status = check_configuration(), 0;
+	for _, kind in ipairs { "url"; "problem"; "note" } do
+		for _, finding in ipairs(findings) do
+			if finding.kind == kind then
+				io.stdout:write(kind, ": ", finding.sentence, "\n");
+				if kind == "problem" then status = 1; end
+			end
+		end
 	end
 	if status == 0 then io.stdout:write("No problems were found.\n"); end
 	return status;
 end
 
 local groups = {
+	start;
 	{
 		commands = { {
 			name = "check"; run = check;
-			description = "looks at the configuration, and prints a line for each problem, with its solution.\n"
-				.."Its exit status is 0 if there are no problems.";
+			description = "looks at the configuration, and prints each URL at which the module can be reached, and each problem, with\n"
+				.."its solution. Its exit status is 0 if there are no problems.";
 		} };
 	};
 	tokens;
@@ -29,11 +35,12 @@ local groups = {
 
 local usage = command_line.usage("prosodyctl mod_post_msg", groups);
 
--- "check" or "token add" → its command. No other word may follow "check".
+-- The command whose name the first words are: "check", "token add".
 local function find_command(words) --> command, or nil; index of the first word after its name
 	for _, group in ipairs(groups) do
 		for _, command in ipairs(group.commands) do
-			if command.name == table.concat(words, " ", 1, math.min(#words, 2)) then return command, 3; end
+			local _, spaces = command.name:gsub(" ", "");
+			if command.name == table.concat(words, " ", 1, math.min(#words, spaces + 1)) then return command, spaces + 2; end
 		end
 	end
 end

@@ -12,7 +12,7 @@ function hosts.names() --> list
 	return server.hosts_with(module.name);
 end
 
-local function has_module(host) --> boolean
+function hosts.has_module(host) --> boolean
 	for _, name in ipairs(hosts.names()) do
 		if name == host then return true; end
 	end
@@ -24,7 +24,7 @@ function hosts.settings(host) --> settings
 end
 
 function hosts.tokens(host) --> store of tokens, or nil if the host does not have this module
-	if not has_module(host) then return nil; end
+	if not hosts.has_module(host) then return nil; end
 	server.initialize_host(host);
 	return token_store.new(module:context(host), { new_token = loader.load().new_token; limit = hosts.settings(host).token_limit });
 end
@@ -32,11 +32,6 @@ end
 -- The templates of a host.
 function hosts.templates(host) --> templates
 	return loader.load().templates(hosts.settings(host).templates);
-end
-
--- The URL of this module on a host, for programs on other machines.
-function hosts.url(host) --> string
-	return server.public_url(host);
 end
 
 return hosts;

@@ -2,6 +2,7 @@
 
 local jid_split = require "util.jid".prepped_split;
 
+local endpoints = module.import "endpoints";
 local fail = module.import "command_line".fail;
 local hosts = module.import "prosodyctl_hosts";
 local server = module.import "prosody";
@@ -35,7 +36,7 @@ end
 local function print_settings(host, entry)
 	if not entry.as then return; end
 	local topic = not token_spec.has_one_address(entry) and "RECIPIENT" or nil;
-	local lines = hosts.templates(host):enter(entry.as, hosts.url(host), topic, "TOKEN");
+	local lines = hosts.templates(host):enter(entry.as, endpoints.url(host), topic, "TOKEN");
 	io.stderr:write("The settings of the program; TOKEN stands for this token:\n", (lines:gsub("[^\n]+", "  %0")), "\n");
 end
 

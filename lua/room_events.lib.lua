@@ -23,10 +23,14 @@ local function status_codes(x) --> { code → true }
 	return codes;
 end
 
+-- For a room that does not exist, or does not exist any more.
+local advice = "; make the room with a chat client, and make it persistent, since any other room ends when its last occupant leaves";
+
 local function take_error_presence(occupant, stanza)
 	local nick = jid_resource(stanza.attr.from);
 	if nick and nick ~= occupant.nick then return; end
 	local problem = problems.of_error(stanza, occupant.room);
+	if problem.condition == "item-not-found" or problem.condition == "gone" then problem.detail = problem.detail..advice; end
 	if occupant.joined then
 		occupant:close(problem);
 	else
@@ -36,7 +40,7 @@ end
 
 local function take_unavailable(occupant, x)
 	if x and x:get_child("destroy") then
-		occupant:close(problems.new("gone", occupant.room..": the room was destroyed"));
+		occupant:close(problems.new("gone", occupant.room..": the room was destroyed"..advice));
 	else
 		occupant:close(problems.new("removed", occupant.room..": the sender was removed from the room"));
 	end
@@ -47,7 +51,7 @@ local function take_entry(occupant, nick, codes)
 	nick = nick or occupant.nick;
 	if codes["201"] then -- the join has created the room
 		nicknames.set(occupant, nick);
-		occupant:leave(problems.new("not_found", occupant.room..": there is no such room"));
+		occupant:leave(problems.new("not_found", occupant.room..": there is no such room"..advice));
 	else
 		occupant:enter(nick);
 	end

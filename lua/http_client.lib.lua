@@ -1,0 +1,126 @@
+-- An HTTP client that blocks, for the commands of prosodyctl. It finds addresses as curl does, by getaddrinfo, and it returns the step at
+-- which a request failed.
+
+local http = require "socket.http";
+local ltn12 = require "ltn12";
+local socket = require "socket";
+local ssl = require "ssl";
+local url_parse = require "socket.url".parse;
+local x509 = require "util.x509";
+
+local timeout = 5; -- seconds for a connection; and for an answer, by default
+local most_addresses = 4; -- of a name, that are tried
+
+local tls_settings = {
+	mode = "client"; protocol = "any"; options = { "all"; "no_sslv2"; "no_sslv3" };
+	-- The handshake goes on if the certificate is not trusted, so that the fault can be named.
+	verify = { "peer" }; verifyext = { "lsec_continue" }; capath = "/etc/ssl/certs";
+};
+
+local client = {};
+
+client.default_ports = { http = 80; https = 443 };
+
+-- A failed step: "no_address", "no_listener", "handshake", "untrusted", "wrong_name" or "no_answer", and a detail in words.
+local function new_fault(step, detail, ...) --> fault
+	return { step = step; detail = detail:format(...) };
+end
+
+local function is_address(name) --> boolean
+	return name:find(":", 1, true) ~= nil or name:find("^[%d.]+$") ~= nil;
+end
+
+local function find_addresses(name) --> list of IP addresses
+	if is_address(name) then return { name }; end
+	local addresses, seen = {}, {};
+	for _, entry in ipairs(socket.dns.getaddrinfo(name) or {}) do
+		if not seen[entry.addr] and #addresses < most_addresses then addresses[#addresses + 1] = entry.addr; end
+		seen[entry.addr] = true;
+	end
+	return addresses;
+end
+
+local function connect(name, port) --> socket; or nil, fault
+	local addresses = find_addresses(name);
+	if not addresses[1] then return nil, new_fault("no_address", "%s has no address", name); end
+	for _, address in ipairs(addresses) do
+		local conn = address:find(":", 1, true) and socket.tcp6() or socket.tcp4();
+		conn:settimeout(timeout);
+		if conn:connect(address, port) then return conn; end
+		conn:close();
+	end
+	local place = is_address(name) and name or name.." leads to "..table.concat(addresses, ", ");
+	return nil, new_fault("no_listener", "%s, where nothing listens on port %d", place, port);
+end
+
+-- The names in a certificate, for a sentence.
+local function names_in(certificate) --> text
+	local names = {};
+	for name in pairs(x509.get_identities(certificate)) do names[#names + 1] = name; end
+	table.sort(names);
+	return table.concat(names, ", ");
+end
+
+-- "certificate has expired", from the errors of each certificate of the chain.
+local function describe_errors(chain) --> text
+	for _, errors in ipairs { chain[0] or chain[1] or {}, chain[2] or {} } do
+		if errors[1] then return tostring(errors[1]); end
+	end
+	return "it is not trusted";
+end
+
+local function encrypt(conn, name) --> socket; or nil, fault
+	local tls, err = ssl.wrap(conn, tls_settings);
+	if not tls then return nil, new_fault("handshake", "%s", tostring(err)); end
+	if not is_address(name) then tls:sni(name); end
+	tls:settimeout(timeout);
+	local ok;
+	ok, err = tls:dohandshake();
+	if not ok then return nil, new_fault("handshake", "%s", tostring(err)); end
+	local is_trusted, chain = tls:getpeerverification();
+	local certificate = tls:getpeercertificate();
+	if not is_trusted then
+		return nil, new_fault("untrusted", "%s", type(chain) == "table" and describe_errors(chain) or tostring(chain));
+	elseif not x509.verify_identity(name, false, certificate) then
+		return nil, new_fault("wrong_name", "%s", names_in(certificate));
+	end
+	return tls;
+end
+
+-- A socket that is connected already, as socket.http's `create` returns one.
+local function connected(conn) --> object
+	local object = { connect = function () return 1; end; settimeout = function () return 1; end };
+	return setmetatable(object, { __index = function (_, name)
+		return function (_, ...) return conn[name](conn, ...); end;
+	end });
+end
+
+-- Sends a request: { method, url, headers, body, timeout }. Redirects are not followed.
+function client.request(options) --> { status, headers, body }; or nil, fault
+	local url = url_parse(options.url);
+	local name = url.host:gsub("^%[(.*)%]$", "%1");
+	local conn, fault = connect(name, tonumber(url.port) or client.default_ports[url.scheme]);
+	if not conn then return nil, fault; end
+	if url.scheme == "https" then
+		local tls;
+		tls, fault = encrypt(conn, name);
+		if not tls then
+			conn:close();
+			return nil, fault;
+		end
+		conn = tls;
+	end
+	conn:settimeout(options.timeout or timeout);
+	local headers, body = { connection = "close" }, {};
+	for header, value in pairs(options.headers or {}) do headers[header:lower()] = value; end
+	if options.body then headers["content-length"] = #options.body; end
+	local ok, status, answer_headers = http.request {
+		url = options.url; method = options.method; headers = headers; redirect = false; sink = ltn12.sink.table(body);
+		source = options.body and ltn12.source.string(options.body) or nil; create = function () return connected(conn); end;
+	};
+	conn:close();
+	if not ok then return nil, new_fault("no_answer", "%s", tostring(status)); end
+	return { headers = answer_headers; body = table.concat(body); status = status };
+end
+
+return client;

@@ -1,0 +1,118 @@
+-- `prosodyctl mod_post_msg start`: the first message.
+
+local json = require "util.json";
+local jid_join = require "util.jid".join;
+local jid_prep = require "util.jid".prep;
+local jid_split = require "util.jid".split;
+local urlencode = require "util.http".urlencode;
+
+local endpoints = module.import "endpoints";
+local fail = module.import "command_line".fail;
+local hosts = module.import "prosodyctl_hosts";
+local reachability = module.import "reachability";
+local server = module.import "prosody";
+local token_spec = module.import "token_spec";
+
+local wait = 5; -- seconds for a receipt of the recipient's client
+local patience = 40; -- seconds for the answer: a room may take 20 seconds to join, and 20 to reflect the message
+
+-- The account that sends.
+local function find_sender(address) --> { address, username, host, tokens }; or nil and a sentence
+	local username, host, resource = jid_split(jid_prep(address));
+	if not username or resource then
+		return nil, address.." is not the address of an account; write user@example.com";
+	elseif not server.is_virtual_host(host) then
+		return nil, ("%s is not a VirtualHost of this server; these are: %s"):format(host, table.concat(server.virtual_hosts(), ", "));
+	elseif not hosts.has_module(host) then
+		return nil, ("%s does not load the module; write \"post_msg\"; into the list modules_enabled that stands above the first VirtualHost in %s."
+			.." Then restart Prosody: systemctl restart prosody"):format(host, prosody.config_file);
+	end
+	local tokens = hosts.tokens(host);
+	if not server.has_account(host, username) then
+		return nil, ("There is no account %s@%s; make it: prosodyctl adduser %s@%s"):format(username, host, username, host);
+	end
+	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
+end
+
+-- A word without "@" is an account of the sender's host, or a host of this server, as in a request.
+local function find_recipient(word, sender) --> address, or nil and a sentence
+	local username, host, resource = jid_split(jid_prep(word));
+	if not host then return nil, word.." is not an address; write user@example.com"; end
+	if not username and not server.is_host(host) then username, host = host, sender.host; end
+	return jid_join(username, host, resource), jid_join(username, host);
+end
+
+-- The first URL that works, for programs on other machines if possible.
+local function find_endpoint(host) --> endpoint, sentence about other machines or nil; or nil and a sentence
+	local working, faults = reachability.examine(host);
+	if faults["local"] and faults["local"].step == "foreign" then return nil, faults["local"].sentence; end
+	local sentence = reachability.fault_for_others(working, faults);
+	if working[1] and not sentence then return working[1]; end
+	for _, endpoint in ipairs(working) do
+		if endpoint.way == "local" then return endpoint, host ~= "localhost" and sentence or nil; end
+	end
+	return nil, faults["local"] and faults["local"].sentence or sentence;
+end
+
+-- A path element in a URL (RFC 3986). "@" needs no encoding, and is easier to read.
+local function encode(text) --> text
+	return (urlencode(text):gsub("%%40", "@"));
+end
+
+local function curl_line(endpoint, recipient, token) --> text
+	local words = { "curl", endpoint.url.."/"..encode(recipient) };
+	if endpoint.host_header then words[#words + 1] = ("-H 'Host: %s'"):format(endpoint.host_header); end
+	words[#words + 1] = ("-H 'Authorization: Bearer %s' -d 'Hello'"):format(token);
+	return table.concat(words, " ");
+end
+
+local results = {
+	[200] = "%s has received the message.";
+	[201] = "The message was sent to %s.";
+	[202] = "The message was sent to %s. Its client has not confirmed it; if nobody is logged in there, the server delivers it later.";
+};
+
+local function post(endpoint, recipient, token) --> sentence; or nil and a sentence
+	local answer, fault = endpoints.request(endpoint, "/"..encode(recipient), {
+		method = "POST"; timeout = patience; body = "Hello from mod_post_msg";
+		headers = {
+			authorization = "Bearer "..token; accept = "application/json"; prefer = "wait="..wait; ["content-type"] = "text/plain";
+		};
+	});
+	if not answer then return nil, ("%s does not answer (%s)"):format(endpoint.url, fault.detail); end
+	if results[answer.status] then return results[answer.status]:format(recipient); end
+	local problem = json.decode(answer.body);
+	return nil, ("No message was sent (%s): %s"):format(answer.status, type(problem) == "table" and problem.detail or "the answer has no reason");
+end
+
+local function start(words) --> exit status
+	local sender, sentence = find_sender(words[1]);
+	if not sender then return fail("%s", sentence); end
+	local recipient, allowed = find_recipient(words[2], sender);
+	if not recipient then return fail("%s", allowed); end
+	local endpoint, limit = find_endpoint(sender.host);
+	if not endpoint then return fail("%s: %s", sender.host, limit); end
+	local entry, problem = token_spec.read({ to = { allowed }; label = "First message" }, os.time(), hosts.templates(sender.host));
+	if not entry then return fail("%s", problem.detail); end
+	local token, id = sender.tokens:add(sender.username, entry);
+	if not token then return fail("No token of %s was made: %s", sender.address, id.detail); end
+	local result;
+	result, sentence = post(endpoint, recipient, token);
+	if not result then
+		sender.tokens:revoke(id, os.time());
+		return fail("%s", sentence);
+	end
+	io.stdout:write(result, "\nThis line sends the next message:\n\n", curl_line(endpoint, recipient, token), "\n\n",
+		("The token in it can only send to %s, as %s. To delete it: prosodyctl mod_post_msg token revoke %s\n"):format(allowed, sender.address, id));
+	if limit then io.stdout:write("The line works on this machine only. ", limit, "\n"); end
+	return 0;
+end
+
+return {
+	commands = { {
+		name = "start"; arguments = { "FROM"; "TO" }; run = start;
+		hint = "Say who sends and who receives: start me@example.com user@example.com";
+		description = "sends a first message, says what became of it, and prints the curl line that sends the next one. It makes a sending token\n"
+			.."of the account FROM, which can only send to TO. If something is missing, it says what to write where.";
+	} };
+};

@@ -1,0 +1,89 @@
+-- Which URLs of a host work from this machine, and how to mend each URL that does not.
+
+local endpoints = module.import "endpoints";
+local http_settings = module.import "http_settings";
+local server = module.import "prosody";
+
+local import = "import one: prosodyctl --root cert import {name} /etc/letsencrypt/live";
+
+-- By the way of an endpoint and the step that failed. A word in braces stands for a value of `explain`.
+local sentences = {
+	https = {
+		no_address = "{detail}, so no other machine can reach {url}; make a DNS record for {name}, or write http_host = \"NAME\" below the line of {host},"
+			.." with a name that has one";
+		no_listener = "{detail}; make a DNS record for {name} that leads to this machine, or open the port in the firewall; if the ports were changed,"
+			.." restart Prosody";
+		handshake = "{url} ends in a handshake error ({detail}), because Prosody has no certificate for {name}; "..import;
+		untrusted = "Clients reject the certificate of {url} ({detail}); "..import;
+		wrong_name = "The certificate of {url} is for {detail}; "..import;
+		no_answer = "{url} does not answer ({detail}); search Prosody's log";
+		foreign = "{url} is answered with {detail}, and not by {service}; if {name} is another machine, write http_host = \"NAME\" below the line of"
+			.." {host}, with a name of this machine";
+	};
+	external = {
+		no_address = "http_external_url: {detail}; make a DNS record for {name}, or correct http_external_url";
+		no_listener = "http_external_url: {detail}; start the proxy, or correct http_external_url";
+		handshake = "{url} ends in a handshake error ({detail}); give the proxy a certificate for {name}";
+		untrusted = "Clients reject the certificate of {url} ({detail}); give the proxy a certificate for {name} that clients trust";
+		wrong_name = "The certificate of {url} is for {detail}; give the proxy a certificate for {name}";
+		no_answer = "{url} does not answer ({detail}); search the log of the proxy";
+		foreign = "{url} is answered with {detail}, and not by {service}; have the proxy pass {path} to Prosody, with the header Host: {http_name}";
+	};
+	["local"] = {
+		no_address = "{detail}";
+		no_listener = "{detail}: Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl"
+			.." restart prosody";
+		no_answer = "{url} does not answer ({detail}); search Prosody's log";
+		foreign = "Prosody answers {detail} at {url}, because it has not loaded the module on {host}; restart it: systemctl restart prosody."
+			.." If this does not help, its log says why";
+	};
+};
+
+local reachability = {};
+
+-- What is wrong, and what to do. `app`: as of server.base_path.
+local function explain(host, endpoint, fault, app) --> sentence
+	local values = {
+		host = host; name = endpoint.name; url = endpoint.url; detail = fault.detail; path = server.base_path(host, app);
+		http_name = http_settings.name(host); service = app and "mod_http_"..app or "this module";
+	};
+	return (sentences[endpoint.way][fault.step]:gsub("{([%w_]+)}", values));
+end
+
+-- Tries all endpoints of a host. `faults`: [way] → { fault, sentence }; of several with the same way, the first.
+function reachability.examine(host) --> list of endpoints that work, faults
+	local working, faults = {}, {};
+	for _, endpoint in ipairs(endpoints.of_host(host)) do
+		local ok, fault = endpoints.try(endpoint);
+		if ok then
+			working[#working + 1] = endpoint;
+		elseif endpoint.way ~= "plain" and not faults[endpoint.way] then
+			faults[endpoint.way] = { step = fault.step; sentence = explain(host, endpoint, fault) };
+		end
+	end
+	return working, faults;
+end
+
+-- Why other machines cannot reach the host; nil if they can, as far as this machine can see.
+function reachability.fault_for_others(working, faults) --> sentence, kind of finding; or nil
+	for _, endpoint in ipairs(working) do
+		if endpoint.way == "external" or endpoint.way == "https" then return nil; end
+	end
+	local fault = faults.external or faults.https;
+	if fault then return fault.sentence, "problem"; end
+	return "Only this machine can reach the module; for other machines, set http_external_url to the URL of a proxy, or https_ports = { 5281 }", "note";
+end
+
+-- Why files cannot be sent by an upload service (mod_http_file_share).
+function reachability.fault_of_uploads(host) --> sentence, or nil
+	local endpoint = endpoints.of_uploads(host);
+	local ok, fault = endpoints.try_uploads(endpoint);
+	if ok then return nil; end
+	if endpoint.way == "external" and fault.step == "foreign" and http_settings.name(host) ~= endpoint.name then
+		return ("%s is answered with %s, and not by mod_http_file_share; have the proxy pass %s to Prosody, and write http_host = \"%s\" below the"
+			.." line of %s"):format(endpoint.url, fault.detail, server.base_path(host, "file_share"), endpoint.name, host);
+	end
+	return explain(host, endpoint, fault, "file_share");
+end
+
+return reachability;

@@ -1,0 +1,272 @@
+-- `prosodyctl mod_post_msg start` and `check` on a Debian server with Debian's configuration: what is missing, and that each advice leads to
+-- a server that works.
+
+local debian = require "spec.support.debian";
+
+local with_module, localhost; -- Debian's configuration with the module, and its line of the host
+
+-- Runs `check`. > lines, exit status
+local function check()
+	local status, out = debian.prosodyctl("mod_post_msg check");
+	return out, status;
+end
+
+local function assert_finds(...)
+	local out, status = check();
+	assert.equal(1, status, out);
+	for _, part in ipairs { ... } do
+		assert.is_truthy(out:find(part, 1, true), part .. " is not in:\n" .. out);
+	end
+	local _, problems = out:gsub("problem: ", "");
+	assert.equal(1, problems, out);
+	return out;
+end
+
+local function assert_finds_nothing(...)
+	local out, status = check();
+	assert.equal(0, status, out);
+	for _, part in ipairs { "No problems were found.\n", ... } do
+		assert.is_truthy(out:find(part, 1, true), part .. " is not in:\n" .. out);
+	end
+end
+
+-- Runs a command that a sentence names.
+local function follow(text, pattern)
+	local command = assert(text:match(pattern), text);
+	local status, out, err = debian.sh_there(command);
+	assert.equal(0, status, command .. "\n" .. out .. err);
+end
+
+local function register(...)
+	for _, address in ipairs { ... } do
+		local status, out, err = debian.prosodyctl("register " .. address:gsub("@", " ") .. " mypassword");
+		assert.equal(0, status, out .. err);
+	end
+end
+
+-- Runs `start`, and the line that it prints, as a shell does. > its output
+local function assert_starts(from, to, url)
+	local status, out, err = debian.prosodyctl("mod_post_msg start " .. from .. " " .. to);
+	assert.equal(0, status, out .. err);
+	assert.matches("^[^\n]*The message was sent to " .. to, (out:gsub("^.*\n(The message)", "%1")));
+	local line = assert(out:match("\n(curl [^\n]*)\n"), out);
+	assert.is_truthy(line:find("curl " .. url .. "/" .. to .. " ", 1, true), line);
+	local _, answer = debian.sh(line .. " -sS -o /dev/null -w '%{http_code}' 2>&1");
+	assert.equal("201", answer, line);
+	return out;
+end
+
+local function assert_does_not_start(from, to, ...)
+	local status, out, err = debian.prosodyctl("mod_post_msg start " .. from .. " " .. to);
+	assert.equal(1, status, out);
+	for _, part in ipairs { ... } do
+		assert.is_truthy(err:find(part, 1, true), part .. " is not in:\n" .. err);
+	end
+	return err;
+end
+
+-- Debian's configuration, with the line in the list and a host.
+local function with_host(lines)
+	return with_module .. '\nVirtualHost "example.com"\n' .. (lines or "");
+end
+
+local obstacle = debian.obstacle();
+
+describe("the first message on a Debian server", function ()
+	if obstacle then
+		pending(obstacle);
+		return;
+	end
+
+	lazy_setup(function ()
+		debian.set_up();
+		with_module = debian.config():gsub('\nmodules_enabled = {\n', '%0\t\t"post_msg";\n');
+		localhost = '\nVirtualHost "localhost"\n';
+		assert.is_truthy(with_module:find(localhost, 1, true));
+		debian.start(with_host());
+		register("me@localhost", "user@localhost", "me@example.com", "user@example.com");
+	end);
+
+	lazy_teardown(debian.stop);
+
+	before_each(function () debian.set_names {}; end);
+
+	describe("with an account of localhost", function ()
+		it("arrives, and nothing is wrong", function ()
+			debian.start(with_module);
+			assert_finds_nothing("url: http://localhost:5280/msg (on this machine only)\n");
+			local out = assert_starts("me@localhost", "user@localhost", "http://localhost:5280/msg");
+			assert.is_nil(out:find("this machine only", 1, true), out);
+			local _, mail = debian.sh_there("cat /var/lib/prosody/localhost/offline/user.list");
+			local _, greetings = mail:gsub("Hello", "");
+			assert.equal(2, greetings, mail);
+		end);
+
+		it("has a token that can only send to the recipient", function ()
+			local out = assert_starts("me@localhost", "user@localhost", "http://localhost:5280/msg");
+			local line = out:match("\n(curl [^\n]*)\n"):gsub("user@localhost", "me@localhost", 1);
+			local _, answer = debian.sh(line .. " -sS -o /dev/null -w '%{http_code}' 2>&1");
+			assert.equal("403", answer);
+			follow(out, "prosodyctl mod_post_msg token revoke %x+");
+		end);
+
+		it("makes no token if it fails", function ()
+			local _, before = debian.prosodyctl("mod_post_msg token list me@localhost");
+			assert_does_not_start("me@localhost", "nobody@localhost", "No message was sent (404): nobody@localhost: service-unavailable");
+			local _, after = debian.prosodyctl("mod_post_msg token list me@localhost");
+			assert.equal(before, after);
+		end);
+	end);
+
+	describe("says what to do about", function ()
+		it("an account that does not exist", function ()
+			debian.start(with_host());
+			local err = assert_does_not_start("new@example.com", "user@example.com",
+				"There is no account new@example.com; make it: prosodyctl adduser new@example.com\n");
+			local command = err:match("prosodyctl adduser %S+");
+			local status, _, fault = debian.sh_there("printf 'word\\nword\\n' | " .. command);
+			assert.equal(0, status, fault);
+			assert_starts("new@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+		end);
+
+		it("a host that does not exist, and words that are no address", function ()
+			assert_does_not_start("me@example.org", "user@example.com",
+				"example.org is not a VirtualHost of this server; these are: example.com, localhost\n");
+			assert_does_not_start("me", "user", "me is not the address of an account; write user@example.com\n");
+			assert_does_not_start("me@example.com", "@", "@ is not an address; write user@example.com\n");
+			assert_does_not_start("me@example.com", "", "Say who sends and who receives: start me@example.com user@example.com\n");
+		end);
+
+		it("a Prosody that does not run", function ()
+			debian.start(with_host());
+			debian.stop();
+			assert_does_not_start("me@example.com", "user", "example.com: 127.0.0.1, where nothing listens on port 5280: ",
+				"restart it: systemctl restart prosody\n");
+			local out, status = check();
+			assert.equal(0, status);
+			assert.is_truthy(out:find("restart it: systemctl restart prosody; no URL was tried\n", 1, true), out);
+			debian.start();
+			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+		end);
+
+		it("a Prosody that was not restarted", function ()
+			local without = with_host():gsub('\nVirtualHost "example.com"\n', '%0\tmodules_disabled = { "post_msg" }\n');
+			debian.start(without);
+			debian.write("/etc/prosody/prosody.cfg.lua", with_host());
+			local sentence = "it has not loaded the module on example.com; restart it: systemctl restart prosody";
+			assert_does_not_start("me@example.com", "user@example.com", sentence);
+			local out = check();
+			assert.is_truthy(out:find(sentence, 1, true), out);
+			debian.start();
+			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+		end);
+
+		it("a line that was pasted below another host", function ()
+			local lines = 'modules_enabled = {\n\t"post_msg";\n}\n';
+			local config = debian.config():gsub(localhost, '\nVirtualHost "example.com"\n%0');
+			debian.start(config .. lines);
+			local out = assert_finds('Only localhost loads the module', 'write below its line: modules_enabled = { "post_msg" }');
+			assert_does_not_start("me@example.com", "user@example.com", "example.com does not load the module", "in /etc/prosody/prosody.cfg.lua");
+			debian.start(config .. '\nVirtualHost "example.com"\n\t' .. out:match('modules_enabled = { "post_msg" }') .. "\n");
+			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+		end);
+
+		it("a list that replaces Debian's list", function ()
+			local lines = 'modules_enabled = {\n\t"post_msg";\n}\n';
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start((debian.config():gsub(localhost, lines .. "%0")));
+			assert_finds('localhost: The list modules_enabled lacks "saslauth", so no client can log in.', "the second one replaces the first");
+			debian.start(with_module);
+			assert_finds_nothing();
+		end);
+
+		it("a host without the module", function ()
+			debian.start(debian.config());
+			assert_finds('No host loads the module; write "post_msg"; into the list modules_enabled that stands above the first VirtualHost');
+			debian.start(with_module);
+			assert_finds_nothing();
+		end);
+
+		it("a name without an address, and a host without a certificate", function ()
+			debian.certify("example.com");
+			debian.start(with_host());
+			assert_finds("problem: example.com: example.com has no address, so no other machine can reach https://example.com:5281/msg; "
+				.. "make a DNS record for example.com");
+			local out = assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+			assert.is_truthy(out:find("The line works on this machine only. example.com has no address", 1, true), out);
+
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			out = assert_finds("problem: example.com: https://example.com:5281/msg ends in a handshake error",
+				"because Prosody has no certificate for example.com; import one: prosodyctl --root cert import");
+			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			debian.start();
+			assert_finds_nothing("url: https://example.com:5281/msg\n");
+			out = assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
+			assert.is_nil(out:find("this machine only", 1, true), out);
+		end);
+
+		it("a certificate of another name, and a certificate that clients reject", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.certify("other.example");
+			debian.sh_there([[cd /etc/letsencrypt/live/other.example && cp fullchain.pem /etc/prosody/certs/example.com.crt &&
+				cp privkey.pem /etc/prosody/certs/example.com.key && chmod 644 /etc/prosody/certs/*]]);
+			debian.start(with_host());
+			assert_finds("problem: example.com: The certificate of https://example.com:5281/msg is for other.example; import one");
+			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+
+			debian.sh([[openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
+				-addext subjectAltName=DNS:example.com -keyout /tmp/own.key -out /tmp/own.crt]]);
+			debian.copy("/tmp/own.crt", "/etc/prosody/certs/example.com.crt");
+			debian.copy("/tmp/own.key", "/etc/prosody/certs/example.com.key");
+			debian.start();
+			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "import one");
+			debian.certify("example.com");
+			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			debian.start();
+			assert_finds_nothing("url: https://example.com:5281/msg\n");
+		end);
+
+		it("a name that leads to a machine where nothing listens", function ()
+			debian.set_names { ["example.com"] = "192.0.2.77" };
+			debian.start(with_host());
+			assert_finds("problem: example.com: example.com leads to 192.0.2.77, where nothing listens on port 5281; make a DNS record");
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			assert_finds_nothing("url: https://example.com:5281/msg\n");
+		end);
+
+		it("plain HTTP that other machines can reach", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start('http_interfaces = { "*" }\n' .. with_host():gsub(localhost, "\n"));
+			local out = assert_finds("problem: example.com: Plain HTTP (port 5280) is served to other machines");
+			assert.is_truthy(out:find("url: http://example.com:5280/msg (not encrypted)\n", 1, true), out);
+			debian.start(out:match("post_msg_require_encryption = true") .. '\nhttp_interfaces = { "*" }\n' .. with_host());
+			assert_finds_nothing();
+			assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
+		end);
+
+		it("a room that does not exist", function ()
+			debian.start(with_host() .. 'Component "rooms.example.com" "muc"\n');
+			assert_does_not_start("me@example.com", "alerts@rooms.example.com", "No message was sent (404): alerts@rooms.example.com: ",
+				"make the room with a chat client, and make it persistent");
+		end);
+	end);
+
+	describe("with an upload service", function ()
+		local component = 'Component "upload.example.com" "http_file_share"\n';
+
+		it("says what to do about its name and its certificate", function ()
+			debian.sh_there("rm -f /etc/prosody/certs/*");
+			debian.certify("example.com", "upload.example.com");
+			debian.sh_there("prosodyctl --root cert import example.com /etc/letsencrypt/live");
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start(with_host() .. component);
+			assert_finds("problem: upload.example.com: upload.example.com has no address",
+				"https://upload.example.com:5281/file_share; make a DNS record for upload.example.com");
+			debian.set_names { ["example.com"] = "192.0.2.1", ["upload.example.com"] = "192.0.2.1" };
+			local out = assert_finds("problem: upload.example.com: ", "https://upload.example.com:5281/file_share", "import one");
+			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			debian.start();
+			assert_finds_nothing();
+		end);
+	end);
+end);

@@ -1,0 +1,149 @@
+-- A Debian server: the Prosody of the package, as the user prosody, with its own folders and ports, and with Debian's configuration. The
+-- folders are file systems of this process (spec/run), so nothing of the machine changes.
+
+local neighbours = require "spec.support.neighbours";
+local socket = require "socket";
+local file = require "pl.file";
+local utils = require "pl.utils";
+
+local debian = {};
+
+local root = (os.getenv("PROSODY_ROOT") or ""):gsub("/*$", "");
+local own = {}; -- the content of Debian's files
+local server; -- the process that runs Prosody, or nil
+
+-- Why there can be no such server; nil if there can.
+function debian.obstacle()
+	if not os.getenv("OWN_NAMESPACES") then return "not covered: a file system of its own (spec/run, as root)"; end
+	if not file.read(root .. "/etc/prosody/prosody.cfg.lua") then return "not covered: Debian's configuration of Prosody"; end
+end
+
+-- Runs a command of the shell on this machine. > status, standard output, standard error
+function debian.sh(command)
+	local _, status, out, err = utils.executeex(command);
+	return status, out, err;
+end
+
+local function run(command)
+	local status, out, err = debian.sh(command);
+	assert(status == 0, command .. ":\n" .. out .. err);
+	return out;
+end
+
+-- Runs a command of the shell on the server. > status, standard output, standard error
+function debian.sh_there(command)
+	local prefix = root ~= "" and "chroot '" .. root .. "' " or "";
+	return debian.sh(prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -c " .. utils.quote_arg(command));
+end
+
+-- Runs prosodyctl. Its first lines may be warnings about missing libraries. > status, standard output, standard error
+function debian.prosodyctl(words)
+	return debian.sh_there("prosodyctl " .. words);
+end
+
+function debian.write(path, text)
+	assert(file.write(root .. path, text), path);
+end
+
+-- Copies a file of this machine to the server, where Prosody can read it.
+function debian.copy(from, to)
+	run("install -m 644 '" .. from .. "' '" .. root .. to .. "'");
+end
+
+function debian.config() --> Debian's configuration
+	return own.config;
+end
+
+-- Names of this machine and the server, beside those of /etc/hosts: { name = address }
+function debian.set_names(names)
+	local text = own.hosts;
+	for name, address in pairs(names) do text = text .. address .. " " .. name .. "\n"; end
+	for _, prefix in ipairs { root, "" } do
+		local hosts = io.open(prefix .. "/etc/hosts", "w");
+		hosts:write(text);
+		hosts:close();
+	end
+end
+
+-- Replaces folders of the server by new file systems, and installs the module.
+function debian.set_up()
+	own.config = file.read(root .. "/etc/prosody/prosody.cfg.lua");
+	own.hosts = "127.0.0.1 localhost\n::1 localhost\n";
+	run([[set -e
+		root=']] .. root .. [['
+		user=$(stat -c %u "$root/var/lib/prosody")
+		group=$(stat -c %g "$root/var/lib/prosody")
+		for folder in /var/lib/prosody /var/log/prosody /run/prosody /usr/local/lib/prosody /etc/letsencrypt; do
+			mkdir -p "$root$folder"
+			mount -t tmpfs tmpfs "$root$folder"
+			chown $user:$group "$root$folder"
+			chmod 755 "$root$folder"
+		done
+		for folder in "$root/etc/prosody" "$root/etc/ssl/certs" ${root:+/etc/ssl/certs}; do
+			mkdir -p "$folder" /tmp/copy.$$
+			cp -a "$folder/." /tmp/copy.$$/
+			mount -t tmpfs tmpfs "$folder"
+			chmod 755 "$folder"
+			cp -a /tmp/copy.$$/. "$folder/"
+			rm -r /tmp/copy.$$
+		done
+		touch "$root/etc/hosts" /tmp/hosts.$$
+		mount --bind /tmp/hosts.$$ /etc/hosts
+		[ -z "$root" ] || mount --bind /tmp/hosts.$$ "$root/etc/hosts"
+		rm /tmp/hosts.$$
+		mkdir -p "$root/usr/local/lib/prosody/modules"
+		cp -r ']] .. os.getenv("PLUGIN_DIR") .. [[/mod_post_msg' "$root/usr/local/lib/prosody/modules/"]]);
+	debian.set_names {};
+end
+
+local function accepts_connections(port)
+	local conn = socket.connect("127.0.0.1", port);
+	if conn then conn:close(); end
+	return conn ~= nil;
+end
+
+local function wait_until(condition, sentence)
+	local deadline = socket.gettime() + 60;
+	while not condition() do
+		assert(socket.gettime() < deadline, sentence);
+		socket.sleep(0.05);
+	end
+end
+
+function debian.log() --> text
+	return file.read(root .. "/var/log/prosody/prosody.log") or "";
+end
+
+function debian.stop()
+	if not server then return; end
+	run("kill " .. server);
+	wait_until(function () return debian.sh("pgrep -f '^[^ ]*lua[^ ]* [^ ]*prosody -F'") ~= 0; end, "Prosody does not end");
+	server = nil;
+end
+
+-- Starts Prosody with a configuration, in place of one that runs.
+function debian.start(config)
+	debian.stop();
+	if config then debian.write("/etc/prosody/prosody.cfg.lua", config); end
+	local prefix = root ~= "" and "chroot '" .. root .. "' " or "";
+	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u prosody -- prosody -F"
+		.. " </dev/null >/tmp/prosody.output 2>&1 & echo $!; }"):match("%d+");
+	wait_until(function () return accepts_connections(5222); end, "Prosody does not start:\n" .. debian.log());
+end
+
+-- Certificates as certbot leaves them, in /etc/letsencrypt/live, of an authority that this machine and the server trust.
+function debian.certify(...)
+	local names = { ... };
+	local folder = neighbours.certify(names);
+	for _, name in ipairs(names) do
+		run(([[mkdir -p '%s/etc/letsencrypt/live/%s' && cd '%s/etc/letsencrypt/live/%s' && cp '%s/%s.crt' fullchain.pem && cp '%s/%s.key' privkey.pem]])
+			:format(root, name, root, name, folder, name, folder, name));
+	end
+	for _, prefix in ipairs(root ~= "" and { root, "" } or { "" }) do
+		run(([[cp '%s/ca.crt' %s/etc/ssl/certs/authority.pem
+			ln -sf authority.pem "%s/etc/ssl/certs/$(openssl x509 -noout -hash -in '%s/ca.crt').0"
+			cat '%s/ca.crt' >>%s/etc/ssl/certs/ca-certificates.crt]]):format(folder, prefix, prefix, folder, folder, prefix));
+	end
+end
+
+return debian;
