@@ -55,7 +55,7 @@ describe("programs in other languages", function ()
 
 	-- Runs the program of a block with another recipient.
 	local function run_block(block, language, recipient)
-		local code = block.text:gsub("http://example%.com:5280/msg/user", url(recipient)):gsub("pmsg_%x+_…", token);
+		local code = block.text:gsub("https://example%.com:5281/msg/user", url(recipient)):gsub("pmsg_%x+_…", token);
 		local path = folder .. "/" .. language.file;
 		local file = assert(io.open(path, "w"));
 		file:write(code);

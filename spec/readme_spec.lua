@@ -155,7 +155,8 @@ local function prosodyctl(line, id, feed)
 	line = line:gsub(" < [%w.]+$", ""):gsub("%f[%x]" .. ("%x"):rep(16) .. "%f[%X]", id or "%0");
 	for word in output_of(line:gsub("^prosodyctl", "printf '%%s\\n'")):gmatch("[^\n]+") do words[#words + 1] = word; end
 	local out, err, status = world.prosodyctl(words, feed);
-	if status ~= 0 then fail(line .. "\n" .. err); end
+	-- The names of this server have no addresses, and `check` says so.
+	if status ~= 0 and not line:find(" check$") then fail(line .. "\n" .. err); end
 	return out;
 end
 
@@ -208,7 +209,7 @@ local function start()
 		files["templates/" .. template:match("^{# (%w+%.j2): ")] = template;
 	end
 	world.start({
-		hosts = hosts; files = files;
+		hosts = hosts; files = files; https = { "example.com" };
 		components = 'Component "rooms.example.com" "muc"\n\tmuc_room_locking = false';
 	});
 	world.login((table.unpack or unpack)(clients));
@@ -247,6 +248,8 @@ local prints = {
 	["template list"] = "\ndoor  [^\n]*/templates/door%.j2\n";
 	["template show"] = "{%%";
 	["template try"] = "FIRING: ";
+	["check"] = "url: http://127%.0%.0%.1:%d+/msg %(on this machine only, with the header Host: example%.com%)\n";
+	["start me@example.com user@example.com"] = "user@example%.com has received the message%.\nThis line sends the next message:\n\ncurl ";
 };
 
 describe("README.markdown and docs/", function ()

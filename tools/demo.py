@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`make demo`: runs the README's curl line with a temporary Prosody, and shows the message that a real client receives.
+"""`make demo`: posts the README's first message to a temporary Prosody, and shows the message that a real client receives.
 
 In a terminal, it continues to show messages until Ctrl-C. Otherwise, it ends after the first message; its exit status is 0 if the
 text arrived unchanged. Environment: as in spec/support/world.py.

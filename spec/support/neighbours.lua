@@ -5,7 +5,8 @@ local socket = require "socket";
 
 local neighbours = {};
 
-local function free_port()
+-- > a free port, and a socket that listens on it
+function neighbours.free_port()
 	local listener = assert(socket.bind("127.0.0.1", 0));
 	local _, port = listener:getsockname();
 	return port, listener;
@@ -82,10 +83,10 @@ end
 function neighbours.start(world, here, there, certificates)
 	local remote = loadfile(assert(package.searchpath("spec.support.world", package.path)))();
 	remote.password["carol@remote.example"] = "p4ss-of-carol";
-	local port_here, listener_here = free_port();
-	local port_there, listener_there = free_port();
+	local port_here, listener_here = neighbours.free_port();
+	local port_there, listener_there = neighbours.free_port();
 	local silent;
-	silent, neighbours.silent = free_port();
+	silent, neighbours.silent = neighbours.free_port();
 	neighbours.port = port_there;
 	listener_here:close();
 	listener_there:close();

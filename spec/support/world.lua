@@ -3,6 +3,8 @@
 
 local json = require "dkjson";
 local mime = require "mime";
+local neighbours = require "spec.support.neighbours";
+local read_file = require "pl.file".read;
 local socket = require "socket";
 
 local world = {
@@ -96,14 +98,36 @@ local function look_back()
 	return not ok and problem or nil;
 end
 
--- Starts Prosody, in place of one that runs. > { dir, plugins, http_port, c2s_port, version }
+-- Adds HTTPS to the options of `start`, with certificates for these names. > port, file with the authority's certificate
+local function add_https(options, names)
+	local port, listener = neighbours.free_port();
+	listener:close();
+	local folder = neighbours.certify(names);
+	options.files = options.files or {};
+	for _, name in ipairs(names) do
+		for _, suffix in ipairs { ".crt", ".key" } do
+			options.files["certs/" .. name .. suffix] = read_file(folder .. "/" .. name .. suffix);
+		end
+	end
+	options.extra = (options.extra or "") .. ("\nhttps_ports = { %d }\n"):format(port);
+	return port, folder .. "/ca.crt";
+end
+
+-- Starts Prosody, in place of one that runs. With `https`, a list of hosts, it also has an HTTPS port. > { dir, plugins, http_port, c2s_port,
+-- version, https_port, authority }
 function world.start(options)
 	local arguments = world.defaults();
 	for name, value in pairs(options or {}) do arguments[name] = value; end
+	local https_port, authority;
+	if arguments.https then
+		https_port, authority = add_https(arguments, arguments.https);
+		arguments.https = nil;
+	end
 	local problem = look_back();
 	killed = false;
 	world.server = ask("start", arguments);
 	world.server.plugins = world.server.dir .. "/plugins";
+	world.server.https_port, world.server.authority = https_port, authority;
 	if problem then error("before this one: " .. problem, 0); end
 	return world.server;
 end
@@ -308,12 +332,14 @@ function world.stream_stop()
 	return ask("stream_stop");
 end
 
--- Runs a command line with curl in a shell; whatever host and port it names are this Prosody's. > status, body
+-- Runs a command line with curl in a shell; whatever host it names is this Prosody, and each port but 5281 is its port of plain HTTP.
+-- > status, body
 function world.curl(line)
 	local body_name, script_name = os.tmpname(), os.tmpname();
 	local script = assert(io.open(script_name, "w"));
+	local tls = world.server.https_port and ("--cacert '%s' --connect-to :5281:127.0.0.1:%d "):format(world.server.authority, world.server.https_port) or "";
 	script:write("curl() { env -u http_proxy -u all_proxy -u HTTP_PROXY -u ALL_PROXY curl -sS -o '", body_name,
-		"' -w '%{http_code}' --connect-to ::127.0.0.1:", tostring(world.server.http_port), " \"$@\"; }\n", line, "\n");
+		"' -w '%{http_code}' ", tls, "--connect-to ::127.0.0.1:", tostring(world.server.http_port), " \"$@\"; }\n", line, "\n");
 	script:close();
 	local shell = assert(io.popen("sh '" .. script_name .. "' 2>&1"));
 	local output = shell:read("*a");
