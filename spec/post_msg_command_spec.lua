@@ -379,6 +379,14 @@ describe("post-msg", function ()
 			assert.equal("https://example.com/graph.png?c&d", body);
 			assert.equal(body, link(raw));
 			assert.matches("<subject>Graph</subject>", raw, nil, true);
+			write("text", "Of today");
+			assert_sent("post-msg --url $URL --oob-file https://example.com/graph.png -m text user@example.com");
+			body, raw = receive();
+			assert.equal("Of today", body);
+			assert.equal("https://example.com/graph.png", link(raw));
+			write("graph.png", png);
+			assert_fails(1, "`oob_url` is given together with a file",
+				"post-msg --url $URL --oob-file https://example.com/graph.png -h graph.png user@example.com");
 		end);
 
 		it("accepts several letters in one word", function ()
@@ -496,7 +504,8 @@ describe("post-msg", function ()
 		it("may come from a command (eval_password)", function ()
 			assert_sends("username: me@example.com\neval_password: cat; printf 'mypassword\\nlogin: x\\n'\n", "me@example.com");
 			assert_sends("username: me@example.com\neval_password: false\npassword: mypassword\n", "me@example.com");
-			assert_sends("username: me@example.com\neval_password: touch executed\n", "user@example.com", "-u user@example.com -p p4ss-of-user");
+			assert_sends("username: me@example.com\neval_password: touch executed\n", "me@example.com", "-p mypassword");
+			assert_sends("me@example.com wrong\n", "me@example.com", "-p mypassword");
 			assert.equal("", output_of("ls '" .. home .. "/executed' 2>/dev/null"));
 			for line, part in pairs { ["exit 3"] = "has failed", ["true"] = "has printed no password" } do
 				write("secret", "username: me@example.com\neval_password: " .. line .. "\n");
@@ -869,7 +878,7 @@ describe("post-msg", function ()
 			os.execute("mkdir '" .. home .. "/bin'");
 			write("bin/curl", ([[
 #!/bin/sh
-exec %s "$@" --connect-to example.com:443:127.0.0.1:${PROXY:-1} --connect-to second.example:443:127.0.0.1:${PROXY:-1} \
+tee asked | %s "$@" --connect-to example.com:443:127.0.0.1:${PROXY:-1} --connect-to second.example:443:127.0.0.1:${PROXY:-1} \
 	--connect-to example.com:5281:127.0.0.1:1
 ]]):format(output_of("command -v curl"):match("[^\n]+")), "700");
 		end);
@@ -910,6 +919,10 @@ exec %s "$@" --connect-to example.com:443:127.0.0.1:${PROXY:-1} --connect-to sec
 			local function fails(part, line) assert_fails(75, part, ("PATH=\"$HOME/bin:$PATH\"; export PROXY=%d; post-msg %s"):format(https_port, line)); end
 			fails(("post-msg: mod_post_msg answers at %s: name this URL with --url, or with the line 'url: %s' in %s/.post-msgrc\n"):format(url, url, home),
 				"-a https.crt user@example.com");
+			local asked = read(home .. "/asked");
+			assert.matches('url = "' .. url .. '"', asked, nil, true);
+			assert.is_nil(asked:find("mypassword", 1, true), asked);
+			assert.is_nil(asked:find("data", 1, true), asked);
 			write("secret", ("me@example.com mypassword\nurl: %s\n"):format(url));
 			assert_sent(("PATH=\"$HOME/bin:$PATH\" PROXY=%d post-msg -f secret -a https.crt user@example.com"):format(https_port));
 			receive();
