@@ -33,7 +33,7 @@ end
 local function start(line)
 	write("script", ([[
 export HOME='%s' URL='http://localhost:%d/msg' PATH='%s'"/command:$PATH"
-unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+unset XDG_CONFIG_HOME http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 cd "$HOME"
 rm -f status
 (
@@ -96,14 +96,22 @@ local function receive(address)
 	return ((raw:match("<body>(.-)</body>") or ""):gsub("&(%a+);", entities)), raw;
 end
 
+local function link(raw) return (raw:match("<x xmlns='jabber:x:oob'><url>(.-)</url></x>"):gsub("&amp;", "&")); end
+
 local function assert_nothing_sent()
 	for address, messages in pairs((world.collect())) do assert.same({}, messages, address); end
 end
 
-local function enter_room()
-	world.send(user, "<presence to='team@rooms.example.com/user'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
-	wire.await("the room", function () return world.receive_presence(user):find("from='team@rooms.example.com/user'", 1, true) ~= nil; end);
+-- The user enters a room, by default `team`.
+local function enter_room(name)
+	local occupant = (name or "team") .. "@rooms.example.com/user";
+	world.send(user, "<presence to='" .. occupant .. "'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+	wire.await("the room", function () return world.receive_presence(user):find("from='" .. occupant .. "'", 1, true) ~= nil; end);
 	world.collect();
+end
+
+local function leave_room(name)
+	world.send(user, "<presence to='" .. (name or "team") .. "@rooms.example.com/user' type='unavailable'/>");
 end
 
 local function make_token(...)
@@ -158,7 +166,7 @@ describe("post-msg", function ()
 		while sessions[1] do os.execute(("kill -- -%d 2>/dev/null"):format(table.remove(sessions))); end
 		assert_nothing_sent();
 		assert.equal("", output_of("ls -d '" .. home .. "'/tmp.* 2>/dev/null"));
-		os.execute(("rm -f '%s/.post-msgrc' '%s/.sendxmpprc'"):format(home, home));
+		os.execute(("cd '%s' && rm -rf .post-msgrc .sendxmpprc .config go-sendxmpp"):format(home));
 	end);
 
 	describe("sends", function ()
@@ -212,7 +220,7 @@ describe("post-msg", function ()
 			assert_sent("post-msg --url $URL -c -s 'New subject' team@rooms.example.com", "");
 			assert.matches("<subject>New subject</subject>", select(2, receive()), nil, true);
 			assert_fails(1, "groupchat", "post-msg --url $URL -c echo.example.com");
-			world.send(user, "<presence to='team@rooms.example.com/user' type='unavailable'/>");
+			leave_room();
 		end);
 
 		it("with a type", function ()
@@ -252,19 +260,18 @@ describe("post-msg", function ()
 		end);
 
 		it("files", function ()
-			local function link(raw) return raw:match("<x xmlns='jabber:x:oob'><url>(.-)</url></x>"):gsub("&amp;", "&"); end
 			write('gr"a,p;h 1.png', png);
 			write("report.pdf", "%PDF");
 			assert_sent([[post-msg --url $URL -A 'gr"a,p;h 1.png' user@example.com]], "");
 			local body, raw = receive();
-			assert.equal((link(raw)), body);
+			assert.equal(link(raw), body);
 			assert.matches("/gr%22a,p%3bh%201.png", body:lower(), nil, true);
 			assert.equal(png, world.http("GET " .. body:match("^http://[^/]+(/.*)$") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").body);
 			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today");
 			body, raw = receive();
 			assert.equal("Of today", body);
 			assert.matches("<subject>Report</subject>", raw, nil, true);
-			assert.matches("/report.pdf$", (link(raw)));
+			assert.matches("/report.pdf$", link(raw));
 			assert.matches("png$", (receive()));
 			assert_fails(1, "cannot read missing.png", "post-msg --url $URL -A missing.png user@example.com");
 		end);
@@ -297,9 +304,8 @@ describe("post-msg", function ()
 			write(".post-msgrc", "me@example.com p4ss-of-user\n");
 			assert_sent("post-msg --url $URL -u user user@example.com");
 			assert.matches("from='user@example.com'", select(2, receive()), nil, true);
-			write(".post-msgrc", "carol@example.com p4ss-of-cärol\n");
-			assert_sent("post-msg --url $URL -j second.example user@example.com");
-			assert.matches("from='carol@second.example'", select(2, receive()), nil, true);
+			assert_sent("post-msg --url $URL -u user -j second.example user@example.com");
+			assert.matches("from='user@example.com'", select(2, receive()), nil, true);
 		end);
 
 		it("completes addresses with the domain of -o", function ()
@@ -315,7 +321,10 @@ describe("post-msg", function ()
 				["-w"] = "stanzas"; ["--raw"] = "stanzas"; ["--sso user"] = "sending token"; ["--nonsense user"] = "no option --nonsense";
 				["-s"] = "needs a value"; ["user --wait"] = "needs a value"; ["-s x"] = "no recipient"; ["--message-type=error user"] = "message-type";
 				["--headline --message-type=normal user"] = "contradict"; ["-i -m x user"] = "interactive"; ["-i -A script user"] = "interactive";
-				["-l -c user"] = "contradict";
+				["-l -c user"] = "contradict"; ["-i --oob-file x user"] = "interactive"; ["--oob-file '' user"] = "takes a URL";
+				["-subjct x user"] = "no option -subjct"; ["-cx user"] = "no option -x"; ["--ci user"] = "no option --ci"; ["user -h"] = "needs a value";
+				["--timeout soon user"] = "seconds"; ["--retry-connect soon user"] = "seconds"; ["--retry-connect-max x user"] = "number";
+				["--tls-version 14 user"] = "10, 11, 12 or 13";
 				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "number"; ["--retry= user"] = "number";
 				["--url gopher://127.0.0.1/ user"] = "gopher"; [""] = "usage: ";
 			} do
@@ -324,13 +333,140 @@ describe("post-msg", function ()
 		end);
 
 		it("prints its usage and its version", function ()
-			for _, option in ipairs { "-h", "--help", "--usage", "user --help" } do
+			for _, option in ipairs { "-h", "--help", "--usage", "-help", "user --help" } do
 				local status, _, output = run("post-msg " .. option);
 				assert.equal(0, status);
 				assert.matches("^usage: post%-msg ", output);
 			end
 			local _, _, output = run("post-msg --version");
 			assert.equal("post-msg " .. pages.read("Cargo.toml"):match('\nversion = "(.-)"') .. "\n", output);
+		end);
+	end);
+
+	describe("as go-sendxmpp", function ()
+		-- The line, with the command under the name go-sendxmpp.
+		local function renamed(line) return [[ln -sf "$(command -v post-msg)" go-sendxmpp; PATH="$HOME:$PATH"; go-sendxmpp --url $URL ]] .. line; end
+
+		it("uploads files (-h, --http-upload), and does not read standard input", function ()
+			write("graph.png", png);
+			write("other.txt", "text");
+			for _, option in ipairs { "-h graph.png", "--http-upload graph.png", "--http-upload=graph.png", "-nh graph.png" } do
+				assert_sent("post-msg --url $URL user@example.com " .. option, "not this");
+				local body, raw = receive();
+				assert.matches("/graph.png$", body);
+				assert.equal(body, link(raw));
+			end
+			assert_sent('while read -r file; do post-msg --url $URL -h "$file" user@example.com; done', "graph.png\nother.txt\n");
+			assert.matches("/graph.png$", (receive()));
+			assert.matches("/other.txt$", (receive()));
+			assert_sent(renamed "-h graph.png -h other.txt -m other.txt user@example.com");
+			local body, raw = receive();
+			assert.equal("text", body);
+			assert.matches("/graph.png$", link(raw));
+			assert.matches("/other.txt$", link((select(2, receive()))));
+		end);
+
+		it("does not succeed if the file of -h cannot be sent", function ()
+			assert_fails(1, "cannot read missing.png", "post-msg --url $URL -h missing.png user@example.com");
+			assert_fails(1, "cannot read user@example.com", "post-msg --url $URL -h user@example.com");
+			assert_fails(64, "-h needs a value", "post-msg --url $URL user@example.com -h");
+			assert_fails(64, "no recipient", "post-msg --url $URL -h script");
+		end);
+
+		it("sends a link (--oob-file), and does not read standard input", function ()
+			assert_sent("post-msg --url $URL --oob-file 'https://example.com/graph.png?c&d' -s Graph user@example.com", "not this");
+			local body, raw = receive();
+			assert.equal("https://example.com/graph.png?c&d", body);
+			assert.equal(body, link(raw));
+			assert.matches("<subject>Graph</subject>", raw, nil, true);
+			write("text", "Of today");
+			assert_sent("post-msg --url $URL --oob-file https://example.com/graph.png -m text user@example.com");
+			body, raw = receive();
+			assert.equal("Of today", body);
+			assert.equal("https://example.com/graph.png", link(raw));
+			write("graph.png", png);
+			assert_fails(1, "`oob_url` is given together with a file",
+				"post-msg --url $URL --oob-file https://example.com/graph.png -h graph.png user@example.com");
+		end);
+
+		it("accepts several letters in one word", function ()
+			enter_room();
+			write("account", "user@example.com p4ss-of-user\n");
+			assert_sent("post-msg --url $URL -cf account team@rooms.example.com");
+			assert.matches("type='groupchat'", select(2, receive()), nil, true);
+			assert_sent("post-msg --url $URL -cif account team@rooms.example.com", "one\ntwo\n");
+			assert.equal("one", (receive()));
+			assert.equal("two", (receive()));
+			leave_room();
+		end);
+
+		it("ignores options that concern only XMPP", function ()
+			assert_sent("post-msg --url $URL --allow-plain --fast-invalidate --fast-off --no-sasl-upgrade --scram-mech-pinning SCRAM-SHA-256 "
+				.. "--ssdp-off --suppress-root-warning --timeout=5 user@example.com");
+			receive();
+		end);
+
+		it("rejects options that ask for something that it cannot do: 64", function ()
+			for _, option in ipairs { "--listen", "--raw", "--anonymous", "--legacy-pgp", "--ox", "--ox-delete-nodes", "--ox-genprivkey-rsa",
+				"--ox-genprivkey-x25519", "--ox-transfer-private-key", "--muc-password s3cret", "--muc-password=s3cret", "--ox-passphrase s3cret",
+				"--ox-import-privkey script", "--ox-receive-private-key s3cret", "--pasword=s3cret" } do
+				local status, errors = run("post-msg --url $URL " .. option .. " user@example.com");
+				assert.equal(64, status, option);
+				assert.matches(option:match("^[^ =]+"), errors, nil, true);
+				assert.is_nil(errors:find("s3cret", 1, true), errors);
+			end
+		end);
+
+		it("has its meaning of -a, -l and -r under its name", function ()
+			enter_room();
+			assert_sent(renamed "-a Bot -c team@rooms.example.com");
+			assert.equal("Hello", (receive()));
+			assert_fails(64, "-l: this command only sends", renamed "-l user@example.com");
+			assert_fails(64, "write the long name", renamed "-r script user@example.com");
+			assert_fails(1, "--alias", "post-msg --url $URL -a Bot -c team@rooms.example.com");
+			leave_room();
+		end);
+
+		it("asks for a nickname in rooms (--alias), and nowhere else", function ()
+			local listener = assert(socket.bind("127.0.0.1", 0));
+			local _, port = listener:getsockname();
+			local function nick(line)
+				run_aside(("post-msg --url http://localhost:%d/msg %s"):format(port, line));
+				local request, connection = request_at(listener);
+				pass_on({ status = 201, body = "" }, connection);
+				assert.equal(0, (ends()));
+				return request:match('name="nick"\r\n\r\n(.-)\r\n');
+			end
+			assert.equal("The Bot", nick("--alias 'The Bot' -c team@rooms.example.com"));
+			assert.equal("TheCook", nick("-r TheCook --chatroom team@rooms.example.com"));
+			assert.is_nil(nick("--alias Bot user@example.com"));
+			assert.is_nil(nick("-c team@rooms.example.com"));
+			write(".post-msgrc", "username: me@example.com\npassword: mypassword\nalias: Bot\n");
+			assert.equal("Bot", nick("-c team@rooms.example.com"));
+			listener:close();
+		end);
+
+		it("reads recipients from a file", function ()
+			write("people", "user@example.com\r\n\nother@example.com");
+			assert_sent("post-msg --url $URL --recipients people");
+			assert.equal("Hello", (receive(user)));
+			assert.equal("Hello", (receive(other)));
+			assert_fails(1, "cannot read nobody", "post-msg --url $URL --recipients nobody user@example.com");
+		end);
+
+		it("tries again after the seconds of --retry-connect", function ()
+			local listener = assert(socket.bind("127.0.0.1", 0));
+			local _, port = listener:getsockname();
+			run_aside(("post-msg --url http://localhost:%d/msg --retry-connect 1 --retry-connect-max 2 user@example.com"):format(port));
+			for _ = 1, 3 do select(2, request_at(listener)):close(); end
+			assert.equal(75, (ends()));
+			run_aside(("post-msg --url http://localhost:%d/msg --retry-connect=1 user@example.com"):format(port));
+			select(2, request_at(listener)):close();
+			local request, connection = request_at(listener);
+			pass_on(world.http(request), connection);
+			assert.equal(0, (ends()));
+			assert.equal("Hello", (receive()));
+			listener:close();
 		end);
 	end);
 
@@ -356,9 +492,25 @@ describe("post-msg", function ()
 			assert_sends("username: me\njserver: example.com\nport: 5222\npassword: mypassword\n", "me@example.com");
 			assert_sends("username: me@example.com\npassword: mypassword\n", "me@example.com");
 			assert_sends("# x\nusername: odd\njserver: talk.example.com\ntls: 1\ncomponent: example.com\npassword: " .. odd_password, "odd@example.com");
+			-- README.Debian of sendxmpp, with an address as the user, and as the manual page shows it
+			assert_sends("  username: me\n  jserver: example.com\n  port: 5222\n  password: mypassword\n", "me@example.com");
+			assert_sends("username: me@example.com \njserver: talk.example.com\nport: 5222\npassword: mypassword\ncomponent: \n", "me@example.com");
+			assert_sends('username: "me@example.com"\npassword: "mypassword"\nallow_plain: true\n', "me@example.com");
 			write("secret", ("username: me\njserver: example.com\nurl: http://localhost:%d/msg\npassword: mypassword\n"):format(world.server.http_port));
 			assert_sent("post-msg --file secret user@example.com");
 			receive();
+		end);
+
+		it("may come from a command (eval_password)", function ()
+			assert_sends("username: me@example.com\neval_password: cat; printf 'mypassword\\nlogin: x\\n'\n", "me@example.com");
+			assert_sends("username: me@example.com\neval_password: false\npassword: mypassword\n", "me@example.com");
+			assert_sends("username: me@example.com\neval_password: touch executed\n", "me@example.com", "-p mypassword");
+			assert_sends("me@example.com wrong\n", "me@example.com", "-p mypassword");
+			assert.equal("", output_of("ls '" .. home .. "/executed' 2>/dev/null"));
+			for line, part in pairs { ["exit 3"] = "has failed", ["true"] = "has printed no password" } do
+				write("secret", "username: me@example.com\neval_password: " .. line .. "\n");
+				assert_fails(1, "eval_password in secret " .. part, "post-msg -f secret --url $URL user@example.com");
+			end
 		end);
 
 		it("may be in a netrc", function ()
@@ -388,16 +540,23 @@ describe("post-msg", function ()
 			assert_sends(token .. "\n", "me@example.com/x", "-u me@example.com -r x");
 			assert_fails(1, "other@example.com", "post-msg -f secret --url $URL other@example.com");
 			assert_fails(64, "the server is unknown", "post-msg -f secret user@example.com");
+			write("secret", ("%s\nurl: http://localhost:%d/msg\n"):format(token, world.server.http_port));
+			assert_sent("post-msg -f secret user@example.com");
+			receive();
 		end);
 
-		it("are read from ~/.post-msgrc or ~/.sendxmpprc", function ()
-			write(".sendxmpprc", "user@example.com p4ss-of-user\n");
-			assert_sent("post-msg --url $URL user@example.com");
-			assert.matches("from='me@example.com'", select(2, receive()), nil, true);
-			os.remove(home .. "/.post-msgrc");
-			assert_sent("post-msg --url $URL user@example.com");
+		it("are read from the first file that exists", function ()
+			os.execute("mkdir -p '" .. home .. "/.config/go-sendxmpp' '" .. home .. "/xdg/go-sendxmpp'");
+			local files = { ".post-msgrc", ".config/go-sendxmpp/config", ".config/go-sendxmpp/sendxmpprc", ".sendxmpprc" };
+			for i, name in ipairs(files) do write(name, ("username: me@example.com/%d\npassword: mypassword\n"):format(i)); end
+			for i, name in ipairs(files) do
+				assert_sent("post-msg --url $URL user@example.com");
+				assert.matches(("from='me@example.com/%d'"):format(i), select(2, receive()), nil, true);
+				os.remove(home .. "/" .. name);
+			end
+			write("xdg/go-sendxmpp/config", "user@example.com p4ss-of-user\n");
+			assert_sent("XDG_CONFIG_HOME=$HOME/xdg post-msg --url $URL user@example.com");
 			assert.matches("from='user@example.com'", select(2, receive()), nil, true);
-			os.remove(home .. "/.sendxmpprc");
 			assert_fails(1, "no credentials", "post-msg --url $URL user@example.com");
 		end);
 
@@ -429,10 +588,12 @@ describe("post-msg", function ()
 		it("appear in no command line and in no environment during a request", function ()
 			local token = make_token();
 			for _, secret in ipairs { "mypassword", token } do
+				write("password", secret .. "\n");
 				for text, options in pairs {
 					["me@example.com " .. secret .. "\n"] = "";
 					["machine localhost login me@example.com password " .. secret .. "\n"] = "-s x";
 					["username: me\npassword: " .. secret .. "\njserver: example.com\n"] = "--retry 1";
+					["username: me@example.com\neval_password: cat password\n"] = "-s y";
 					[secret == token and token or "default login me password mypassword"] = "-A script";
 				} do
 					write("secret", text);
@@ -491,16 +652,17 @@ describe("post-msg", function ()
 
 	describe("the server", function ()
 		it("is reached at port 5281 of the host, with HTTPS", function ()
-			for _, line in ipairs { "-j 127.0.0.1", "-j 127.0.0.1:5222" } do
-				write("secret", "pmsg_x\n");
-				assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret " .. line .. " user@example.com");
+			for place, written in pairs { ["127.0.0.1"] = "127.0.0.1:5222", ["::1"] = "[::1]:5222" } do
+				for _, option in ipairs { "-j " .. place, "-j " .. written, "-u me@example.com -p mypassword -j " .. written } do
+					write("secret", "pmsg_x\n");
+					assert_fails(75, place .. " port 5281", "post-msg -f secret " .. option .. " user@example.com");
+				end
+				for _, text in ipairs { "me@example.com;%s mypassword\n", "username: me\njserver: %s\npassword: mypassword\n",
+					"username: me@example.com\njserver: %s\nport: 5222\npassword: mypassword\n", "me@%s mypassword\n" } do
+					write("secret", text:format(written));
+					assert_fails(75, place .. " port 5281", "post-msg -f secret user@example.com");
+				end
 			end
-			write("secret", "me@example.com;127.0.0.1:5222 mypassword\n");
-			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
-			write("secret", "username: me\njserver: 127.0.0.1:5222\npassword: mypassword\n");
-			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
-			write("secret", "me@127.0.0.1 mypassword\n");
-			assert_fails(75, "127.0.0.1 port 5281", "post-msg -f secret user@example.com");
 		end);
 
 		it("is named by POST_MSG_URL, unless --url names it", function ()
@@ -632,19 +794,59 @@ describe("post-msg", function ()
 				count = count + 1;
 			end
 		end
-		assert.equal(7, count);
+		assert.equal(8, count);
+	end);
+
+	it("runs the examples of the manuals of sendxmpp and go-sendxmpp under their names", function ()
+		enter_room("team");
+		enter_room("ops");
+		os.execute("mkdir '" .. home .. "/names' && ln -s '" .. command:gsub("^%.", output_of("pwd"):match("[^\n]+")) .. "/command/post-msg' '"
+			.. home .. "/names/sendxmpp' && cp -P '" .. home .. "/names/sendxmpp' '" .. home .. "/names/go-sendxmpp'");
+		write("message.txt", "Hello\n");
+		write("example.log", "one\ntwo\n");
+		write("sendxmpp", "username: me@example.com\npassword: mypassword\n");
+		local both, rooms = { user, other }, { "team@rooms.example.com", "ops@rooms.example.com" };
+		-- A line, and the texts that arrive for each recipient.
+		for _, example in ipairs {
+			{ 'echo "hello bob!" | sendxmpp -s hello user@example.com', { user }, { "hello bob!" } };
+			{ 'echo "Dinner Time" | sendxmpp -r TheCook --chatroom team@rooms.example.com', { "team@rooms.example.com" }, { "Dinner Time" } };
+			{ "tail example.log | sendxmpp -i user@example.com", { user }, { "one", "two" } };
+			{ "cat message.txt|go-sendxmpp -f ./sendxmpp user@example.com other@example.com", both, { "Hello" } };
+			{ "cat message.txt|go-sendxmpp -u me@example.com -p mypassword user@example.com other@example.com", both, { "Hello" } };
+			{ "cat message.txt|go-sendxmpp -cf ./sendxmpp team@rooms.example.com ops@rooms.example.com", rooms, { "Hello" } };
+			{ "tail example.log|go-sendxmpp -cif ./sendxmpp team@rooms.example.com ops@rooms.example.com", rooms, { "one", "two" } };
+			{ 'echo "Rsync finished."|go-sendxmpp user@example.com', { user }, { "Rsync finished." } };
+			{ "go-sendxmpp --http-upload message.txt user@example.com", { user }, { "http.*/message.txt" } };
+		} do
+			local line, recipients, texts = example[1], example[2], example[3];
+			assert_sent('export POST_MSG_URL=$URL PATH="$HOME/names:$PATH"; ' .. line, "");
+			for _, text in ipairs(texts) do
+				local from = {};
+				for _, recipient in ipairs(recipients) do
+					local body, raw = receive(recipient == other and other or user);
+					assert.matches("^" .. text .. "\n?$", body);
+					from[raw:match("from='([^'/]+)")] = true;
+				end
+				if recipients == rooms then assert.same({ [rooms[1]] = true, [rooms[2]] = true }, from); end
+			end
+			assert_nothing_sent();
+		end
+		leave_room("team");
+		leave_room("ops");
 	end);
 
 	it("has exactly the options of its manual page and --help", function ()
 		local _, _, help = run("post-msg --help");
 		local manual = pages.read("command/post-msg.1");
 		local known = pages.read("command/post-msg"):match("\n\tcase %$name in\n\ts|subject%) subject=(.-)\n\tesac\n");
+		local unlisted = " tls ssl debug raw sso anonymous listen legacy-pgp ox muc-password retry-connect retry-connect-max allow-plain "
+			.. "fast-invalidate fast-off no-sasl-upgrade scram-mech-pinning ssdp-off suppress-root-warning ";
 		local count = 0;
 		for names in ("s|subject)" .. known):gmatch("%f[^\n\t]([%w|-]+)%)") do
 			for name in names:gmatch("[^|]+") do
 				if #name > 1 and name ~= "usage" then
 					assert.is_truthy(manual:find("Fl %-" .. name:gsub("%-", "%%-"):gsub("%%%-", "[\\]?%%-")), name .. " is not in the manual page");
-					if not ("tls ssl debug raw sso "):find(name .. " ", 1, true) then
+					if not unlisted:find(" " .. name .. " ", 1, true) then
 						assert.is_truthy(help:find("--" .. name, 1, true), name .. " is not in --help");
 					end
 					count = count + 1;
@@ -654,24 +856,84 @@ describe("post-msg", function ()
 		assert.is_true(count > 20, count .. " options");
 	end);
 
-	it("trusts the certificate of an authority, the certificate of -a, or any with -n", function ()
-		assert(output_of(("cd '%s' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
-			.. "-addext subjectAltName=IP:127.0.0.1 -keyout https.key -out https.crt 2>&1 && echo made"):format(home)):find("made\n"));
-		local https_port = wire.free_port();
-		world.start({
-			files = { ["certs/https.crt"] = read(home .. "/https.crt"), ["certs/https.key"] = read(home .. "/https.key") };
-			extra = ('http_default_host = "example.com"\nhttps_ports = { %d }\nhttps_certificate = "certs/https.crt"\n'):format(https_port);
-		});
-		world.login(user);
-		local url = (" --url https://127.0.0.1:%d/msg user@example.com"):format(https_port);
-		assert_fails(75, "certificate", "post-msg" .. url);
-		for _, option in ipairs { "-a https.crt", "--tls-ca-path=https.crt", "-n", "--no-tls-verify" } do
-			assert_sent("post-msg " .. option .. url);
+	describe("over HTTPS", function ()
+		local place; -- an address of this machine, where Prosody has port 5281
+		local https_port;
+
+		setup(function ()
+			assert(output_of(("cd '%s' && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=example.com "
+				.. "-addext subjectAltName=DNS:example.com -keyout https.key -out https.crt 2>&1 && echo made"):format(home)):find("made\n"));
+			https_port = wire.free_port();
+			place = ("127.%d.%d.1"):format(math.floor(https_port / 256), https_port % 256);
+			local hosts = world.defaults().hosts;
+			hosts["second.example"].modules = {};
+			world.start({
+				hosts = hosts;
+				files = { ["certs/https.crt"] = read(home .. "/https.crt"), ["certs/https.key"] = read(home .. "/https.key") };
+				extra = ('https_interfaces = { "%s", "127.0.0.1" }\nhttps_ports = { 5281, %d }\n'):format(place, https_port)
+					.. 'https_certificate = "certs/https.crt"\nhttps_ssl = { protocol = "tlsv1_2" }\n';
+			});
+			world.login(user);
+			-- A curl for which example.com is this machine. A proxy has port 443, if $PROXY is its port.
+			os.execute("mkdir '" .. home .. "/bin'");
+			write("bin/curl", ([[
+#!/bin/sh
+tee asked | %s "$@" --connect-to example.com:443:127.0.0.1:${PROXY:-1} --connect-to second.example:443:127.0.0.1:${PROXY:-1} \
+	--connect-to example.com:5281:127.0.0.1:1
+]]):format(output_of("command -v curl"):match("[^\n]+")), "700");
+		end);
+
+		it("trusts the certificate of an authority, the certificate of -a, or any with -n", function ()
+			local line = " -j " .. place .. " user@example.com";
+			assert_fails(75, "certificate", "post-msg" .. line);
+			for _, option in ipairs { "-a https.crt", "--tls-ca-path=https.crt", "-n", "--no-tls-verify" } do
+				assert_sent("post-msg " .. option .. line);
+				receive();
+			end
+			output_of(("cd '%s' && mkdir authorities && cp https.crt authorities/ && openssl rehash authorities"):format(home));
+			assert_sent("post-msg -a authorities" .. line);
 			receive();
-		end
-		output_of(("cd '%s' && mkdir authorities && cp https.crt authorities/ && openssl rehash authorities"):format(home));
-		assert_sent("post-msg -a authorities" .. url);
-		receive();
-		assert_fails(75, "certificate", "post-msg -a /etc" .. url);
+			assert_fails(75, "certificate", "post-msg -a /etc" .. line);
+		end);
+
+		it("connects to the host of -j, which keeps the name of the account's domain", function ()
+			for _, text in ipairs { "me@example.com mypassword\n", "me@example.com;PLACE:5222 mypassword\n",
+				"username: me@example.com\njserver: PLACE\nport: 5222\npassword: mypassword\n",
+				"username: me\njserver: example.com\npassword: mypassword\n", "me@PLACE mypassword example.com\n",
+				"machine PLACE login me@example.com password mypassword\n" } do
+				write("secret", (text:gsub("PLACE", place)));
+				assert_sent(("post-msg -f secret -a https.crt %s user@example.com"):format(text:find("PLACE", 1, true) and "" or "-j " .. place .. ":5222"));
+				assert.matches("from='me@example.com'", select(2, receive()), nil, true);
+			end
+			assert_fails(75, "certificate", ("post-msg -u me@second.example -p mypassword -a https.crt -j %s user@example.com"):format(place));
+		end);
+
+		it("demands the version of TLS", function ()
+			assert_sent(("post-msg -a https.crt --tls-version 12 -j %s user@example.com"):format(place));
+			receive();
+			assert_fails(75, "protocol version", ("post-msg -a https.crt --tls-version 13 -j %s user@example.com"):format(place));
+		end);
+
+		it("names the URL behind a proxy if the default URL fails", function ()
+			local url = "https://example.com/msg";
+			local function fails(part, line) assert_fails(75, part, ("PATH=\"$HOME/bin:$PATH\"; export PROXY=%d; post-msg %s"):format(https_port, line)); end
+			fails(("post-msg: mod_post_msg answers at %s: name this URL with --url, or with the line 'url: %s' in %s/.post-msgrc\n"):format(url, url, home),
+				"-a https.crt user@example.com");
+			local asked = read(home .. "/asked");
+			assert.matches('url = "' .. url .. '"', asked, nil, true);
+			assert.is_nil(asked:find("mypassword", 1, true), asked);
+			assert.is_nil(asked:find("data", 1, true), asked);
+			write("secret", ("me@example.com mypassword\nurl: %s\n"):format(url));
+			assert_sent(("PATH=\"$HOME/bin:$PATH\" PROXY=%d post-msg -f secret -a https.crt user@example.com"):format(https_port));
+			receive();
+			-- The certificate must be trusted, and the program must be this module.
+			fails("does not answer at " .. url .. " either", "user@example.com");
+			assert_fails(1, "https://second.example:5281/msg answered 404; is mod_post_msg there?\n"
+				.. "post-msg: mod_post_msg does not answer at https://second.example/msg either",
+				("PATH=\"$HOME/bin:$PATH\" PROXY=%d post-msg -n -u me@second.example -p x -j %s user@example.com"):format(https_port, place));
+			local status, errors = run("post-msg --url https://127.0.0.1:1/msg user@example.com");
+			assert.equal(75, status);
+			assert.is_nil(errors:find("answer", 1, true), errors);
+		end);
 	end);
 end);
