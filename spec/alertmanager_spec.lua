@@ -25,7 +25,7 @@ route:
 ]];
 
 local function config(token)
-	local to_room, count = receiver:gsub("example%.com:5280/", ("127.0.0.1:%d/"):format(world.server.http_port));
+	local to_room, count = receiver:gsub("https://example%.com:5281/", ("http://127.0.0.1:%d/"):format(world.server.http_port));
 	to_room = to_room:gsub("pmsg_%x+_…", (token:gsub("%%", "%%%%")));
 	local to_person = to_room:match("\n(  %- url: .*)$"):gsub("/msg/[^?]+", "/msg/user");
 	assert(count == 1 and to_room ~= receiver);
