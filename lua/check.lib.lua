@@ -5,6 +5,7 @@ local lfs = require "lfs";
 local findings_list = module.import "findings";
 local http_settings = module.import "http_settings";
 local loader = module.import "loader";
+local prosodyctl_hosts = module.import "prosodyctl_hosts";
 local reachability = module.import "reachability";
 local server = module.import "prosody";
 local settings = module.import "settings";
@@ -175,21 +176,19 @@ local function check_hosts(findings, hosts)
 	for _, host in ipairs(server.virtual_hosts()) do
 		if not loads[host] and host ~= "localhost" and has_accounts(host) then others[#others + 1] = host; end
 	end
-	local file = prosody.config_file;
+	local how = prosodyctl_hosts.how_to_load(others[1] or "localhost");
 	if not hosts[1] then
-		findings:problem("No host loads the module; write \"post_msg\"; into the list modules_enabled that stands above the first VirtualHost in %s", file);
+		findings:problem("No host loads the module; %s", how);
 	elseif #hosts == 1 and hosts[1] == "localhost" and others[1] then
-		findings:problem("Only localhost loads the module: a modules_enabled below a VirtualHost counts for this host alone. Write \"post_msg\"; into the"
-			.." list modules_enabled that stands above the first VirtualHost in %s; or, for %s alone, write below its line: modules_enabled ="
-			.." { \"post_msg\" }", file, others[1]);
+		findings:problem("Only localhost loads the module: lines below a VirtualHost count for this host alone. For %s, %s", others[1], how);
 	elseif others[1] then
-		findings:note("The module is not loaded on %s; to load it there, write below its VirtualHost line: modules_enabled = { \"post_msg\" }",
-			table.concat(others, ", "));
+		findings:note("%s does not load the module; for that, %s", table.concat(others, ", "), how);
 	end
 	for _, host in ipairs(hosts) do
 		if not server.is_configured("saslauth", host) then
 			findings:problem("%s: The list modules_enabled lacks \"saslauth\", so no client can log in. If %s has two such lists above the first"
-				.." VirtualHost, the second one replaces the first; write \"post_msg\"; into the first list, and delete the second", host, file);
+				.." VirtualHost, the second one replaces the first; write \"post_msg\"; into the first list, and delete the second", host,
+				prosody.config_file);
 		end
 	end
 end

@@ -19,6 +19,14 @@ function hosts.has_module(host) --> boolean
 	return false;
 end
 
+-- What to write so that a host loads this module. The block is right wherever it stands in the configuration.
+function hosts.how_to_load(host) --> text
+	if server.configured_names(host).modules_enabled then
+		return ("write \"post_msg\"; into the list modules_enabled of VirtualHost \"%s\""):format(host);
+	end
+	return ("write at the end of %s: VirtualHost \"%s\" { modules_enabled = { \"post_msg\" } }"):format(prosody.config_file, host);
+end
+
 function hosts.settings(host) --> settings
 	return settings.load(module:context(host), loader.stop);
 end

@@ -24,8 +24,7 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 	elseif not server.is_virtual_host(host) then
 		return nil, ("%s is not a VirtualHost of this server; these are: %s"):format(host, table.concat(server.virtual_hosts(), ", "));
 	elseif not hosts.has_module(host) then
-		return nil, ("%s does not load the module; write \"post_msg\"; into the list modules_enabled that stands above the first VirtualHost in %s."
-			.." Then restart Prosody: systemctl restart prosody"):format(host, prosody.config_file);
+		return nil, ("%s does not load the module; %s. Then restart Prosody: systemctl restart prosody"):format(host, hosts.how_to_load(host));
 	end
 	local tokens = hosts.tokens(host);
 	if not server.has_account(host, username) then
