@@ -37,6 +37,10 @@ local places = {
 	["in a file in conf.d"] = function (text) return debian, text; end;
 	["in the file of the host in conf.d"] = function (text) return debian, 'VirtualHost "example.com"\n\n' .. text; end;
 };
+local all_places = {};
+for name in pairs(places) do all_places[#all_places + 1] = name; end
+table.sort(all_places);
+
 -- Lines without a section are right at these places only.
 local global_places = { "at the beginning", "in the global section", "above the first VirtualHost line", "in a file in conf.d" };
 
@@ -136,62 +140,58 @@ describe("Debian's configuration", function ()
 	end);
 	lazy_teardown(world.stop);
 
-	it("loads no module twice or never", function ()
+	it("loads its own modules, and not this one", function ()
 		assert.is_true(defaults.saslauth and defaults.pep and defaults.admin_shell);
 		assert.is_nil(defaults.post_msg);
 	end);
 
 	-- The server's own parser reads the example alone. Wherever the example is pasted, the result has the same options in the same
 	-- sections, and all options that Debian's configuration had before.
+	local function assert_right(text, place)
+		local config, in_conf_d = places[place](text);
+		write_in_conf_d();
+		local before, alone = (table.unpack or unpack)(parse({ debian, text }));
+		write_in_conf_d(in_conf_d);
+		local result = parse({ config })[1];
+		for _, sections in ipairs { before, alone } do
+			for section, options in pairs(sections) do
+				for name, value in pairs(options) do
+					local is_replaced = sections == before and (alone[section] or {})[name];
+					if not is_replaced then assert.equal(value, (result[section] or {})[name], section .. ": " .. name); end
+				end
+			end
+		end
+		for section, options in pairs(result) do
+			for name in pairs(options) do
+				local is_known = (before[section] or {})[name] or (alone[section] or {})[name] or section == "example.com" and name == "defined";
+				assert.is_truthy(is_known, section .. " has also " .. name);
+			end
+		end
+	end
+
 	for _, shown in ipairs(examples) do
-		local has_section = shown.text:find("VirtualHost", 1, true) or shown.text:find("Component", 1, true);
-		local where = {};
-		for name in pairs(places) do where[#where + 1] = name; end
-		if not has_section then
-			where = global_places;
-			it("is not the only place that a reader may choose for " .. shown.place, function ()
-				local before = pages.read(shown.page):match("([^\n]*\n?[^\n]*)\n\n```lua\n" .. shown.text:gsub("%p", "%%%0"));
-				assert.is_truthy(assert(before):gsub("\n", " "):find("above the first `VirtualHost` line", 1, true), before);
-			end);
-		end
-		table.sort(where);
-		for _, place in ipairs(where) do
-			it(("takes %s, %s"):format(shown.place, place), function ()
-				local config, in_conf_d = places[place](shown.text);
-				write_in_conf_d();
-				local before, alone = (table.unpack or unpack)(parse({ debian, shown.text }));
-				write_in_conf_d(in_conf_d);
-				local result = parse({ config })[1];
-				for _, sections in ipairs { before, alone } do
-					for section, options in pairs(sections) do
-						for name, value in pairs(options) do
-							local is_replaced = sections == before and alone[section] and alone[section][name];
-							if not is_replaced then
-								assert.equal(value, result[section] and result[section][name], section .. ": " .. name);
-							end
-						end
-					end
-				end
-				for section, options in pairs(result) do
-					for name in pairs(options) do
-						local is_known = (before[section] or {})[name] or (alone[section] or {})[name]
-							or section == "example.com" and name == "defined";
-						assert.is_truthy(is_known, section .. " has also " .. name);
-					end
-				end
-			end);
-		end
+		describe("with the example of " .. shown.place, function ()
+			local has_section = shown.text:find("VirtualHost", 1, true) or shown.text:find("Component", 1, true);
+			if not has_section then
+				it("has a sentence on the page that says where the lines go", function ()
+					local before = pages.read(shown.page):match("([^\n]*\n?[^\n]*)\n\n```lua\n" .. shown.text:gsub("%p", "%%%0"));
+					assert.is_truthy(assert(before):gsub("\n", " "):find("above the first `VirtualHost` line", 1, true), before);
+				end);
+			end
+			for _, place in ipairs(has_section and all_places or global_places) do
+				it(place .. " has all settings in their sections", function () assert_right(shown.text, place); end);
+			end
+		end);
 	end
 
-	local function all_of(...)
-		return table.concat({ ... }, "\n");
-	end
-
-	for name, paste in pairs(places) do
-		it("with the examples " .. name .. " starts the module, beside all other modules", function ()
-			local config, in_conf_d = paste(all_of(
-				example("docs/running.md", "post_msg"), example("docs/templates.md", "post_msg_templates"):gsub('"/etc/prosody/templates"', '"templates"'),
-				example("docs/reference.md", "http_file_share"), example("docs/monitoring.md", "statistics")));
+	for _, place in ipairs(all_places) do
+		it("with the examples " .. place .. " starts the module, beside all other modules", function ()
+			local config, in_conf_d = places[place](table.concat({
+				example("docs/running.md", "post_msg");
+				example("docs/templates.md", "post_msg_templates"):gsub('"/etc/prosody/templates"', '"templates"');
+				example("docs/reference.md", "http_file_share");
+				example("docs/monitoring.md", "statistics");
+			}, "\n"));
 			start(config, in_conf_d, { ["templates/hello.j2"] = "Hello, {{ payload.name }}" });
 			assert.same(default_problems, problems());
 			for _, host in ipairs { "localhost", "example.com" } do

@@ -68,6 +68,7 @@ local proxies = {
 	}, {
 		name = "caddy"; language = "caddyfile"; addresses = { "127.0.0.9", "127.0.0.10" };
 		authority = "/caddy/pki/authorities/local/root.crt"; -- Caddy's own: no public authority is asked for a certificate
+		cuts_early_answers = true; -- as the page says
 		start = function (program)
 			write("Caddyfile", ([[{
 				admin off
@@ -247,9 +248,13 @@ describe("behind a proxy", function ()
 				for _ = 1, 5 do
 					for _, file in ipairs { "over", "far-over" } do
 						for _, expect in ipairs { "-H Expect:", "" } do
-							local answer = request(client, ("%s --data-binary @%s/%s"):format(expect, folder, file));
-							assert.equal("the request is larger than this server reads (http_max_content_size)", answer.body);
-							assert.equal(413, answer.status);
+							local ok, answer = pcall(request, client, ("%s --data-binary @%s/%s"):format(expect, folder, file));
+							if ok then
+								assert.equal("the request is larger than this server reads (http_max_content_size)", answer.body);
+								assert.equal(413, answer.status);
+							else
+								assert.is_true(proxy.cuts_early_answers, answer);
+							end
 						end
 					end
 				end
