@@ -216,6 +216,10 @@ describe("behind a proxy", function ()
 				local last = seen();
 				assert.equal(client, last.ip);
 				assert.is_true(last.secure);
+				-- A client on the machine itself has the address of a trusted proxy, so Prosody would believe what it adds.
+				assert.equal(201, request("127.0.0.1", "-H 'X-Forwarded-For: 192.0.2.99' -d 'From here'").status);
+				arrives("From here");
+				assert.equal("127.0.0.1", seen().ip);
 			end);
 
 			it("wrong passwords count for the client that sends them, even with a forged X-Forwarded-For", function ()
@@ -354,8 +358,10 @@ describe("behind a proxy", function ()
 
 			it("a message arrives as soon as Prosody is back", function ()
 				world.kill();
-				local status = request(client, "-d 'While Prosody is away'").status;
-				assert.is_true(status >= 502 and status <= 504, status);
+				for _ = 1, 3 do
+					local ok, answer = pcall(request, client, "-d 'While Prosody is away'");
+					assert.is_true(ok and answer.status >= 502 and answer.status <= 504 or proxy.cuts_early_answers, ok and answer.status or answer);
+				end
 				world.restart();
 				world.login("user@example.com");
 				watch();
