@@ -161,7 +161,7 @@ local function check_modules(findings)
 		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\"");
 	end
 	if has_metrics and not http_settings.global("statistics") and not http_settings.global("statistics_interval") then
-		findings:note("http_openmetrics shows nothing without a provider of statistics; set statistics = \"internal\"");
+		findings:note("http_openmetrics shows nothing without a provider of statistics; write statistics = \"internal\" above the first VirtualHost, and restart Prosody");
 	end
 end
 
@@ -228,7 +228,8 @@ end
 
 local function check_uploads(findings)
 	for host in pairs(prosody.hosts) do
-		local sentence = host ~= "*" and server.is_configured("http_file_share", host) and reachability.fault_of_uploads(host);
+		local is_served_here = host ~= "*" and server.is_configured("http_file_share", host) and not server.configured(host, "http_file_share_base_url");
+		local sentence = is_served_here and reachability.fault_of_uploads(host);
 		if sentence then findings:problem("%s: %s", host, sentence); end
 	end
 end

@@ -10,6 +10,7 @@ local modulemanager = require "core.modulemanager";
 local net_server = require "net.server";
 local new_events = require "util.events".new;
 local normalize_path = require "util.http".normalize_path;
+local portmanager = require "core.portmanager";
 local storagemanager = require "core.storagemanager";
 local timer = require "util.timer";
 local urldecode = require "util.http".urldecode;
@@ -235,6 +236,35 @@ function server.send_request(url, options, callback, is_allowed) --> request
 	basic_resolver.new = new;
 	if not ok then error(request, 0); end
 	return request;
+end
+
+-- The address of Prosody's own port for plain HTTP: on the loopback interface, if that has one.
+local function own_http_address() --> "127.0.0.1:5280"; or nil
+	local addresses = {};
+	for interface, ports in pairs(portmanager.get_active_services():get("http") or {}) do
+		local address = interface == "*" and "127.0.0.1" or interface == "::" and "::1" or interface;
+		if address:find(":", 1, true) then address = "["..address.."]"; end
+		local port = next(ports);
+		if port then addresses[#addresses + 1] = ("%s:%d"):format(address, port); end
+	end
+	table.sort(addresses, function (a, b)
+		local a_is_loopback, b_is_loopback = a:find("^127%.") ~= nil, b:find("^127%.") ~= nil;
+		if a_is_loopback ~= b_is_loopback then return a_is_loopback; end
+		return a < b;
+	end);
+	return addresses[1];
+end
+
+-- Finds a way to a URL of mod_http_file_share on a host of this server that needs no DNS, certificate or proxy: Prosody's own port for
+-- plain HTTP. mod_http_file_share makes its URLs with mod_http's `http_url`, unless an option names another server.
+function server.own_upload_url(host, url) --> URL, Host header; or nil
+	local context = module:context(host);
+	local is_served_here = hosts[host] and hosts[host].modules.http_file_share and not context:get_option("http_file_share_base_url");
+	local address = is_served_here and own_http_address();
+	local base_url = address and context:http_url("file_share", "/file_share"):gsub("/$", "");
+	if not base_url or url:sub(1, #base_url + 1) ~= base_url.."/" then return nil; end
+	return "http://"..address..server.base_path(host, "file_share")..url:sub(#base_url + 1),
+		context:get_option_string("http_host", host);
 end
 
 -- Counts the bytes of a request that are not sent yet. net.server_epoll keeps them in `writebuffer`: a string, a list of strings (0.12.3), or a

@@ -80,8 +80,9 @@ function reachability.fault_of_uploads(host) --> sentence, or nil
 	local ok, fault = endpoints.try_uploads(endpoint);
 	if ok then return nil; end
 	if endpoint.way == "external" and fault.step == "foreign" and http_settings.name(host) ~= endpoint.name then
-		return ("%s is answered with %s, and not by mod_http_file_share; have the proxy pass %s to Prosody, and write http_host = \"%s\" below the"
-			.." line of %s"):format(endpoint.url, fault.detail, server.base_path(host, "file_share"), endpoint.name, host);
+		return ("%s is answered with %s, and not by mod_http_file_share; have the proxy pass %s to Prosody, and write at the end of %s: Component"
+			.." \"%s\" { http_host = \"%s\" }"):format(endpoint.url, fault.detail, server.base_path(host, "file_share"), prosody.config_file, host,
+			endpoint.name);
 	end
 	return explain(host, endpoint, fault, "file_share");
 end

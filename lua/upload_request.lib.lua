@@ -1,4 +1,4 @@
--- Uploads a file to an upload service by HTTP PUT.
+-- Uploads a file to an upload service by HTTP PUT. The file goes to Prosody's own port if mod_http_file_share of this server is the service.
 
 local http = require "net.http";
 local jid_host = require "util.jid".host;
@@ -50,9 +50,11 @@ function upload:limit_time()
 end
 
 function upload:start(slot, bytes)
-	local is_own = hosts[jid_host(self.jid)] ~= nil;
+	local host = jid_host(self.jid);
+	local own_url, host_header = server.own_upload_url(host, slot.put_url);
+	if own_url then slot.headers["Host"] = host_header; end
 	local options = { method = "PUT"; headers = slot.headers; body = bytes; suppress_url = true };
-	local ok, result = guard.call("The upload to "..self.jid, is_own and http.request or request_public, slot.put_url, options,
+	local ok, result = guard.call("The upload to "..self.jid, hosts[host] and http.request or request_public, own_url or slot.put_url, options,
 		function (body, status) self:finish(status, body); end);
 	if not ok then
 		self.problem = result;

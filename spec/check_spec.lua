@@ -138,7 +138,7 @@ describe("prosodyctl mod_post_msg check", function ()
 		local out, status = check("modules_enabled = { 'http_openmetrics', 'saslauth', 'http' }");
 		assert.equal(0, status);
 		assert.is_truthy(out:find('note: http_openmetrics shows nothing', 1, true), out);
-		assert.is_truthy(out:find('set statistics = "internal"', 1, true), out);
+		assert.is_truthy(out:find('write statistics = "internal"', 1, true), out);
 		out = check("modules_enabled = { 'http_openmetrics', 'saslauth', 'http' }\nstatistics = 'internal'");
 		assert.equal("No problems were found.\n", out);
 	end);

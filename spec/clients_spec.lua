@@ -393,7 +393,7 @@ describe("with opportunistic_writes", function ()
 		service_port = wire.free_port();
 		silent = assert(socket.bind("127.0.0.1", service_port));
 		silent:settimeout(20);
-		start(('network_settings = { opportunistic_writes = true }\nhttp_external_url = "http://127.0.0.1:%d/"\n'):format(service_port));
+		start(('network_settings = { opportunistic_writes = true }\nhttp_file_share_base_url = "http://127.0.0.1:%d/x"\n'):format(service_port));
 		idle = words_of(world.pinged());
 	end);
 	lazy_teardown(function ()

@@ -397,7 +397,7 @@ describe("a service's limits and refusals", function ()
 
 	it("become the answer: a service that cannot be reached by HTTP", function ()
 		local port = wire.free_port();
-		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
+		start(('http_file_share_base_url = "http://127.0.0.1:%d/x"'):format(port));
 		local answer = upload("/msg/user", png, "image/png");
 		assert.equal(502, answer.status);
 		assert.matches("cannot be reached by HTTP", answer.body);
@@ -406,7 +406,7 @@ describe("a service's limits and refusals", function ()
 	it("become the answer: a service whose HTTP server is silent, to which an account uploads at most eight requests at once", function ()
 		local port = wire.free_port();
 		local silent = assert(socket.bind("127.0.0.1", port));
-		start(('http_external_url = "http://127.0.0.1:%d/"'):format(port));
+		start(('http_file_share_base_url = "http://127.0.0.1:%d/x"'):format(port));
 		local requests = {};
 		for index = 1, 8 do requests[index] = wire.send(world.request("/msg/user", png, { ["Content-Type"] = "image/png" })); end
 		wire.await("all to upload", function ()
@@ -569,6 +569,30 @@ describe("a service", function ()
 		assert.equal(png, (fetch((receive()))));
 	end);
 
+	it("of this server gets files at Prosody's own port, whatever its URL is: an upload needs no DNS, certificate or proxy", function ()
+		for lines, expected in pairs {
+			[""] = "http://upload.example.com:PORT/file_share/";
+			['http_host = "example.com"'] = "http://example.com:PORT/file_share/";
+			['http_external_url = "https://files.example.com/prosody/"'] = "https://files.example.com/prosody/file_share/";
+			['http_paths = { file_share = "/" }'] = "http://upload.example.com:PORT/";
+			['http_external_url = "https://files.example.com/" http_paths = { file_share = "/of-$host" }'] =
+				"https://files.example.com/of-upload.example.com/";
+		} do
+			world.start({ components = 'Component "upload.example.com" "http_file_share"\n\t' .. lines });
+			world.login(user);
+			local answer = upload("/msg/user", png, "image/png");
+			assert.equal(201, answer.status, lines .. ": " .. answer.body);
+			local url = receive();
+			expected = expected:gsub("PORT", world.server.http_port);
+			assert.equal(expected, url:sub(1, #expected));
+			local path = lines:match('file_share = "/([^"]*)"') or "file_share";
+			local found = world.http(("GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n"):format(
+				(path:gsub("%$host", "upload.example.com") .. "/"):gsub("^/", "") .. url:sub(#expected + 1),
+				lines:match('http_host = "([^"]*)"') or "upload.example.com"));
+			assert.equal(png, found.body);
+		end
+	end);
+
 	it("whose component is not connected causes 503, and works as soon as it is connected", function ()
 		local port = wire.free_port();
 		for _, name in ipairs { "", '\n\tname = "Files"' } do
@@ -646,7 +670,7 @@ describe("a service", function ()
 		local _, port = server:getsockname();
 		world.start({
 			components = 'Component "upload.example.com" "http_file_share"\n\thttp_file_share_size_limit = 11 * 1024 * 1024\n'
-				.. ('\thttp_external_url = "http://127.0.0.1:%d/"'):format(port);
+				.. ('\thttp_file_share_base_url = "http://127.0.0.1:%d/x"'):format(port);
 		});
 		world.login(user);
 		-- The time limit is ten times shorter.

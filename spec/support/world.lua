@@ -337,7 +337,8 @@ end
 function world.curl(line)
 	local body_name, script_name = os.tmpname(), os.tmpname();
 	local script = assert(io.open(script_name, "w"));
-	local tls = world.server.https_port and ("--cacert '%s' --connect-to :5281:127.0.0.1:%d "):format(world.server.authority, world.server.https_port) or "";
+	local tls = world.server.https_port
+		and ("--cacert '%s' --connect-to :5281:127.0.0.1:%d "):format(world.server.authority, world.server.https_port) or "";
 	script:write("curl() { env -u http_proxy -u all_proxy -u HTTP_PROXY -u ALL_PROXY curl -sS -o '", body_name,
 		"' -w '%{http_code}' ", tls, "--connect-to ::127.0.0.1:", tostring(world.server.http_port), " \"$@\"; }\n", line, "\n");
 	script:close();

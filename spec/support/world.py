@@ -62,6 +62,20 @@ legacy_ssl_ports = {}
 https_ports = {}
 """
 
+# What stands before a configuration that a spec gives. Braces end the section of a host.
+GIVEN = """run_as_root = true
+data_path = %(dir)s .. "/data"
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+c2s_interfaces = { "127.0.0.1" }
+c2s_ports = { %(c2s)d }
+http_ports = { %(http)d }
+c2s_direct_tls_ports = {}
+s2s_ports = {}
+https_ports = {}
+VirtualHost "probe.test" { modules_enabled = { "spec_probe" } }
+"""
+
 
 class Trouble(Exception):
     """What a person should be told, without a traceback."""
@@ -358,10 +372,12 @@ class Server:
 
     `hosts`: VirtualHost → {"accounts": {user: password}, "modules": […, default: post_msg], "lines": its own lines of
     configuration}. `components`: their sections of the configuration. `extra`: more global lines. `files`: path below the
-    folder of the configuration → content. `environment`: variables → values.
+    folder of the configuration → content. `environment`: variables → values. `config`: a whole configuration, in place of all
+    these lines; only its paths are changed, and ports and test modules are added in front.
     """
 
-    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None, files=None, environment=None):
+    def __init__(self, hosts, components="", extra="", s2s=False, level="debug", plugin_dir=None, files=None, environment=None, config=None):
+        self.config = config
         self.hosts, self.components, self.extra, self.s2s, self.level = hosts, components, extra, s2s, level
         self.files, self.environment = files or {}, {**os.environ, **(environment or {})}
         self.plugin_dir = plugin_dir or os.environ.get("PLUGIN_DIR", "")
@@ -393,6 +409,11 @@ class Server:
     def configure(self):
         inside = self.dir[len(self.root):]
         with open(self.dir + "/prosody.cfg.lua", "w", encoding="utf-8") as config:
+            if self.config is not None:
+                text = self.config.replace('"/run/prosody/', f'"{inside}/').replace('"/var/log/prosody/', f'"{inside}/')
+                text = text.replace("plugin_paths = { ", f"plugin_paths = {{ {quote(inside + '/plugins')}, {quote(inside + '/helpers')}, ")
+                config.write(GIVEN % {"dir": quote(inside), "c2s": self.c2s_port, "http": self.http_port} + text)
+                return
             config.write(GLOBAL % {"dir": quote(inside), "c2s": self.c2s_port, "http": self.http_port, "level": self.level,
                                    "disabled": "" if self.s2s else '"s2s"'})
             config.write(self.extra + "\n")
