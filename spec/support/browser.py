@@ -230,6 +230,7 @@ def send_file(port, path):
         page.fill("#send-body", "With a file")
         page.open_more()
         page.find("#send-file").send_keys(path)
+        page.equal(["Send", "Try without sending"], [button.text for button in page.driver.find_elements("css selector", "#send form button")])
         curl = page.text("#send-curl")
         page.press("#send button.main")
         page.equal(f"Sent to {USER}.", page.answer())
@@ -241,7 +242,7 @@ def send_to_several(port):
         page.sign_in()
         page.fill("#send-to", f"{USER}, nobody@example.com")
         page.fill("#send-body", "To two")
-        page.press("#send button.main")
+        page.find("#send-to").send_keys(Keys.ENTER)
         page.equal(f"Sent to 1 of 2.\n{USER}: sent\nnobody@example.com: not sent. The address does not exist, or takes no messages now. "
                    "Check how it is written.\n404 · service-unavailable", page.answer())
         page.driver.find_element("css selector", "#send .answer.warn")
