@@ -42,7 +42,7 @@ const examples = {
 			startsAt: "2026-11-22T05:14:23Z", values: { B: 44.2 }, panelURL: "https://grafana.example.com/d/abc?viewPanel=2",
 		}],
 	}],
-	healthchecks: [{ name: "Backup of db1", status: "down", tags: "prod db1", url: "https://checks.example.com/803f680d/details/" }],
+	healthchecks: [{ name: "Backup of db1", status: "down", tags: "prod db1", url: "https://checks.example.com/803f680d/" }],
 	json: [{ title: "Disks", message: "db1 is almost full", status: "warning" }],
 	ntfy: [{ topic: "disks", title: "Low disk space", message: "5.1 GB are left", tags: ["warning"], priority: 4, click: "https://example.com/disks" }],
 	pushover: [{ user: "me", title: "Backup", message: "All is well." }],
@@ -119,7 +119,8 @@ async function post(path, body, headers, authorization = account.authorization) 
 		const text = await response.text();
 		let data = null;
 		try { data = JSON.parse(text); } catch { /* the answer of a format need not be JSON */ }
-		const problem = !response.ok && (data ?? { detail: text });
+		// Gotify, ntfy and Pushover have names of their own for the detail.
+		const problem = !response.ok && { detail: data ? data.errorDescription ?? data.error ?? data.errors?.[0] : text, ...data };
 		return { ...problem, status: response.status, ok: response.ok, data, retry: response.headers.get("Retry-After") ?? undefined };
 	} catch {
 		return { status: 0 };
@@ -243,7 +244,7 @@ const facts = (...words) => make("p", { className: "quiet" }, words.filter(Boole
 const condition_of = ({ condition, detail = "" }) => condition && condition + (/ \(.*\)$/s.exec(detail)?.[0] ?? "");
 
 // > an element that says once what is wrong: at its field if the form has it, otherwise in the element
-function failure(result, title, form) {
+function failure(result, title = t("That did not work.", "Das ging nicht."), form) {
 	const { status, detail, condition, field, outcomes, request_id } = result;
 	if (!status) return box("warn", advice(result));
 	const control = form && field && form.elements[field];
@@ -261,7 +262,6 @@ function outcome_list(outcomes) {
 }
 
 const not_sent = () => t("Not sent.", "Nicht gesendet.");
-const not_done = () => t("That did not work.", "Das ging nicht.");
 
 function success({ data }) {
 	if (!Array.isArray(data)) {
@@ -274,7 +274,7 @@ function success({ data }) {
 
 // What a dry run shows: each message as it would arrive.
 function preview({ data: { messages } }) {
-	if (!messages.length) return box("", t("Nothing would be sent: this event makes no message.", "Es würde nichts gesendet: Dieses Ereignis ergibt keine Nachricht."));
+	if (!messages.length) return box("", t("This event makes no message.", "Dieses Ereignis ergibt keine Nachricht."));
 	return box("", t("Nothing was sent. This would arrive:", "Es wurde nichts gesendet. Das käme an:"), ...messages.flatMap(({ to, stanza }) => {
 		const xml = new DOMParser().parseFromString(stanza, "text/xml").documentElement;
 		const text = ["subject", "body"].map((name) => Array.from(xml.children).find((child) => child.localName === name)?.textContent)
@@ -363,7 +363,7 @@ async function list_tokens() {
 	$("token-answer").replaceChildren(t("Loading…", "Wird geladen …"));
 	const result = await tokens({ action: "list" });
 	if (!account) return;
-	if (!result.ok) return $("token-answer").replaceChildren(failure(result, not_done()));
+	if (!result.ok) return $("token-answer").replaceChildren(failure(result));
 	const found = result.data.tokens.sort((one, other) => (other.made ?? "").localeCompare(one.made ?? ""));
 	$("token-answer").replaceChildren(found.length ? "" : t("You have no sending tokens.", "Sie haben keine Sende-Token."));
 	$("token-list").replaceChildren(...found.map((token) => {
@@ -388,7 +388,7 @@ async function revoke_token(id) {
 	const result = await tokens({ action: "revoke", id });
 	if (!account) return;
 	if (result.ok) await list_tokens();
-	$("token-answer").replaceChildren(result.ok ? t("The token is revoked.", "Das Token ist widerrufen.") : failure(result, not_done()));
+	$("token-answer").replaceChildren(result.ok ? t("The token is revoked.", "Das Token ist widerrufen.") : failure(result));
 	// The button that was pressed is gone.
 	$("tokens-title").focus();
 }
