@@ -22,13 +22,17 @@ local function add_file(name, text, media_type)
 	files[name] = { text = text; media_type = media_type; etag = '"'..sha256(text, true):sub(1, 32)..'"' };
 end
 
+-- The text of a file, with the folder of the files and the host.
+local function fill(text, folder) --> text
+	return (text:gsub("{{(%l+)}}", { base = folder; host = module.host }));
+end
+
 -- Links of the page are relative, so that a proxy can serve the page under another path. At the base path with a slash, the page is
 -- "page.html/", whose links begin in another folder.
 local function add_page()
-	local folder = base:match("[^/]*$"):gsub("%%", "%%%%");
 	for _, file in ipairs(native.page_files()) do
-		add_file(file.name, (file.text:gsub("{{base}}", folder)), file.media_type);
-		if file.name == "page.html" then add_file("page.html/", (file.text:gsub("{{base}}", ".")), file.media_type); end
+		add_file(file.name, fill(file.text, base:match("[^/]*$")), file.media_type);
+		if file.name == "page.html" then add_file("page.html/", fill(file.text, "."), file.media_type); end
 	end
 end
 

@@ -39,6 +39,7 @@ describe("GET", function ()
 		assert.equal(200, page.status);
 		assert.equal("text/html; charset=utf-8", page.headers["content-type"]);
 		assert.matches("^<!doctype html>", page.body);
+		assert.matches('<span id="host">example.com</span>', page.body, nil, true);
 		assert.matches('src="msg/page.js"', page.body, nil, true); -- relative, so also below a proxy's own prefix
 		for _, accept in ipairs { "*/*", "application/json", "text/html;q=0", "application/json, text/html;q=0.1", "" } do
 			local answer = ask("GET", "/msg", { ["Accept"] = accept });

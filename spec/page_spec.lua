@@ -86,7 +86,9 @@ describe("the page", function ()
 
 	it("shows in the field why signing in fails", function () browse("wrong_password"); end);
 
-	it("shows a problem at its field, with its correction", function ()
+	it("says so if the connection is not encrypted", function () browse_at("", "encryption"); end);
+
+	it("shows a problem once, at its field if it has one, with its correction", function ()
 		browse("wrong_field");
 		assert.same({}, received());
 	end);
@@ -104,27 +106,71 @@ describe("the page", function ()
 		assert.equal(401, (world.curl("TOKEN='" .. token .. "'\n" .. curl)));
 	end);
 
-	it("says what to enter in the program for whose format a token was made", function ()
-		local entered = browse("make_token_for", "ntfy", os.getenv("PICTURES") or "");
-		assert.equal("http://example.com/msg", entered.Server); -- the browser's host
-		assert.equal("any name", entered.Topic);
-		local answer = world.curl(("curl -u ':%s' -d 'By ntfy' %s/a_topic"):format(entered.Token, entered.Server));
-		assert.equal(200, answer);
+	-- For each kind of program: with a recipient, and with any.
+	for _, program in ipairs { "gotify", "ntfy", "pushover", "grafana" } do
+		it("says what to enter in the program for whose format a token is made, as " .. program, function ()
+			for _, to in ipairs { user, "" } do
+				local shown = browse("make_token_for", program, to);
+				local before, after, curl = shown[1], shown[2], shown[3];
+				local token = after.Token;
+				assert.matches("^pmsg_%x+_[%w_-]+$", token);
+				if program == "grafana" then
+					assert.equal("http://example.com/msg" .. (to == "" and "/RECIPIENT" or "") .. "?token=" .. token, after.URL);
+					local recipient = to == "" and "RECIPIENT" or to;
+					assert.equal("http://example.com/msg/" .. recipient .. "?as=grafana&token=TOKEN", before.URL);
+				else
+					before["The same with curl"] = nil;
+					for name, value in pairs(before) do before[name] = value == "TOKEN" and token or value; end
+					assert.same(after, before);
+				end
+				assert.is_truthy(curl:find("-H 'Authorization: Bearer " .. token .. "'", 1, true), curl);
+				assert.equal(200, (world.curl((curl:gsub("RECIPIENT", user)))));
+				assert.equal(1, #received());
+			end
+		end);
+	end
+
+	it("says what to enter in a program that publishes to ntfy, which then sends", function ()
+		local entered = browse("make_token_for", "ntfy", user)[2];
+		assert.same({ Server = "http://example.com/msg", Topic = "any name", Token = entered.Token }, entered);
+		assert.equal(200, (world.curl(("curl -u ':%s' -d 'By ntfy' %s/a_topic"):format(entered.Token, entered.Server))));
 		assert.is_truthy(received()[1]:find("<body>By ntfy</body>", 1, true));
 	end);
 
-	it("shows the messages of the formats, without sending them", function ()
+	it("shows the URL of a token for a device that can only call a URL", function ()
+		local shown = browse("make_token_for", "", user, "get");
+		assert.same({}, shown[1]);
+		assert.equal(201, (world.curl("curl '" .. shown[2].URL .. "'")));
+		assert.is_truthy(received()[1]:find("<body>Hello</body>", 1, true));
+		assert.equal(201, (world.curl(shown[3])));
+		assert.is_truthy(received()[1]:find("<body>Hello</body>", 1, true));
+	end);
+
+	it("shows the messages of the formats, without sending them, and what to enter in the program", function ()
 		local shown = browse("formats");
 		assert.equal("🔥 FIRING: DiskFull\ndb1.example.com:9100 · warning\n/srv of db1 is almost full\nhttps://runbooks.example.com/disk\n"
-			.. "http://prometheus.example.com:9090/graph", shown.alertmanager);
+			.. "http://prometheus.example.com:9090/graph", shown.alertmanager.text);
 		local names = {};
 		for name in programs.output_of("cd '" .. here .. "/templates' && ls *.j2"):gmatch("(%S+)%.j2\n") do
-			assert.is_truthy(shown[name] and shown[name] ~= "", "no example of " .. name);
+			assert.is_truthy(shown[name] and shown[name].text ~= "", "no example of " .. name);
+			local enter = shown[name].enter;
+			if enter.Token then
+				assert.equal("TOKEN", enter.Token);
+				assert.matches("^http://example%.com/msg", enter.Server or enter.URL);
+			else
+				assert.same({ URL = "http://example.com/msg/me@example.com?as=" .. name .. "&token=TOKEN" }, enter);
+			end
 			names[#names + 1] = name;
 		end
 		assert.equal(14, #names);
 		assert.same({}, received());
+		local token = browse("make_token_for", "", "")[2].Token;
+		local url = shown.slack.enter.URL:gsub("TOKEN", token):gsub("me@", "user@");
+		assert.equal(200, (world.curl("curl '" .. url .. "' -d '{\"text\": \"By Slack\"}'")));
+		assert.is_truthy(received()[1]:find("<body>By Slack</body>", 1, true));
 	end);
+
+	it("leads from a format to its token", function () browse("make_token_from_formats", "grafana"); end);
 
 	it("can be used with the keyboard alone", function ()
 		browse("keyboard");
@@ -142,7 +188,7 @@ describe("the page", function ()
 
 	it("stores no credentials", function () browse("nothing_is_kept"); end);
 
-	-- Each place is checked by axe-core, and for messages in the console and for its width.
+	-- Each state is checked by axe-core, and for messages in the console and for parts that are wider than their place.
 	local said = {};
 	for _, look in ipairs { { "en", 360, "light" }, { "en", 1400, "dark" }, { "de", 360, "dark" }, { "de", 1400, "light" } } do
 		it(("is accessible in %s, %d px wide, %s"):format(look[1], look[2], look[3]), function ()
@@ -153,7 +199,7 @@ describe("the page", function ()
 	it("is completely in German for a German browser, except names", function ()
 		assert.equal(#said.en, #said.de);
 		for i, text in ipairs(said.en) do
-			if text == said.de[i] then assert.is_truthy(text == "Format" or text:find("^[a-z-]+$"), text); end
+			if text == said.de[i] then assert.is_truthy(text == "Format" or text == "URL" or text:find("^[a-z.-]+$"), text); end
 		end
 	end);
 

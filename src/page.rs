@@ -8,7 +8,7 @@ pub struct File {
     pub text: &'static str,
 }
 
-/// The page, its style sheet, its script, its icon. In the page, `{{base}}` stands for the base path.
+/// The page, its style sheet, its script, its icon. In the page, `{{base}}` stands for the base path, `{{host}}` for the host.
 pub static FILES: [File; 4] = [
     File {
         name: "page.html",

@@ -131,9 +131,20 @@ class Page:
 
     def answer(self, place="send"):
         """Waits for the answer of the page. > its text"""
-        selector = f"#{place} .results .answer"
+        selector = f"#{place} .result .answer"
         self.until(lambda: self.driver.find_elements("css selector", selector), "no answer")
         return self.text(selector)
+
+    def open_more(self, place="send"):
+        self.press(f"#{place} form summary")
+
+    def choose(self, selector, name):
+        next(option for option in self.driver.find_elements("css selector", selector + " option") if option.text == name).click()
+
+    def entries(self, selector):
+        """> what the page says to enter in a program, by name"""
+        parts = self.driver.find_elements("css selector", f"{selector} .copy")
+        return {part.find_element("css selector", "h3").text: part.find_elements("css selector", "pre, p")[0].text for part in parts}
 
     def expect(self, what, text):
         if what not in text:
@@ -144,10 +155,13 @@ class Page:
             raise Trouble(f"expected {expected!r}, found {found!r}")
 
     def check(self, *statuses):
-        """Raises an error if the page is wider than the window, or if the console has a message that is not about one of these statuses."""
-        width, window = self.driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-        if width > window:
-            raise Trouble(f"the page is {width} px wide in a window of {window}")
+        """Raises an error if the page or a part of it is wider than its place, or if the console has a message that is not about one of
+        these statuses."""
+        wide = self.driver.execute_script("""
+            return Array.from(document.querySelectorAll("html, body *:not(input, select, textarea)"), (part) => part.scrollWidth > part.clientWidth
+                && getComputedStyle(part).display !== "inline" && part.outerHTML.slice(0, 200)).filter(Boolean);""")
+        if wide:
+            raise Trouble(f"these parts of the page are wider than their place: {wide}")
         for entry in self.driver.get_log("browser"):
             if not (entry["source"] == "network" and any(f"status of {status} " in entry["message"] for status in statuses)):
                 raise Trouble(f"the console says: {entry}")
@@ -189,16 +203,18 @@ def send(port, address, secret, text, subject=""):
         page.check(403)  # for a token whose recipients are limited
         page.equal("send-to", page.focused())
         page.fill("#send-to", USER)
+        page.equal(["send-to", "send-body", "", ""], page.driver.execute_script(
+            "return Array.from(document.querySelectorAll('#send form :is(input, textarea, select, summary, button)')).filter((part) => part.checkVisibility()).map((part) => part.id)"))
+        page.open_more()
         page.fill("#send-subject", subject)
         page.fill("#send-body", text)
         curl = page.text("#send-curl")
         if secret in curl:
             raise Trouble(f"the curl line has the secret: {curl}")
         page.press("#send button.main")
-        page.expect("201", page.answer())
-        page.expect(f"Sent to {USER}.", page.answer())
-        page.press("#send .results button")
-        page.until(lambda: page.text("#send .results .buttons span") == "Copied.", "nothing is copied")
+        page.equal(f"Sent to {USER}.", page.answer())
+        page.press("#send .copy button")
+        page.until(lambda: page.text("#send .copy span") == "Copied.", "nothing is copied")
         # It is on the clipboard too: pasting it shows it again.
         page.find("#send-subject").clear()
         page.find("#send-body").clear()
@@ -212,10 +228,12 @@ def send_file(port, path):
         page.sign_in()
         page.fill("#send-to", USER)
         page.fill("#send-body", "With a file")
+        page.open_more()
         page.find("#send-file").send_keys(path)
+        page.equal(["Send", "Try without sending"], [button.text for button in page.driver.find_elements("css selector", "#send form button")])
         curl = page.text("#send-curl")
         page.press("#send button.main")
-        page.expect("201", page.answer())
+        page.equal(f"Sent to {USER}.", page.answer())
         return curl
 
 
@@ -224,10 +242,16 @@ def send_to_several(port):
         page.sign_in()
         page.fill("#send-to", f"{USER}, nobody@example.com")
         page.fill("#send-body", "To two")
+        page.find("#send-to").send_keys(Keys.ENTER)
+        page.equal(f"Sent to 1 of 2.\n{USER}: sent\nnobody@example.com: not sent. The address does not exist, or takes no messages now. "
+                   "Check how it is written.\n404 · service-unavailable", page.answer())
+        page.driver.find_element("css selector", "#send .answer.warn")
+        page.fill("#send-to", "nobody@example.com, nowhere@example.com")
         page.press("#send button.main")
-        page.expect("207", page.answer())
-        page.expect(f"{USER}: sent", page.answer())
-        page.expect("nobody@example.com: not sent. nobody@example.com: service-unavailable", page.answer())
+        page.until(lambda: page.driver.find_elements("css selector", "#send .answer.bad"), "no failure")
+        page.expect("Not sent.\nnobody@example.com: not sent.", page.answer())
+        page.equal(2, page.answer().count("service-unavailable"))
+        page.check(404)
 
 
 def wrong_password(port):
@@ -246,25 +270,42 @@ def wrong_password(port):
         page.sign_in()
 
 
+def encryption(port):
+    """The page says in words that the connection is not encrypted, before and after signing in."""
+    for secure in (False, True):
+        with Page(port, secure=secure) as page:
+            page.equal("example.com", page.text("#host"))
+            page.equal(not secure, "This connection is not encrypted" in page.text("#sign-in"))
+            page.sign_in()
+            page.equal(not secure, "Not encrypted" in page.text("header"))
+
+
 def wrong_field(port):
-    """A problem of the server is shown at its field or recipient, with its correction."""
+    """A problem of the server is shown once, at its field or beside the form, with its correction."""
     with Page(port) as page:
         page.sign_in()
         page.fill("#send-to", "user@")
         page.fill("#send-body", "Hello")
         page.press("#send button.main")
-        page.expect("422", page.answer())
+        page.expect("Not sent.\nCorrect the field “Recipient”.\n422 · Request ", page.answer())
         page.equal("send-to", page.focused())
         page.equal("true", page.find("#send-to").get_attribute("aria-invalid"))
-        page.equal("en", page.find("#send-to-error").get_attribute("lang"))
-        page.expect(page.text("#send-to-error"), page.answer())
+        page.equal("en", page.find("#send-to-error span").get_attribute("lang"))
+        page.expect('"user@" is not an address', page.text("#send-to-error"))
+        page.equal(1, page.text("#send .columns").count("is not an address"))
         page.fill("#send-to", "usre@example.com")
         page.press("#send button.main")
-        page.until(lambda: "404 Not Found" in page.text("#send .results"), "no 404")
-        page.expect("usre@example.com: service-unavailable", page.answer())
-        page.expect("Check how the address is written.", page.answer())
-        page.expect("Request ", page.answer())
+        page.until(lambda: "404" in page.text("#send .result"), "no 404")
+        page.expect("Not sent.\nThe address does not exist, or takes no messages now. Check how it is written.\n404 · service-unavailable · Request ",
+                    page.answer())
         page.equal("", page.text("#send-to-error"))
+        # A field that is folded away is shown.
+        page.driver.execute_script("document.querySelector('#send-type').add(new Option('shout'))")
+        page.open_more()
+        page.choose("#send-type", "shout")
+        page.open_more()
+        page.press("#send button.main")
+        page.until(lambda: page.focused() == "send-type", "the wrong field is not shown")
         page.check(422, 404)
 
 
@@ -274,10 +315,13 @@ def make_token(port, label):
         page.sign_in()
         page.go("tokens")
         page.until(lambda: page.text("#token-answer") == "You have no sending tokens.", "it is not told that there is no token")
+        page.open_more("tokens")
         page.fill("#token-days", "soon")
+        page.open_more("tokens")
         page.press("#tokens button.main")
         page.until(lambda: page.find("#token-days").get_attribute("aria-invalid") == "true", "wrong days are not told")
         page.equal("token-days", page.focused())
+        page.expect("No token was made.\nCorrect the field “Days until it expires”.", page.text("#token-settings"))
         page.check(422)
         page.fill("#token-label", label)
         page.fill("#token-days", "90")
@@ -295,18 +339,36 @@ def make_token(port, label):
         return token
 
 
-def make_token_for(port, program, folder):
-    """> what the page says to enter in the program, by name; and a screenshot in the folder, if there is one"""
-    with Page(port, width=1120, height=1400) as page:
+def make_token_for(port, program, to, get=""):
+    """> what to enter in the program, before the token is made and after it; the curl line"""
+    with Page(port) as page:
         page.sign_in()
         page.go("tokens")
-        page.fill("#token-to", USER)
-        page.find("#token-as").send_keys(program)
+        page.fill("#token-to", to)
+        if program:
+            page.choose("#token-as", program)
+        if get:
+            page.open_more("tokens")
+            page.press("#token-get")
+        before = page.entries("#token-settings")
         page.press("#tokens button.main")
         page.until(lambda: page.driver.find_elements("css selector", "#token-enter"), "nothing to enter")
-        if folder:
-            page.driver.save_screenshot(f"{folder}/enter.png")
-        return dict(line.split(": ", 1) for line in page.text("#token-enter").splitlines())
+        page.equal("", page.text("#token-settings"))
+        page.fill("#token-to", "x")
+        return before, page.entries("#token-enter"), page.text("#token-curl")
+
+
+def make_token_from_formats(port, program):
+    """The token for a format is made with a button beside the format."""
+    with Page(port) as page:
+        page.sign_in()
+        page.go("formats")
+        page.choose("#format-as", program)
+        page.fill("#format-to", USER)
+        page.press("#format-enter .answer > p button")
+        page.until(lambda: page.focused() == "tokens-title", "the tokens are not shown")
+        page.equal([program, USER], [page.find(field).get_attribute("value") for field in ("#token-as", "#token-to")])
+        page.expect("TOKEN stands for a sending token.", page.text("#token-settings"))
 
 
 def revoke_token(port, label):
@@ -329,14 +391,14 @@ def token_only_sends(port, token):
     with Page(port) as page:
         page.sign_in("", token)
         page.check(403)  # its recipients are limited
-        page.expect("With a sending token", page.text("#account"))
+        page.expect("With a token", page.text("#account"))
         page.go("tokens")
         page.expect("Sign in with your password", page.text("#tokens"))
         page.equal(False, page.find("#tokens form").is_displayed())
 
 
 def formats(port):
-    """> the result of a dry run of each example"""
+    """> by format: the result of a dry run of its example, and what to enter in the program"""
     shown = {}
     with Page(port) as page:
         page.sign_in()
@@ -345,18 +407,21 @@ def formats(port):
         for option in page.driver.find_elements("css selector", "#format-as option"):
             name = option.text
             option.click()
-            before = page.driver.find_elements("css selector", "#formats .answer")
+            page.equal("", page.text("#formats .result"))
             page.press("#formats button.main")
-            if before:
-                page.until(lambda: expected_conditions.staleness_of(before[0])(page.driver), "no new answer")
             page.expect("Nothing was sent. This would arrive:", page.answer("formats"))
-            shown[name] = page.text("#formats .answer .text")
+            shown[name] = {"text": page.text("#formats .text"), "enter": page.entries("#format-enter")}
             page.press("#formats summary")
             page.expect("<message ", page.text("#formats details pre"))
             page.expect(f"?as={name}'", page.text("#formats-curl"))
         page.fill("#format-body", '{"no": "JSON"')
         page.press("#formats button.main")
-        page.until(lambda: "400 Bad Request" in page.text("#formats .results"), "wrong JSON is not told")
+        page.until(lambda: "Malformed JSON at line 1, column 14" in page.text("#formats .result"), "wrong JSON is not told")
+        for name in ("gotify", "ntfy", "pushover"):
+            page.choose("#format-as", name)
+            page.fill("#format-body", '{"no": "JSON"')
+            page.find("#format-to").send_keys(Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER)
+            page.until(lambda: "Malformed JSON at line 1" in page.text("#formats .result"), f"wrong JSON of {name} is not told")
         page.check(400)
         return shown
 
@@ -381,15 +446,17 @@ def keyboard(port):
         keys(PASSWORD, Keys.ENTER)
         page.until(lambda: page.focused() == "send-to", "signed in, the recipient has not the focus")
         keys(USER)
-        tab_to("#send-subject")
         tab_to("#send-body")
         keys("By keyboard")
+        tab_to("#send summary")
+        keys(Keys.ENTER)
+        tab_to("#send-subject")
         tab_to("#send-type")
         tab_to("#send-file")
         tab_to("#send button.main")
         keys(Keys.ENTER)
-        page.expect("201", page.answer())
-        tab_to("#send .results button")
+        page.equal(f"Sent to {USER}.", page.answer())
+        tab_to("#send .copy button")
         page.driver.execute_script("document.body.focus(); scrollTo(0, 0)")
         for _ in range(20):
             keys(Keys.SHIFT, Keys.TAB, Keys.NULL)
@@ -415,28 +482,53 @@ def nothing_is_kept(port):
 
 
 def every_place(page, label, look):
-    """Calls `look` in each place of the page, with visible content."""
+    """Calls `look` in each state of the page."""
+    def submit(place, kind):
+        before = page.driver.find_elements("css selector", f"#{place} .result .answer")
+        page.press(f"#{place} button.main")
+        if before:
+            page.until(lambda: expected_conditions.staleness_of(before[0])(page.driver), "no new answer")
+        page.until(lambda: page.driver.find_elements("css selector", f"#{place} .result .answer{kind}"), f"no answer of the kind {kind}")
+
+    def made():
+        page.press("#tokens button.main")
+        page.until(lambda: label in page.text("#token-list"), "no token")
+
     look("sign-in")
+    page.fill("#secret", "yourpassword")
+    page.press("#sign-in button")
+    page.until(lambda: page.text("#secret-error"), "no error")
+    look("sign-in with an error")
     page.sign_in()
-    page.fill("#send-to", f"{USER}, nobody@example.com")
-    page.fill("#send-body", "A_long_word_" * 12)
-    page.press("#send button.main")
-    page.answer()
     look("send")
-    page.fill("#send-to", "user@")
-    page.press("#send button.main")
-    page.until(lambda: page.text("#send-to-error"), "no error")
-    look("send with an error")
+    page.fill("#send-body", "A_long_word_" * 12)
+    for kind, to in [(".good", USER), (".warn", f"{USER}, nobody@example.com"), (".bad", "nobody@example.com"), (".bad", "user@")]:
+        page.fill("#send-to", to)
+        submit("send", kind)
+        look("send to " + to)
+    page.open_more()
+    look("send with all fields")
     page.go("formats")
-    page.press("#formats button.main")
-    page.answer("formats")
-    page.press("#formats summary")
     look("formats")
+    page.choose("#format-as", "gitlab")
+    submit("formats", "")
+    page.press("#formats .result summary")
+    look("formats with a message")
+    page.choose("#format-as", "ntfy")
+    look("formats for ntfy")
     page.go("tokens")
-    page.fill("#token-label", label)
-    page.press("#tokens button.main")
-    page.until(lambda: label in page.text("#token-list"), "no token")
+    page.until(lambda: "…" not in page.text("#token-answer"), "no list")
     look("tokens")
+    page.fill("#token-label", label)
+    page.choose("#token-as", "alertmanager")
+    look("tokens with a format")
+    made()
+    look("tokens with a new one")
+    page.open_more("tokens")
+    page.fill("#token-days", "soon")
+    page.press("#tokens button.main")
+    page.until(lambda: page.text("#token-days-error"), "no error")
+    look("tokens with an error")
     page.press("#token-list button")
     page.driver.switch_to.alert.accept()
     page.until(lambda: page.focused() == "tokens-title" and label not in page.text("#token-list"), "not revoked")
@@ -503,8 +595,8 @@ def looks(port, lang, width, scheme):
             return found;""")
 
         def look(place):
-            page.check(422)
             try:
+                page.check(401, 404, 422)
                 page.axe()
             except Trouble as trouble:
                 raise Trouble(f"{place}: {trouble}") from None
@@ -518,16 +610,15 @@ def pictures(port, folder):
     with Page(port, width=1120, height=100, secure=True) as page:
         page.sign_in()
         page.fill("#send-to", USER)
-        page.fill("#send-subject", "Backup")
         page.fill("#send-body", "All is well.\n3 disks, 2.1 TB")
         page.press("#send button.main")
         page.answer()
         picture(page, "light", folder)
         page.go("tokens")
-        for label, to, form in [("The disks of db1", USER, ""), ("Alertmanager", "team@rooms.example.com", "alertmanager")]:
+        for label, to, form in [("The disks of db1", USER, ""), ("Backups", "team@rooms.example.com", "gotify")]:
             page.fill("#token-label", label)
             page.fill("#token-to", to)
-            page.find("#token-as").send_keys(form)
+            page.choose("#token-as", form or "Any")
             page.press("#tokens button.main")
             page.until(lambda: label in page.text("#token-list"), "no token")
         picture(page, "dark", folder)
@@ -539,10 +630,10 @@ def picture(page, scheme, folder):
     page.emulate(1120, page.driver.execute_script("return document.documentElement.scrollHeight"), scheme)
     from PIL import Image  # only here, so that the spec does without
     # Few colours are enough, and make the file three times smaller.
-    Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB").quantize(48).save(f"{folder}/page-{scheme}.png", optimize=True)
+    Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB").quantize(48, kmeans=1).save(f"{folder}/page-{scheme}.png", optimize=True)
 
 
-FLOWS = [start, send, send_file, send_to_several, wrong_password, wrong_field, make_token, make_token_for, revoke_token, token_only_sends, formats,
+FLOWS = [start, send, send_file, send_to_several, wrong_password, encryption, wrong_field, make_token, make_token_for, make_token_from_formats, revoke_token, token_only_sends, formats,
          keyboard, nothing_is_kept, other_site, looks, pictures]
 
 
