@@ -21,7 +21,7 @@ end
 
 -- What to write so that a host loads this module. The block is right wherever it stands in the configuration.
 function hosts.how_to_load(host) --> text
-	if server.configured_names(host).modules_enabled then
+	if rawget(server.configured_names(host), "modules_enabled") then -- not the global list
 		return ("write \"post_msg\"; into the list modules_enabled of VirtualHost \"%s\""):format(host);
 	end
 	return ("write at the end of %s: VirtualHost \"%s\" { modules_enabled = { \"post_msg\" } }"):format(prosody.config_file, host);

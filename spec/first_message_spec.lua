@@ -214,10 +214,8 @@ describe("the first message on a Debian server", function ()
 			assert_finds("problem: example.com: The certificate of https://example.com:5281/msg is for other.example; import one");
 			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
 
-			debian.sh([[openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
-				-addext subjectAltName=DNS:example.com -keyout /tmp/own.key -out /tmp/own.crt]]);
-			debian.copy("/tmp/own.crt", "/etc/prosody/certs/example.com.crt");
-			debian.copy("/tmp/own.key", "/etc/prosody/certs/example.com.key");
+			debian.sh(([[cd '%s' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
+				-addext subjectAltName=DNS:example.com -keyout example.com.key -out example.com.crt]]):format(debian.path("/etc/prosody/certs")));
 			debian.start();
 			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "import one");
 			debian.certify("example.com");

@@ -45,9 +45,9 @@ function debian.write(path, text)
 	assert(file.write(root .. path, text), path);
 end
 
--- Copies a file of this machine to the server, where Prosody can read it.
-function debian.copy(from, to)
-	run("install -m 644 '" .. from .. "' '" .. root .. to .. "'");
+-- A path of the server, for this machine.
+function debian.path(path)
+	return root .. path;
 end
 
 function debian.config() --> Debian's configuration
@@ -80,17 +80,20 @@ function debian.set_up()
 			chmod 755 "$root$folder"
 		done
 		for folder in "$root/etc/prosody" "$root/etc/ssl/certs" ${root:+/etc/ssl/certs}; do
-			mkdir -p "$folder" /tmp/copy.$$
-			cp -a "$folder/." /tmp/copy.$$/
+			copy=$(mktemp -d)
+			mkdir -p "$folder"
+			cp -a "$folder/." "$copy/"
 			mount -t tmpfs tmpfs "$folder"
 			chmod 755 "$folder"
-			cp -a /tmp/copy.$$/. "$folder/"
-			rm -r /tmp/copy.$$
+			cp -a "$copy/." "$folder/"
+			rm -r "$copy"
 		done
-		touch "$root/etc/hosts" /tmp/hosts.$$
-		mount --bind /tmp/hosts.$$ /etc/hosts
-		[ -z "$root" ] || mount --bind /tmp/hosts.$$ "$root/etc/hosts"
-		rm /tmp/hosts.$$
+		hosts=$(mktemp)
+		chmod 644 "$hosts"
+		touch "$root/etc/hosts"
+		mount --bind "$hosts" /etc/hosts
+		[ -z "$root" ] || mount --bind "$hosts" "$root/etc/hosts"
+		rm "$hosts"
 		mkdir -p "$root/usr/local/lib/prosody/modules"
 		cp -r ']] .. os.getenv("PLUGIN_DIR") .. [[/mod_post_msg' "$root/usr/local/lib/prosody/modules/"]]);
 	debian.set_names {};
@@ -127,8 +130,11 @@ function debian.start(config)
 	if config then debian.write("/etc/prosody/prosody.cfg.lua", config); end
 	local prefix = root ~= "" and "chroot '" .. root .. "' " or "";
 	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u prosody -- prosody -F"
-		.. " </dev/null >/tmp/prosody.output 2>&1 & echo $!; }"):match("%d+");
-	wait_until(function () return accepts_connections(5222); end, "Prosody does not start:\n" .. debian.log());
+		.. " </dev/null >/dev/null 2>&1 & echo $!; }"):match("%d+");
+	local serves_http = file.read(root .. "/etc/prosody/prosody.cfg.lua"):find('"post_msg"', 1, true);
+	wait_until(function ()
+		return accepts_connections(5222) and (not serves_http or accepts_connections(5280));
+	end, "Prosody does not start:\n" .. debian.log());
 end
 
 -- Certificates as certbot leaves them, in /etc/letsencrypt/live, of an authority that this machine and the server trust.
