@@ -93,24 +93,14 @@ end
 local function check_urls(findings, hosts)
 	local host_at = {};
 	for _, host in ipairs(hosts) do
-		local url = http_settings.name(host)..server.base_path(host);
+		local external = http_settings.external_url(host);
+		local url = (external and external.host or http_settings.name(host))..server.base_path(host);
 		local other = host_at[url];
-		if other then
-			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host for each", other, host, url);
+		if other and host ~= "localhost" then
+			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host, or http_external_url, for each"
+				.." host", other, host, url);
 		end
 		host_at[url] = host;
-	end
-end
-
-local function check_external_urls(findings, hosts)
-	local names = {};
-	for _, host in ipairs(hosts) do names[http_settings.name(host)] = true; end
-	for _, host in ipairs(hosts) do
-		local name, external = http_settings.name(host), (http_settings.external_url(host) or {}).host;
-		if external and external ~= name and (names[external] or not http_settings.global("http_default_host")) then
-			findings:problem("%s: http_external_url names %s, but this host answers to %s; set http_host = \"%s\", or have the proxy send Host: %s",
-				host, external, name, external, name);
-		end
 	end
 end
 
@@ -161,7 +151,8 @@ local function check_modules(findings)
 		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\"");
 	end
 	if has_metrics and not http_settings.global("statistics") and not http_settings.global("statistics_interval") then
-		findings:note("http_openmetrics shows nothing without a provider of statistics; write statistics = \"internal\" above the first VirtualHost, and restart Prosody");
+		findings:note("http_openmetrics shows nothing without a provider of statistics; write statistics = \"internal\" above the first VirtualHost, and"
+			.." restart Prosody");
 	end
 end
 
@@ -246,7 +237,6 @@ local function check() --> findings
 	end
 	check_ports(findings, hosts, values);
 	check_urls(findings, hosts);
-	check_external_urls(findings, hosts);
 	check_proxy(findings, hosts);
 	check_modules(findings);
 	if http_settings.serves_http() and check_reachability(findings, hosts) then check_uploads(findings); end

@@ -46,9 +46,8 @@ local function find_endpoint(host) --> endpoint, sentence about other machines o
 	local working, faults = reachability.examine(host);
 	if faults["local"] and faults["local"].step == "foreign" then return nil, faults["local"].sentence; end
 	local sentence = reachability.fault_for_others(working, faults);
-	if working[1] and not sentence then return working[1]; end
 	for _, endpoint in ipairs(working) do
-		if endpoint.way == "local" then return endpoint, host ~= "localhost" and sentence or nil; end
+		if endpoint.way ~= "plain" then return endpoint, endpoint.way == "local" and host ~= "localhost" and sentence or nil; end
 	end
 	return nil, faults["local"] and faults["local"].sentence or sentence;
 end

@@ -4,7 +4,7 @@ local endpoints = module.import "endpoints";
 local http_settings = module.import "http_settings";
 local server = module.import "prosody";
 
-local import = "import one: prosodyctl --root cert import {name} /etc/letsencrypt/live";
+local import = "get one, such as by certbot certonly -d {name}, and import it: prosodyctl --root cert import {name} /etc/letsencrypt/live";
 
 -- By the way of an endpoint and the step that failed. A word in braces stands for a value of `explain`.
 local sentences = {
@@ -27,7 +27,8 @@ local sentences = {
 		untrusted = "Clients reject the certificate of {url} ({detail}); give the proxy a certificate for {name} that clients trust";
 		wrong_name = "The certificate of {url} is for {detail}; give the proxy a certificate for {name}";
 		no_answer = "{url} does not answer ({detail}); search the log of the proxy";
-		foreign = "{url} is answered with {detail}, and not by {service}; have the proxy pass {path} to Prosody, with the header Host: {http_name}";
+		foreign = "{url} is answered with {detail}, and not by {service}; have the proxy pass {path} to Prosody, with the header Host: {http_name}. If it"
+			.." sends another name, write http_host = \"NAME\" for {host}, with that name";
 	};
 	["local"] = {
 		no_address = "{detail}";
@@ -64,13 +65,13 @@ function reachability.examine(host) --> list of endpoints that work, faults
 	return working, faults;
 end
 
--- Why other machines cannot reach the host; nil if they can, as far as this machine can see.
+-- Why other machines cannot reach the host at the URL that is meant for them; nil if they can, as far as this machine can see.
 function reachability.fault_for_others(working, faults) --> sentence, kind of finding; or nil
+	if faults.external then return faults.external.sentence, "problem"; end
 	for _, endpoint in ipairs(working) do
 		if endpoint.way == "external" or endpoint.way == "https" then return nil; end
 	end
-	local fault = faults.external or faults.https;
-	if fault then return fault.sentence, "problem"; end
+	if faults.https then return faults.https.sentence, "problem"; end
 	return "Only this machine can reach the module; for other machines, set http_external_url to the URL of a proxy, or https_ports = { 5281 }", "note";
 end
 
@@ -79,10 +80,11 @@ function reachability.fault_of_uploads(host) --> sentence, or nil
 	local endpoint = endpoints.of_uploads(host);
 	local ok, fault = endpoints.try_uploads(endpoint);
 	if ok then return nil; end
-	if endpoint.way == "external" and fault.step == "foreign" and http_settings.name(host) ~= endpoint.name then
-		return ("%s is answered with %s, and not by mod_http_file_share; have the proxy pass %s to Prosody, and write at the end of %s: Component"
-			.." \"%s\" { http_host = \"%s\" }"):format(endpoint.url, fault.detail, server.base_path(host, "file_share"), prosody.config_file, host,
-			endpoint.name);
+	local has_other_name = http_settings.name(host) ~= endpoint.name and not server.is_virtual_host(host);
+	if endpoint.way == "external" and fault.step == "foreign" and has_other_name then
+		local line = ("Component \"%s\" \"http_file_share\" { http_host = \"%s\" }"):format(host, endpoint.name);
+		return ("%s is answered with %s, and not by mod_http_file_share; have the proxy pass %s to Prosody, and write at the end of %s: %s"):format(
+			endpoint.url, fault.detail, server.base_path(host, "file_share"), prosody.config_file, line);
 	end
 	return explain(host, endpoint, fault, "file_share");
 end

@@ -2,6 +2,7 @@
 -- a server that works.
 
 local debian = require "spec.support.debian";
+local programs = require "spec.support.programs";
 
 local with_module, localhost; -- Debian's configuration with the module, and its line of the host
 
@@ -197,7 +198,7 @@ describe("the first message on a Debian server", function ()
 
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			out = assert_finds("problem: example.com: https://example.com:5281/msg ends in a handshake error",
-				"because Prosody has no certificate for example.com; import one: prosodyctl --root cert import");
+				"because Prosody has no certificate for example.com; get one, such as by certbot");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
@@ -211,13 +212,13 @@ describe("the first message on a Debian server", function ()
 			debian.sh_there([[cd /etc/letsencrypt/live/other.example && cp fullchain.pem /etc/prosody/certs/example.com.crt &&
 				cp privkey.pem /etc/prosody/certs/example.com.key && chmod 644 /etc/prosody/certs/*]]);
 			debian.start(with_host());
-			assert_finds("problem: example.com: The certificate of https://example.com:5281/msg is for other.example; import one");
+			assert_finds("problem: example.com: The certificate of https://example.com:5281/msg is for other.example; get one");
 			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
 
 			debian.sh(([[cd '%s' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
 				-addext subjectAltName=DNS:example.com -keyout example.com.key -out example.com.crt]]):format(debian.path("/etc/prosody/certs")));
 			debian.start();
-			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "import one");
+			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "prosodyctl --root cert import");
 			debian.certify("example.com");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
@@ -261,10 +262,83 @@ describe("the first message on a Debian server", function ()
 			assert_finds("problem: upload.example.com: upload.example.com has no address",
 				"https://upload.example.com:5281/file_share; make a DNS record for upload.example.com");
 			debian.set_names { ["example.com"] = "192.0.2.1", ["upload.example.com"] = "192.0.2.1" };
-			local out = assert_finds("problem: upload.example.com: ", "https://upload.example.com:5281/file_share", "import one");
+			local out = assert_finds("problem: upload.example.com: ", "https://upload.example.com:5281/file_share", "prosodyctl --root cert import");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
 			assert_finds_nothing();
+		end);
+	end);
+
+	describe("behind a proxy", function ()
+		local nginx = programs.find("nginx");
+		if not nginx then
+			pending("not covered: nginx, which this machine does not have");
+			return;
+		end
+
+		local folder, runs;
+		local function proxy(locations)
+			if not folder then
+				folder = programs.output_of("mktemp -d"):match("[^\n]+");
+				debian.certify("example.com");
+				debian.sh(("chmod 755 '%s' && cp '%s'/*.pem '%s'"):format(folder, debian.path("/etc/letsencrypt/live/example.com"), folder));
+			end
+			local file = assert(io.open(folder .. "/nginx.conf", "w"));
+			file:write((([[
+				daemon on; pid DIR/nginx.pid; error_log DIR/nginx.log; events {}
+				http {
+					access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy;
+					fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
+					server { listen 443 ssl; ssl_certificate DIR/fullchain.pem; ssl_certificate_key DIR/privkey.pem; LOCATIONS }
+				}
+			]]):gsub("DIR", folder):gsub("LOCATIONS", locations)));
+			file:close();
+			if runs then debian.sh(("kill $(cat '%s/nginx.pid')"):format(folder)); end
+			debian.wait_until(function () return not debian.accepts_connections(443); end, "nginx does not end");
+			assert.equal("", programs.output_of(("%s -c '%s/nginx.conf' 2>&1"):format(nginx, folder)));
+			runs = true;
+		end
+
+		local function location(path, host)
+			return ("location %s { proxy_pass http://127.0.0.1:5280; proxy_set_header Host %s; proxy_set_header X-Forwarded-Proto https; }")
+				:format(path, host);
+		end
+
+		lazy_teardown(function ()
+			if runs then debian.sh(("kill $(cat '%s/nginx.pid')"):format(folder)); end
+			if folder then os.execute("rm -rf '" .. folder .. "'"); end
+		end);
+
+		before_each(function () debian.set_names { ["example.com"] = "192.0.2.1" }; end);
+
+		it("says that the proxy does not run, or does not pass requests to the module", function ()
+			debian.sh_there("rm -f /etc/prosody/certs/*");
+			debian.start('http_external_url = "https://example.com/"\n' .. with_host());
+			assert_finds("problem: example.com: http_external_url: example.com leads to 192.0.2.1, where nothing listens on port 443; start the proxy");
+			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
+			proxy(location("/msg", "127.0.0.1"));
+			assert_finds("problem: example.com: https://example.com/msg is answered with 404, and not by this module; "
+				.. "have the proxy pass /msg to Prosody, with the header Host: example.com.");
+			proxy(location("/msg", "example.com"));
+			assert_finds_nothing("url: https://example.com/msg\n");
+			assert_starts("me@example.com", "user@example.com", "https://example.com/msg");
+		end);
+
+		it("says what is missing for uploads", function ()
+			proxy(location("/msg", "example.com"));
+			debian.start('http_external_url = "https://example.com/"\n' .. with_host() .. 'Component "upload.example.com" "http_file_share"\n');
+			local out = assert_finds("problem: upload.example.com: https://example.com/file_share is answered with 404, and not by mod_http_file_share; ",
+				"have the proxy pass /file_share to Prosody, and write at the end of /etc/prosody/prosody.cfg.lua: Component");
+			proxy(location("/msg", "example.com") .. location("/file_share", "example.com"));
+			debian.start('http_external_url = "https://example.com/"\n' .. with_host() .. 'Component "upload.example.com" "http_file_share"\n'
+				.. out:match('Component "upload.example.com" "http_file_share" { [^\n]*') .. "\n");
+			assert_finds_nothing("url: https://example.com/msg\n");
+			local line = assert_starts("me@example.com", "user@example.com", "https://example.com/msg"):match("\n(curl [^\n]*)\n");
+			local _, answer = debian.sh((line:gsub(" %-d .*", " -sS -F file=@/etc/hostname -H 'Accept: application/json'")));
+			local url = answer:match('"url":"(https://example.com/file_share/[^"]*)"');
+			assert.is_string(url, answer);
+			local _, content = debian.sh("curl -sS " .. url);
+			assert.equal(io.open("/etc/hostname"):read("*a"), content);
 		end);
 	end);
 end);

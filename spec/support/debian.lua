@@ -99,13 +99,13 @@ function debian.set_up()
 	debian.set_names {};
 end
 
-local function accepts_connections(port)
+function debian.accepts_connections(port)
 	local conn = socket.connect("127.0.0.1", port);
 	if conn then conn:close(); end
 	return conn ~= nil;
 end
 
-local function wait_until(condition, sentence)
+function debian.wait_until(condition, sentence)
 	local deadline = socket.gettime() + 60;
 	while not condition() do
 		assert(socket.gettime() < deadline, sentence);
@@ -120,7 +120,7 @@ end
 function debian.stop()
 	if not server then return; end
 	run("kill " .. server);
-	wait_until(function () return debian.sh("pgrep -f '^[^ ]*lua[^ ]* [^ ]*prosody -F'") ~= 0; end, "Prosody does not end");
+	debian.wait_until(function () return debian.sh("pgrep -f '^[^ ]*lua[^ ]* [^ ]*prosody -F'") ~= 0; end, "Prosody does not end");
 	server = nil;
 end
 
@@ -132,8 +132,8 @@ function debian.start(config)
 	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u prosody -- prosody -F"
 		.. " </dev/null >/dev/null 2>&1 & echo $!; }"):match("%d+");
 	local serves_http = file.read(root .. "/etc/prosody/prosody.cfg.lua"):find('"post_msg"', 1, true);
-	wait_until(function ()
-		return accepts_connections(5222) and (not serves_http or accepts_connections(5280));
+	debian.wait_until(function ()
+		return debian.accepts_connections(5222) and (not serves_http or debian.accepts_connections(5280));
 	end, "Prosody does not start:\n" .. debian.log());
 end
 
