@@ -48,7 +48,7 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all help build build-panic install install-rock dist deb deb-arm64 rock demo test test-quick test-native test-cost test-specs test-everywhere \
+.PHONY: all help build build-panic install install-rock dist deb deb-arm64 release rock demo test test-quick test-native test-cost test-specs test-everywhere \
 	other-prosody programs check readme picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
 
 all: build
@@ -85,6 +85,13 @@ dist: needs-dist
 deb: needs-deb
 	$(MAKE) build LUA_VERSION=5.4
 	packaging/deb
+
+# All files of a release. Packages that are built on a newer system do not work on Debian 12.
+release:
+	@test "$$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" || { echo "Please make the release on Debian 12"; exit 1; }
+	rm -rf dist
+	$(MAKE) --jobs=1 deb deb-arm64 rock dist
+	cd dist && sha256sum *.deb *.tar.gz rocks/*.rock >SHA256SUMS
 
 # The Debian package for arm64, compiled on this machine.
 deb-arm64: needs-roots
