@@ -48,7 +48,7 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all help build build-panic install install-rock dist deb deb-arm64 release rock demo test test-quick test-native test-cost test-specs test-everywhere \
+.PHONY: all help build build-panic install install-rock dist deb deb-arm64 on-debian-12 release rock demo test test-quick test-native test-cost test-specs test-everywhere \
 	other-prosody programs check readme picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
 
 all: build
@@ -86,9 +86,12 @@ deb: needs-deb
 	$(MAKE) build LUA_VERSION=5.4
 	packaging/deb
 
-# All files of a release. Packages that are built on a newer system do not work on Debian 12.
-release:
-	@test "$$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" || { echo "Please make the release on Debian 12"; exit 1; }
+on-debian-12:
+	@test "$$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" || \
+		{ echo "Please do this on Debian 12: a package that is built on a newer system does not work there"; exit 1; }
+
+# All files of a release.
+release: on-debian-12
 	rm -rf dist
 	$(MAKE) --jobs=1 deb deb-arm64 rock dist
 	cd dist && sha256sum *.deb *.tar.gz rocks/*.rock >SHA256SUMS
@@ -193,7 +196,7 @@ test-prosody-13-lua5.4:
 	PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic spec/run --prosody target/roots/debian-13 $(END_TO_END)
 
 # The root of the other Prosody.
-OTHER_ROOT = $(if $(filter-out 13,$(PROSODY_VERSION)),target/roots/debian-13)
+OTHER_ROOT = $(if $(filter-out 13.%,$(PROSODY_VERSION)),target/roots/debian-13)
 
 other-prosody:
 	@if test -z "$(OTHER_ROOT)"; then \
@@ -208,7 +211,7 @@ test-deb: build
 	@packaging/deb || test $$? = 77
 
 # Tests the steps of docs/packages.md on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.
-test-packages: needs-roots deb rock
+test-packages: on-debian-12 needs-roots deb rock
 	packaging/deb '' $(VERSION)+newer target/deb/newer
 	packaging/test-packages
 
