@@ -11,7 +11,8 @@
 #   make soak       test faults and long runs, and write the results into docs/faults.md (90 minutes)
 #   make deb        make the Debian package
 #
-# docs/development.md describes all targets. On Debian and Ubuntu, make installs the packages that a target needs.
+# docs/development.md describes all targets. On Debian and Ubuntu, as root, make installs the packages that a target needs; otherwise
+# it names them.
 
 SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
@@ -30,6 +31,10 @@ LUA_VERSION := $(or $(PROSODY_LUA),5.4)
 endif
 
 CARGO ?= cargo
+# Ubuntu 24.04's package cargo-1.85 is in a folder of its own. A cargo outside of /usr/bin, such as rustup's, stays the first.
+ifneq ($(filter /usr/bin/cargo,$(shell command -v cargo || echo /usr/bin/cargo)),)
+export PATH := /usr/lib/rust-1.85/bin:$(PATH)
+endif
 PYTHON ?= /usr/bin/python3
 BUILD = build/$(LUA_VERSION)
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -43,7 +48,7 @@ export RUSTFLAGS := $(strip $(RUSTFLAGS) $(REMAP))
 endif
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: all help build build-panic install install-rock dist deb deb-arm64 rock demo test test-quick test-native test-cost test-specs test-everywhere \
+.PHONY: all help build build-panic install install-rock dist deb deb-arm64 on-debian-12 release rock demo test test-quick test-native test-cost test-specs test-everywhere \
 	other-prosody programs check readme picture deps deps-matrix test-matrix test-deb test-packages soak test-fresh fuzz coverage supply bench clean
 
 all: build
@@ -53,7 +58,7 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 # tools/label appends a line with the version to the library; the Lua half reads it before it loads the library.
-build:
+build: needs-build
 	$(CARGO) build --release --lib $(CARGO_LUA)
 	install -d $(MODULE)
 	install -m 644 lua/*.lua $(MODULE)/
@@ -72,34 +77,44 @@ install-rock: build
 	install -m 644 $(MODULE)/post_msg.so "$(PREFIX)/"
 
 # One tarball for each Lua.
-dist:
+dist: needs-dist
 	for lua in 5.1 5.2 5.3 5.4; do $(MAKE) build LUA_VERSION=$$lua; done
 	packaging/dist 5.1 5.2 5.3 5.4
 
-# The Debian package. Built on Debian 12, it runs on Debian 12 and on newer systems.
-deb: deps
+# The Debian package. It runs on the system on which it is built, and on newer ones.
+deb: needs-deb
 	$(MAKE) build LUA_VERSION=5.4
 	packaging/deb
 
+on-debian-12:
+	@test "$$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" || \
+		{ echo "Please do this on Debian 12: a package that is built on a newer system does not work there"; exit 1; }
+
+# All files of a release.
+release: on-debian-12
+	rm -rf dist
+	$(MAKE) --jobs=1 deb deb-arm64 rock dist
+	cd dist && sha256sum *.deb *.tar.gz rocks/*.rock >SHA256SUMS
+
 # The Debian package for arm64, compiled on this machine.
-deb-arm64: deps
+deb-arm64: needs-roots
 	packaging/deb-arm64
 
 # A rock, in a folder from which prosodyctl can install it.
-rock:
-	tools/deps luarocks:luarocks lua5.4:lua5.4 /usr/include/lua5.4/lua.h:liblua5.4-dev
+rock: needs-rock
 	packaging/rock
 
-demo: deps
+demo: needs-demo
 	$(MAKE) build
 	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/demo.py
 
-# Every test. A package that deps installs may change the Lua version of Prosody, so another make runs the tests, in parallel.
-test: deps
+# Every test. A package that is installed may change the Lua version of Prosody, so another make runs the tests, in parallel.
+test: needs-test
 	$(MAKE) --no-print-directory --jobs=4 --keep-going test-everywhere test-deb test-cost test-native check
 
 # For developers: the native tests, and the cases on this machine's Prosody, with the library that takes the least time to build.
-test-quick: build-panic
+test-quick: needs-test-quick
+	$(MAKE) build-panic
 	$(CARGO) test $(CARGO_LUA) --quiet
 	PLUGIN_DIR=$(BUILD)-panic spec/run spec/cases_spec.lua
 
@@ -129,15 +144,18 @@ programs:
 	@tools/programs || test $$? = 77
 
 # The module in a debug build, with a media type that makes the native half panic.
-build-panic:
+build-panic: needs-build
 	$(CARGO) build --lib $(CARGO_LUA),deliberate-panic
 	install -d $(BUILD)-panic/mod_post_msg
 	install -m 644 lua/*.lua $(BUILD)-panic/mod_post_msg/
 	tools/label $(TARGET)/debug/libpost_msg.so $(BUILD)-panic/mod_post_msg/post_msg.so $(VERSION) $(LUA_VERSION)
 
-check:
-	$(CARGO) fmt --check
-	$(NICE) $(CARGO) clippy --all-targets $(CARGO_LUA) -- -D warnings
+# $(call PART,NAME,WORDS): runs this part of cargo. Some Rusts come without it.
+PART = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo "not covered: cargo $(1), which this machine does not have"; exit 0; }; $(NICE) $(CARGO) $(1) $(2)
+
+check: needs-check
+	@$(call PART,fmt,--check)
+	@$(call PART,clippy,--all-targets $(CARGO_LUA) -- -D warnings)
 	$(NICE) $(CARGO) test $(CARGO_LUA) --test rooms --test readme --quiet
 	luacheck -q lua spec benches
 	shellcheck command/post-msg
@@ -149,8 +167,8 @@ readme:
 	WRITE_README=1 $(CARGO) test $(CARGO_LUA) --test readme -- --test-threads=1 fields statuses messages
 
 # Draws the pictures in README.markdown and docs/page.md from a real run.
-picture: deps programs
-	$(MAKE) build
+picture: needs-picture
+	$(MAKE) build programs
 	PLUGIN_DIR=$(BUILD) $(PYTHON) tools/picture.py docs/messages.svg target/programs/python/bin/python docs
 
 # The supported Prosodys, each with its Lua. `make test-prosody-13` tests one of them, `make test-matrix` tests all.
@@ -158,7 +176,7 @@ MATRIX = 0.12-lua5.4 0.12-lua5.1 0.12-lua5.2 0.12-lua5.3 13-lua5.4
 # native_spec runs in this machine's own Lua, so it needs no run with another Prosody.
 END_TO_END = $(filter-out spec/native_spec.lua,$(wildcard spec/*_spec.lua))
 
-test-matrix: deps deps-matrix programs $(MATRIX:%=test-prosody-%) test-packages deb-arm64
+test-matrix: needs-test deps-matrix programs $(MATRIX:%=test-prosody-%) test-packages deb-arm64
 
 test-prosody-0.12: test-prosody-0.12-lua5.4
 test-prosody-13: test-prosody-13-lua5.4
@@ -178,7 +196,7 @@ test-prosody-13-lua5.4:
 	PLUGIN_DIR=build/5.4 PANIC_DIR=build/5.4-panic spec/run --prosody target/roots/debian-13 $(END_TO_END)
 
 # The root of the other Prosody.
-OTHER_ROOT = $(if $(filter-out 13,$(PROSODY_VERSION)),target/roots/debian-13)
+OTHER_ROOT = $(if $(filter-out 13.%,$(PROSODY_VERSION)),target/roots/debian-13)
 
 other-prosody:
 	@if test -z "$(OTHER_ROOT)"; then \
@@ -193,21 +211,21 @@ test-deb: build
 	@packaging/deb || test $$? = 77
 
 # Tests the steps of docs/packages.md on a fresh Debian 12, a fresh Debian 13 and, with UBUNTU_MIRROR, a fresh Ubuntu 24.04.
-test-packages: deb rock
+test-packages: on-debian-12 needs-roots deb rock
 	packaging/deb '' $(VERSION)+newer target/deb/newer
 	packaging/test-packages
 
 # Tests faults and long runs, and writes the table of docs/faults.md. It takes 90 minutes, or 30 with SOAK_SECONDS=600.
-soak: deps programs
-	$(MAKE) build build-panic
+soak: needs-soak
+	$(MAKE) build build-panic programs
 	PLUGIN_DIR=$(BUILD) PANIC_DIR=$(BUILD)-panic tools/soak
 
-# Tests the steps of the README on a fresh Debian 13.
-test-fresh: deps
+# Tests the steps of the README on a fresh Debian 12 and a fresh Debian 13.
+test-fresh: needs-roots
 	tools/fresh
 
 # Measures the module on this machine, and writes the figures into docs/performance.md.
-bench: deps
+bench: needs-bench
 	$(MAKE) build
 	$(CARGO) bench --bench reading $(CARGO_LUA)
 	PLUGIN_DIR=$(BUILD) $(PYTHON) benches/server.py
@@ -215,21 +233,24 @@ bench: deps
 # Runs the fuzz targets for SECONDS in all. With SANITIZER=address, it also finds wrong accesses to memory.
 SECONDS ?= 60
 SANITIZER ?= none
-fuzz: deps
+fuzz: needs-fuzz
 	tools/fuzz $(SECONDS) $(SANITIZER) $(TARGETS)
 
 # Shows which lines of src/ the tests run.
-coverage: programs
-	$(MAKE) build-panic LUA_VERSION=5.4
+coverage: needs-test
+	$(MAKE) programs build-panic LUA_VERSION=5.4
 	tools/coverage
 
 # Checks the dependencies for known vulnerabilities, licences, duplicates and unused crates.
-supply: deps
+supply: needs-build
 	tools/supply
 
-# Installs what the tests need; NEEDED, if set, names other packages.
-deps:
-	@PYTHON=$(PYTHON) tools/deps $(NEEDED)
+# Installs what the tests need.
+deps: needs-test
+
+# Installs what one target needs.
+needs-%:
+	@PYTHON=$(PYTHON) CARGO=$(CARGO) tools/deps $*
 
 deps-matrix:
 	@tools/deps $$(tools/prosody-from-source --packages)

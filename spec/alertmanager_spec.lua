@@ -145,7 +145,7 @@ describe("Alertmanager", function ()
 	end);
 
 	it("sends an alert that amtool adds", function ()
-		assert.equal("", output_of(("%s --alertmanager.url=%s alert add Watchdog instance=db9.example.com --annotation=summary='By hand' 2>&1")
+		assert.equal("", output_of(("%s --alertmanager.url=%s alert add Watchdog instance=db9.example.com --annotation='summary=\"By hand\"' 2>&1")
 			:format(amtool, url(""))));
 		local text = receive_both();
 		assert.is_truthy(text:find("FIRING", 1, true) and text:find("Watchdog", 1, true) and text:find("By hand", 1, true), text);

@@ -81,6 +81,28 @@ debootstrap_into() {
 	chmod 755 "$root/usr/sbin/policy-rc.d"
 }
 
+# find_ubuntu_keyring: sets $keyring to this machine's keys of Ubuntu, or to the keys in a package of Debian 13.
+find_ubuntu_keyring() {
+	keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg
+	[ ! -e "$keyring" ] || return 0
+	debian=$roots/ubuntu-keyring
+	rm -rf --one-file-system "$debian"
+	debootstrap --variant=minbase --cache-dir="$roots/debs" --include=ubuntu-keyring trixie "$debian" "$(debian_mirror)" || return
+	keyring=$roots/ubuntu-archive-keyring.gpg
+	cp "$debian/usr/share/keyrings/ubuntu-archive-keyring.gpg" "$keyring" && rm -rf --one-file-system "$debian"
+}
+
+# updates SUITE: prints the line of sources.list with which a root of this suite gets the updates that a real machine gets.
+updates() {
+	if [ "$1" = noble ]; then
+		echo "deb $UBUNTU_MIRROR noble-updates main universe"
+	else
+		# shellcheck disable=SC2016 # apt, not the shell, expands $(…)
+		apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+			sed -n "s/^Debian-Security \\(.*\\)/deb \\1 $1-security main/p" | head -n 1
+	fi
+}
+
 # mount_into ROOT: mounts the file systems that programs need. The devices come from debootstrap; this machine's /dev is not visible.
 mount_into() {
 	mount -t proc proc "$1/proc" &&

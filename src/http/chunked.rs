@@ -138,7 +138,7 @@ impl ChunkedBody {
                     self.malformed("the size of a chunk must be a hexadecimal number")
                 })?;
                 Expected::Size {
-                    size: size << 4 | u64::from(digit),
+                    size: (size << 4) | u64::from(digit),
                     digits: digits + 1,
                 }
             }
