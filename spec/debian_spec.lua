@@ -17,9 +17,6 @@ if not debian:find("\n" .. first_host, 1, true) or not debian:find('\nInclude "c
 	return;
 end
 
--- These pages show a fragment of the list modules_enabled.
-local fragments = { ["README.markdown"] = true, ["docs/packages.md"] = true };
-
 local function inserted(before, text)
 	local position = assert(debian:find(before, 1, true), before);
 	return debian:sub(1, position - 1) .. text .. debian:sub(position);
@@ -48,7 +45,7 @@ local global_places = { "at the beginning", "in the global section", "above the 
 
 local examples = {};
 for _, name in ipairs(pages.names) do
-	for _, block in ipairs(fragments[name] and {} or pages.code(name)) do
+	for _, block in ipairs((pages.code(name))) do
 		if block.language == "lua" then examples[#examples + 1] = { place = block.place, page = name, text = block.text }; end
 	end
 end
