@@ -3,7 +3,9 @@
 local lfs = require "lfs";
 
 local findings_list = module.import "findings";
+local http_client = module.import "http_client";
 local http_settings = module.import "http_settings";
+local is_loopback = module.import "loopback";
 local loader = module.import "loader";
 local prosodyctl_hosts = module.import "prosodyctl_hosts";
 local reachability = module.import "reachability";
@@ -77,13 +79,27 @@ end
 
 -- HTTP
 
+-- Debian's configuration has a host "localhost", whose users are on this machine.
+local function without_localhost(hosts) --> list; the same if there is no other host
+	local others = {};
+	for _, host in ipairs(hosts) do
+		if host ~= "localhost" then others[#others + 1] = host; end
+	end
+	return others[1] and others or hosts;
+end
+
 local function check_ports(findings, hosts, values)
+	for _, service in ipairs { "http", "https" } do
+		for _, port in ipairs(http_settings.configured_ports(service)) do
+			if not tonumber(port) then findings:problem("%s_ports contains %s, which is not a port; write a number", service, tostring(port)); end
+		end
+	end
 	if not http_settings.serves_http() then
 		findings:problem("Prosody serves no HTTP: http_ports and https_ports are empty; set one, such as https_ports = { 5281 }");
 	end
 	if not http_settings.serves_plain_http_to_others() then return; end
-	for _, host in ipairs(hosts) do
-		if not values[host].require_encryption and (host ~= "localhost" or #hosts == 1) then
+	for _, host in ipairs(without_localhost(hosts)) do
+		if not values[host].require_encryption then
 			findings:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; set"
 				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true", host, tostring(http_settings.ports("http")[1]));
 		end
@@ -92,11 +108,11 @@ end
 
 local function check_urls(findings, hosts)
 	local host_at = {};
-	for _, host in ipairs(hosts) do
+	for _, host in ipairs(without_localhost(hosts)) do
 		local external = http_settings.external_url(host);
 		local url = (external and external.host or http_settings.name(host))..server.base_path(host);
 		local other = host_at[url];
-		if other and host ~= "localhost" then
+		if other then
 			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host, or http_external_url, for each"
 				.." host", other, host, url);
 		end
@@ -104,14 +120,22 @@ local function check_urls(findings, hosts)
 	end
 end
 
-local default_ports = { http = "80"; https = "443" };
+local function check_external_urls(findings, hosts)
+	for _, host in ipairs(without_localhost(hosts)) do
+		local value, url = server.configured(host, "http_external_url"), http_settings.external_url(host);
+		if value and not url then
+			findings:problem("%s: http_external_url is %s, which is not a URL; write a URL such as \"https://%s/\"", host, tostring(value), host);
+		elseif url and url.scheme == "http" and not is_loopback(url.host) then
+			findings:problem("%s: http_external_url begins with http://, so passwords and tokens come unencrypted; have the proxy serve HTTPS, and write"
+				.." \"https://%s/\"", host, url.host);
+		end
+	end
+end
 
 -- Whether a proxy serves an external URL: Prosody itself has no such port.
 local function is_behind_proxy(url) --> boolean
-	local port = url.port or default_ports[url.scheme];
-	if not port then return false; end
-	for _, own_port in ipairs(url.scheme == "http" and http_settings.ports "http" or url.scheme == "https" and http_settings.ports "https" or {}) do
-		if tostring(own_port) == port then return false; end
+	for _, port in ipairs(http_settings.ports(url.scheme)) do
+		if port == url.port then return false; end
 	end
 	return true;
 end
@@ -126,13 +150,14 @@ local function find_hosts_behind_proxy(hosts) --> list
 end
 
 local function check_proxy(findings, hosts)
-	local trusted = set_of(http_settings.list(http_settings.global("trusted_proxies") or { "127.0.0.1", "::1" }));
+	local is_open_to_others = http_settings.serves_plain_http_to_others() or http_settings.ports("https")[1] ~= nil;
 	for _, host in ipairs(find_hosts_behind_proxy(hosts)) do
-		if not http_settings.global("trusted_proxies") and http_settings.serves_plain_http_to_others() then
-			findings:problem("%s: http_external_url is the URL of a proxy, and trusted_proxies is not set: Prosody takes the address of a proxy on"
-				.." another machine for the address of every client, so that the failed attempts of one client block all; set"
-				.." trusted_proxies = { \"ADDRESS\" }", host);
-		elseif not http_settings.serves_plain_http_to_others() and not trusted["127.0.0.1"] and not trusted["::1"] then
+		local is_unknown = not http_settings.global("trusted_proxies") and not http_client.is_here(http_settings.external_url(host).host);
+		if is_unknown and http_settings.serves_plain_http_to_others() then
+			findings:problem("%s: http_external_url is the URL of a proxy on another machine, and trusted_proxies is not set: all clients seem to have"
+				.." the address of the proxy, so the failed attempts of one client block all; write trusted_proxies = { \"127.0.0.1\", \"::1\","
+				.." \"ADDRESS OF THE PROXY\" } above the first VirtualHost", host);
+		elseif not is_open_to_others and not http_settings.trusts("127.0.0.1") and not http_settings.trusts("::1") then
 			findings:problem("%s: http_external_url is the URL of a proxy, which can only be on this machine, but trusted_proxies has neither"
 				.." 127.0.0.1 nor ::1; add them", host);
 		end
@@ -158,14 +183,10 @@ end
 
 -- Where the module is loaded
 
-local function has_accounts(host) --> boolean
-	return server.configured(host, "enabled") ~= false and server.configured(host, "authentication") ~= "anonymous";
-end
-
 local function check_hosts(findings, hosts)
 	local loads, others = set_of(hosts), {};
 	for _, host in ipairs(server.virtual_hosts()) do
-		if not loads[host] and host ~= "localhost" and has_accounts(host) then others[#others + 1] = host; end
+		if not loads[host] and host ~= "localhost" and server.configured(host, "authentication") ~= "anonymous" then others[#others + 1] = host; end
 	end
 	local how = prosodyctl_hosts.how_to_load(others[1] or "localhost");
 	if not hosts[1] then
@@ -194,6 +215,7 @@ local function describe(endpoint) --> text
 end
 
 local function check_urls_of(findings, host) --> whether a port of this Prosody accepts connections
+	if server.configured(host, "authentication") == "anonymous" then return true; end -- there are no accounts
 	local working, faults = reachability.examine(host);
 	for _, endpoint in ipairs(working) do findings:url("%s", describe(endpoint)); end
 	local own = faults["local"];
@@ -237,6 +259,7 @@ local function check() --> findings
 	end
 	check_ports(findings, hosts, values);
 	check_urls(findings, hosts);
+	check_external_urls(findings, hosts);
 	check_proxy(findings, hosts);
 	check_modules(findings);
 	if http_settings.serves_http() and check_reachability(findings, hosts) then check_uploads(findings); end

@@ -2,13 +2,18 @@
 -- which a request failed.
 
 local http = require "socket.http";
+local local_addresses = require "util.net".local_addresses;
 local ltn12 = require "ltn12";
 local socket = require "socket";
 local ssl = require "ssl";
 local url_parse = require "socket.url".parse;
 local x509 = require "util.x509";
 
-local timeout = 5; -- seconds for a connection; and for an answer, by default
+local http_settings = module.import "http_settings";
+local is_loopback = module.import "loopback";
+
+local connect_timeout = 3; -- seconds
+local answer_timeout = 5; -- seconds, by default
 local most_addresses = 4; -- of a name, that are tried
 
 local tls_settings = {
@@ -19,9 +24,7 @@ local tls_settings = {
 
 local client = {};
 
-client.default_ports = { http = 80; https = 443 };
-
--- A failed step: "no_address", "no_listener", "handshake", "untrusted", "wrong_name" or "no_answer", and a detail in words.
+-- A failed step: "no_address", "silent", "no_listener", "handshake", "untrusted", "wrong_name" or "no_answer", and a detail in words.
 local function new_fault(step, detail, ...) --> fault
 	return { step = step; detail = detail:format(...) };
 end
@@ -40,16 +43,36 @@ local function find_addresses(name) --> list of IP addresses
 	return addresses;
 end
 
+-- Whether a name leads to this machine.
+function client.is_here(name) --> boolean
+	local own = {};
+	for _, address in ipairs(local_addresses() or {}) do own[address] = true; end
+	for _, address in ipairs(find_addresses(name)) do
+		if own[address] or is_loopback(address) then return true; end
+	end
+	return false;
+end
+
+local silent = {}; -- addresses and ports that have not answered, so that several hosts do not wait for the same one
+
 local function connect(name, port) --> socket; or nil, fault
 	local addresses = find_addresses(name);
 	if not addresses[1] then return nil, new_fault("no_address", "%s has no address", name); end
+	local is_silent = true;
 	for _, address in ipairs(addresses) do
-		local conn = address:find(":", 1, true) and socket.tcp6() or socket.tcp4();
-		conn:settimeout(timeout);
-		if conn:connect(address, port) then return conn; end
-		conn:close();
+		local target = address.." "..port;
+		if not silent[target] then
+			local conn = address:find(":", 1, true) and socket.tcp6() or socket.tcp4();
+			conn:settimeout(connect_timeout);
+			local ok, err = conn:connect(address, port);
+			if ok then return conn; end
+			conn:close();
+			silent[target] = err == "timeout";
+			is_silent = is_silent and silent[target];
+		end
 	end
 	local place = is_address(name) and name or name.." leads to "..table.concat(addresses, ", ");
+	if is_silent then return nil, new_fault("silent", "%s, which does not answer on port %d", place, port); end
 	return nil, new_fault("no_listener", "%s, where nothing listens on port %d", place, port);
 end
 
@@ -73,7 +96,7 @@ local function encrypt(conn, name) --> socket; or nil, fault
 	local tls, err = ssl.wrap(conn, tls_settings);
 	if not tls then return nil, new_fault("handshake", "%s", tostring(err)); end
 	if not is_address(name) then tls:sni(name); end
-	tls:settimeout(timeout);
+	tls:settimeout(answer_timeout);
 	local ok;
 	ok, err = tls:dohandshake();
 	if not ok then return nil, new_fault("handshake", "%s", tostring(err)); end
@@ -81,17 +104,25 @@ local function encrypt(conn, name) --> socket; or nil, fault
 	local certificate = tls:getpeercertificate();
 	if not is_trusted then
 		return nil, new_fault("untrusted", "%s", type(chain) == "table" and describe_errors(chain) or tostring(chain));
-	elseif not x509.verify_identity(name, false, certificate) then
+	elseif not is_address(name) and not x509.verify_identity(name, false, certificate) then
 		return nil, new_fault("wrong_name", "%s", names_in(certificate));
 	end
 	return tls;
 end
 
--- A socket that is connected already, as socket.http's `create` returns one.
-local function connected(conn) --> object
+-- A socket that is connected already, as socket.http's `create` returns one. After the deadline, each call fails: a server could send one
+-- byte at a time.
+local function connected(conn, deadline) --> object
 	local object = { connect = function () return 1; end; settimeout = function () return 1; end };
 	return setmetatable(object, { __index = function (_, name)
-		return function (_, ...) return conn[name](conn, ...); end;
+		return function (_, ...)
+			if name ~= "close" then
+				local rest = deadline - socket.gettime();
+				if rest <= 0 then return nil, "timeout"; end
+				conn:settimeout(rest);
+			end
+			return conn[name](conn, ...);
+		end;
 	end });
 end
 
@@ -99,7 +130,7 @@ end
 function client.request(options) --> { status, headers, body }; or nil, fault
 	local url = url_parse(options.url);
 	local name = url.host:gsub("^%[(.*)%]$", "%1");
-	local conn, fault = connect(name, tonumber(url.port) or client.default_ports[url.scheme]);
+	local conn, fault = connect(name, tonumber(url.port) or http_settings.default_ports[url.scheme]);
 	if not conn then return nil, fault; end
 	if url.scheme == "https" then
 		local tls;
@@ -110,13 +141,13 @@ function client.request(options) --> { status, headers, body }; or nil, fault
 		end
 		conn = tls;
 	end
-	conn:settimeout(options.timeout or timeout);
+	local deadline = socket.gettime() + (options.timeout or answer_timeout);
 	local headers, body = { connection = "close" }, {};
 	for header, value in pairs(options.headers or {}) do headers[header:lower()] = value; end
 	if options.body then headers["content-length"] = #options.body; end
 	local ok, status, answer_headers = http.request {
 		url = options.url; method = options.method; headers = headers; redirect = false; sink = ltn12.sink.table(body);
-		source = options.body and ltn12.source.string(options.body) or nil; create = function () return connected(conn); end;
+		source = options.body and ltn12.source.string(options.body) or nil; create = function () return connected(conn, deadline); end;
 	};
 	conn:close();
 	if not ok then return nil, new_fault("no_answer", "%s", tostring(status)); end

@@ -1,11 +1,17 @@
 -- The settings of Prosody's HTTP server, as mod_http and portmanager read them. For the commands of prosodyctl: no port is open there.
 
+local ip = require "util.ip";
+local idna_to_ascii = require "util.encodings".idna.to_ascii;
 local url_parse = require "socket.url".parse;
+
+local new_ip, match_ip, parse_cidr = ip.new_ip, ip.match, ip.parse_cidr;
 
 local is_loopback = module.import "loopback";
 local server = module.import "prosody";
 
 local settings = {};
+
+settings.default_ports = { http = 80; https = 443 };
 
 function settings.list(value) --> list
 	if value == nil then return {}; end
@@ -16,11 +22,15 @@ function settings.global(name) --> value
 	return server.configured("*", name);
 end
 
--- Ports of "http" or "https".
-function settings.ports(service) --> list
-	local ports = settings.global(service.."_ports");
-	if ports == nil then ports = service == "http" and 5280 or 5281; end
-	return settings.list(ports);
+-- The ports of "http" or "https" as they are configured.
+function settings.configured_ports(service) --> list
+	return settings.list(settings.global(service.."_ports") or (service == "http" and 5280 or 5281));
+end
+
+function settings.ports(service) --> list of numbers
+	local ports = {};
+	for _, port in ipairs(settings.configured_ports(service)) do ports[#ports + 1] = tonumber(port); end
+	return ports;
 end
 
 function settings.serves_http() --> boolean
@@ -40,14 +50,32 @@ function settings.serves_plain_http_to_others() --> boolean
 	return false;
 end
 
-function settings.external_url(host) --> as socket.url's parse; nil if it is not set
-	local url = server.configured(host, "http_external_url");
-	return type(url) == "string" and url_parse(url) or nil;
+function settings.external_url(host) --> { scheme, host, port, path }; nil if it is not set, or is no HTTP URL
+	local value = server.configured(host, "http_external_url");
+	local url = type(value) == "string" and url_parse(value);
+	local default_port = url and url.host and settings.default_ports[url.scheme];
+	if not default_port then return nil; end
+	return { scheme = url.scheme; host = url.host; port = tonumber(url.port) or default_port; path = url.path or "" };
 end
 
--- The name in the URLs of a host.
-function settings.name(host) --> string
+-- The name to which a host answers.
+function settings.name(host) --> text
 	return server.configured(host, "http_host") or host;
+end
+
+-- The name as HTTP clients send it (RFC 5891, section 4). mod_http does not compare it in this form.
+function settings.ascii_name(host) --> text
+	local name = settings.name(host);
+	return idna_to_ascii(name) or name;
+end
+
+-- Whether Prosody believes the X-Forwarded-For of a proxy with this address.
+function settings.trusts(address) --> boolean
+	for _, trusted in ipairs(settings.list(settings.global("trusted_proxies") or { "127.0.0.1"; "::1" })) do
+		local ok, is_trusted = pcall(function () return match_ip(new_ip(address), parse_cidr(trusted)); end); -- a wrong value raises an error
+		if ok and is_trusted then return true; end
+	end
+	return false;
 end
 
 return settings;

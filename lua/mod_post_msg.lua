@@ -32,7 +32,7 @@
 --   prosodyctl, prosodyctl_start, prosodyctl_tokens, prosodyctl_templates, prosodyctl_hosts
 --   check, findings                          its command `check`
 --   reachability, endpoints                  which URLs work, and how to mend the others
---   http_client, http_settings               requests that block; settings of Prosody's HTTP server
+--   http_client, http_settings               requests of these commands; settings of Prosody's HTTP server
 --   command_line                             usage and options
 --
 -- Sending tokens

@@ -387,8 +387,8 @@ function server.is_host(name) --> boolean
 	return name ~= "*" and hosts[name] ~= nil;
 end
 
-function server.is_virtual_host(name) --> boolean
-	return server.is_host(name) and not configmanager.get(name, "component_module");
+function server.is_virtual_host(name) --> boolean; false if it is switched off
+	return server.is_host(name) and not configmanager.get(name, "component_module") and configmanager.get(name, "enabled") ~= false;
 end
 
 -- The virtual hosts, in alphabetical order.

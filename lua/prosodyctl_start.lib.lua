@@ -11,6 +11,7 @@ local fail = module.import "command_line".fail;
 local hosts = module.import "prosodyctl_hosts";
 local reachability = module.import "reachability";
 local server = module.import "prosody";
+local show = module.import "display".show;
 local token_spec = module.import "token_spec";
 
 local wait = 5; -- seconds for a receipt of the recipient's client
@@ -21,8 +22,12 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 	local username, host, resource = jid_split(jid_prep(address));
 	if not username or resource then
 		return nil, address.." is not the address of an account; write user@example.com";
+	elseif server.configured(host, "enabled") == false then
+		return nil, ("VirtualHost \"%s\" is switched off; delete its line enabled = false, and restart Prosody"):format(host);
 	elseif not server.is_virtual_host(host) then
 		return nil, ("%s is not a VirtualHost of this server; these are: %s"):format(host, table.concat(server.virtual_hosts(), ", "));
+	elseif server.configured(host, "authentication") == "anonymous" then
+		return nil, host.." has no accounts (authentication = \"anonymous\"); name an account of another host";
 	elseif not hosts.has_module(host) then
 		return nil, ("%s does not load the module; %s. Then restart Prosody: systemctl restart prosody"):format(host, hosts.how_to_load(host));
 	end
@@ -80,7 +85,8 @@ local function post(endpoint, recipient, token) --> sentence; or nil and a sente
 	if not answer then return nil, ("%s does not answer (%s)"):format(endpoint.url, fault.detail); end
 	if results[answer.status] then return results[answer.status]:format(recipient); end
 	local problem = json.decode(answer.body);
-	return nil, ("No message was sent (%s): %s"):format(answer.status, type(problem) == "table" and problem.detail or "the answer has no reason");
+	local detail = type(problem) == "table" and problem.detail;
+	return nil, ("No message was sent (%s): %s"):format(answer.status, detail and show(detail, #detail) or "the answer has no reason");
 end
 
 local function start(words) --> exit status

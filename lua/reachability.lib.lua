@@ -13,6 +13,8 @@ local sentences = {
 			.." with a name that has one";
 		no_listener = "{detail}; make a DNS record for {name} that leads to this machine, or open the port in the firewall; if the ports were changed,"
 			.." restart Prosody";
+		silent = "{detail}; open the port in the firewall. If only this machine gets no answer, as behind a router with NAT, write the line 127.0.0.1"
+			.." {name} into /etc/hosts";
 		handshake = "{url} ends in a handshake error ({detail}), because Prosody has no certificate for {name}; "..import;
 		untrusted = "Clients reject the certificate of {url} ({detail}); "..import;
 		wrong_name = "The certificate of {url} is for {detail}; "..import;
@@ -23,6 +25,8 @@ local sentences = {
 	external = {
 		no_address = "http_external_url: {detail}; make a DNS record for {name}, or correct http_external_url";
 		no_listener = "http_external_url: {detail}; start the proxy, or correct http_external_url";
+		silent = "http_external_url: {detail}; start the proxy, or open the port in the firewall. If only this machine gets no answer, as behind a"
+			.." router with NAT, write the address of the proxy and {name} into /etc/hosts";
 		handshake = "{url} ends in a handshake error ({detail}); give the proxy a certificate for {name}";
 		untrusted = "Clients reject the certificate of {url} ({detail}); give the proxy a certificate for {name} that clients trust";
 		wrong_name = "The certificate of {url} is for {detail}; give the proxy a certificate for {name}";
@@ -32,6 +36,7 @@ local sentences = {
 	};
 	["local"] = {
 		no_address = "{detail}";
+		silent = "{detail}; search Prosody's log";
 		no_listener = "{detail}: Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl"
 			.." restart prosody";
 		no_answer = "{url} does not answer ({detail}); search Prosody's log";
@@ -48,7 +53,11 @@ local function explain(host, endpoint, fault, app) --> sentence
 		host = host; name = endpoint.name; url = endpoint.url; detail = fault.detail; path = server.base_path(host, app);
 		http_name = http_settings.name(host); service = app and "mod_http_"..app or "this module";
 	};
-	return (sentences[endpoint.way][fault.step]:gsub("{([%w_]+)}", values));
+	local sentence = sentences[endpoint.way][fault.step];
+	if endpoint.way == "https" and endpoint.name ~= http_settings.name(host) then
+		sentence = "HTTP clients send the name {http_name} as {name}; write http_host = \"{name}\" for {host}";
+	end
+	return (sentence:gsub("{([%w_]+)}", values));
 end
 
 -- Tries all endpoints of a host. `faults`: [way] → { fault, sentence }; of several with the same way, the first.

@@ -89,11 +89,12 @@ describe("prosodyctl mod_post_msg check", function ()
 	it("finds a proxy that is not trusted", function ()
 		local url = 'http_external_url = "https://example.com/"';
 		assert_finds('http_interfaces = "*"\npost_msg_require_encryption = true', url,
-			"problem: example.com: http_external_url is the URL of a proxy, and trusted_proxies is not set",
-			'trusted_proxies = { "ADDRESS" }');
+			"problem: example.com: http_external_url is the URL of a proxy on another machine, and trusted_proxies is not set",
+			'trusted_proxies = { "127.0.0.1", "::1", "ADDRESS OF THE PROXY" }');
 		assert_finds('trusted_proxies = { "192.0.2.1" }', url, "which can only be on this machine", "127.0.0.1");
-		assert_does_not_find("proxy, ", nil, url);
-		assert_does_not_find("proxy, ", 'http_interfaces = "*"\npost_msg_require_encryption = true\ntrusted_proxies = { "192.0.2.1" }', url);
+		assert_does_not_find("of a proxy", 'trusted_proxies = { "127.0.0.0/8" }', url);
+		assert_does_not_find("of a proxy", nil, url);
+		assert_does_not_find("of a proxy", 'http_interfaces = "*"\npost_msg_require_encryption = true\ntrusted_proxies = { "192.0.2.1" }', url);
 	end);
 
 	it("finds all settings of the wrong kind, and unknown settings", function ()

@@ -233,6 +233,46 @@ describe("the first message on a Debian server", function ()
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
 
+		it("a host that is switched off", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start(with_module .. '\nVirtualHost "example.com"\n\tenabled = false\n');
+			assert_finds_nothing();
+			assert_does_not_start("me@example.com", "user@example.com",
+				'VirtualHost "example.com" is switched off; delete its line enabled = false');
+		end);
+
+		it("a host without accounts", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start(with_host() .. 'VirtualHost "guests.example.com"\n\tauthentication = "anonymous"\n');
+			assert_finds_nothing();
+			assert_does_not_start("me@guests.example.com", "user@example.com", "guests.example.com has no accounts");
+		end);
+
+		it("a name with letters beyond ASCII", function ()
+			debian.set_names { ["xn--bcher-kva.example"] = "192.0.2.1" };
+			debian.certify("xn--bcher-kva.example");
+			local host = '\nVirtualHost "bücher.example"\n';
+			debian.start(with_module .. host);
+			register("me@bücher.example");
+			local out = assert_finds("HTTP clients send the name bücher.example as xn--bcher-kva.example; write http_host =");
+			debian.sh_there("prosodyctl --root cert import xn--bcher-kva.example /etc/letsencrypt/live");
+			debian.start(with_module .. host .. "\t" .. out:match('http_host = "[^"]*"') .. "\n");
+			assert_finds_nothing("url: https://xn--bcher-kva.example:5281/msg\n");
+			assert_starts("me@bücher.example", "user@example.com", "https://xn--bcher-kva.example:5281/msg");
+		end);
+
+		it("an external URL that is not encrypted, or is no URL", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start('http_external_url = "http://example.com/"\n' .. with_host());
+			assert_finds("problem: example.com: http_external_url begins with http://", 'write "https://example.com/"');
+			assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
+			debian.start('http_external_url = "example.com/"\nhttps_ports = { "5281", "x" }\nhttp_ports = false\n' .. with_host());
+			local out = check();
+			assert.is_truthy(out:find('http_external_url is example.com/, which is not a URL; write a URL such as "https://example.com/"', 1, true), out);
+			assert.is_truthy(out:find("https_ports contains x, which is not a port; write a number\n", 1, true), out);
+			assert.is_truthy(out:find("url: https://example.com:5281/msg\n", 1, true), out);
+		end);
+
 		it("plain HTTP that other machines can reach", function ()
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			debian.start('http_interfaces = { "*" }\n' .. with_host():gsub(localhost, "\n"));
