@@ -83,7 +83,16 @@ function endpoints.try(endpoint) --> true; or nil, fault
 	if (answer.headers["accept-post"] or ""):find("application/x-ndjson", 1, true) then return true; end
 	local description = endpoints.request(endpoint, "/openapi.json", { method = "GET" });
 	if description and description.body:find('"title":%s*"mod_post_msg"') then return true; end
-	return nil, { step = "foreign"; detail = tostring(answer.status) };
+	local is_gateway_error = endpoint.way == "external" and (answer.status == 502 or answer.status == 503 or answer.status == 504);
+	return nil, { step = is_gateway_error and "unserved" or "foreign"; detail = tostring(answer.status) };
+end
+
+-- Whether Prosody takes requests to an endpoint as encrypted, on a host that refuses credentials without encryption. This is a failed attempt
+-- to authenticate: only a request with credentials shows it.
+function endpoints.is_encrypted(endpoint) --> true; or nil, fault
+	local answer = endpoints.request(endpoint, "", { method = "POST"; headers = { authorization = "Bearer check" }; body = "" });
+	if answer and answer.status == 403 then return nil, { step = "unencrypted"; detail = "403" }; end
+	return true;
 end
 
 -- Whether mod_http_file_share answers at an endpoint.

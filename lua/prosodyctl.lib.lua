@@ -59,7 +59,7 @@ local function command(words) --> exit status
 	end
 	local found, first = find_command(words);
 	if not found then
-		io.stderr:write(usage);
+		io.stderr:write(usage, words[1] and "\nThere is no command "..table.concat(words, " ").."\n" or "");
 		return 1;
 	end
 	local arguments, options = command_line.parse(found, words, first);

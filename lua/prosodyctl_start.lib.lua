@@ -39,11 +39,16 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 end
 
 -- A word without "@" is an account of the sender's host, or a host of this server, as in a request.
-local function find_recipient(word, sender) --> address, or nil and a sentence
+local function find_recipient(word, sender) --> { address, bare, is_here }; or nil and a sentence
 	local username, host, resource = jid_split(jid_prep(word));
 	if not host then return nil, word.." is not an address; write user@example.com"; end
 	if not username and not server.is_host(host) then username, host = host, sender.host; end
-	return jid_join(username, host, resource), jid_join(username, host);
+	local bare = jid_join(username, host);
+	if username and server.is_virtual_host(host) then
+		if host ~= sender.host then server.initialize_host(host); end
+		if not server.has_account(host, username) then return nil, ("There is no account %s; make it: prosodyctl adduser %s"):format(bare, bare); end
+	end
+	return { address = jid_join(username, host, resource); bare = bare; is_here = server.is_host(host) };
 end
 
 -- The first URL that works, for programs on other machines if possible.
@@ -69,34 +74,39 @@ local function curl_line(endpoint, recipient, token) --> text
 	return table.concat(words, " ");
 end
 
-local results = {
-	[200] = "%s has received the message.";
-	[201] = "The message was sent to %s.";
-	[202] = "The message was sent to %s. Its client has not confirmed it; if nobody is logged in there, the server delivers it later.";
-};
+-- What became of a message.
+local function describe(status, recipient) --> sentence, or nil
+	if status == 200 then return recipient.address.." has received the message."; end
+	if status == 201 then return "The message was sent to "..recipient.address.."."; end
+	if status ~= 202 then return nil; end
+	return ("The message was sent to %s, but not confirmed. %s"):format(recipient.address, recipient.is_here
+		and "If nobody is logged in there, the server delivers it later." or "The recipient's server may still return it.");
+end
 
 local function post(endpoint, recipient, token) --> sentence; or nil and a sentence
-	local answer, fault = endpoints.request(endpoint, "/"..encode(recipient), {
+	local answer, fault = endpoints.request(endpoint, "/"..encode(recipient.address), {
 		method = "POST"; timeout = patience; body = "Hello from mod_post_msg";
 		headers = {
 			authorization = "Bearer "..token; accept = "application/json"; prefer = "wait="..wait; ["content-type"] = "text/plain";
 		};
 	});
 	if not answer then return nil, ("%s does not answer (%s)"):format(endpoint.url, fault.detail); end
-	if results[answer.status] then return results[answer.status]:format(recipient); end
+	local result = describe(answer.status, recipient);
+	if result then return result; end
 	local problem = json.decode(answer.body);
-	local detail = type(problem) == "table" and problem.detail;
+	local detail = type(problem) == "table" and type(problem.detail) == "string" and problem.detail;
 	return nil, ("No message was sent (%s): %s"):format(answer.status, detail and show(detail, #detail) or "the answer has no reason");
 end
 
 local function start(words) --> exit status
 	local sender, sentence = find_sender(words[1]);
 	if not sender then return fail("%s", sentence); end
-	local recipient, allowed = find_recipient(words[2], sender);
-	if not recipient then return fail("%s", allowed); end
+	local recipient;
+	recipient, sentence = find_recipient(words[2], sender);
+	if not recipient then return fail("%s", sentence); end
 	local endpoint, limit = find_endpoint(sender.host);
 	if not endpoint then return fail("%s: %s", sender.host, limit); end
-	local entry, problem = token_spec.read({ to = { allowed }; label = "First message" }, os.time(), hosts.templates(sender.host));
+	local entry, problem = token_spec.read({ to = { recipient.bare }; label = "First message" }, os.time(), hosts.templates(sender.host));
 	if not entry then return fail("%s", problem.detail); end
 	local token, id = sender.tokens:add(sender.username, entry);
 	if not token then return fail("No token of %s was made: %s", sender.address, id.detail); end
@@ -106,8 +116,8 @@ local function start(words) --> exit status
 		sender.tokens:revoke(id, os.time());
 		return fail("%s", sentence);
 	end
-	io.stdout:write(result, "\nThis line sends the next message:\n\n", curl_line(endpoint, recipient, token), "\n\n",
-		("The token in it can only send to %s, as %s. To delete it: prosodyctl mod_post_msg token revoke %s\n"):format(allowed, sender.address, id));
+	io.stdout:write(result, "\nThis line sends the next message:\n\n", curl_line(endpoint, recipient.address, token), "\n\nIt prints nothing if the message was sent. ",
+		("Its token can only send to %s, as %s. To delete it: prosodyctl mod_post_msg token revoke %s\n"):format(recipient.bare, sender.address, id));
 	if limit then io.stdout:write("The line works on this machine only. ", limit, "\n"); end
 	return 0;
 end

@@ -33,6 +33,10 @@ local sentences = {
 		no_answer = "{url} does not answer ({detail}); search the log of the proxy";
 		foreign = "{url} is answered with {detail}, and not by {service}; have the proxy pass {path} to Prosody, with the header Host: {http_name}. If it"
 			.." sends another name, write http_host = \"NAME\" for {host}, with that name";
+		unserved = "{url} is answered with {detail}: the proxy cannot reach Prosody; have it pass {path} to a port of Prosody where plain HTTP is"
+			.." served, such as http://127.0.0.1:5280";
+		unencrypted = "Prosody takes the requests of the proxy at {url} as not encrypted, so post_msg_require_encryption refuses them; have the proxy"
+			.." send X-Forwarded-Proto: https, and trusted_proxies contain its address";
 	};
 	["local"] = {
 		no_address = "{detail}";
@@ -65,6 +69,9 @@ function reachability.examine(host) --> list of endpoints that work, faults
 	local working, faults = {}, {};
 	for _, endpoint in ipairs(endpoints.of_host(host)) do
 		local ok, fault = endpoints.try(endpoint);
+		if ok and endpoint.way == "external" and server.configured(host, "post_msg_require_encryption") then
+			ok, fault = endpoints.is_encrypted(endpoint);
+		end
 		if ok then
 			working[#working + 1] = endpoint;
 		elseif endpoint.way ~= "plain" and not faults[endpoint.way] then

@@ -113,7 +113,8 @@ describe("the first message on a Debian server", function ()
 
 		it("makes no token if it fails", function ()
 			local _, before = debian.prosodyctl("mod_post_msg token list me@localhost");
-			assert_does_not_start("me@localhost", "nobody@localhost", "No message was sent (404): nobody@localhost: service-unavailable");
+			debian.start(with_host("Component \"rooms.example.com\" \"muc\"\n"));
+			assert_does_not_start("me@localhost", "room@rooms.example.com", "No message was sent (404): room@rooms.example.com: item-not-found");
 			local _, after = debian.prosodyctl("mod_post_msg token list me@localhost");
 			assert.equal(before, after);
 		end);
@@ -124,6 +125,7 @@ describe("the first message on a Debian server", function ()
 			debian.start(with_host());
 			local err = assert_does_not_start("new@example.com", "user@example.com",
 				"There is no account new@example.com; make it: prosodyctl adduser new@example.com\n");
+			assert_does_not_start("me@localhost", "new@example.com", "There is no account new@example.com; make it: prosodyctl adduser");
 			local command = err:match("prosodyctl adduser %S+");
 			local status, _, fault = debian.sh_there("printf 'word\\nword\\n' | " .. command);
 			assert.equal(0, status, fault);
@@ -218,7 +220,7 @@ describe("the first message on a Debian server", function ()
 			debian.sh(([[cd '%s' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
 				-addext subjectAltName=DNS:example.com -keyout example.com.key -out example.com.crt]]):format(debian.path("/etc/prosody/certs")));
 			debian.start();
-			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "prosodyctl --root cert import");
+			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "; get one");
 			debian.certify("example.com");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
@@ -243,6 +245,8 @@ describe("the first message on a Debian server", function ()
 
 		it("a host without accounts", function ()
 			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.certify("example.com");
+			debian.sh_there("prosodyctl --root cert import example.com /etc/letsencrypt/live");
 			debian.start(with_host() .. 'VirtualHost "guests.example.com"\n\tauthentication = "anonymous"\n');
 			assert_finds_nothing();
 			assert_does_not_start("me@guests.example.com", "user@example.com", "guests.example.com has no accounts");
@@ -258,7 +262,7 @@ describe("the first message on a Debian server", function ()
 			debian.sh_there("prosodyctl --root cert import xn--bcher-kva.example /etc/letsencrypt/live");
 			debian.start(with_module .. host .. "\t" .. out:match('http_host = "[^"]*"') .. "\n");
 			assert_finds_nothing("url: https://xn--bcher-kva.example:5281/msg\n");
-			assert_starts("me@bücher.example", "user@example.com", "https://xn--bcher-kva.example:5281/msg");
+			assert_starts("me@bücher.example", "user@localhost", "https://xn--bcher-kva.example:5281/msg");
 		end);
 
 		it("an external URL that is not encrypted, or is no URL", function ()
@@ -359,9 +363,50 @@ describe("the first message on a Debian server", function ()
 			proxy(location("/msg", "127.0.0.1"));
 			assert_finds("problem: example.com: https://example.com/msg is answered with 404, and not by this module; "
 				.. "have the proxy pass /msg to Prosody, with the header Host: example.com.");
-			proxy(location("/msg", "example.com"));
+			proxy(location("/msg", "example.com"):gsub(":5280", ":5299"));
+			assert_finds("https://example.com/msg is answered with 502: the proxy cannot reach Prosody; have it pass /msg to a port of Prosody");
+			proxy(location("/msg", "example.com"):gsub("{", "{ if ($request_method = OPTIONS) { return 204; }"));
 			assert_finds_nothing("url: https://example.com/msg\n");
 			assert_starts("me@example.com", "user@example.com", "https://example.com/msg");
+		end);
+
+		it("says that Prosody does not trust the proxy", function ()
+			local config = 'http_external_url = "https://example.com/"\npost_msg_require_encryption = true\n' .. with_host();
+			proxy(location("/msg", "example.com"));
+			debian.start('trusted_proxies = { "192.0.2.9" }\n' .. config);
+			local sentence = "Prosody takes the requests of the proxy at https://example.com/msg as not encrypted";
+			assert_finds(sentence, "have the proxy send X-Forwarded-Proto: https, and trusted_proxies contain its address");
+			debian.start(config);
+			assert_finds_nothing("url: https://example.com/msg\n");
+			proxy(location("/msg", "example.com"):gsub("proxy_set_header X%-Forwarded%-Proto https;", ""));
+			assert_finds(sentence);
+		end);
+
+		it("does not wait for a server that sends one byte at a time, and does not show its control characters", function ()
+			local server = programs.output_of(([[python3 -c 'import socket, ssl, time, os
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("%s/fullchain.pem", "%s/privkey.pem")
+listener = socket.create_server(("192.0.2.1", 444))
+if os.fork(): os._exit(0)
+while True:
+    with context.wrap_socket(listener.accept()[0], server_side=True) as client:
+        request = client.recv(9999)
+        try:
+            if request.startswith(b"POST"):
+                client.sendall(b"HTTP/1.1 422 No\r\nContent-Length: 20\r\n\r\n{\"detail\":\"a\\u001bb\"}")
+            elif request.startswith(b"OPTIONS /msg"):
+                client.sendall(b"HTTP/1.1 200 OK\r\nAccept-Post: application/x-ndjson\r\nContent-Length: 0\r\n\r\n")
+            while request.startswith(b"OPTIONS /slow"):
+                client.sendall(b"X: y\r\n")
+                time.sleep(0.2)
+        except OSError: pass
+' 2>&1]]):format(folder, folder));
+			assert.equal("", server);
+			debian.start('http_external_url = "https://example.com:444/slow"\n' .. with_host());
+			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (timeout)");
+			debian.start('http_external_url = "https://example.com:444/"\n' .. with_host());
+			local err = assert_does_not_start("me@example.com", "user@example.com", "No message was sent (422): a b\n");
+			assert.is_nil(err:find("\27", 1, true));
 		end);
 
 		it("says what is missing for uploads", function ()
