@@ -60,16 +60,32 @@ local function check_names_of_settings(findings, section)
 	local names = {};
 	for index, setting in ipairs(settings.declarations) do names[index] = "post_msg_"..setting.name; end
 	local known = set_of(names);
-	for option in pairs(server.configured_names(section)) do
+	for option in pairs(server.own_settings(section)) do
 		if option:find("^post_msg_") and not known[option] then
 			findings:problem("There is no setting %s (in the section %s); the settings are: %s", option, section, table.concat(names, ", "));
 		end
 	end
 end
 
+-- Settings below a component, or below a host without the module, have no effect.
+local function check_other_sections(findings, hosts)
+	local loads = set_of(hosts);
+	for section in pairs(prosody.hosts) do
+		for option in pairs(section ~= "*" and not loads[section] and server.own_settings(section) or {}) do
+			if option:find("^post_msg_") then
+				findings:problem("%s is in the section %s, which does not load the module, so it has no effect; write it in the section of a VirtualHost that"
+					.." does, or above the first VirtualHost", option, section);
+			end
+		end
+	end
+end
+
 local function check_settings(findings, native, host) --> the settings
 	local values = settings.load(module:context(host), function (text, ...) findings:problem(host..": "..text, ...); end);
-	if native and values.templates then
+	if values.templates and not pcall(lfs.dir, values.templates) then
+		findings:problem("%s: The folder %s (post_msg_templates) cannot be read by the user that Prosody runs as; let it: chmod a+rx %s", host,
+			values.templates, values.templates);
+	elseif native and values.templates then
 		for _, fault in pairs(native.templates(values.templates):faults()) do
 			findings:problem("%s: %s; correct it (prosodyctl mod_post_msg template list)", host, fault);
 		end
@@ -173,7 +189,7 @@ local function check_modules(findings)
 		has_metrics = has_metrics or server.is_configured("http_openmetrics", host);
 	end
 	if not has_rooms then
-		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\"");
+		findings:note("There are no rooms on this server; to add a room service, write Component \"rooms.example.com\" \"muc\" {}");
 	end
 	if has_metrics and not http_settings.global("statistics") and not http_settings.global("statistics_interval") then
 		findings:note("http_openmetrics shows nothing without a provider of statistics; write statistics = \"internal\" above the first VirtualHost, and"
@@ -221,8 +237,8 @@ local function check_urls_of(findings, host) --> whether a port of this Prosody 
 	local own = faults["local"];
 	if own and own.step == "foreign" then
 		findings:problem("%s: %s", host, own.sentence);
-	elseif own and own.step == "no_listener" and not working[1] then
-		findings:note("%s: %s; no URL was tried", host, own.sentence);
+	elseif own and not working[1] then
+		findings:problem("%s: %s", host, own.sentence);
 		return false;
 	elseif host ~= "localhost" or not working[1] then
 		local sentence, kind = reachability.fault_for_others(working, faults);
@@ -253,6 +269,7 @@ local function check() --> findings
 	check_copies(findings);
 	local native = check_library(findings);
 	check_names_of_settings(findings, "*");
+	check_other_sections(findings, hosts);
 	for _, host in ipairs(hosts) do
 		check_names_of_settings(findings, host);
 		values[host] = check_settings(findings, native, host);

@@ -6,6 +6,7 @@
 
 local client = module.import "http_client";
 local http_settings = module.import "http_settings";
+local is_loopback = module.import "loopback";
 local server = module.import "prosody";
 
 local endpoints = {};
@@ -27,10 +28,15 @@ local function external_endpoint(host, app) --> endpoint, or nil
 	return new_endpoint(url.scheme == "https" and "external" or "plain", url.scheme, url.host, url.port, path);
 end
 
--- The address by which this machine reaches an interface.
-local function local_address(interface) --> text
+-- The address by which this machine reaches plain HTTP, and whether no other machine can use the address.
+local function own_address() --> text, boolean
 	local any = { ["*"] = "127.0.0.1"; ["0.0.0.0"] = "127.0.0.1"; ["::"] = "::1" };
-	return any[interface] or interface;
+	local interfaces = http_settings.plain_interfaces();
+	for _, interface in ipairs(interfaces) do
+		local address = any[interface] or interface;
+		if is_loopback(address) then return address, true; end
+	end
+	return interfaces[1] or "127.0.0.1", false;
 end
 
 -- For programs on other machines, the best URL first; the last URL is for this machine.
@@ -41,13 +47,14 @@ function endpoints.of_host(host) --> list, not empty
 		list[#list + 1] = new_endpoint("https", "https", name, port, path);
 	end
 	local port = http_settings.ports("http")[1];
-	if port and name ~= "localhost" and http_settings.serves_plain_http_to_others() then
-		list[#list + 1] = new_endpoint("plain", "http", name, port, path);
-	end
 	if port and name == "localhost" then
 		list[#list + 1] = new_endpoint("local", "http", name, port, path);
 	elseif port then
-		local endpoint = new_endpoint("local", "http", local_address(http_settings.plain_interfaces()[1] or "127.0.0.1"), port, path);
+		if http_settings.serves_plain_http_to_others() then
+			list[#list + 1] = new_endpoint("plain", "http", name, port, path);
+		end
+		local address, is_local = own_address();
+		local endpoint = new_endpoint(is_local and "local" or "plain", "http", address, port, path);
 		endpoint.host_header = http_settings.name(host);
 		list[#list + 1] = endpoint;
 	end
@@ -68,12 +75,13 @@ function endpoints.of_uploads(host) --> endpoint
 		or new_endpoint("https", tls_port and "https" or "http", http_settings.ascii_name(host), tls_port or http_settings.ports("http")[1], path);
 end
 
--- Sends a request, with the options of http_client, to a URL below an endpoint.
-function endpoints.request(endpoint, suffix, options) --> as http_client's `request`
-	options.url = endpoint.url..suffix;
-	options.headers = options.headers or {};
-	options.headers.host = endpoint.host_header;
-	return client.request(options);
+-- Sends a request to a URL below an endpoint: { method, headers, body, timeout }, as http_client's `request`.
+function endpoints.request(endpoint, suffix, options) --> { status, headers, body }; or nil, fault
+	local headers = { host = endpoint.host_header };
+	for name, value in pairs(options.headers or {}) do headers[name] = value; end
+	return client.request({
+		method = options.method; url = endpoint.url..suffix; headers = headers; body = options.body; timeout = options.timeout;
+	});
 end
 
 -- Whether this module answers at an endpoint: with its media types to OPTIONS, or, if a proxy answers OPTIONS itself, with its description.

@@ -14,6 +14,7 @@ local is_loopback = module.import "loopback";
 
 local connect_timeout = 3; -- seconds
 local answer_timeout = 5; -- seconds, by default
+local longest_answer = 256 * 1024; -- bytes
 local most_addresses = 4; -- of a name, that are tried
 
 local tls_settings = {
@@ -24,7 +25,8 @@ local tls_settings = {
 
 local client = {};
 
--- A failed step: "no_address", "silent", "no_listener", "handshake", "untrusted", "wrong_name" or "no_answer", and a detail in words.
+-- The step that failed: "no_address", "silent", "no_listener", "closed" (no listener on this machine), "handshake", "untrusted", "wrong_name"
+-- or "no_answer"; and a detail in words.
 local function new_fault(step, detail, ...) --> fault
 	return { step = step; detail = detail:format(...) };
 end
@@ -71,9 +73,9 @@ local function connect(name, port) --> socket; or nil, fault
 			is_silent = is_silent and silent[target];
 		end
 	end
-	local place = is_address(name) and name or name.." leads to "..table.concat(addresses, ", ");
-	if is_silent then return nil, new_fault("silent", "%s, which does not answer on port %d", place, port); end
-	return nil, new_fault("no_listener", "%s, where nothing listens on port %d", place, port);
+	if is_silent then return nil, new_fault("silent", "%s leads to %s, which does not answer on port %d", name, table.concat(addresses, ", "), port); end
+	if client.is_here(name) then return nil, new_fault("closed", "nothing listens on port %d of this machine", port); end
+	return nil, new_fault("no_listener", "%s leads to %s, where nothing listens on port %d", name, table.concat(addresses, ", "), port);
 end
 
 -- The names in a certificate, for a sentence.
@@ -126,6 +128,17 @@ local function connected(conn, deadline) --> object
 	end });
 end
 
+-- Collects pieces, and fails if there are too many.
+local function limited_sink(pieces) --> sink of ltn12
+	local size = 0;
+	return function (piece)
+		size = size + #(piece or "");
+		if size > longest_answer then return nil, "the answer is too long"; end
+		if piece then pieces[#pieces + 1] = piece; end
+		return 1;
+	end;
+end
+
 -- Sends a request: { method, url, headers, body, timeout }. Redirects are not followed.
 function client.request(options) --> { status, headers, body }; or nil, fault
 	local url = url_parse(options.url);
@@ -146,7 +159,7 @@ function client.request(options) --> { status, headers, body }; or nil, fault
 	for header, value in pairs(options.headers or {}) do headers[header:lower()] = value; end
 	if options.body then headers["content-length"] = #options.body; end
 	local ok, status, answer_headers = http.request {
-		url = options.url; method = options.method; headers = headers; redirect = false; sink = ltn12.sink.table(body);
+		url = options.url; method = options.method; headers = headers; redirect = false; sink = limited_sink(body);
 		source = options.body and ltn12.source.string(options.body) or nil; create = function () return connected(conn, deadline); end;
 	};
 	conn:close();

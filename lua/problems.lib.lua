@@ -81,15 +81,23 @@ local status_of = {
 -- Conditions of a message that never left this server, because the recipient's server could not be reached.
 local unreachable = { ["remote-server-not-found"] = true; ["remote-server-timeout"] = true };
 
+-- What a condition without a text usually means, for people who do not know XMPP.
+local meanings = {
+	["service-unavailable"] = "there is no such account, or it takes no messages now";
+	["item-not-found"] = "there is no such address";
+	["remote-server-not-found"] = "there is no such server";
+};
+
 -- The problem of a stanza of type "error", about a stanza that was sent to `to`. The error's text is that of another server or client.
 function problems.of_error(stanza, to) --> problem
 	local type, condition, text = stanza:get_error();
 	if not status_of[condition] then condition = "undefined-condition"; end
+	local meaning = text and text ~= "" and display.show(text) or meanings[condition];
 	return {
 		kind = "stanza_error"; status = status_of[condition]; condition = condition;
 		temporary = type == "wait"; -- RFC 6120, section 8.3.2
 		unreached = unreachable[condition];
-		detail = ("%s: %s%s"):format(to, condition, text and text ~= "" and " ("..display.show(text)..")" or "");
+		detail = ("%s: %s%s"):format(to, condition, meaning and " ("..meaning..")" or "");
 	};
 end
 

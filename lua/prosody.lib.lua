@@ -255,16 +255,15 @@ local function own_http_address() --> "127.0.0.1:5280"; or nil
 	return addresses[1];
 end
 
--- Finds a way to a URL of mod_http_file_share on a host of this server that needs no DNS, certificate or proxy: Prosody's own port for
--- plain HTTP. mod_http_file_share makes its URLs with mod_http's `http_url`, unless an option names another server.
+-- Finds a way to a slot of mod_http_file_share on a host of this server that needs no DNS, certificate or proxy: Prosody's own port for plain
+-- HTTP. The URL of a slot ends with its id and the name of the file. With http_file_share_base_url, another server takes the files.
 function server.own_upload_url(host, url) --> URL, Host header; or nil
 	local context = module:context(host);
 	local is_served_here = hosts[host] and hosts[host].modules.http_file_share and not context:get_option("http_file_share_base_url");
 	local address = is_served_here and own_http_address();
-	local base_url = address and context:http_url("file_share", "/file_share"):gsub("/$", "");
-	if not base_url or url:sub(1, #base_url + 1) ~= base_url.."/" then return nil; end
-	return "http://"..address..server.base_path(host, "file_share")..url:sub(#base_url + 1),
-		context:get_option_string("http_host", host);
+	local slot = url:match("/[^/?#]+/[^/?#]+$");
+	if not address or not slot then return nil; end
+	return "http://"..address..server.base_path(host, "file_share")..slot, context:get_option_string("http_host", host);
 end
 
 -- Counts the bytes of a request that are not sent yet. net.server_epoll keeps them in `writebuffer`: a string, a list of strings (0.12.3), or a
@@ -373,8 +372,11 @@ end
 -- The value of an option in a section of the configuration: "*", or a host.
 server.configured = configmanager.get;
 
-function server.configured_names(section) --> { name → value }
-	return configmanager.getconfig()[section] or {};
+-- The options of a section, without the global options.
+function server.own_settings(section) --> { name → value }
+	local options = {};
+	for name, value in pairs(rawget(configmanager.getconfig(), section) or {}) do options[name] = value; end
+	return options;
 end
 
 -- Whether the configuration loads a module on a host.

@@ -19,10 +19,15 @@ function hosts.has_module(host) --> boolean
 	return false;
 end
 
--- What to write so that a host loads this module. The block is right wherever it stands in the configuration.
+-- What to write so that a host loads this module. The section is right wherever it stands in the configuration. It comes last, so that it
+-- can be copied.
 function hosts.how_to_load(host) --> text
-	if rawget(server.configured_names(host), "modules_enabled") then -- not the global list
-		return ("write \"post_msg\"; into the list modules_enabled of VirtualHost \"%s\""):format(host);
+	local own = server.own_settings(host);
+	for _, name in ipairs(type(own.modules_disabled) == "table" and own.modules_disabled or {}) do
+		if name == module.name then return ("delete \"post_msg\" from modules_disabled of VirtualHost \"%s\""):format(host); end
+	end
+	if own.modules_enabled then
+		return ("write \"post_msg\"; into the list modules_enabled of VirtualHost \"%s\" (if it has several lists, into the last)"):format(host);
 	end
 	return ("write at the end of %s: VirtualHost \"%s\" { modules_enabled = { \"post_msg\" } }"):format(prosody.config_file, host);
 end

@@ -25,13 +25,14 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 	elseif server.configured(host, "enabled") == false then
 		return nil, ("VirtualHost \"%s\" is switched off; delete its line enabled = false, and restart Prosody"):format(host);
 	elseif not server.is_virtual_host(host) then
-		return nil, ("%s is not a VirtualHost of this server; these are: %s"):format(host, table.concat(server.virtual_hosts(), ", "));
+		return nil, ("%s is not a VirtualHost of this server (these are: %s). If it should be one, %s"):format(host,
+			table.concat(server.virtual_hosts(), ", "), hosts.how_to_load(host));
 	elseif server.configured(host, "authentication") == "anonymous" then
 		return nil, host.." has no accounts (authentication = \"anonymous\"); name an account of another host";
 	elseif not hosts.has_module(host) then
-		return nil, ("%s does not load the module; %s. Then restart Prosody: systemctl restart prosody"):format(host, hosts.how_to_load(host));
+		return nil, ("%s does not load the module. Before a restart of Prosody (systemctl restart prosody), %s"):format(host, hosts.how_to_load(host));
 	end
-	local tokens = hosts.tokens(host);
+	local tokens = hosts.tokens(host); -- this initializes the accounts of the host too
 	if not server.has_account(host, username) then
 		return nil, ("There is no account %s@%s; make it: prosodyctl adduser %s@%s"):format(username, host, username, host);
 	end
@@ -40,9 +41,10 @@ end
 
 -- A word without "@" is an account of the sender's host, or a host of this server, as in a request.
 local function find_recipient(word, sender) --> { address, bare, is_here }; or nil and a sentence
-	local username, host, resource = jid_split(jid_prep(word));
+	local address = word:gsub("^xmpp:", ""); -- RFC 5122
+	local username, host, resource = jid_split(jid_prep(address));
 	if not host then return nil, word.." is not an address; write user@example.com"; end
-	if not username and not server.is_host(host) then username, host = host, sender.host; end
+	if not username and not server.is_host(host) and address == word then username, host = host, sender.host; end
 	local bare = jid_join(username, host);
 	if username and server.is_virtual_host(host) then
 		if host ~= sender.host then server.initialize_host(host); end
@@ -70,7 +72,7 @@ end
 local function curl_line(endpoint, recipient, token) --> text
 	local words = { "curl", endpoint.url.."/"..encode(recipient) };
 	if endpoint.host_header then words[#words + 1] = ("-H 'Host: %s'"):format(endpoint.host_header); end
-	words[#words + 1] = ("-H 'Authorization: Bearer %s' -d 'Hello'"):format(token);
+	words[#words + 1] = ("-H 'Authorization: Bearer %s' -H 'Content-Type: text/plain' -d 'Hello'"):format(token);
 	return table.concat(words, " ");
 end
 
@@ -116,7 +118,8 @@ local function start(words) --> exit status
 		sender.tokens:revoke(id, os.time());
 		return fail("%s", sentence);
 	end
-	io.stdout:write(result, "\nThis line sends the next message:\n\n", curl_line(endpoint, recipient.address, token), "\n\nIt prints nothing if the message was sent. ",
+	io.stdout:write(result, "\nThis line sends the next message:\n\n", curl_line(endpoint, recipient.address, token),
+		"\n\nIt prints nothing if the message was sent. ",
 		("Its token can only send to %s, as %s. To delete it: prosodyctl mod_post_msg token revoke %s\n"):format(recipient.bare, sender.address, id));
 	if limit then io.stdout:write("The line works on this machine only. ", limit, "\n"); end
 	return 0;

@@ -28,7 +28,7 @@ local function read_file(path) --> text; or nil and a sentence
 	local file, err = io.open(path, "rb");
 	local text = file and (file:read(longest_template + 1) or "");
 	if file then file:close(); end
-	if not text then return nil, "The template cannot be read: "..(err or path); end
+	if not text then return nil, ("The template cannot be read by the user that Prosody runs as: %s"):format(err or path); end
 	return text;
 end
 

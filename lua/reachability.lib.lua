@@ -5,26 +5,30 @@ local http_settings = module.import "http_settings";
 local server = module.import "prosody";
 
 local import = "get one, such as by certbot certonly -d {name}, and import it: prosodyctl --root cert import {name} /etc/letsencrypt/live";
+local restart = "Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl restart prosody";
 
 -- By the way of an endpoint and the step that failed. A word in braces stands for a value of `explain`.
 local sentences = {
 	https = {
-		no_address = "{detail}, so no other machine can reach {url}; make a DNS record for {name}, or write http_host = \"NAME\" below the line of {host},"
+		no_address = "{detail}, so no other machine can reach {url}; make a DNS record for {name}, or write http_host = \"NAME\" in the section of {host},"
 			.." with a name that has one";
-		no_listener = "{detail}; make a DNS record for {name} that leads to this machine, or open the port in the firewall; if the ports were changed,"
-			.." restart Prosody";
+		no_listener = "{detail}; make a DNS record for {name} that leads to this machine, or open the port in the firewall";
+		closed = "{url}: {detail}. "..restart..". If this does not help, Prosody may be unable to read its certificates; import them: prosodyctl"
+			.." --root cert import {name} /etc/letsencrypt/live";
 		silent = "{detail}; open the port in the firewall. If only this machine gets no answer, as behind a router with NAT, write the line 127.0.0.1"
 			.." {name} into /etc/hosts";
-		handshake = "{url} ends in a handshake error ({detail}), because Prosody has no certificate for {name}; "..import;
-		untrusted = "Clients reject the certificate of {url} ({detail}); "..import;
+		handshake = "{url} ends in a handshake error ({detail}), because Prosody has no certificate for {name}, or cannot read it; "..import;
+		untrusted = "Clients reject the certificate of {url} ({detail}). If it is of an authority of your own, let this machine trust the authority"
+			.." (update-ca-certificates). Otherwise, "..import;
 		wrong_name = "The certificate of {url} is for {detail}; "..import;
 		no_answer = "{url} does not answer ({detail}); search Prosody's log";
-		foreign = "{url} is answered with {detail}, and not by {service}; if {name} is another machine, write http_host = \"NAME\" below the line of"
-			.." {host}, with a name of this machine";
+		foreign = "{url} is answered with {detail}, and not by {service}; if {name} is another machine, write http_host = \"NAME\" in the section"
+			.." of {host}, with a name of this machine";
 	};
 	external = {
 		no_address = "http_external_url: {detail}; make a DNS record for {name}, or correct http_external_url";
 		no_listener = "http_external_url: {detail}; start the proxy, or correct http_external_url";
+		closed = "http_external_url: {detail}; start the proxy, or correct http_external_url";
 		silent = "http_external_url: {detail}; start the proxy, or open the port in the firewall. If only this machine gets no answer, as behind a"
 			.." router with NAT, write the address of the proxy and {name} into /etc/hosts";
 		handshake = "{url} ends in a handshake error ({detail}); give the proxy a certificate for {name}";
@@ -32,7 +36,7 @@ local sentences = {
 		wrong_name = "The certificate of {url} is for {detail}; give the proxy a certificate for {name}";
 		no_answer = "{url} does not answer ({detail}); search the log of the proxy";
 		foreign = "{url} is answered with {detail}, and not by {service}; have the proxy pass {path} to Prosody, with the header Host: {http_name}. If it"
-			.." sends another name, write http_host = \"NAME\" for {host}, with that name";
+			.." sends another name, write http_host = \"NAME\" in the section of {host}, with that name";
 		unserved = "{url} is answered with {detail}: the proxy cannot reach Prosody; have it pass {path} to a port of Prosody where plain HTTP is"
 			.." served, such as http://127.0.0.1:5280";
 		unencrypted = "Prosody takes the requests of the proxy at {url} as not encrypted, so post_msg_require_encryption refuses them; have the proxy"
@@ -41,8 +45,8 @@ local sentences = {
 	["local"] = {
 		no_address = "{detail}";
 		silent = "{detail}; search Prosody's log";
-		no_listener = "{detail}: Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl"
-			.." restart prosody";
+		no_listener = "{url}: {detail}. "..restart;
+		closed = "{url}: {detail}. "..restart;
 		no_answer = "{url} does not answer ({detail}); search Prosody's log";
 		foreign = "Prosody answers {detail} at {url}, because it has not loaded the module on {host}; restart it: systemctl restart prosody."
 			.." If this does not help, its log says why";
@@ -59,7 +63,7 @@ local function explain(host, endpoint, fault, app) --> sentence
 	};
 	local sentence = sentences[endpoint.way][fault.step];
 	if endpoint.way == "https" and endpoint.name ~= http_settings.name(host) then
-		sentence = "HTTP clients send the name {http_name} as {name}; write http_host = \"{name}\" for {host}";
+		sentence = "HTTP clients send the name {http_name} as {name}; write http_host = \"{name}\" in its section";
 	end
 	return (sentence:gsub("{([%w_]+)}", values));
 end

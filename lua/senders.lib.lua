@@ -29,7 +29,7 @@ function senders.new(address, role) --> sender; or nil, problem
 	local user, host, resource = jid_split(address);
 	local account = user.."@"..host;
 	if not senders.is_permitted(account, host, role) then
-		return nil, problems.new("forbidden", account.." may not send messages with this module");
+		return nil, problems.new("forbidden", account.." may not send messages with this module (post_msg_access)");
 	end
 	return {
 		address = address; account = account; username = user; host = host; resource = resource;

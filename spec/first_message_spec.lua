@@ -81,6 +81,7 @@ describe("the first message on a Debian server", function ()
 
 	lazy_setup(function ()
 		debian.set_up();
+		debian.trust_authority { "example.com", "other.example", "upload.example.com", "xn--bcher-kva.example" };
 		with_module = debian.config():gsub('\nmodules_enabled = {\n', '%0\t\t"post_msg";\n');
 		localhost = '\nVirtualHost "localhost"\n';
 		assert.is_truthy(with_module:find(localhost, 1, true));
@@ -90,7 +91,10 @@ describe("the first message on a Debian server", function ()
 
 	lazy_teardown(debian.stop);
 
-	before_each(function () debian.set_names {}; end);
+	before_each(function ()
+		debian.set_names {};
+		debian.import("example.com");
+	end);
 
 	describe("with an account of localhost", function ()
 		it("arrives, and nothing is wrong", function ()
@@ -134,7 +138,8 @@ describe("the first message on a Debian server", function ()
 
 		it("a host that does not exist, and words that are no address", function ()
 			assert_does_not_start("me@example.org", "user@example.com",
-				"example.org is not a VirtualHost of this server; these are: example.com, localhost\n");
+				"example.org is not a VirtualHost of this server (these are: example.com, localhost). If it should be one, write at the end of",
+				'VirtualHost "example.org" { modules_enabled = { "post_msg" } }\n');
 			assert_does_not_start("me", "user", "me is not the address of an account; write user@example.com\n");
 			assert_does_not_start("me@example.com", "@", "@ is not an address; write user@example.com\n");
 			assert_does_not_start("me@example.com", "", "Say who sends and who receives: start me@example.com user@example.com\n");
@@ -143,11 +148,11 @@ describe("the first message on a Debian server", function ()
 		it("a Prosody that does not run", function ()
 			debian.start(with_host());
 			debian.stop();
-			assert_does_not_start("me@example.com", "user", "example.com: 127.0.0.1, where nothing listens on port 5280: ",
-				"restart it: systemctl restart prosody\n");
+			assert_does_not_start("me@example.com", "user", "example.com: http://127.0.0.1:5280/msg: nothing listens on port 5280 of this machine. ",
+				"Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl restart prosody\n");
 			local out, status = check();
-			assert.equal(0, status);
-			assert.is_truthy(out:find("restart it: systemctl restart prosody; no URL was tried\n", 1, true), out);
+			assert.equal(1, status);
+			assert.is_truthy(out:find("problem: example.com: http://127.0.0.1:5280/msg: nothing listens on port 5280 of this", 1, true), out);
 			debian.start();
 			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
 		end);
@@ -169,7 +174,8 @@ describe("the first message on a Debian server", function ()
 			local config = debian.config():gsub(localhost, '\nVirtualHost "example.com"\n%0');
 			debian.start(config .. lines);
 			local out = assert_finds("Only localhost loads the module", "write at the end of /etc/prosody/prosody.cfg.lua: VirtualHost");
-			assert_does_not_start("me@example.com", "user@example.com", "example.com does not load the module; write at the end of");
+			assert_does_not_start("me@example.com", "user@example.com", "example.com does not load the module. Before a restart of Prosody (",
+				'VirtualHost "example.com" { modules_enabled = { "post_msg" } }\n');
 			debian.start(config .. lines .. out:match('VirtualHost "example.com" { [^\n]*') .. "\n");
 			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
 		end);
@@ -183,14 +189,50 @@ describe("the first message on a Debian server", function ()
 			assert_finds_nothing();
 		end);
 
+		it("a module that is switched off, and a host with several lists", function ()
+			debian.start((with_host('\tmodules_disabled = { "post_msg" }\n')));
+			assert_does_not_start("me@example.com", "user@example.com", 'delete "post_msg" from modules_disabled of VirtualHost "example.com"');
+			debian.start(debian.config() .. '\nVirtualHost "example.com" { modules_enabled = { "post_msg" } }\n'
+				.. 'VirtualHost "example.com" { modules_enabled = { "mam" } }\n', true);
+			assert_does_not_start("me@example.com", "user@example.com",
+				'write "post_msg"; into the list modules_enabled of VirtualHost "example.com" (if it has several lists, into the last)');
+		end);
+
+		it("a setting that has no effect where it is", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start(with_module .. 'Component "rooms.example.com" "muc"\npost_msg_access = { "me@localhost" }\n');
+			assert_finds("problem: post_msg_access is in the section rooms.example.com, which does not load the module, so it has no effect");
+		end);
+
+		it("a folder of templates that cannot be read", function ()
+			debian.sh_there("mkdir -p /etc/prosody/templates && chmod 700 /etc/prosody/templates");
+			debian.start('post_msg_templates = "/etc/prosody/templates"\n' .. with_module);
+			local out = assert_finds("problem: localhost: The folder /etc/prosody/templates (post_msg_templates) cannot be read");
+			follow(out, "chmod a%+rx /[%w/]+");
+			debian.start();
+			assert_finds_nothing();
+		end);
+
+		it("a certificate that cannot be read", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.sh_there("chmod 600 /etc/prosody/certs/example.com.key && chown root /etc/prosody/certs/example.com.key");
+			debian.start(with_host());
+			local out, status = check();
+			assert.equal(1, status);
+			follow(out, "prosodyctl %-%-root cert import %S+ /etc/letsencrypt/live");
+			debian.start();
+			assert_finds_nothing("url: https://example.com:5281/msg\n");
+		end);
+
 		it("a host without the module", function ()
-			debian.start(debian.config());
+			debian.start(debian.config(), true);
 			local out = assert_finds("No host loads the module; write at the end of /etc/prosody/prosody.cfg.lua: VirtualHost");
 			debian.start(debian.config() .. out:match('VirtualHost "localhost" { [^\n]*'));
 			assert_finds_nothing();
 		end);
 
 		it("a name without an address, and a host without a certificate", function ()
+			debian.import();
 			debian.certify("example.com");
 			debian.start(with_host());
 			assert_finds("problem: example.com: example.com has no address, so no other machine can reach https://example.com:5281/msg; "
@@ -200,7 +242,7 @@ describe("the first message on a Debian server", function ()
 
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			out = assert_finds("problem: example.com: https://example.com:5281/msg ends in a handshake error",
-				"because Prosody has no certificate for example.com; get one, such as by certbot");
+				"because Prosody has no certificate for example.com, or cannot read it; get one, such as by certbot");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
@@ -210,6 +252,7 @@ describe("the first message on a Debian server", function ()
 
 		it("a certificate of another name, and a certificate that clients reject", function ()
 			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.import();
 			debian.certify("other.example");
 			debian.sh_there([[cd /etc/letsencrypt/live/other.example && cp fullchain.pem /etc/prosody/certs/example.com.crt &&
 				cp privkey.pem /etc/prosody/certs/example.com.key && chmod 644 /etc/prosody/certs/*]]);
@@ -220,17 +263,17 @@ describe("the first message on a Debian server", function ()
 			debian.sh(([[cd '%s' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
 				-addext subjectAltName=DNS:example.com -keyout example.com.key -out example.com.crt]]):format(debian.path("/etc/prosody/certs")));
 			debian.start();
-			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "; get one");
+			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "Otherwise, get one");
 			debian.certify("example.com");
 			follow(out, "prosodyctl %-%-root cert import [^\n]*");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
 
-		it("a name that leads to a machine where nothing listens", function ()
+		it("a name that leads to another machine, or to an address where nothing answers", function ()
 			debian.set_names { ["example.com"] = "192.0.2.77" };
 			debian.start(with_host());
-			assert_finds("problem: example.com: example.com leads to 192.0.2.77, where nothing listens on port 5281; make a DNS record");
+			assert_finds("problem: example.com: example.com leads to 192.0.2.77, ", " on port 5281; ");
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
@@ -245,8 +288,6 @@ describe("the first message on a Debian server", function ()
 
 		it("a host without accounts", function ()
 			debian.set_names { ["example.com"] = "192.0.2.1" };
-			debian.certify("example.com");
-			debian.sh_there("prosodyctl --root cert import example.com /etc/letsencrypt/live");
 			debian.start(with_host() .. 'VirtualHost "guests.example.com"\n\tauthentication = "anonymous"\n');
 			assert_finds_nothing();
 			assert_does_not_start("me@guests.example.com", "user@example.com", "guests.example.com has no accounts");
@@ -259,7 +300,7 @@ describe("the first message on a Debian server", function ()
 			debian.start(with_module .. host);
 			register("me@bücher.example");
 			local out = assert_finds("HTTP clients send the name bücher.example as xn--bcher-kva.example; write http_host =");
-			debian.sh_there("prosodyctl --root cert import xn--bcher-kva.example /etc/letsencrypt/live");
+			debian.import("xn--bcher-kva.example");
 			debian.start(with_module .. host .. "\t" .. out:match('http_host = "[^"]*"') .. "\n");
 			assert_finds_nothing("url: https://xn--bcher-kva.example:5281/msg\n");
 			assert_starts("me@bücher.example", "user@localhost", "https://xn--bcher-kva.example:5281/msg");
@@ -298,9 +339,7 @@ describe("the first message on a Debian server", function ()
 		local component = 'Component "upload.example.com" "http_file_share"\n';
 
 		it("says what to do about its name and its certificate", function ()
-			debian.sh_there("rm -f /etc/prosody/certs/*");
-			debian.certify("example.com", "upload.example.com");
-			debian.sh_there("prosodyctl --root cert import example.com /etc/letsencrypt/live");
+			debian.certify("upload.example.com");
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			debian.start(with_host() .. component);
 			assert_finds("problem: upload.example.com: upload.example.com has no address",
@@ -324,8 +363,7 @@ describe("the first message on a Debian server", function ()
 		local function proxy(locations)
 			if not folder then
 				folder = programs.output_of("mktemp -d"):match("[^\n]+");
-				debian.certify("example.com");
-				debian.sh(("chmod 755 '%s' && cp '%s'/*.pem '%s'"):format(folder, debian.path("/etc/letsencrypt/live/example.com"), folder));
+				debian.sh(("chmod 755 '%s' && cp '%s'/example.com.* '%s'"):format(folder, debian.certificates(), folder));
 			end
 			local file = assert(io.open(folder .. "/nginx.conf", "w"));
 			file:write((([[
@@ -333,7 +371,7 @@ describe("the first message on a Debian server", function ()
 				http {
 					access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy;
 					fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
-					server { listen 443 ssl; ssl_certificate DIR/fullchain.pem; ssl_certificate_key DIR/privkey.pem; LOCATIONS }
+					server { listen 443 ssl; ssl_certificate DIR/example.com.crt; ssl_certificate_key DIR/example.com.key; LOCATIONS }
 				}
 			]]):gsub("DIR", folder):gsub("LOCATIONS", locations)));
 			file:close();
@@ -356,9 +394,9 @@ describe("the first message on a Debian server", function ()
 		before_each(function () debian.set_names { ["example.com"] = "192.0.2.1" }; end);
 
 		it("says that the proxy does not run, or does not pass requests to the module", function ()
-			debian.sh_there("rm -f /etc/prosody/certs/*");
+			debian.import();
 			debian.start('http_external_url = "https://example.com/"\n' .. with_host());
-			assert_finds("problem: example.com: http_external_url: example.com leads to 192.0.2.1, where nothing listens on port 443; start the proxy");
+			assert_finds("problem: example.com: http_external_url: nothing listens on port 443 of this machine; start the proxy");
 			assert_starts("me@example.com", "user@example.com", "http://127.0.0.1:5280/msg");
 			proxy(location("/msg", "127.0.0.1"));
 			assert_finds("problem: example.com: https://example.com/msg is answered with 404, and not by this module; "
@@ -383,11 +421,10 @@ describe("the first message on a Debian server", function ()
 		end);
 
 		it("does not wait for a server that sends one byte at a time, and does not show its control characters", function ()
-			local server = programs.output_of(([[python3 -c 'import socket, ssl, time, os
+			os.execute(([[python3 -c 'import socket, ssl, time
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain("%s/fullchain.pem", "%s/privkey.pem")
+context.load_cert_chain("%s/example.com.crt", "%s/example.com.key")
 listener = socket.create_server(("192.0.2.1", 444))
-if os.fork(): os._exit(0)
 while True:
     with context.wrap_socket(listener.accept()[0], server_side=True) as client:
         request = client.recv(9999)
@@ -400,8 +437,8 @@ while True:
                 client.sendall(b"X: y\r\n")
                 time.sleep(0.2)
         except OSError: pass
-' 2>&1]]):format(folder, folder));
-			assert.equal("", server);
+' >/dev/null 2>&1 &]]):format(debian.certificates(), debian.certificates()));
+			debian.wait_until(function () return debian.accepts_connections(444, "192.0.2.1"); end, "the server does not start");
 			debian.start('http_external_url = "https://example.com:444/slow"\n' .. with_host());
 			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (timeout)");
 			debian.start('http_external_url = "https://example.com:444/"\n' .. with_host());

@@ -99,8 +99,8 @@ function debian.set_up()
 	debian.set_names {};
 end
 
-function debian.accepts_connections(port)
-	local conn = socket.connect("127.0.0.1", port);
+function debian.accepts_connections(port, address)
+	local conn = socket.connect(address or "127.0.0.1", port);
 	if conn then conn:close(); end
 	return conn ~= nil;
 end
@@ -108,7 +108,7 @@ end
 function debian.wait_until(condition, sentence)
 	local deadline = socket.gettime() + 60;
 	while not condition() do
-		assert(socket.gettime() < deadline, sentence);
+		if socket.gettime() >= deadline then error(sentence .. "\n" .. debian.log():sub(-1500), 2); end
 		socket.sleep(0.05);
 	end
 end
@@ -119,36 +119,54 @@ end
 
 function debian.stop()
 	if not server then return; end
-	run("kill " .. server);
+	debian.sh("kill " .. server); -- it may have ended
 	debian.wait_until(function () return debian.sh("pgrep -f '^[^ ]*lua[^ ]* [^ ]*prosody -F'") ~= 0; end, "Prosody does not end");
 	server = nil;
 end
 
--- Starts Prosody with a configuration, in place of one that runs.
-function debian.start(config)
+-- Starts Prosody with a configuration, in place of one that runs. `is_without_http`: no host loads the module.
+function debian.start(config, is_without_http)
 	debian.stop();
 	if config then debian.write("/etc/prosody/prosody.cfg.lua", config); end
 	local prefix = root ~= "" and "chroot '" .. root .. "' " or "";
 	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u prosody -- prosody -F"
 		.. " </dev/null >/dev/null 2>&1 & echo $!; }"):match("%d+");
-	local serves_http = file.read(root .. "/etc/prosody/prosody.cfg.lua"):find('"post_msg"', 1, true);
 	debian.wait_until(function ()
-		return debian.accepts_connections(5222) and (not serves_http or debian.accepts_connections(5280));
-	end, "Prosody does not start:\n" .. debian.log());
+		return debian.accepts_connections(5222) and (is_without_http or debian.accepts_connections(5280));
+	end, "Prosody does not start");
 end
 
--- Certificates as certbot leaves them, in /etc/letsencrypt/live, of an authority that this machine and the server trust.
-function debian.certify(...)
-	local names = { ... };
-	local folder = neighbours.certify(names);
-	for _, name in ipairs(names) do
-		run(([[mkdir -p '%s/etc/letsencrypt/live/%s' && cd '%s/etc/letsencrypt/live/%s' && cp '%s/%s.crt' fullchain.pem && cp '%s/%s.key' privkey.pem]])
-			:format(root, name, root, name, folder, name, folder, name));
-	end
+-- An authority that this machine and the server trust, and its certificates for these names.
+function debian.trust_authority(names)
+	own.certificates = neighbours.certify(names);
 	for _, prefix in ipairs(root ~= "" and { root, "" } or { "" }) do
 		run(([[cp '%s/ca.crt' %s/etc/ssl/certs/authority.pem
 			ln -sf authority.pem "%s/etc/ssl/certs/$(openssl x509 -noout -hash -in '%s/ca.crt').0"
-			cat '%s/ca.crt' >>%s/etc/ssl/certs/ca-certificates.crt]]):format(folder, prefix, prefix, folder, folder, prefix));
+			cat '%s/ca.crt' >>%s/etc/ssl/certs/ca-certificates.crt]])
+			:format(own.certificates, prefix, prefix, own.certificates, own.certificates, prefix));
+	end
+end
+
+-- The folder with NAME.crt and NAME.key of each name.
+function debian.certificates()
+	return own.certificates;
+end
+
+-- Puts certificates where certbot leaves them, which only root can read.
+function debian.certify(...)
+	for _, name in ipairs { ... } do
+		run(([[cd '%s/etc/letsencrypt' && mkdir -p live/%s && chmod 700 live && cp '%s/%s.crt' live/%s/fullchain.pem
+			cp '%s/%s.key' live/%s/privkey.pem]]):format(root, name, own.certificates, name, name, own.certificates, name, name));
+	end
+end
+
+-- Prosody has only the certificates of these names, as `prosodyctl cert import` leaves them.
+function debian.import(...)
+	run(("rm -rf '%s'/etc/letsencrypt/live '%s'/etc/prosody/certs/*"):format(root, root));
+	for _, name in ipairs { ... } do
+		debian.certify(name);
+		run(([[user=$(stat -c %%u '%s/var/lib/prosody') && cd '%s' && cp %s.crt %s.key '%s/etc/prosody/certs/' && chown $user '%s'/etc/prosody/certs/*]])
+			:format(root, own.certificates, name, name, root, root));
 	end
 end
 

@@ -80,7 +80,7 @@ pub fn undo<'a>(
     limit: usize,
     memory: &Share,
 ) -> Result<Cow<'a, [u8]>, Problem> {
-    let end = cpu_time() + TIME_LIMIT;
+    let end = cpu_time().saturating_add(TIME_LIMIT);
     let mut bytes = Cow::Borrowed(body);
     for coding in codings.iter().rev() {
         let input = Input { rest: &bytes, end };
