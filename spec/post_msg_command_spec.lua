@@ -170,11 +170,16 @@ describe("post-msg", function ()
 	end);
 
 	describe("sends", function ()
-		it("standard input, unchanged", function ()
-			for _, text in ipairs { "Hello", "two\nlines\n", 'a "quoted" \\ back\\nslash; 100% <&>\n', "Grüße, 世界 🎉", "@file", "<file" } do
+		it("standard input, without one line end at its end, and otherwise unchanged", function ()
+			for text, sent in pairs {
+				["Hello"] = "Hello"; ["Hello\n"] = "Hello"; ["Hello\r\n"] = "Hello"; ["Hello\r"] = "Hello";
+				["  two\n\tlines \n\n\n"] = "  two\n\tlines \n\n"; ["\nHello\r\n\r\n"] = "\nHello\n"; ["a\n\r"] = "a\n";
+				['a "quoted" \\ back\\nslash; 100% <&>\\n'] = 'a "quoted" \\ back\\nslash; 100% <&>\\n';
+				["Grüße, 世界 🎉"] = "Grüße, 世界 🎉"; ["@file"] = "@file"; ["<file\n"] = "<file";
+			} do
 				assert_sent("TMPDIR=. post-msg --url $URL user@example.com", text);
 				local body, raw = receive();
-				assert.equal(text, body);
+				assert.equal(sent, body);
 				assert.matches("from='me@example%.com'", raw);
 				assert.matches("type='chat'", raw);
 				assert.is_nil(raw:find("<subject", 1, true));
@@ -183,7 +188,7 @@ describe("post-msg", function ()
 
 		it("a long text", function ()
 			local text = ("äbcdefgh"):rep(20000);
-			assert_sent("post-msg --url $URL user@example.com", text);
+			assert_sent("post-msg --url $URL user@example.com", text .. "\n");
 			assert.is_true(receive() == text);
 		end);
 
@@ -233,16 +238,17 @@ describe("post-msg", function ()
 		end);
 
 		it("the text of a file", function ()
-			write("a text", "of a file\n");
+			write("a text", " of a file\n\n");
 			for _, option in ipairs { "-m", "--message" } do
 				assert_sent("post-msg --url $URL " .. option .. " 'a text' user@example.com", "not this");
-				assert.equal("of a file\n", (receive()));
+				assert.equal(" of a file\n", (receive()));
 			end
+			assert.equal(" of a file\n\n", read(home .. "/a text"));
 			assert_fails(1, "cannot read missing", "post-msg --url $URL -m missing user@example.com");
 		end);
 
 		it("each line, interactively, at once; the exit status is that of the last failure", function ()
-			assert_sent("post-msg --url $URL -i user@example.com", "one\n\n  two \\n\nthree");
+			assert_sent("post-msg --url $URL -i user@example.com", "one\r\n\n\r\n  two \\n\nthree");
 			for _, text in ipairs { "one", "  two \\n", "three" } do assert.equal(text, (receive())); end
 			os.execute("mkfifo '" .. home .. "/lines'");
 			run_aside("post-msg --url $URL --interactive user@example.com <lines");
@@ -267,7 +273,7 @@ describe("post-msg", function ()
 			assert.equal(link(raw), body);
 			assert.matches("/gr%22a,p%3bh%201.png", body:lower(), nil, true);
 			assert.equal(png, world.http("GET " .. body:match("^http://[^/]+(/.*)$") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").body);
-			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today");
+			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today\n");
 			body, raw = receive();
 			assert.equal("Of today", body);
 			assert.matches("<subject>Report</subject>", raw, nil, true);
@@ -617,11 +623,18 @@ describe("post-msg", function ()
 	describe("the exit status", function ()
 		it("is 1 if the server rejects the message, with the server's sentence", function ()
 			assert_fails(1, "post-msg: nobody@example.com: service-unavailable", "post-msg --url $URL nobody@example.com");
-			assert_fails(1, "post-msg: there is nothing to send", "post-msg --url $URL user@example.com", "");
 			assert_fails(1, "U+001B", "post-msg --url $URL user@example.com", "\27[1m");
 			assert_fails(1, "bytes", "post-msg --url $URL user@example.com", ("x"):rep(200000));
 			assert_fails(1, "post-msg: the address or password is wrong", "post-msg --url $URL -u me -p wrong -j example.com user@example.com");
 			assert_fails(1, "is mod_post_msg there?", "post-msg --url ${URL%msg}elsewhere user@example.com");
+		end);
+
+		it("is 1 if the text is empty, and nobody asks the server", function ()
+			write("empty", "\n");
+			for line, text in pairs { ["user@example.com"] = "", ["-v user@example.com"] = "\n", ["-m empty user@example.com"] = "Hello",
+				["-s '' user@example.com"] = "\r\n" } do
+				assert_fails(1, "post-msg: the text is empty", "post-msg --url http://127.0.0.1:1/msg " .. line, text);
+			end
 		end);
 
 		it("is 1 if not all recipients get it, with a line for each", function ()
@@ -824,7 +837,7 @@ describe("post-msg", function ()
 				local from = {};
 				for _, recipient in ipairs(recipients) do
 					local body, raw = receive(recipient == other and other or user);
-					assert.matches("^" .. text .. "\n?$", body);
+					assert.matches("^" .. text .. "$", body);
 					from[raw:match("from='([^'/]+)")] = true;
 				end
 				if recipients == rooms then assert.same({ [rooms[1]] = true, [rooms[2]] = true }, from); end
