@@ -329,12 +329,34 @@ describe("post-msg", function ()
 				["--headline --message-type=normal user"] = "contradict"; ["-i -m x user"] = "interactive"; ["-i -A script user"] = "interactive";
 				["-l -c user"] = "contradict"; ["-i --oob-file x user"] = "interactive"; ["--oob-file '' user"] = "takes a URL";
 				["-subjct x user"] = "no option -subjct"; ["-cx user"] = "no option -x"; ["--ci user"] = "no option --ci"; ["user -h"] = "needs a value";
-				["--timeout soon user"] = "seconds"; ["--retry-connect soon user"] = "seconds"; ["--retry-connect-max x user"] = "number";
-				["--tls-version 14 user"] = "10, 11, 12 or 13";
-				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "number"; ["--retry= user"] = "number";
-				["--url gopher://127.0.0.1/ user"] = "gopher"; [""] = "usage: ";
+				["--timeout soon user"] = "seconds"; ["--retry-connect soon user"] = "seconds"; ["--retry-connect-max x user"] = "attempts";
+				["--wait= user"] = "seconds"; ["--wait 1.5 user"] = "seconds"; ["--tls-version 14 user"] = "10, 11, 12 or 13";
+				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "attempts"; ["--retry= user"] = "attempts";
+				["--url gopher://127.0.0.1/ user"] = "gopher";
 			} do
 				assert_fails(64, part, "post-msg " .. line);
+			end
+		end);
+
+		it("rejects numbers of more than nine digits: 64", function ()
+			for option, unit in pairs { wait = "seconds", timeout = "seconds", ["retry-connect"] = "seconds", retry = "attempts",
+				["retry-connect-max"] = "attempts" } do
+				for _, number in ipairs { "99999999999999999999999", "1000000000" } do
+					local status, errors = run(("post-msg --url $URL --%s %s user@example.com"):format(option, number));
+					assert.equal(("post-msg: --%s takes a whole number of %s, at most 999999999; see post-msg --help\n"):format(option, unit), errors);
+					assert.equal(64, status);
+				end
+			end
+			assert_sent("post-msg --url $URL --retry 999999999 --timeout 0999999999 --retry-connect 999999999 user@example.com");
+			receive();
+		end);
+
+		it("says in one line that the recipient is missing: 64", function ()
+			write("nobodies", "\n");
+			for _, line in ipairs { "post-msg", "post-msg -s x", "post-msg --recipients nobodies" } do
+				local status, errors = run(line);
+				assert.equal("post-msg: there is no recipient: write an address, as in 'post-msg user@example.com'; see post-msg --help\n", errors);
+				assert.equal(64, status);
 			end
 		end);
 
