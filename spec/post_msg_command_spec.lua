@@ -145,6 +145,7 @@ describe("post-msg", function ()
 		home = output_of("mktemp -d"):match("[^\n]+");
 		local hosts = world.defaults().hosts;
 		hosts["example.com"].accounts.odd = odd_password;
+		hosts["example.com"].accounts.wordy = "two  words";
 		world.start({
 			hosts = hosts;
 			components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n\thttp_file_share_daily_quota = 300000\n'
@@ -524,6 +525,7 @@ describe("post-msg", function ()
 			assert_sends("  username: me\n  jserver: example.com\n  port: 5222\n  password: mypassword\n", "me@example.com");
 			assert_sends("username: me@example.com \njserver: talk.example.com\nport: 5222\npassword: mypassword\ncomponent: \n", "me@example.com");
 			assert_sends('username: "me@example.com"\npassword: "mypassword"\nallow_plain: true\n', "me@example.com");
+			assert_sends("username: wordy@example.com\npassword: two  words\n", "wordy@example.com");
 			write("secret", ("username: me\njserver: example.com\nurl: http://localhost:%d/msg\npassword: mypassword\n"):format(world.server.http_port));
 			assert_sent("post-msg --file secret user@example.com");
 			receive();
@@ -606,10 +608,18 @@ describe("post-msg", function ()
 		end);
 
 		it("that are malformed are reported with their line", function ()
-			for text, part in pairs { ["# x\nnonsense\n"] = "syntax error in line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
+			for text, part in pairs { ["# x\nnonsense\n"] = "line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
 				["machine localhost nonsense x\n"] = "line 1" } do
 				write("secret", text);
 				assert_fails(1, part, "post-msg -f secret --url $URL user@example.com");
+			end
+			for text, line in pairs { ["me mypassword\n"] = 1, ["me@example.com\nmypassword\n"] = 1, ["mypassword"] = 1,
+				["me@example.com mypassword with spaces\n"] = 1, ["me@example.com mypassword\n\nmypassword\n"] = 3 } do
+				write("secret", text);
+				local status, errors = run("post-msg -f secret --url $URL user@example.com");
+				assert.equal(("post-msg: secret: line %d is not valid: write the address and the password or sending token in one line, "
+					.. "as in: me@example.com SECRET\n"):format(line), errors);
+				assert.equal(1, status);
 			end
 		end);
 
