@@ -145,6 +145,7 @@ describe("post-msg", function ()
 		home = output_of("mktemp -d"):match("[^\n]+");
 		local hosts = world.defaults().hosts;
 		hosts["example.com"].accounts.odd = odd_password;
+		hosts["example.com"].accounts.wordy = "two  words";
 		world.start({
 			hosts = hosts;
 			components = 'Component "upload.example.com" "http_file_share"\n\thttp_host = "127.0.0.1"\n\thttp_file_share_daily_quota = 300000\n'
@@ -170,11 +171,16 @@ describe("post-msg", function ()
 	end);
 
 	describe("sends", function ()
-		it("standard input, unchanged", function ()
-			for _, text in ipairs { "Hello", "two\nlines\n", 'a "quoted" \\ back\\nslash; 100% <&>\n', "Grüße, 世界 🎉", "@file", "<file" } do
+		it("standard input, without one line end at its end, and otherwise unchanged", function ()
+			for text, sent in pairs {
+				["Hello"] = "Hello"; ["Hello\n"] = "Hello"; ["Hello\r\n"] = "Hello"; ["Hello\r"] = "Hello";
+				["  two\n\tlines \n\n\n"] = "  two\n\tlines \n\n"; ["\nHello\r\n\r\n"] = "\nHello\n"; ["a\n\r"] = "a\n";
+				['a "quoted" \\ back\\nslash; 100% <&>\\n'] = 'a "quoted" \\ back\\nslash; 100% <&>\\n';
+				["Grüße, 世界 🎉"] = "Grüße, 世界 🎉"; ["@file"] = "@file"; ["<file\n"] = "<file";
+			} do
 				assert_sent("TMPDIR=. post-msg --url $URL user@example.com", text);
 				local body, raw = receive();
-				assert.equal(text, body);
+				assert.equal(sent, body);
 				assert.matches("from='me@example%.com'", raw);
 				assert.matches("type='chat'", raw);
 				assert.is_nil(raw:find("<subject", 1, true));
@@ -183,7 +189,7 @@ describe("post-msg", function ()
 
 		it("a long text", function ()
 			local text = ("äbcdefgh"):rep(20000);
-			assert_sent("post-msg --url $URL user@example.com", text);
+			assert_sent("post-msg --url $URL user@example.com", text .. "\n");
 			assert.is_true(receive() == text);
 		end);
 
@@ -233,16 +239,17 @@ describe("post-msg", function ()
 		end);
 
 		it("the text of a file", function ()
-			write("a text", "of a file\n");
+			write("a text", " of a file\n\n");
 			for _, option in ipairs { "-m", "--message" } do
 				assert_sent("post-msg --url $URL " .. option .. " 'a text' user@example.com", "not this");
-				assert.equal("of a file\n", (receive()));
+				assert.equal(" of a file\n", (receive()));
 			end
+			assert.equal(" of a file\n\n", read(home .. "/a text"));
 			assert_fails(1, "cannot read missing", "post-msg --url $URL -m missing user@example.com");
 		end);
 
 		it("each line, interactively, at once; the exit status is that of the last failure", function ()
-			assert_sent("post-msg --url $URL -i user@example.com", "one\n\n  two \\n\nthree");
+			assert_sent("post-msg --url $URL -i user@example.com", "one\r\n\n\r\n  two \\n\nthree");
 			for _, text in ipairs { "one", "  two \\n", "three" } do assert.equal(text, (receive())); end
 			os.execute("mkfifo '" .. home .. "/lines'");
 			run_aside("post-msg --url $URL --interactive user@example.com <lines");
@@ -267,7 +274,7 @@ describe("post-msg", function ()
 			assert.equal(link(raw), body);
 			assert.matches("/gr%22a,p%3bh%201.png", body:lower(), nil, true);
 			assert.equal(png, world.http("GET " .. body:match("^http://[^/]+(/.*)$") .. " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").body);
-			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today");
+			assert_sent([[post-msg --url $URL --attach=report.pdf -s Report -A gr*.png user@example.com]], "Of today\n");
 			body, raw = receive();
 			assert.equal("Of today", body);
 			assert.matches("<subject>Report</subject>", raw, nil, true);
@@ -323,12 +330,34 @@ describe("post-msg", function ()
 				["--headline --message-type=normal user"] = "contradict"; ["-i -m x user"] = "interactive"; ["-i -A script user"] = "interactive";
 				["-l -c user"] = "contradict"; ["-i --oob-file x user"] = "interactive"; ["--oob-file '' user"] = "takes a URL";
 				["-subjct x user"] = "no option -subjct"; ["-cx user"] = "no option -x"; ["--ci user"] = "no option --ci"; ["user -h"] = "needs a value";
-				["--timeout soon user"] = "seconds"; ["--retry-connect soon user"] = "seconds"; ["--retry-connect-max x user"] = "number";
-				["--tls-version 14 user"] = "10, 11, 12 or 13";
-				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "number"; ["--retry= user"] = "number";
-				["--url gopher://127.0.0.1/ user"] = "gopher"; [""] = "usage: ";
+				["--timeout soon user"] = "seconds"; ["--retry-connect soon user"] = "seconds"; ["--retry-connect-max x user"] = "attempts";
+				["--wait= user"] = "seconds"; ["--wait 1.5 user"] = "seconds"; ["--tls-version 14 user"] = "10, 11, 12 or 13";
+				["--tls=1 user"] = "no value"; ["--wait soon user"] = "seconds"; ["--retry x user"] = "attempts"; ["--retry= user"] = "attempts";
+				["--url gopher://127.0.0.1/ user"] = "gopher";
 			} do
 				assert_fails(64, part, "post-msg " .. line);
+			end
+		end);
+
+		it("rejects numbers of more than nine digits: 64", function ()
+			for option, unit in pairs { wait = "seconds", timeout = "seconds", ["retry-connect"] = "seconds", retry = "attempts",
+				["retry-connect-max"] = "attempts" } do
+				for _, number in ipairs { "99999999999999999999999", "1000000000" } do
+					local status, errors = run(("post-msg --url $URL --%s %s user@example.com"):format(option, number));
+					assert.equal(("post-msg: --%s takes a whole number of %s, at most 999999999; see post-msg --help\n"):format(option, unit), errors);
+					assert.equal(64, status);
+				end
+			end
+			assert_sent("post-msg --url $URL --retry 999999999 --timeout 0999999999 --retry-connect 999999999 user@example.com");
+			receive();
+		end);
+
+		it("says in one line that the recipient is missing: 64", function ()
+			write("nobodies", "\n");
+			for _, line in ipairs { "post-msg", "post-msg -s x", "post-msg --recipients nobodies" } do
+				local status, errors = run(line);
+				assert.equal("post-msg: there is no recipient: write an address, as in 'post-msg user@example.com'; see post-msg --help\n", errors);
+				assert.equal(64, status);
 			end
 		end);
 
@@ -496,6 +525,7 @@ describe("post-msg", function ()
 			assert_sends("  username: me\n  jserver: example.com\n  port: 5222\n  password: mypassword\n", "me@example.com");
 			assert_sends("username: me@example.com \njserver: talk.example.com\nport: 5222\npassword: mypassword\ncomponent: \n", "me@example.com");
 			assert_sends('username: "me@example.com"\npassword: "mypassword"\nallow_plain: true\n', "me@example.com");
+			assert_sends("username: wordy@example.com\npassword: two  words\n", "wordy@example.com");
 			write("secret", ("username: me\njserver: example.com\nurl: http://localhost:%d/msg\npassword: mypassword\n"):format(world.server.http_port));
 			assert_sent("post-msg --file secret user@example.com");
 			receive();
@@ -578,10 +608,18 @@ describe("post-msg", function ()
 		end);
 
 		it("that are malformed are reported with their line", function ()
-			for text, part in pairs { ["# x\nnonsense\n"] = "syntax error in line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
+			for text, part in pairs { ["# x\nnonsense\n"] = "line 2", [""] = "no credentials", ["username: me\n"] = "no credentials",
 				["machine localhost nonsense x\n"] = "line 1" } do
 				write("secret", text);
 				assert_fails(1, part, "post-msg -f secret --url $URL user@example.com");
+			end
+			for text, line in pairs { ["me mypassword\n"] = 1, ["me@example.com\nmypassword\n"] = 1, ["mypassword"] = 1,
+				["me@example.com mypassword with spaces\n"] = 1, ["me@example.com mypassword\n\nmypassword\n"] = 3 } do
+				write("secret", text);
+				local status, errors = run("post-msg -f secret --url $URL user@example.com");
+				assert.equal(("post-msg: secret: line %d is not valid: write the address and the password or sending token in one line, "
+					.. "as in: me@example.com SECRET\n"):format(line), errors);
+				assert.equal(1, status);
 			end
 		end);
 
@@ -617,11 +655,18 @@ describe("post-msg", function ()
 	describe("the exit status", function ()
 		it("is 1 if the server rejects the message, with the server's sentence", function ()
 			assert_fails(1, "post-msg: nobody@example.com: service-unavailable", "post-msg --url $URL nobody@example.com");
-			assert_fails(1, "post-msg: there is nothing to send", "post-msg --url $URL user@example.com", "");
 			assert_fails(1, "U+001B", "post-msg --url $URL user@example.com", "\27[1m");
 			assert_fails(1, "bytes", "post-msg --url $URL user@example.com", ("x"):rep(200000));
 			assert_fails(1, "post-msg: the address or password is wrong", "post-msg --url $URL -u me -p wrong -j example.com user@example.com");
 			assert_fails(1, "is mod_post_msg there?", "post-msg --url ${URL%msg}elsewhere user@example.com");
+		end);
+
+		it("is 1 if the text is empty, and nobody asks the server", function ()
+			write("empty", "\n");
+			for line, text in pairs { ["user@example.com"] = "", ["-v user@example.com"] = "\n", ["-m empty user@example.com"] = "Hello",
+				["-s '' user@example.com"] = "\r\n" } do
+				assert_fails(1, "post-msg: the text is empty", "post-msg --url http://127.0.0.1:1/msg " .. line, text);
+			end
 		end);
 
 		it("is 1 if not all recipients get it, with a line for each", function ()
@@ -824,7 +869,7 @@ describe("post-msg", function ()
 				local from = {};
 				for _, recipient in ipairs(recipients) do
 					local body, raw = receive(recipient == other and other or user);
-					assert.matches("^" .. text .. "\n?$", body);
+					assert.matches("^" .. text .. "$", body);
 					from[raw:match("from='([^'/]+)")] = true;
 				end
 				if recipients == rooms then assert.same({ [rooms[1]] = true, [rooms[2]] = true }, from); end
