@@ -230,10 +230,15 @@ local function describe(endpoint) --> text
 	return endpoint.url.." (on this machine only"..header..")";
 end
 
-local function check_urls_of(findings, host) --> whether a port of this Prosody accepts connections
+-- `shown`: the URLs that were printed; hosts may share the URL of a proxy.
+local function check_urls_of(findings, host, shown) --> whether a port of this Prosody accepts connections
 	if server.configured(host, "authentication") == "anonymous" then return true; end -- there are no accounts
 	local working, faults = reachability.examine(host);
-	for _, endpoint in ipairs(working) do findings:url("%s", describe(endpoint)); end
+	for _, endpoint in ipairs(working) do
+		local text = describe(endpoint);
+		if not shown[text] then findings:url("%s", text); end
+		shown[text] = true;
+	end
 	local own = faults["local"];
 	if own and own.step == "foreign" then
 		findings:problem("%s: %s", host, own.sentence);
@@ -248,9 +253,9 @@ local function check_urls_of(findings, host) --> whether a port of this Prosody 
 end
 
 local function check_reachability(findings, hosts) --> whether Prosody runs
-	local runs = false;
+	local runs, shown = false, {};
 	for _, host in ipairs(hosts) do
-		if check_urls_of(findings, host) then runs = true; end
+		if check_urls_of(findings, host, shown) then runs = true; end
 	end
 	return runs;
 end

@@ -163,7 +163,10 @@ function client.request(options) --> { status, headers, body }; or nil, fault
 		source = options.body and ltn12.source.string(options.body) or nil; create = function () return connected(conn, deadline); end;
 	};
 	conn:close();
-	if not ok then return nil, new_fault("no_answer", "%s", tostring(status)); end
+	if not ok then
+		local is_late = socket.gettime() >= deadline;
+		return nil, new_fault("no_answer", "%s", is_late and "timeout" or tostring(status));
+	end
 	return { headers = answer_headers; body = table.concat(body); status = status };
 end
 

@@ -408,16 +408,22 @@ describe("the first message on a Debian server", function ()
 			assert_starts("me@example.com", "user@example.com", "https://example.com/msg");
 		end);
 
-		it("says that Prosody does not trust the proxy", function ()
+		it("says that Prosody takes its requests as not encrypted", function ()
 			local config = 'http_external_url = "https://example.com/"\npost_msg_require_encryption = true\n' .. with_host();
-			proxy(location("/msg", "example.com"));
-			debian.start('trusted_proxies = { "192.0.2.9" }\n' .. config);
 			local sentence = "Prosody takes the requests of the proxy at https://example.com/msg as not encrypted";
-			assert_finds(sentence, "have the proxy send X-Forwarded-Proto: https, and trusted_proxies contain its address");
+			local to_prosody = location("/msg", "example.com"):gsub("}", "proxy_set_header X-Forwarded-For $remote_addr; }");
+			proxy((to_prosody:gsub("proxy_set_header X%-Forwarded%-Proto https;", "")));
 			debian.start(config);
+			assert_finds(sentence, "have the proxy send X-Forwarded-Proto: https, and trusted_proxies contain its address");
+			proxy(to_prosody);
 			assert_finds_nothing("url: https://example.com/msg\n");
-			proxy(location("/msg", "example.com"):gsub("proxy_set_header X%-Forwarded%-Proto https;", ""));
+			-- A proxy with another address than 127.0.0.1 is not trusted.
+			proxy((to_prosody:gsub("127%.0%.0%.1:5280", "192.0.2.1:5280")));
+			config = 'http_interfaces = { "127.0.0.1", "192.0.2.1" }\n' .. config;
+			debian.start(config);
 			assert_finds(sentence);
+			debian.start('trusted_proxies = { "127.0.0.1", "192.0.2.1" }\n' .. config);
+			assert_finds_nothing("url: https://example.com/msg\n");
 		end);
 
 		it("does not wait for a server that sends one byte at a time, and does not show its control characters", function ()
@@ -426,9 +432,10 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("%s/example.com.crt", "%s/example.com.key")
 listener = socket.create_server(("192.0.2.1", 444))
 while True:
-    with context.wrap_socket(listener.accept()[0], server_side=True) as client:
-        request = client.recv(9999)
-        try:
+    connection = listener.accept()[0]
+    try:
+        with context.wrap_socket(connection, server_side=True) as client:
+            request = client.recv(9999)
             if request.startswith(b"POST"):
                 client.sendall(b"HTTP/1.1 422 No\r\nContent-Length: 20\r\n\r\n{\"detail\":\"a\\u001bb\"}")
             elif request.startswith(b"OPTIONS /msg"):
@@ -436,11 +443,11 @@ while True:
             while request.startswith(b"OPTIONS /slow"):
                 client.sendall(b"X: y\r\n")
                 time.sleep(0.2)
-        except OSError: pass
+    except OSError: pass
 ' >/dev/null 2>&1 &]]):format(debian.certificates(), debian.certificates()));
 			debian.wait_until(function () return debian.accepts_connections(444, "192.0.2.1"); end, "the server does not start");
 			debian.start('http_external_url = "https://example.com:444/slow"\n' .. with_host());
-			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (timeout)");
+			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (");
 			debian.start('http_external_url = "https://example.com:444/"\n' .. with_host());
 			local err = assert_does_not_start("me@example.com", "user@example.com", "No message was sent (422): a b\n");
 			assert.is_nil(err:find("\27", 1, true));
@@ -456,7 +463,7 @@ while True:
 				.. out:match('Component "upload.example.com" "http_file_share" { [^\n]*') .. "\n");
 			assert_finds_nothing("url: https://example.com/msg\n");
 			local line = assert_starts("me@example.com", "user@example.com", "https://example.com/msg"):match("\n(curl [^\n]*)\n");
-			local _, answer = debian.sh((line:gsub(" %-d .*", " -sS -F file=@/etc/hostname -H 'Accept: application/json'")));
+			local _, answer = debian.sh((line:gsub(" %-H 'Content%-Type.*", " -sS -F file=@/etc/hostname -H 'Accept: application/json'")));
 			local url = answer:match('"url":"(https://example.com/file_share/[^"]*)"');
 			assert.is_string(url, answer);
 			local _, content = debian.sh("curl -sS " .. url);
