@@ -34,7 +34,7 @@ local rows = {
 		{ request("/msg/user", "\252", { ["Content-Type"] = "text/plain; charset=iso-8859-1" }), 201, "<body>ü</body>" };
 		{ request("/msg/user", "ü", { ["Content-Type"] = false }), 201, "<body>ü</body>" };
 	};
-	["a line end at the end of a text"] = { { request("/msg/user", "x\n"), 201, "<body>x</body>" } };
+	["a line end at the end of `text/plain`"] = { { request("/msg/user", "x\n"), 201, "<body>x</body>" } };
 	["broken credentials, fields of the wrong type, NUL, invalid UTF-8"] = {
 		{ request("/msg/user", "x", { Authorization = "Basic %%%" }), 401 };
 		{ json('{"body": ["x"]}'), 422 };

@@ -28,6 +28,9 @@ http {
 	fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
 	server {
 		listen 127.0.0.1:PORT;
+		listen 127.0.0.1:TLS ssl;
+		ssl_certificate DIR/proxy.crt;
+		ssl_certificate_key DIR/proxy.key;
 		location /services/ { rewrite ^ /msg/user?as=slack&token=TOKEN break; proxy_pass http://127.0.0.1:5280; }
 		location /api/webhooks/ { rewrite ^ /msg/user?as=discord&token=TOKEN break; proxy_pass http://127.0.0.1:5280; }
 		LOCATIONS
@@ -36,7 +39,7 @@ http {
 ]];
 
 describe("libraries of other programs", function ()
-	local folder, token, proxy;
+	local folder, token, proxy, tls;
 	local tokens = {};
 
 	setup(function ()
@@ -48,8 +51,10 @@ describe("libraries of other programs", function ()
 		token = make_token();
 		for _, name in ipairs { "gotify", "ntfy" } do tokens[name] = make_token("--to", "user@example.com", "--as", name); end
 		folder = programs.output_of("mktemp -d"):match("[^\n]+");
-		proxy = wire.free_port();
-		local all = { DIR = folder, PORT = tostring(proxy), TOKEN = token, LOCATIONS = locations };
+		proxy, tls = wire.free_port(), wire.free_port();
+		os.execute(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=push.example.com -keyout '%s/proxy.key' -out '%s/proxy.crt' "
+			.. "2>/dev/null"):format(folder, folder));
+		local all = { DIR = folder, PORT = tostring(proxy), TLS = tostring(tls), TOKEN = token, LOCATIONS = locations };
 		local text = config:gsub("%u%u%u+", all):gsub("127%.0%.0%.1:5280", "127.0.0.1:" .. world.server.http_port);
 		local file = assert(io.open(folder .. "/nginx.conf", "w"));
 		file:write(text);
@@ -60,6 +65,19 @@ describe("libraries of other programs", function ()
 	teardown(function ()
 		if folder then programs.stop(folder .. "/pid"); os.execute("rm -rf '" .. folder .. "'"); end
 		world.stop();
+	end);
+
+	it("are encrypted for Prosody if they use the proxy over TLS", function ()
+		world.lua([[require "net.http.server"._events.add_handler("POST example.com/msg/*", function (event)
+			prosody.spec_is_secure = not not event.request.secure;
+		end, 1000);]]);
+		for url, is_secure in pairs { ["http://push.example.com:" .. proxy] = false, ["https://push.example.com:" .. tls] = true } do
+			local status = programs.output_of(("curl -sSk --noproxy '*' --connect-to ::127.0.0.1: -o /dev/null -w '%%{http_code}' '%s/backups' "
+				.. "-H 'Authorization: Bearer %s' -d Done 2>&1"):format(url, tokens.ntfy));
+			assert.equal("200", status);
+			assert.equal(is_secure, world.lua("return prosody.spec_is_secure"));
+			world.receive("user@example.com");
+		end
 	end);
 
 	it("post unchanged, accept the answer, and the message arrives", function ()

@@ -69,6 +69,7 @@ local proxies = {
 		name = "caddy"; language = "caddyfile"; addresses = { "127.0.0.9", "127.0.0.10" };
 		authority = "/caddy/pki/authorities/local/root.crt"; -- Caddy's own: no public authority is asked for a certificate
 		cuts_early_answers = true; -- as the page says
+		redirects = true; -- all paths of plain HTTP except those of this module
 		start = function (program)
 			write("Caddyfile", ([[{
 				admin off
@@ -293,6 +294,12 @@ describe("behind a proxy", function ()
 				end
 				assert.equal(baseline, seen().count);
 			end);
+
+			if proxy.redirects then it("other paths without TLS are redirected", function ()
+				local answer = request(client, "", "http://example.com/other?a=b");
+				assert.equal(308, answer.status);
+				assert.is_truthy(answer.head:find("\nlocation: https://example.com/other?a=b\r", 1, true), answer.head);
+			end); end
 
 			it("a body in chunks arrives", function ()
 				local answer = request(client, "-X POST -T - <'" .. folder .. "/haproxy.pem'");

@@ -8,7 +8,7 @@ compared with it:
 	                                   nothing else arrives anywhere
 
 `…` stands for anything. The blocks are run in the order of the page, in a folder that holds report.txt and what a block
-of `netrc` on the page says (as /etc/post_msg.netrc). $TOKEN, and every pmsg_…_…, is the token that the line above of
+of `netrc` on the page says (as /etc/NAME.netrc). $TOKEN, and every pmsg_…_…, is the token that the line above of
 TOKEN=$(prosodyctl …) makes: each page has one of its own. A block of `jinja` is the template that its first line names.
 A block that begins with #!/bin/sh is run with backup.service as its argument. A block of `log` holds lines that are in
 Prosody's log in the end. A block of `console` holds a command of another program, which is not run. Each line of `sh` that
@@ -142,9 +142,9 @@ end
 
 local function run_shell(code)
 	if code:find("$TOKEN", 1, true) then code = with_token("TOKEN=pmsg_0_…\n") .. code; end
-	if code:find("/etc/post_msg.netrc", 1, true) then
+	if code:find("/etc/%w+[_%w]*%.netrc") then
 		write(folder .. "/netrc", with_token(netrc));
-		code = code:gsub("/etc/post_msg%.netrc", folder .. "/netrc");
+		code = code:gsub("/etc/[%w_]+%.netrc", folder .. "/netrc");
 	end
 	return world.curl(("cd '%s'\nset -- backup.service\nsystemctl() { echo \"$@\"; }\n%s"):format(folder, code));
 end
@@ -303,6 +303,31 @@ describe("README.markdown and docs/", function ()
 			lines = lines + 1;
 		end
 		assert.is_true(lines >= 4);
+	end);
+
+	it("show what `token add` prints with a format", function ()
+		local line, shown = pages.read("docs/reference.md"):match("```console\n%$ (prosodyctl mod_post_msg token add [^\n]*)\n(.-)```");
+		local words = {};
+		for word in line:gsub("^%S+ ", ""):gmatch("%S+") do words[#words + 1] = word; end
+		local out, err = world.prosodyctl(words);
+		local first, rest = err:match("^([^\n]*\n)(.*)$");
+		local printed = first .. out:match("[^\n]*\n$") .. rest;
+		shown = shown:gsub("5f0c1d2e3a4b5968", "…"):gsub("5281", tostring(world.server.https_port));
+		assert.is_truthy(printed:match(pattern_of(shown)), printed);
+	end);
+
+	it("show how to make a persistent room with the shell, which has an owner and gets messages", function ()
+		for _, what in ipairs { "muc:create", "muc:room" } do
+			prosodyctl(pages.find("docs/reference.md", "\n(prosodyctl shell '" .. what .. "[^\n]*)\n"));
+		end
+		local function post()
+			return (world.curl("curl http://example.com:5280/msg/alerts@rooms.example.com -u me@example.com:mypassword -d Alert"));
+		end
+		assert.equal(201, post());
+		assert.same({ "owner", true }, world.lua([[
+			local room = prosody.hosts["rooms.example.com"].modules.muc.get_room_from_jid("alerts@rooms.example.com");
+			return { (room:get_affiliation("me@example.com")), room:get_persistent() };
+		]]));
 	end);
 
 	it("show a rule for fail2ban that finds the line of the log", function ()
