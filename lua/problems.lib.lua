@@ -92,12 +92,12 @@ local meanings = {
 function problems.of_error(stanza, to) --> problem
 	local type, condition, text = stanza:get_error();
 	if not status_of[condition] then condition = "undefined-condition"; end
-	local meaning = text and text ~= "" and display.show(text) or meanings[condition];
+	local words = text and text ~= "" and " ("..display.show(text)..")" or meanings[condition] and "; "..meanings[condition] or "";
 	return {
 		kind = "stanza_error"; status = status_of[condition]; condition = condition;
 		temporary = type == "wait"; -- RFC 6120, section 8.3.2
 		unreached = unreachable[condition];
-		detail = ("%s: %s%s"):format(to, condition, meaning and " ("..meaning..")" or "");
+		detail = ("%s: %s%s"):format(to, condition, words);
 	};
 end
 

@@ -61,7 +61,7 @@ local function explain(host, endpoint, fault, app) --> sentence
 		host = host; name = endpoint.name; url = endpoint.url; detail = fault.detail; path = server.base_path(host, app);
 		http_name = http_settings.name(host); service = app and "mod_http_"..app or "this module";
 	};
-	local sentence = sentences[endpoint.way][fault.step];
+	local sentence = (sentences[endpoint.way] or sentences.external)[fault.step]; -- an external URL may begin with http://
 	if endpoint.way == "https" and endpoint.name ~= http_settings.name(host) then
 		sentence = "HTTP clients send the name {http_name} as {name}; write http_host = \"{name}\" in its section";
 	end

@@ -311,6 +311,9 @@ describe("the first message on a Debian server", function ()
 			debian.start('http_external_url = "http://example.com/"\n' .. with_host());
 			assert_finds("problem: example.com: http_external_url begins with http://", 'write "https://example.com/"');
 			assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
+			debian.start('http_external_url = "http://example.com/"\n' .. with_host() .. 'Component "upload.example.com" "http_file_share" {}\n');
+			local uploads = check();
+			assert.is_truthy(uploads:find("problem: upload.example.com: http_external_url: nothing listens on port 80 of this machine", 1, true), uploads);
 			debian.start('http_external_url = "example.com/"\nhttps_ports = { "5281", "x" }\nhttp_ports = false\n' .. with_host());
 			local out = check();
 			assert.is_truthy(out:find('http_external_url is example.com/, which is not a URL; write a URL such as "https://example.com/"', 1, true), out);
@@ -427,24 +430,8 @@ describe("the first message on a Debian server", function ()
 		end);
 
 		it("does not wait for a server that sends one byte at a time, and does not show its control characters", function ()
-			os.execute(([[python3 -c 'import socket, ssl, time
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain("%s/example.com.crt", "%s/example.com.key")
-listener = socket.create_server(("192.0.2.1", 444))
-while True:
-    connection = listener.accept()[0]
-    try:
-        with context.wrap_socket(connection, server_side=True) as client:
-            request = client.recv(9999)
-            if request.startswith(b"POST"):
-                client.sendall(b"HTTP/1.1 422 No\r\nContent-Length: 20\r\n\r\n{\"detail\":\"a\\u001bb\"}")
-            elif request.startswith(b"OPTIONS /msg"):
-                client.sendall(b"HTTP/1.1 200 OK\r\nAccept-Post: application/x-ndjson\r\nContent-Length: 0\r\n\r\n")
-            while request.startswith(b"OPTIONS /slow"):
-                client.sendall(b"X: y\r\n")
-                time.sleep(0.2)
-    except OSError: pass
-' >/dev/null 2>&1 &]]):format(debian.certificates(), debian.certificates()));
+			os.execute(("/usr/bin/python3 spec/support/foreign_server.py 192.0.2.1 444 '%s/example.com.crt' '%s/example.com.key' >/dev/null 2>&1 &")
+				:format(debian.certificates(), debian.certificates()));
 			debian.wait_until(function () return debian.accepts_connections(444, "192.0.2.1"); end, "the server does not start");
 			debian.start('http_external_url = "https://example.com:444/slow"\n' .. with_host());
 			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (");
