@@ -1,7 +1,9 @@
 -- `prosodyctl mod_post_msg check`: checks a configuration. For each problem, it says what to do.
 
+local array = require "util.array";
 local lfs = require "lfs";
 
+local endpoints = module.import "endpoints";
 local findings_list = module.import "findings";
 local http_client = module.import "http_client";
 local http_settings = module.import "http_settings";
@@ -71,7 +73,8 @@ end
 local function check_other_sections(findings, hosts)
 	local loads = set_of(hosts);
 	for section in pairs(prosody.hosts) do
-		for option in pairs(section ~= "*" and not loads[section] and server.own_settings(section) or {}) do
+		local has_no_effect = section ~= "*" and not loads[section] and server.configured(section, "enabled") ~= false;
+		for option in pairs(has_no_effect and server.own_settings(section) or {}) do
 			if option:find("^post_msg_") then
 				findings:problem("%s is in the section %s, which does not load the module, so it has no effect; write it in the section of a VirtualHost that"
 					.." does, or above the first VirtualHost", option, section);
@@ -111,13 +114,14 @@ local function check_ports(findings, hosts, values)
 		end
 	end
 	if not http_settings.serves_http() then
-		findings:problem("Prosody serves no HTTP: http_ports and https_ports are empty; set one, such as https_ports = { 5281 }");
+		findings:problem("Prosody serves no HTTP: http_ports and https_ports are empty; write https_ports = { 5281 } above the first VirtualHost");
 	end
 	if not http_settings.serves_plain_http_to_others() then return; end
 	for _, host in ipairs(without_localhost(hosts)) do
 		if not values[host].require_encryption then
-			findings:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; set"
-				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true", host, tostring(http_settings.ports("http")[1]));
+			findings:problem("%s: Plain HTTP (port %s) is served to other machines, so passwords and tokens may come unencrypted; write"
+				.." http_interfaces = { \"127.0.0.1\", \"::1\" }, or post_msg_require_encryption = true, above the first VirtualHost", host,
+				tostring(http_settings.ports("http")[1]));
 		end
 	end
 end
@@ -125,12 +129,11 @@ end
 local function check_urls(findings, hosts)
 	local host_at = {};
 	for _, host in ipairs(without_localhost(hosts)) do
-		local external = http_settings.external_url(host);
-		local url = (external and external.host or http_settings.name(host))..server.base_path(host);
+		local url = endpoints.url(host);
 		local other = host_at[url];
 		if other then
-			findings:problem("%s and %s have the same URL, http://%s, so one of them cannot be reached; set http_host, or http_external_url, for each"
-				.." host", other, host, url);
+			findings:problem("%s and %s have the same URL, %s, so one of them cannot be reached; set http_host, or http_external_url, for each host",
+				other, host, url);
 		end
 		host_at[url] = host;
 	end
@@ -166,16 +169,15 @@ local function find_hosts_behind_proxy(hosts) --> list
 end
 
 local function check_proxy(findings, hosts)
-	local is_open_to_others = http_settings.serves_plain_http_to_others() or http_settings.ports("https")[1] ~= nil;
 	for _, host in ipairs(find_hosts_behind_proxy(hosts)) do
-		local is_unknown = not http_settings.global("trusted_proxies") and not http_client.is_here(http_settings.external_url(host).host);
-		if is_unknown and http_settings.serves_plain_http_to_others() then
+		local is_here = http_client.is_here(http_settings.external_url(host).host);
+		if is_here and not http_settings.trusts_this_machine() then
+			findings:problem("%s: http_external_url leads to a proxy on this machine, and trusted_proxies does not contain it: all clients seem to have the"
+				.." address of the proxy; add \"127.0.0.1\" and \"::1\" to trusted_proxies", host);
+		elseif not is_here and not http_settings.global("trusted_proxies") and http_settings.serves_plain_http_to_others() then
 			findings:problem("%s: http_external_url is the URL of a proxy on another machine, and trusted_proxies is not set: all clients seem to have"
 				.." the address of the proxy, so the failed attempts of one client block all; write trusted_proxies = { \"127.0.0.1\", \"::1\","
 				.." \"ADDRESS OF THE PROXY\" } above the first VirtualHost", host);
-		elseif not is_open_to_others and not http_settings.trusts("127.0.0.1") and not http_settings.trusts("::1") then
-			findings:problem("%s: http_external_url is the URL of a proxy, which can only be on this machine, but trusted_proxies has neither"
-				.." 127.0.0.1 nor ::1; add them", host);
 		end
 	end
 end
@@ -199,10 +201,14 @@ end
 
 -- Where the module is loaded
 
+local function has_accounts(host) --> boolean
+	return server.configured(host, "authentication") ~= "anonymous";
+end
+
 local function check_hosts(findings, hosts)
 	local loads, others = set_of(hosts), {};
 	for _, host in ipairs(server.virtual_hosts()) do
-		if not loads[host] and host ~= "localhost" and server.configured(host, "authentication") ~= "anonymous" then others[#others + 1] = host; end
+		if not loads[host] and host ~= "localhost" and has_accounts(host) then others[#others + 1] = host; end
 	end
 	local how = prosodyctl_hosts.how_to_load(others[1] or "localhost");
 	if not hosts[1] then
@@ -230,9 +236,8 @@ local function describe(endpoint) --> text
 	return endpoint.url.." (on this machine only"..header..")";
 end
 
--- `shown`: the URLs that were printed; hosts may share the URL of a proxy.
-local function check_urls_of(findings, host, shown) --> whether a port of this Prosody accepts connections
-	if server.configured(host, "authentication") == "anonymous" then return true; end -- there are no accounts
+-- `shown`: the URLs that were printed; hosts may share the URL of a proxy. `is_local`: a host for programs of this machine.
+local function check_urls_of(findings, host, shown, is_local) --> whether a port of this Prosody accepts connections
 	local working, faults = reachability.examine(host);
 	for _, endpoint in ipairs(working) do
 		local text = describe(endpoint);
@@ -245,7 +250,7 @@ local function check_urls_of(findings, host, shown) --> whether a port of this P
 	elseif own and not working[1] then
 		findings:problem("%s: %s", host, own.sentence);
 		return false;
-	elseif host ~= "localhost" or not working[1] then
+	elseif not is_local and (host ~= "localhost" or not working[1]) then
 		local sentence, kind = reachability.fault_for_others(working, faults);
 		if sentence then findings[kind](findings, "%s: %s", host, sentence); end
 	end
@@ -253,17 +258,22 @@ local function check_urls_of(findings, host, shown) --> whether a port of this P
 end
 
 local function check_reachability(findings, hosts) --> whether Prosody runs
-	local runs, shown = false, {};
+	local runs, shown, is_public = false, {}, set_of(without_localhost(hosts));
 	for _, host in ipairs(hosts) do
-		if check_urls_of(findings, host, shown) then runs = true; end
+		if check_urls_of(findings, host, shown, not is_public[host]) then runs = true; end
 	end
 	return runs;
 end
 
+-- Whether clients can use the URLs of mod_http_file_share of a host. With http_file_share_base_url, another server takes the files.
+local function serves_uploads(host) --> boolean
+	return host ~= "*" and host ~= "localhost" and server.configured(host, "enabled") ~= false and server.is_configured("http_file_share", host)
+		and not server.configured(host, "http_file_share_base_url");
+end
+
 local function check_uploads(findings)
 	for host in pairs(prosody.hosts) do
-		local is_served_here = host ~= "*" and server.is_configured("http_file_share", host) and not server.configured(host, "http_file_share_base_url");
-		local sentence = is_served_here and reachability.fault_of_uploads(host);
+		local sentence = serves_uploads(host) and reachability.fault_of_uploads(host);
 		if sentence then findings:problem("%s: %s", host, sentence); end
 	end
 end
@@ -279,6 +289,7 @@ local function check() --> findings
 		check_names_of_settings(findings, host);
 		values[host] = check_settings(findings, native, host);
 	end
+	hosts = array.filter(array(hosts), has_accounts);
 	check_ports(findings, hosts, values);
 	check_urls(findings, hosts);
 	check_external_urls(findings, hosts);

@@ -47,13 +47,13 @@ function endpoints.of_host(host) --> list, not empty
 		list[#list + 1] = new_endpoint("https", "https", name, port, path);
 	end
 	local port = http_settings.ports("http")[1];
-	if port and name == "localhost" then
+	local address, is_local = own_address();
+	if port and name == "localhost" and is_local then
 		list[#list + 1] = new_endpoint("local", "http", name, port, path);
 	elseif port then
-		if http_settings.serves_plain_http_to_others() then
+		if name ~= "localhost" and http_settings.serves_plain_http_to_others() then
 			list[#list + 1] = new_endpoint("plain", "http", name, port, path);
 		end
-		local address, is_local = own_address();
 		local endpoint = new_endpoint(is_local and "local" or "plain", "http", address, port, path);
 		endpoint.host_header = http_settings.name(host);
 		list[#list + 1] = endpoint;
@@ -95,10 +95,11 @@ function endpoints.try(endpoint) --> true; or nil, fault
 	return nil, { step = is_gateway_error and "unserved" or "foreign"; detail = tostring(answer.status) };
 end
 
--- Whether Prosody takes requests to an endpoint as encrypted, on a host that refuses credentials without encryption. This is a failed attempt
--- to authenticate: only a request with credentials shows it.
+-- Whether Prosody takes requests to an endpoint as encrypted, on a host that refuses credentials without encryption. Two different credentials
+-- are refused in any case, and do not count as a failed attempt.
 function endpoints.is_encrypted(endpoint) --> true; or nil, fault
-	local answer = endpoints.request(endpoint, "", { method = "POST"; headers = { authorization = "Bearer check" }; body = "" });
+	local headers = { authorization = "Bearer one"; ["x-gotify-key"] = "another" };
+	local answer = endpoints.request(endpoint, "", { method = "POST"; headers = headers; body = "" });
 	if answer and answer.status == 403 then return nil, { step = "unencrypted"; detail = "403" }; end
 	return true;
 end

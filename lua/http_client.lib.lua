@@ -55,27 +55,27 @@ function client.is_here(name) --> boolean
 	return false;
 end
 
-local silent = {}; -- addresses and ports that have not answered, so that several hosts do not wait for the same one
+local unanswered = {}; -- [address and port] = error: several hosts may lead to an address that does not answer
 
 local function connect(name, port) --> socket; or nil, fault
 	local addresses = find_addresses(name);
 	if not addresses[1] then return nil, new_fault("no_address", "%s has no address", name); end
-	local is_silent = true;
+	local is_refused, last_error = false, nil;
 	for _, address in ipairs(addresses) do
 		local target = address.." "..port;
-		if not silent[target] then
-			local conn = address:find(":", 1, true) and socket.tcp6() or socket.tcp4();
-			conn:settimeout(connect_timeout);
-			local ok, err = conn:connect(address, port);
-			if ok then return conn; end
-			conn:close();
-			silent[target] = err == "timeout";
-			is_silent = is_silent and silent[target];
-		end
+		local conn = address:find(":", 1, true) and socket.tcp6() or socket.tcp4();
+		conn:settimeout(connect_timeout);
+		local ok, err = not unanswered[target], unanswered[target];
+		if ok then ok, err = conn:connect(address, port); end
+		if ok then return conn; end
+		conn:close();
+		if err == "connection refused" then is_refused = true; else unanswered[target] = err; end
+		last_error = err;
 	end
-	if is_silent then return nil, new_fault("silent", "%s leads to %s, which does not answer on port %d", name, table.concat(addresses, ", "), port); end
+	local list = table.concat(addresses, ", ");
+	if not is_refused then return nil, new_fault("silent", "%s leads to %s, which does not answer on port %d (%s)", name, list, port, last_error); end
 	if client.is_here(name) then return nil, new_fault("closed", "nothing listens on port %d of this machine", port); end
-	return nil, new_fault("no_listener", "%s leads to %s, where nothing listens on port %d", name, table.concat(addresses, ", "), port);
+	return nil, new_fault("no_listener", "%s leads to %s, where nothing listens on port %d", name, list, port);
 end
 
 -- The names in a certificate, for a sentence.
@@ -113,7 +113,7 @@ local function encrypt(conn, name) --> socket; or nil, fault
 end
 
 -- A socket that is connected already, as socket.http's `create` returns one. After the deadline, each call fails: a server could send one
--- byte at a time.
+-- byte at a time. A server that answers before it has read the body may close the connection; the answer is read all the same.
 local function connected(conn, deadline) --> object
 	local object = { connect = function () return 1; end; settimeout = function () return 1; end };
 	return setmetatable(object, { __index = function (_, name)
@@ -123,7 +123,9 @@ local function connected(conn, deadline) --> object
 				if rest <= 0 then return nil, "timeout"; end
 				conn:settimeout(rest);
 			end
-			return conn[name](conn, ...);
+			local result, err, part = conn[name](conn, ...);
+			if name == "send" and not result and err ~= "timeout" then return #(...); end
+			return result, err, part;
 		end;
 	end });
 end

@@ -2,6 +2,7 @@
 
 local ip = require "util.ip";
 local idna_to_ascii = require "util.encodings".idna.to_ascii;
+local local_addresses = require "util.net".local_addresses;
 local url_parse = require "socket.url".parse;
 
 local new_ip, match_ip, parse_cidr = ip.new_ip, ip.match, ip.parse_cidr;
@@ -53,9 +54,10 @@ end
 function settings.external_url(host) --> { scheme, host, port, path }; nil if it is not set, or is no HTTP URL
 	local value = server.configured(host, "http_external_url");
 	local url = type(value) == "string" and url_parse(value);
-	local default_port = url and url.host and settings.default_ports[url.scheme];
+	local scheme = url and url.host and url.scheme and url.scheme:lower();
+	local default_port = scheme and settings.default_ports[scheme];
 	if not default_port then return nil; end
-	return { scheme = url.scheme; host = url.host; port = tonumber(url.port) or default_port; path = url.path or "" };
+	return { scheme = scheme; host = url.host; port = tonumber(url.port) or default_port; path = url.path or "" };
 end
 
 -- The name to which a host answers.
@@ -69,11 +71,19 @@ function settings.ascii_name(host) --> text
 	return idna_to_ascii(name) or name;
 end
 
--- Whether Prosody believes the X-Forwarded-For of a proxy with this address.
-function settings.trusts(address) --> boolean
+local function trusts(address) --> boolean
 	for _, trusted in ipairs(settings.list(settings.global("trusted_proxies") or { "127.0.0.1"; "::1" })) do
 		local ok, is_trusted = pcall(function () return match_ip(new_ip(address), parse_cidr(trusted)); end); -- a wrong value raises an error
 		if ok and is_trusted then return true; end
+	end
+	return false;
+end
+
+-- Whether Prosody believes the X-Forwarded-For of a proxy with an address of this machine.
+function settings.trusts_this_machine() --> boolean
+	if trusts("127.0.0.1") or trusts("::1") then return true; end
+	for _, address in ipairs(local_addresses() or {}) do
+		if trusts(address) then return true; end
 	end
 	return false;
 end

@@ -92,7 +92,8 @@ local meanings = {
 function problems.of_error(stanza, to) --> problem
 	local type, condition, text = stanza:get_error();
 	if not status_of[condition] then condition = "undefined-condition"; end
-	local words = text and text ~= "" and " ("..display.show(text)..")" or meanings[condition] and "; "..meanings[condition] or "";
+	local meaning = to:find("@", 1, true) and meanings[condition];
+	local words = text and text ~= "" and " ("..display.show(text)..")" or meaning and "; "..meaning or "";
 	return {
 		kind = "stanza_error"; status = status_of[condition]; condition = condition;
 		temporary = type == "wait"; -- RFC 6120, section 8.3.2

@@ -17,6 +17,12 @@ local token_spec = module.import "token_spec";
 local wait = 5; -- seconds for a receipt of the recipient's client
 local patience = 40; -- seconds for the answer: a room may take 20 seconds to join, and 20 to reflect the message
 
+-- Some backends, such as mod_auth_dovecot, cannot tell.
+local function is_missing(host, username) --> boolean
+	local exists, err = server.has_account(host, username);
+	return not exists and err ~= "not implemented" and err ~= "method not implemented";
+end
+
 -- The account that sends.
 local function find_sender(address) --> { address, username, host, tokens }; or nil and a sentence
 	local username, host, resource = jid_split(jid_prep(address));
@@ -33,7 +39,7 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 		return nil, ("%s does not load the module. Before a restart of Prosody (systemctl restart prosody), %s"):format(host, hosts.how_to_load(host));
 	end
 	local tokens = hosts.tokens(host); -- this initializes the accounts of the host too
-	if not server.has_account(host, username) then
+	if is_missing(host, username) then
 		return nil, ("There is no account %s@%s; make it: prosodyctl adduser %s@%s"):format(username, host, username, host);
 	end
 	return { address = username.."@"..host; username = username; host = host; tokens = tokens };
@@ -48,7 +54,7 @@ local function find_recipient(word, sender) --> { address, bare, is_here }; or n
 	local bare = jid_join(username, host);
 	if username and server.is_virtual_host(host) then
 		if host ~= sender.host then server.initialize_host(host); end
-		if not server.has_account(host, username) then return nil, ("There is no account %s; make it: prosodyctl adduser %s"):format(bare, bare); end
+		if is_missing(host, username) then return nil, ("There is no account %s; make it: prosodyctl adduser %s"):format(bare, bare); end
 	end
 	return { address = jid_join(username, host, resource); bare = bare; is_here = server.is_host(host) };
 end

@@ -4,7 +4,8 @@ local endpoints = module.import "endpoints";
 local http_settings = module.import "http_settings";
 local server = module.import "prosody";
 
-local import = "get one, such as by certbot certonly -d {name}, and import it: prosodyctl --root cert import {name} /etc/letsencrypt/live";
+local import = "get one, such as by certbot certonly -d {name} --deploy-hook \"prosodyctl --root cert import /etc/letsencrypt/live\", or import the"
+	.." one that you have: prosodyctl --root cert import /etc/letsencrypt/live";
 local restart = "Prosody does not run, or it was started before the module or its ports were configured; restart it: systemctl restart prosody";
 
 -- By the way of an endpoint and the step that failed. A word in braces stands for a value of `explain`.
@@ -14,12 +15,12 @@ local sentences = {
 			.." with a name that has one";
 		no_listener = "{detail}; make a DNS record for {name} that leads to this machine, or open the port in the firewall";
 		closed = "{url}: {detail}. "..restart..". If this does not help, Prosody may be unable to read its certificates; import them: prosodyctl"
-			.." --root cert import {name} /etc/letsencrypt/live";
+			.." --root cert import /etc/letsencrypt/live";
 		silent = "{detail}; open the port in the firewall. If only this machine gets no answer, as behind a router with NAT, write the line 127.0.0.1"
 			.." {name} into /etc/hosts";
 		handshake = "{url} ends in a handshake error ({detail}), because Prosody has no certificate for {name}, or cannot read it; "..import;
 		untrusted = "Clients reject the certificate of {url} ({detail}). If it is of an authority of your own, let this machine trust the authority"
-			.." (update-ca-certificates). Otherwise, "..import;
+			.." (package ca-certificates, command update-ca-certificates). Otherwise, "..import;
 		wrong_name = "The certificate of {url} is for {detail}; "..import;
 		no_answer = "{url} does not answer ({detail}); search Prosody's log";
 		foreign = "{url} is answered with {detail}, and not by {service}; if {name} is another machine, write http_host = \"NAME\" in the section"
@@ -61,14 +62,17 @@ local function explain(host, endpoint, fault, app) --> sentence
 		host = host; name = endpoint.name; url = endpoint.url; detail = fault.detail; path = server.base_path(host, app);
 		http_name = http_settings.name(host); service = app and "mod_http_"..app or "this module";
 	};
-	local sentence = (sentences[endpoint.way] or sentences.external)[fault.step]; -- an external URL may begin with http://
+	local way = endpoint.way;
+	if way == "plain" then way = endpoint.host_header and "local" or "external"; end -- Prosody's own address, or http:// of a proxy
+	local sentence = sentences[way][fault.step];
 	if endpoint.way == "https" and endpoint.name ~= http_settings.name(host) then
 		sentence = "HTTP clients send the name {http_name} as {name}; write http_host = \"{name}\" in its section";
 	end
 	return (sentence:gsub("{([%w_]+)}", values));
 end
 
--- Tries all endpoints of a host. `faults`: [way] → { fault, sentence }; of several with the same way, the first.
+-- Tries all endpoints of a host. `faults`: [way] → { step, sentence }; of several with the same way, the first. The fault of Prosody's own
+-- address is under "local".
 function reachability.examine(host) --> list of endpoints that work, faults
 	local working, faults = {}, {};
 	for _, endpoint in ipairs(endpoints.of_host(host)) do
@@ -78,8 +82,9 @@ function reachability.examine(host) --> list of endpoints that work, faults
 		end
 		if ok then
 			working[#working + 1] = endpoint;
-		elseif endpoint.way ~= "plain" and not faults[endpoint.way] then
-			faults[endpoint.way] = { step = fault.step; sentence = explain(host, endpoint, fault) };
+		else
+			local way = endpoint.host_header and "local" or endpoint.way;
+			faults[way] = faults[way] or { step = fault.step; sentence = explain(host, endpoint, fault) };
 		end
 	end
 	return working, faults;
@@ -92,7 +97,11 @@ function reachability.fault_for_others(working, faults) --> sentence, kind of fi
 		if endpoint.way == "external" or endpoint.way == "https" then return nil; end
 	end
 	if faults.https then return faults.https.sentence, "problem"; end
-	return "Only this machine can reach the module; for other machines, set http_external_url to the URL of a proxy, or https_ports = { 5281 }", "note";
+	for _, endpoint in ipairs(working) do
+		if endpoint.way == "plain" then return nil; end
+	end
+	return "Only this machine can reach the module; for other machines, set http_external_url to the URL of a proxy, or write https_ports = { 5281 }"
+		.." above the first VirtualHost", "note";
 end
 
 -- Why files cannot be sent by an upload service (mod_http_file_share).

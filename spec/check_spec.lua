@@ -15,7 +15,8 @@ end
 -- spec/first_message_spec.lua has their tests.
 local function is_usual(line)
 	return line:find("^url: ") or line:find("^note: %S+: Only this machine can reach the module; ") or line:find("probe.test", 1, true)
-		or line:find("has no address", 1, true) or line:find("because it has not loaded the module", 1, true);
+		or line:find("has no address", 1, true) or line:find("because it has not loaded the module", 1, true)
+		or line:find("nothing listens on port 443", 1, true);
 end
 
 -- Runs it. > findings, exit status
@@ -67,7 +68,7 @@ describe("prosodyctl mod_post_msg check", function ()
 	end);
 
 	it("finds a server without HTTP", function ()
-		assert_finds("http_ports = {}", nil, "problem: Prosody serves no HTTP", "https_ports = { 5281 }");
+		assert_finds("http_ports = {}", nil, "problem: Prosody serves no HTTP", "https_ports = { 5281 } above the first VirtualHost");
 	end);
 
 	it("finds plain HTTP that is served to other machines", function ()
@@ -82,8 +83,8 @@ describe("prosodyctl mod_post_msg check", function ()
 
 	it("finds hosts with the same URL", function ()
 		assert_finds('http_paths = { post_msg = "/send" }', 'http_host = "second.example"',
-			"problem: example.com and second.example have the same URL, http://second.example/send,", "set http_host");
-		assert_finds('http_external_url = "https://www.example/"', nil, "have the same URL, http://www.example/msg,");
+			"problem: example.com and second.example have the same URL, http://second.example:", "/send, so one", "set http_host");
+		assert_finds('http_external_url = "https://www.example/"', nil, "have the same URL, https://www.example/msg,");
 	end);
 
 	it("finds a proxy that is not trusted", function ()
@@ -91,7 +92,8 @@ describe("prosodyctl mod_post_msg check", function ()
 		assert_finds('http_interfaces = "*"\npost_msg_require_encryption = true', url,
 			"problem: example.com: http_external_url is the URL of a proxy on another machine, and trusted_proxies is not set",
 			'trusted_proxies = { "127.0.0.1", "::1", "ADDRESS OF THE PROXY" }');
-		assert_finds('trusted_proxies = { "192.0.2.1" }', url, "which can only be on this machine", "127.0.0.1");
+		assert_finds('trusted_proxies = { "192.0.2.9" }', 'http_external_url = "https://localhost/"', "leads to a proxy on this machine",
+			'add "127.0.0.1" and "::1" to trusted_proxies');
 		assert_does_not_find("of a proxy", 'trusted_proxies = { "127.0.0.0/8" }', url);
 		assert_does_not_find("of a proxy", nil, url);
 		assert_does_not_find("of a proxy", 'http_interfaces = "*"\npost_msg_require_encryption = true\ntrusted_proxies = { "192.0.2.1" }', url);

@@ -219,7 +219,7 @@ describe("the first message on a Debian server", function ()
 			debian.start(with_host());
 			local out, status = check();
 			assert.equal(1, status);
-			follow(out, "prosodyctl %-%-root cert import %S+ /etc/letsencrypt/live");
+			follow(out, ": (prosodyctl %-%-root cert import /etc/letsencrypt/live)");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
@@ -243,7 +243,7 @@ describe("the first message on a Debian server", function ()
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			out = assert_finds("problem: example.com: https://example.com:5281/msg ends in a handshake error",
 				"because Prosody has no certificate for example.com, or cannot read it; get one, such as by certbot");
-			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			follow(out, ": (prosodyctl %-%-root cert import [^\n]*)");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 			out = assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
@@ -265,7 +265,7 @@ describe("the first message on a Debian server", function ()
 			debian.start();
 			local out = assert_finds("problem: example.com: Clients reject the certificate of https://example.com:5281/msg (", "Otherwise, get one");
 			debian.certify("example.com");
-			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			follow(out, ": (prosodyctl %-%-root cert import [^\n]*)");
 			debian.start();
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
@@ -273,7 +273,7 @@ describe("the first message on a Debian server", function ()
 		it("a name that leads to another machine, or to an address where nothing answers", function ()
 			debian.set_names { ["example.com"] = "192.0.2.77" };
 			debian.start(with_host());
-			assert_finds("problem: example.com: example.com leads to 192.0.2.77, ", " on port 5281; ");
+			assert_finds("problem: example.com: example.com leads to 192.0.2.77, ", " on port 5281 (", "; open the port in the firewall");
 			debian.set_names { ["example.com"] = "192.0.2.1" };
 			assert_finds_nothing("url: https://example.com:5281/msg\n");
 		end);
@@ -349,7 +349,7 @@ describe("the first message on a Debian server", function ()
 				"https://upload.example.com:5281/file_share; make a DNS record for upload.example.com");
 			debian.set_names { ["example.com"] = "192.0.2.1", ["upload.example.com"] = "192.0.2.1" };
 			local out = assert_finds("problem: upload.example.com: ", "https://upload.example.com:5281/file_share", "prosodyctl --root cert import");
-			follow(out, "prosodyctl %-%-root cert import [^\n]*");
+			follow(out, ": (prosodyctl %-%-root cert import [^\n]*)");
 			debian.start();
 			assert_finds_nothing();
 		end);

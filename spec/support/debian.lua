@@ -120,7 +120,7 @@ end
 function debian.stop()
 	if not server then return; end
 	debian.sh("kill " .. server); -- it may have ended
-	debian.wait_until(function () return debian.sh("pgrep -f '^[^ ]*lua[^ ]* [^ ]*prosody -F'") ~= 0; end, "Prosody does not end");
+	debian.wait_until(function () return (file.read("/proc/" .. server .. "/cmdline") or "") == ""; end, "Prosody does not end");
 	server = nil;
 end
 
@@ -129,8 +129,8 @@ function debian.start(config, is_without_http)
 	debian.stop();
 	if config then debian.write("/etc/prosody/prosody.cfg.lua", config); end
 	local prefix = root ~= "" and "chroot '" .. root .. "' " or "";
-	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u prosody -- prosody -F"
-		.. " </dev/null >/dev/null 2>&1 & echo $!; }"):match("%d+");
+	server = run("{ " .. prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin setpriv --reuid prosody --regid prosody"
+		.. " --init-groups prosody -F </dev/null >/dev/null 2>&1 & echo $!; }"):match("%d+");
 	debian.wait_until(function ()
 		return debian.accepts_connections(5222) and (is_without_http or debian.accepts_connections(5280));
 	end, "Prosody does not start");
