@@ -245,12 +245,12 @@ local function check_urls_of(findings, host, shown, is_local) --> whether a port
 		shown[text] = true;
 	end
 	local own = faults["local"];
-	if own and own.step == "foreign" then
+	if own and (own.step == "unloaded" or own.step == "foreign") then
 		findings:problem("%s: %s", host, own.sentence);
 	elseif own and not working[1] then
 		findings:problem("%s: %s", host, own.sentence);
 		return false;
-	elseif not is_local and (host ~= "localhost" or not working[1]) then
+	elseif not is_local and (host ~= "localhost" or not working[1] or faults.external) then
 		local sentence, kind = reachability.fault_for_others(working, faults);
 		if sentence then findings[kind](findings, "%s: %s", host, sentence); end
 	end

@@ -91,16 +91,23 @@ function endpoints.try(endpoint) --> true; or nil, fault
 	if (answer.headers["accept-post"] or ""):find("application/x-ndjson", 1, true) then return true; end
 	local description = endpoints.request(endpoint, "/openapi.json", { method = "GET" });
 	if description and description.body:find('"title":%s*"mod_post_msg"') then return true; end
-	local is_gateway_error = endpoint.way == "external" and (answer.status == 502 or answer.status == 503 or answer.status == 504);
-	return nil, { step = is_gateway_error and "unserved" or "foreign"; detail = tostring(answer.status) };
+	local step = "foreign";
+	if endpoint.way == "external" and (answer.status == 502 or answer.status == 503 or answer.status == 504) then
+		step = "unserved";
+	elseif answer.status == 404 and (endpoint.way == "local" or endpoint.host_header) then
+		step = "unloaded";
+	end
+	return nil, { step = step; detail = tostring(answer.status) };
 end
 
 -- Whether Prosody takes requests to an endpoint as encrypted, on a host that refuses credentials without encryption. Two different credentials
 -- are refused in any case, and do not count as a failed attempt.
 function endpoints.is_encrypted(endpoint) --> true; or nil, fault
-	local headers = { authorization = "Bearer one"; ["x-gotify-key"] = "another" };
+	local headers = { authorization = "Bearer one"; ["x-gotify-key"] = "another"; accept = "text/plain" };
 	local answer = endpoints.request(endpoint, "", { method = "POST"; headers = headers; body = "" });
-	if answer and answer.status == 403 then return nil, { step = "unencrypted"; detail = "403" }; end
+	if answer and answer.status == 403 and answer.body:find("post_msg_require_encryption", 1, true) then
+		return nil, { step = "unencrypted"; detail = "403" };
+	end
 	return true;
 end
 

@@ -94,6 +94,16 @@ local function describe_errors(chain) --> text
 	return "it is not trusted";
 end
 
+-- util.x509 does not compare IP addresses.
+local function is_for(certificate, name) --> boolean
+	if not is_address(name) then return x509.verify_identity(name, false, certificate); end
+	local names = certificate:extensions()["2.5.29.17"] or {}; -- subjectAltName (RFC 5280, section 4.2.1.6)
+	for _, address in ipairs(names.iPAddress or {}) do
+		if address == name then return true; end
+	end
+	return false;
+end
+
 local function encrypt(conn, name) --> socket; or nil, fault
 	local tls, err = ssl.wrap(conn, tls_settings);
 	if not tls then return nil, new_fault("handshake", "%s", tostring(err)); end
@@ -106,7 +116,7 @@ local function encrypt(conn, name) --> socket; or nil, fault
 	local certificate = tls:getpeercertificate();
 	if not is_trusted then
 		return nil, new_fault("untrusted", "%s", type(chain) == "table" and describe_errors(chain) or tostring(chain));
-	elseif not is_address(name) and not x509.verify_identity(name, false, certificate) then
+	elseif not is_for(certificate, name) then
 		return nil, new_fault("wrong_name", "%s", names_in(certificate));
 	end
 	return tls;

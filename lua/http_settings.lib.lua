@@ -39,9 +39,11 @@ function settings.serves_http() --> boolean
 end
 
 -- The interfaces of plain HTTP. By default, only this machine can reach them.
-function settings.plain_interfaces() --> list
-	return settings.list(settings.global("http_interfaces") or settings.global("http_interface") or settings.global("local_interfaces")
-		or { "127.0.0.1"; "::1" });
+function settings.plain_interfaces() --> list of texts
+	local configured = settings.global("http_interfaces") or settings.global("http_interface") or settings.global("local_interfaces");
+	local interfaces = {};
+	for index, interface in ipairs(settings.list(configured or { "127.0.0.1"; "::1" })) do interfaces[index] = tostring(interface); end
+	return interfaces;
 end
 
 function settings.serves_plain_http_to_others() --> boolean

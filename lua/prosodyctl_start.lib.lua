@@ -17,10 +17,14 @@ local token_spec = module.import "token_spec";
 local wait = 5; -- seconds for a receipt of the recipient's client
 local patience = 40; -- seconds for the answer: a room may take 20 seconds to join, and 20 to reflect the message
 
--- Some backends, such as mod_auth_dovecot, cannot tell.
+-- A backend that cannot tell returns another error than mod_auth_internal_hashed for a wrong name.
 local function is_missing(host, username) --> boolean
 	local exists, err = server.has_account(host, username);
-	return not exists and err ~= "not implemented" and err ~= "method not implemented";
+	return not exists and (err == nil or tostring(err):find("Invalid username", 1, true) ~= nil);
+end
+
+local function has_accounts(host) --> boolean
+	return server.configured(host, "authentication") ~= "anonymous";
 end
 
 -- The account that sends.
@@ -33,7 +37,7 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 	elseif not server.is_virtual_host(host) then
 		return nil, ("%s is not a VirtualHost of this server (these are: %s). If it should be one, %s"):format(host,
 			table.concat(server.virtual_hosts(), ", "), hosts.how_to_load(host));
-	elseif server.configured(host, "authentication") == "anonymous" then
+	elseif not has_accounts(host) then
 		return nil, host.." has no accounts (authentication = \"anonymous\"); name an account of another host";
 	elseif not hosts.has_module(host) then
 		return nil, ("%s does not load the module. Before a restart of Prosody (systemctl restart prosody), %s"):format(host, hosts.how_to_load(host));
@@ -52,7 +56,7 @@ local function find_recipient(word, sender) --> { address, bare, is_here }; or n
 	if not host then return nil, word.." is not an address; write user@example.com"; end
 	if not username and not server.is_host(host) and address == word then username, host = host, sender.host; end
 	local bare = jid_join(username, host);
-	if username and server.is_virtual_host(host) then
+	if username and server.is_virtual_host(host) and has_accounts(host) then
 		if host ~= sender.host then server.initialize_host(host); end
 		if is_missing(host, username) then return nil, ("There is no account %s; make it: prosodyctl adduser %s"):format(bare, bare); end
 	end
@@ -62,7 +66,7 @@ end
 -- The first URL that works, for programs on other machines if possible.
 local function find_endpoint(host) --> endpoint, sentence about other machines or nil; or nil and a sentence
 	local working, faults = reachability.examine(host);
-	if faults["local"] and faults["local"].step == "foreign" then return nil, faults["local"].sentence; end
+	if faults["local"] and faults["local"].step == "unloaded" then return nil, faults["local"].sentence; end
 	local sentence = reachability.fault_for_others(working, faults);
 	for _, endpoint in ipairs(working) do
 		if endpoint.way ~= "plain" then return endpoint, endpoint.way == "local" and host ~= "localhost" and sentence or nil; end

@@ -41,7 +41,7 @@ local sentences = {
 		unserved = "{url} is answered with {detail}: the proxy cannot reach Prosody; have it pass {path} to a port of Prosody where plain HTTP is"
 			.." served, such as http://127.0.0.1:5280";
 		unencrypted = "Prosody takes the requests of the proxy at {url} as not encrypted, so post_msg_require_encryption refuses them; have the proxy"
-			.." send X-Forwarded-Proto: https, and trusted_proxies contain its address";
+			.." send X-Forwarded-Proto: https, and add its address to trusted_proxies";
 	};
 	["local"] = {
 		no_address = "{detail}";
@@ -49,7 +49,8 @@ local sentences = {
 		no_listener = "{url}: {detail}. "..restart;
 		closed = "{url}: {detail}. "..restart;
 		no_answer = "{url} does not answer ({detail}); search Prosody's log";
-		foreign = "Prosody answers {detail} at {url}, because it has not loaded the module on {host}; restart it: systemctl restart prosody."
+		foreign = "{url} is answered with {detail}, and not by this module; search Prosody's log";
+		unloaded = "Prosody answers {detail} at {url}, because it has not loaded the module on {host}; restart it: systemctl restart prosody."
 			.." If this does not help, its log says why";
 	};
 };

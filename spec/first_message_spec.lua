@@ -293,6 +293,13 @@ describe("the first message on a Debian server", function ()
 			assert_does_not_start("me@guests.example.com", "user@example.com", "guests.example.com has no accounts");
 		end);
 
+		it("a certificate without the IP address of the URL", function ()
+			debian.set_names { ["example.com"] = "192.0.2.1" };
+			debian.start('http_external_url = "https://192.0.2.1:5281/"\nhttps_certificate = "certs/example.com.crt"\n' .. with_host());
+			assert_finds("problem: example.com: The certificate of https://192.0.2.1:5281/msg is for example.com; give the proxy a certificate");
+			assert_starts("me@example.com", "user@example.com", "https://example.com:5281/msg");
+		end);
+
 		it("a name with letters beyond ASCII", function ()
 			debian.set_names { ["xn--bcher-kva.example"] = "192.0.2.1" };
 			debian.certify("xn--bcher-kva.example");
@@ -417,7 +424,7 @@ describe("the first message on a Debian server", function ()
 			local to_prosody = location("/msg", "example.com"):gsub("}", "proxy_set_header X-Forwarded-For $remote_addr; }");
 			proxy((to_prosody:gsub("proxy_set_header X%-Forwarded%-Proto https;", "")));
 			debian.start(config);
-			assert_finds(sentence, "have the proxy send X-Forwarded-Proto: https, and trusted_proxies contain its address");
+			assert_finds(sentence, "have the proxy send X-Forwarded-Proto: https, and add its address to trusted_proxies");
 			proxy(to_prosody);
 			assert_finds_nothing("url: https://example.com/msg\n");
 			-- A proxy with another address than 127.0.0.1 is not trusted.
