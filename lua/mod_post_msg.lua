@@ -29,8 +29,9 @@
 --   host_tokens                              the sending tokens of this host
 --
 -- The command prosodyctl, in a process of its own
---   prosodyctl, prosodyctl_start, prosodyctl_tokens, prosodyctl_templates, prosodyctl_hosts
+--   prosodyctl, prosodyctl_start, prosodyctl_tokens, prosodyctl_templates
 --   check, findings                          its command `check`
+--   prosodyctl_hosts                         the hosts with this module
 --   reachability, endpoints                  which URLs work, and how to mend the others
 --   http_client, http_settings               requests of these commands; settings of Prosody's HTTP server
 --   command_line                             usage and options
