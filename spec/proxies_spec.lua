@@ -57,7 +57,7 @@ local proxies = {
 				"ServerRoot DIR", "ServerName localhost", "DefaultRuntimeDir DIR", "PidFile DIR/apache2.pid", "ErrorLog DIR/apache2.log",
 				"User www-data", "Group www-data", "Timeout 3", "Listen 127.0.0.1:" .. plain, "Listen 127.0.0.1:" .. tls,
 			};
-			-- Debian's default modules that have an effect here, and those that the page names, with the modules that they need.
+			-- Debian's default modules with an effect here, the modules that the page names, and the modules that these need.
 			for name in ("mpm_event authz_core alias reqtimeout proxy proxy_http ssl socache_shmcb headers"):gmatch("%S+") do
 				lines[#lines + 1] = ("LoadModule %s_module MODULES/mod_%s.so"):format(name, name);
 			end
@@ -69,7 +69,7 @@ local proxies = {
 		name = "caddy"; language = "caddyfile"; addresses = { "127.0.0.9", "127.0.0.10" };
 		authority = "/caddy/pki/authorities/local/root.crt"; -- Caddy's own: no public authority is asked for a certificate
 		cuts_early_answers = true; -- as the page says
-		redirects = true; -- all paths of plain HTTP except those of this module
+		redirects = true; -- each path of plain HTTP except the module's paths
 		start = function (program)
 			write("Caddyfile", ([[{
 				admin off

@@ -54,7 +54,7 @@ function debian.config() --> Debian's configuration
 	return own.config;
 end
 
--- Names of this machine and the server, beside those of /etc/hosts: { name = address }
+-- Replaces /etc/hosts of this machine and of the server, except localhost: { name = address }
 function debian.set_names(names)
 	local text = own.hosts;
 	for name, address in pairs(names) do text = text .. address .. " " .. name .. "\n"; end
