@@ -437,9 +437,14 @@ describe("the first message on a Debian server", function ()
 		end);
 
 		it("does not wait for a server that sends one byte at a time, and does not show its control characters", function ()
-			os.execute(("/usr/bin/python3 spec/support/foreign_server.py 192.0.2.1 444 '%s/example.com.crt' '%s/example.com.key' >/dev/null 2>&1 &")
-				:format(debian.certificates(), debian.certificates()));
-			debian.wait_until(function () return debian.accepts_connections(444, "192.0.2.1"); end, "the server does not start");
+			local command = "/usr/bin/python3 spec/support/foreign_server.py 192.0.2.1 %d %s >/dev/null 2>&1 &";
+			os.execute(command:format(444, ("'%s/example.com.crt' '%s/example.com.key'"):format(debian.certificates(), debian.certificates())));
+			os.execute(command:format(81, ""));
+			debian.wait_until(function ()
+				return debian.accepts_connections(444, "192.0.2.1") and debian.accepts_connections(81, "192.0.2.1");
+			end, "the servers do not start");
+			debian.start('http_external_url = "http://example.com:81/slow"\n' .. with_host());
+			assert_finds("problem: example.com: http_external_url begins with http://");
 			debian.start('http_external_url = "https://example.com:444/slow"\n' .. with_host());
 			assert_finds("problem: example.com: https://example.com:444/slow/msg does not answer (");
 			debian.start('http_external_url = "https://example.com:444/"\n' .. with_host());

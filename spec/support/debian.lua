@@ -36,9 +36,9 @@ function debian.sh_there(command)
 	return debian.sh(prefix .. "/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -c " .. utils.quote_arg(command));
 end
 
--- Runs prosodyctl. Its first lines may be warnings about missing libraries. > status, standard output, standard error
+-- Runs prosodyctl, for a minute at most. Its first lines may be warnings about missing libraries. > status, standard output, standard error
 function debian.prosodyctl(words)
-	return debian.sh_there("prosodyctl " .. words);
+	return debian.sh_there("timeout 60 prosodyctl " .. words);
 end
 
 function debian.write(path, text)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""foreign_server.py ADDRESS PORT CERTIFICATE KEY: an HTTPS server that answers OPTIONS as the module does, and POST with an error that
+"""foreign_server.py ADDRESS PORT [CERTIFICATE KEY]: an HTTP or HTTPS server that answers OPTIONS as the module does, and POST with an error that
 contains a control character. For paths that begin with /slow, it sends a header every 0.2 seconds, without an end."""
 import http.server
 import ssl
@@ -30,9 +30,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-address, port, certificate, key = sys.argv[1:]
+address, port, *certificate = sys.argv[1:]
 server = http.server.ThreadingHTTPServer((address, int(port)), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(certificate, key)
-server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+if certificate:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 server.serve_forever()
