@@ -201,14 +201,10 @@ end
 
 -- Where the module is loaded
 
-local function has_accounts(host) --> boolean
-	return server.configured(host, "authentication") ~= "anonymous";
-end
-
 local function check_hosts(findings, hosts)
 	local loads, others = set_of(hosts), {};
 	for _, host in ipairs(server.virtual_hosts()) do
-		if not loads[host] and host ~= "localhost" and has_accounts(host) then others[#others + 1] = host; end
+		if not loads[host] and host ~= "localhost" and prosodyctl_hosts.has_accounts(host) then others[#others + 1] = host; end
 	end
 	local how = prosodyctl_hosts.how_to_load(others[1] or "localhost");
 	if not hosts[1] then
@@ -289,7 +285,7 @@ local function check() --> findings
 		check_names_of_settings(findings, host);
 		values[host] = check_settings(findings, native, host);
 	end
-	hosts = array.filter(array(hosts), has_accounts);
+	hosts = array.filter(array(hosts), prosodyctl_hosts.has_accounts);
 	check_ports(findings, hosts, values);
 	check_urls(findings, hosts);
 	check_external_urls(findings, hosts);

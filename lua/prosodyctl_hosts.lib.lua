@@ -19,6 +19,10 @@ function hosts.has_module(host) --> boolean
 	return false;
 end
 
+function hosts.has_accounts(host) --> boolean
+	return server.configured(host, "authentication") ~= "anonymous";
+end
+
 -- What to write so that a host loads this module. The section is right wherever it stands in the configuration. It comes last, so that it
 -- can be copied.
 function hosts.how_to_load(host) --> text

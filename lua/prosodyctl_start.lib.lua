@@ -23,10 +23,6 @@ local function is_missing(host, username) --> boolean
 	return not exists and (err == nil or tostring(err):find("Invalid username", 1, true) ~= nil);
 end
 
-local function has_accounts(host) --> boolean
-	return server.configured(host, "authentication") ~= "anonymous";
-end
-
 -- The account that sends.
 local function find_sender(address) --> { address, username, host, tokens }; or nil and a sentence
 	local username, host, resource = jid_split(jid_prep(address));
@@ -37,7 +33,7 @@ local function find_sender(address) --> { address, username, host, tokens }; or 
 	elseif not server.is_virtual_host(host) then
 		return nil, ("%s is not a VirtualHost of this server (these are: %s). If it should be one, %s"):format(host,
 			table.concat(server.virtual_hosts(), ", "), hosts.how_to_load(host));
-	elseif not has_accounts(host) then
+	elseif not hosts.has_accounts(host) then
 		return nil, host.." has no accounts (authentication = \"anonymous\"); name an account of another host";
 	elseif not hosts.has_module(host) then
 		return nil, ("%s does not load the module. Before a restart of Prosody (systemctl restart prosody), %s"):format(host, hosts.how_to_load(host));
@@ -56,7 +52,7 @@ local function find_recipient(word, sender) --> { address, bare, is_here }; or n
 	if not host then return nil, word.." is not an address; write user@example.com"; end
 	if not username and not server.is_host(host) and address == word then username, host = host, sender.host; end
 	local bare = jid_join(username, host);
-	if username and server.is_virtual_host(host) and has_accounts(host) then
+	if username and server.is_virtual_host(host) and hosts.has_accounts(host) then
 		if host ~= sender.host then server.initialize_host(host); end
 		if is_missing(host, username) then return nil, ("There is no account %s; make it: prosodyctl adduser %s"):format(bare, bare); end
 	end

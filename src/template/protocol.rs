@@ -130,7 +130,8 @@ impl Templates {
         elements.find(|element| appended.paths.contains(element) && self.is_known(element))
     }
 
-    /// The templates whose declarations a template has: itself, those that it extends, and the built-in ones that these replace.
+    /// The templates that declare something for a template: the template itself, the templates that it extends, and the built-in
+    /// templates that these replace.
     ///
     /// # Errors
     /// 503 if one of them is broken.
